@@ -1,0 +1,1 @@
+"""Two-level reinforcement learning for messaging: a slow policy plans, a fast one sends."""

@@ -1,0 +1,1 @@
+"""The world: members, their dynamics, their luck and their logged signals."""

@@ -1,0 +1,18 @@
+"""Names for the array types that cross function borders; letters for shapes are the house's.
+
+N members, C channels, D topics, K candidates, O plans, B batch, S slots a week, F features.
+"""
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32: TypeAlias = NDArray[np.float32]
+Float64: TypeAlias = NDArray[np.float64]
+Int8: TypeAlias = NDArray[np.int8]
+Int32: TypeAlias = NDArray[np.int32]
+Int64: TypeAlias = NDArray[np.int64]
+UInt8: TypeAlias = NDArray[np.uint8]
+UInt32: TypeAlias = NDArray[np.uint32]
+Bool: TypeAlias = NDArray[np.bool_]

@@ -1,0 +1,71 @@
+"""Compile a kernel with numba, with a cache that knows every file a kernel may inline.
+
+numba decides whether a cached kernel is fresh by the one file that defines it. Our kernels inline
+functions of other files, so a cached driver would silently keep an old equation. Here the cache
+folder is named by a hash of all sources that a kernel can reach: changed sources, new folder.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PACKAGE = Path(__file__).parent.parent
+_FLOORS_WITH_KERNELS = ("members", "envs", "fast")
+
+
+def kernel(function: F) -> F:
+    """Compile a function that other kernels inline; nothing of it is called from Python alone."""
+    return _jit(function, None, forceinline=True)
+
+
+def driver(signature: Any = None) -> Callable[[F], F]:
+    """Compile a function that Python calls, for one explicit signature where one is given.
+
+    A driver that receives another compiled function must name its ``FunctionType`` here: a
+    dispatcher as argument would be compiled again by every process.
+    """
+    return lambda function: _jit(function, signature, forceinline=False)
+
+
+def _jit(function: F, signature: Any, *, forceinline: bool) -> F:
+    own_floor = Path(function.__code__.co_filename).parent.name
+    previous = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(_cache_folder(own_floor == "members"))
+    try:
+        decorate = numba.njit(
+            *(() if signature is None else (signature,)),
+            cache=True,
+            nogil=True,
+            error_model="numpy",
+            forceinline=forceinline, _nrt=False,
+        )
+        compiled: F = decorate(function)
+    finally:
+        numba.config.CACHE_DIR = previous
+    return compiled
+
+
+@cache
+def _cache_folder(members_only: bool) -> Path:
+    digest = hashlib.sha256(numba.__version__.encode())
+    for floor in _FLOORS_WITH_KERNELS[: 1 if members_only else None]:
+        for source in sorted((_PACKAGE / floor).rglob("*.py")):
+            digest.update(source.read_bytes())
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    for base in (os.environ.get("NUMBA_CACHE_DIR"), home, tempfile.gettempdir()):
+        folder = Path(base or home) / "slowfast_rl" / digest.hexdigest()[:16]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    raise OSError(f"no writable folder for compiled kernels: tried {home} and the temporary folder")

@@ -1,0 +1,99 @@
+"""The scalar drivers: one slot for all members, or one fused week member by member.
+
+Channels, topics, candidates and schedule are run-time values: a new world needs no compilation.
+"""
+
+import numpy as np
+from numba import types
+
+from slowfast_rl.members.arrays import Float32, Int32, Int64
+from slowfast_rl.members.compile import driver
+from slowfast_rl.members.opportunity import (
+    GUARD_SIGNATURE,
+    LIVES,
+    POLICY_SIGNATURE,
+    ROWS,
+    WEIGHTS,
+    opportunity,
+)
+from slowfast_rl.members.state import (
+    LAST_SENT,
+    NEVER,
+    TOPIC_LAST_SENT,
+    VETOED,
+    Events,
+    Lives,
+)
+from slowfast_rl.members.stepping import enter_slot, leave_slot, skip_week, take_slot
+
+_INT64S = types.Array(types.int64, 1, "C")
+_EVENTS = types.NamedUniTuple(types.Array(types.uint8, 1, "C"), len(Events._fields), Events)
+
+
+@driver(types.void(LIVES, _INT64S))
+def begin(lives: Lives, rows: Int64) -> None:
+    """Put some rows at Monday 00:00 of week 0; ids, streams and traits are set already."""
+    state, log = lives.state, lives.log
+    for i in rows:
+        state.week[i] = 0
+        state.alive[i] = 1
+        state.habit[i] = lives.traits.base_rate[i]
+        state.goodwill[i] = 1
+        state.viewed[i] = 0
+        state.p_day[i] = 0
+        state.organic_slot[i] = -1
+        log.by_member[i] = 0
+        log.by_channel[i] = 0
+        log.by_topic[i] = 0
+        lives.ledger[i] = 0
+        for c in range(state.fatigue.shape[1]):
+            state.fatigue[i, c] = 0
+            state.opted_in[i, c] = np.uint8(lives.traits.opt_in_start[i, c])
+            log.by_channel[i, c, LAST_SENT] = -NEVER
+        for d in range(log.by_topic.shape[1]):
+            log.by_topic[i, d, TOPIC_LAST_SENT] = -NEVER
+
+
+@driver(types.void(LIVES, types.int64, _INT64S, _EVENTS))
+def step_slot(lives: Lives, s: int, actions: Int64, events: Events) -> None:
+    """Live through slot s with one action per member."""
+    last = s + 1 == lives.schedule.channel.shape[0]
+    for i in range(actions.shape[0]):
+        if lives.state.alive[i]:
+            enter_slot(lives, i, s)
+            take_slot(lives, i, s, actions[i], events, i)
+            leave_slot(lives, i, s)
+        else:
+            events.sent[i] = events.opened[i] = events.dismissed[i] = 0
+            events.opted_out[i] = events.viewed[i] = 0
+            if last:
+                skip_week(lives, i)
+
+
+@driver(
+    types.void(
+        LIVES,
+        types.FunctionType(POLICY_SIGNATURE),
+        types.FunctionType(GUARD_SIGNATURE),
+        ROWS,
+        WEIGHTS,
+        _EVENTS,
+    )
+)
+def run_week(
+    lives: Lives, policy: object, guard: object, rows: Int32, weights: Float32, events: Events
+) -> None:
+    """Live through a whole week, member by member, under a jitted policy and its guard."""
+    for i in range(lives.state.member.shape[0]):
+        if not lives.state.alive[i]:
+            skip_week(lives, i)
+            continue
+        for s in range(lives.schedule.channel.shape[0]):
+            enter_slot(lives, i, s)
+            chance = opportunity(lives, i, s)
+            wanted = policy(chance, lives.log, lives.launches, rows, weights)  # type: ignore[operator]
+            action = guard(chance, rows, wanted) if wanted else 0  # type: ignore[operator]
+            if action != wanted:
+                lives.ledger[i, VETOED] += np.float32(1)
+            take_slot(lives, i, s, action, events, 0)
+            leave_slot(lives, i, s)

@@ -1,0 +1,84 @@
+"""A send opportunity as jitted fast policies receive it, and the signatures they must have."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import types, typeof
+
+from slowfast_rl.members.compile import kernel
+from slowfast_rl.members.constants import constants, schedule
+from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.state import (
+    SENDS,
+    THIS,
+    Lives,
+    empty_ledger,
+    empty_log,
+    empty_state,
+)
+from slowfast_rl.members.traits import draw_traits
+
+
+class Opportunity(NamedTuple):
+    """One member's send opportunity."""
+
+    row: int  # of the arrays that come with it
+    channel: int
+    sent: int  # on this channel this week
+    slots_left: int  # of this channel this week, this one included
+    opted_in: int  # 1 or 0, on this channel
+    day: int  # since the member's episode began
+    num_candidates: int
+    num_topics: int
+    seed: int  # this and the next three key random numbers
+    stream: int
+    member: int
+    time: int  # slots since the member's episode began
+    flag_threshold: np.float32  # launch intensity from which a candidate carries the flag
+
+
+@kernel
+def opportunity(lives: Lives, i: int, s: int) -> Opportunity:
+    """Return member i's opportunity at slot s."""
+    state, plan, w = lives.state, lives.schedule, lives.constants
+    c, week = plan.channel[s], np.int64(state.week[i])
+    return Opportunity(
+        np.int64(i),
+        np.int64(c),
+        np.int64(lives.log.by_channel[i, c, SENDS + THIS]),
+        np.int64(plan.slots_left[s]),
+        np.int64(state.opted_in[i, c]),
+        week * 7 + plan.weekday[s],
+        np.int64(w.num_candidates),
+        np.int64(w.num_topics),
+        lives.seed,
+        np.int64(state.stream[i]),
+        np.int64(state.member[i]),
+        week * plan.channel.shape[0] + s,
+        w.launch_flag,
+    )
+
+
+ROWS = types.Array(types.int32, 2, "C")
+WEIGHTS = types.Array(types.float32, 1, "C")
+_world = load_world("pronounced")
+_matrix = np.zeros((1, 1), np.float32)
+_lives = Lives(
+    constants(_world),
+    schedule(_world),
+    empty_state(1, 1),
+    draw_traits(_world, 0, np.zeros(1, np.uint32)),
+    empty_log(1, 1, 1),
+    empty_ledger(1),
+    _matrix,
+    0,
+    False,
+)
+LIVES = typeof(_lives)
+_OPPORTUNITY = typeof(Opportunity(*(0,) * 12, np.float32(0)))
+
+#: A jitted fast policy: (opportunity, log, launches [days, D], rows [N, Q], weights [W]) -> action.
+#: ``rows`` and ``weights`` are the policy's own; the driver only passes them on.
+POLICY_SIGNATURE = types.int64(_OPPORTUNITY, typeof(_lives.log), typeof(_matrix), ROWS, WEIGHTS)
+#: A guard: (opportunity, rows [N, Q], wanted action) -> allowed action.
+GUARD_SIGNATURE = types.int64(_OPPORTUNITY, ROWS, types.int64)

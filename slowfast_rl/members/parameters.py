@@ -1,0 +1,248 @@
+"""The parameters of a world, by subject: one frozen dataclass each, the unit in the docstring.
+
+Fields typed ``PerChannel`` hold one number per channel, in the order of ``World.channels``. The
+equations that use them are in ``dynamics``; values and their sources in ``configs/world/*.yaml``.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+from slowfast_rl.members.bounds import bounded, check_bounds, positive, probability, rate
+
+PerChannel: TypeAlias = Annotated[tuple[float, ...], "one number per channel"]
+
+
+class Parameters:
+    """Base of the groups below: checks declared bounds when an instance is made."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError naming the field, its value and what is allowed."""
+        check_bounds(self, group_name(type(self)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits(Parameters):
+    """Laws of the fixed, latent traits of members.
+
+    Attributes:
+        base_rate_law: "lognormal" or "logitnormal" law of the base viewing rate x.
+        base_rate_location: mean of ln x or of logit x (log or logit of views per day).
+        base_rate_spread: standard deviation of ln x or of logit x.
+        base_rate_low: x is clipped from below here (views per day).
+        base_rate_high: x is clipped from above here (views per day).
+        responsiveness: mean causal response probability per channel (per send).
+        responsiveness_spread: sd of log responsiveness.
+        responsiveness_slope: exponent of (typical rate / x) in the responsiveness (no unit).
+        fatigue_sensitivity_spread: sd of log fatigue sensitivity; its mean is 1.
+        fatigue_sensitivity_values: discrete sensitivities instead of the lognormal, or empty.
+        fatigue_sensitivity_shares: shares of members with those values, adding up to 1.
+        dismissal_spread: sd of log dismissal propensity; its mean is 1.
+        opt_in: share opted in at the start, per channel.
+    """
+
+    base_rate_law: str
+    base_rate_location: float = bounded()
+    base_rate_spread: float = rate()
+    base_rate_low: float = bounded(0, 1)
+    base_rate_high: float = bounded(0, 1, above=True)
+    responsiveness: PerChannel = rate()
+    responsiveness_spread: float = rate()
+    responsiveness_slope: float = bounded()
+    fatigue_sensitivity_spread: float = rate()
+    fatigue_sensitivity_values: tuple[float, ...] = rate()
+    fatigue_sensitivity_shares: tuple[float, ...] = probability()
+    dismissal_spread: float = rate()
+    opt_in: PerChannel = probability()
+
+    def __post_init__(self) -> None:
+        """Check bounds, the law's name and that values and shares fit together."""
+        super().__post_init__()
+        if self.base_rate_law not in ("lognormal", "logitnormal"):
+            raise ValueError(
+                f"traits.base_rate_law is {self.base_rate_law!r}; allowed: lognormal, logitnormal"
+            )
+        if self.base_rate_low > self.base_rate_high:
+            raise ValueError(
+                f"traits.base_rate_low is {self.base_rate_low:g}; allowed is at most "
+                f"base_rate_high = {self.base_rate_high:g}"
+            )
+        shares = self.fatigue_sensitivity_shares
+        if len(self.fatigue_sensitivity_values) != len(shares):
+            raise ValueError(f"traits.fatigue_sensitivity_shares is {shares}; one per value needed")
+        if shares and abs(sum(shares) - 1) > 1e-6:
+            raise ValueError(f"traits.fatigue_sensitivity_shares is {shares}; they must add up to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Organic(Parameters):
+    """Viewing without a message (weights in logits per unit).
+
+    Attributes:
+        habit_weight: per unit of habit.
+        launch_weight: per unit of total launch intensity.
+        goodwill_weight: per unit of lost goodwill.
+        fatigue_weight: per felt effective send.
+        weekday_effect: seven numbers from Monday, in logits, adding up to 0.
+        habit_days: days over which habit follows viewing.
+    """
+
+    habit_weight: float = bounded()
+    launch_weight: float = bounded()
+    goodwill_weight: float = bounded()
+    fatigue_weight: float = bounded()
+    weekday_effect: tuple[float, ...] = bounded()
+    habit_days: float = bounded(1)
+
+    def __post_init__(self) -> None:
+        """Check bounds and the seven weekdays."""
+        super().__post_init__()
+        if len(self.weekday_effect) != 7 or abs(sum(self.weekday_effect)) > 1e-6:
+            raise ValueError(
+                f"organic.weekday_effect is {self.weekday_effect}; seven numbers adding up to 0 needed"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launches(Parameters):
+    """The shared calendar of title launches.
+
+    Attributes:
+        per_week: mean number of launches over all topics (per week).
+        half_life_days: days in which a launch's intensity halves.
+        flag_threshold: a candidate of a topic with at least this intensity carries the flag.
+    """
+
+    per_week: float = bounded(0, 100)
+    half_life_days: float = positive()
+    flag_threshold: float = positive()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response(Parameters):
+    """Relevance of a candidate and the causal response to a send.
+
+    Attributes:
+        taste_weight: logits of relevance per unit of the member's taste for the topic.
+        launch_weight: logits of relevance per unit of launch intensity.
+        intercept: logit of relevance of an average candidate.
+        wear: share of response lost right after the topic was sent.
+        wear_half_life_days: days in which wear halves.
+        fatigue_decay: log response lost per felt effective send, per channel.
+        cross_channel: share of other channels' fatigue that is felt.
+        lapsed_loss: share of response lost by a member without habit.
+        lapsed_rate: how fast that loss falls with habit (per unit of habit).
+        ceiling: largest response probability.
+        tap: probability that an organic viewer opens a message in the same slot, per channel.
+    """
+
+    taste_weight: float = bounded()
+    launch_weight: float = bounded()
+    intercept: float = bounded()
+    wear: float = probability()
+    wear_half_life_days: float = positive()
+    fatigue_decay: PerChannel = rate()
+    cross_channel: float = rate()
+    lapsed_loss: float = probability()
+    lapsed_rate: float = rate()
+    ceiling: float = probability()
+    tap: PerChannel = probability()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fatigue(Parameters):
+    """Fast fatigue and slow goodwill.
+
+    Attributes:
+        decay_days: days in which fatigue falls by a factor e, per channel.
+        ceiling: largest fatigue (effective sends).
+        relevance_relief: share of a send's fatigue that full relevance removes.
+        opened_share: fatigue of an opened send relative to an unopened one.
+        goodwill_loss: log goodwill lost per unopened send at sensitivity 1, per channel.
+        goodwill_days: days in which lost goodwill falls by a factor e.
+    """
+
+    decay_days: PerChannel = positive()
+    ceiling: float = positive()
+    relevance_relief: float = probability()
+    opened_share: float = probability()
+    goodwill_loss: PerChannel = rate()
+    goodwill_days: float = bounded(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptOut(Parameters):
+    """Leaving a channel and coming back.
+
+    Attributes:
+        hazard: probability per unopened send at no fatigue, per channel.
+        fatigue_weight: log hazard per felt effective send, per channel.
+        relevance_weight: log hazard per unit of relevance below 1/2.
+        ceiling: largest probability per send.
+        return_rate: probability of opting in again, per channel (per week).
+    """
+
+    hazard: PerChannel = rate()
+    fatigue_weight: PerChannel = rate()
+    relevance_weight: float = bounded()
+    ceiling: float = probability()
+    return_rate: PerChannel = probability()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Churn(Parameters):
+    """Leaving the service, decided at week end.
+
+    Attributes:
+        floor: probability that habit cannot lower (per week).
+        scale: further probability at no habit (per week).
+        habit_rate: how fast that part falls with habit (per unit of habit).
+    """
+
+    floor: float = probability()
+    scale: float = probability()
+    habit_rate: float = rate()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dismissal(Parameters):
+    """Swiping a message away, the only clean sign of annoyance that is logged.
+
+    Attributes:
+        base_rate: probability without any fatigue (per unopened send).
+        rate: further probability at full fatigue and propensity 1, per channel.
+    """
+
+    base_rate: float = probability()
+    rate: PerChannel = rate()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reward(Parameters):
+    """Weights of the published utility, in viewing days.
+
+    Attributes:
+        viewing_day: value of a viewing day.
+        causal_open: value of a response.
+        message_cost: universal cost of a send.
+        opt_out: penalty for leaving a channel.
+        churn: penalty for leaving the service.
+        weekly_discount: discount of the return per week.
+    """
+
+    viewing_day: float = bounded()
+    causal_open: float = bounded()
+    message_cost: float = rate()
+    opt_out: float = rate()
+    churn: float = rate()
+    weekly_discount: float = probability()
+
+
+def group_name(group: type) -> str:
+    """Return a group's name in YAML, such as "opt_out" for OptOut."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", group.__name__).lower()
+
+
+def group_types() -> dict[str, Any]:
+    """Return the parameter groups of a world by their name in YAML."""
+    return {group_name(group): group for group in Parameters.__subclasses__()}

@@ -1,0 +1,299 @@
+"""A population of members: the state, its two drivers, clones, shards and restarts."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from slowfast_rl.members import driver
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Int32, Int64
+from slowfast_rl.members.constants import constants, schedule
+from slowfast_rl.members.launches import launch_intensity
+from slowfast_rl.members.state import (
+    CAUSAL_OPENS,
+    CHURNED,
+    DISMISSALS,
+    IGNORED,
+    LAST,
+    LEDGER_COLUMNS,
+    OPENS,
+    OPT_OUTS,
+    SENDS,
+    THIS,
+    VETOED,
+    VIEWS,
+    Events,
+    Lives,
+    empty_events,
+    empty_ledger,
+    empty_log,
+    empty_state,
+    put_rows,
+    take_rows,
+)
+from slowfast_rl.members.traits import draw_traits
+from slowfast_rl.members.world import World
+
+_CALENDAR_WEEKS = 64  # the launch calendar grows by so many weeks at a time
+_LARGEST = 2**32 - 1
+
+
+class Week(NamedTuple):
+    """What the last completed week brought, per member; zero for the churned."""
+
+    views: Float32  # [N] viewing days, expected or sampled as the population's reward is
+    causal_opens: Float32  # [N] responses, expected or sampled likewise
+    viewing_days: Float32  # [N] sampled
+    sends: Float32  # [N, C]
+    opens: Float32  # [N, C] logged
+    dismissals: Float32  # [N, C] logged
+    opt_outs: Float32  # [N, C]
+    churned: Float32  # [N] 1 in the week of the churn
+    ignored: Float32  # [N] sends on a channel the member had left
+    vetoed: Float32  # [N] sends that the guard turned into holds
+    reward: Float64  # [N] the published utility, in viewing days
+
+
+class Population:
+    """N members of a world under one luck seed.
+
+    All rows stand at the same slot of the week, each in its own week. Row i in its episode e plays
+    member ``first_member + i + e * stride``.
+
+    Args:
+        world: the world.
+        num_members: N.
+        population_seed: which population, 0 to 2^32 - 1; decides traits.
+        luck_seed: which luck, 0 to 2^32 - 1; decides everything that is drawn over time.
+        luck_stream: an independent luck under the same seed and launch calendar.
+        first_member: id of row 0's first member.
+        reward: "expected" takes views and causal opens by expectation (less noise, same mean),
+            "sampled" takes them as drawn.
+
+    Raises:
+        ValueError: an argument is outside what is allowed.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        num_members: int,
+        population_seed: int = 0,
+        luck_seed: int = 0,
+        *,
+        luck_stream: int = 0,
+        first_member: int = 0,
+        reward: str = "expected",
+    ) -> None:
+        if num_members < 1:
+            raise ValueError(f"num_members is {num_members}; allowed is 1 or more")
+        if reward not in ("expected", "sampled"):
+            raise ValueError(f"reward is {reward!r}; allowed: expected, sampled")
+        for name, value in (
+            ("population_seed", population_seed),
+            ("luck_seed", luck_seed),
+            ("luck_stream", luck_stream),
+            ("first_member", first_member),
+        ):
+            if not 0 <= value <= _LARGEST:
+                raise ValueError(f"{name} is {value}; allowed is 0 to {_LARGEST}")
+        num_channels, n = len(world.channels), num_members
+        self.world = world
+        self.population_seed = population_seed
+        self.slot = 0
+        self.stride = n
+        self.first_members = first_member + np.arange(n, dtype=np.int64)  # [N] of episode 0
+        self.episodes = np.zeros(n, np.int64)  # [N]
+        state = empty_state(n, num_channels)
+        state.stream[:] = luck_stream
+        self.lives = Lives(
+            constants(world),
+            schedule(world),
+            state,
+            draw_traits(world, population_seed, state.member),
+            empty_log(n, num_channels, world.num_topics),
+            empty_ledger(n),
+            launch_intensity(world, luck_seed, _CALENDAR_WEEKS),
+            luck_seed,
+            reward == "sampled",
+        )
+        self._events = empty_events(n)
+        self._begin(np.arange(n))
+
+    @property
+    def num_members(self) -> int:
+        """N."""
+        return len(self.first_members)
+
+    @property
+    def members(self) -> Int64:
+        """[N] ids of the members now played."""
+        return self.lives.state.member.astype(np.int64)
+
+    @property
+    def weeks(self) -> Int32:
+        """[N] weeks since each row's episode began, a copy."""
+        return self.lives.state.week.copy()
+
+    @property
+    def alive(self) -> Bool:
+        """[N] False once churned, a copy."""
+        return self.lives.state.alive.astype(bool)
+
+    @property
+    def opted_in(self) -> Bool:
+        """[N, C] channels that the member has not left, a copy."""
+        return self.lives.state.opted_in.astype(bool)
+
+    @property
+    def sent_this_week(self) -> Int32:
+        """[N, C] sends since Monday, a copy."""
+        return self.lives.log.by_channel[:, :, SENDS + THIS].astype(np.int32)
+
+    def step(self, actions: Int64) -> tuple[Float32, Events]:
+        """Live through one slot.
+
+        Args:
+            actions: [N] integers; 0 holds, j sends candidate j of this slot.
+
+        Returns:
+            [N] rewards of the slot, in viewing days (a week's churn and the viewing of days
+            without slots come with the slot before them), and the slot's events.
+
+        Raises:
+            ValueError: wrong shape, or an action outside 0 to K.
+        """
+        actions = np.ascontiguousarray(actions, np.int64)
+        if actions.shape != (self.num_members,):
+            raise ValueError(f"actions have shape {actions.shape}; allowed is ({self.num_members},)")
+        most = self.world.num_candidates
+        if len(actions) and not (actions.min() >= 0 and actions.max() <= most):
+            raise ValueError(f"actions span {actions.min()} to {actions.max()}; allowed is 0 to {most}")
+        before = self._utility(THIS)
+        self._grow_calendar()
+        driver.step_slot(self.lives, self.slot, actions, self._events)
+        self.slot = (self.slot + 1) % self.world.slots_per_week
+        after = self._utility(THIS) if self.slot else self._utility(LAST)
+        events = Events(*(e.copy() for e in self._events))
+        return (after - before).astype(np.float32), events
+
+    def run_week(
+        self, policy: Callable[..., int], guard: Callable[..., int], rows: Int32, weights: Float32
+    ) -> Week:
+        """Live through one week under a jitted policy, whose actions pass a jitted guard.
+
+        Args:
+            policy: compiled with ``POLICY_SIGNATURE``.
+            guard: compiled with ``GUARD_SIGNATURE``.
+            rows: [N, Q] the policy's and the guard's integers per member, such as its plan.
+            weights: [W] the policy's parameters.
+
+        Raises:
+            ValueError: the population is not at the beginning of a week, or rows do not fit.
+        """
+        if self.slot:
+            raise ValueError(f"the population is at slot {self.slot}; a week starts at slot 0")
+        if rows.shape[0] != self.num_members:
+            raise ValueError(f"rows have {rows.shape[0]} rows; allowed is {self.num_members}")
+        self._grow_calendar()
+        rows = np.ascontiguousarray(rows, np.int32)
+        driver.run_week(self.lives, policy, guard, rows, weights, self._events)
+        return self.last_week()
+
+    def last_week(self) -> Week:
+        """Return what the last completed week brought."""
+        log, last = self.lives.log, self.lives.ledger[:, LEDGER_COLUMNS:]
+        channel = log.by_channel
+        return Week(
+            views=last[:, VIEWS].copy(),
+            causal_opens=last[:, CAUSAL_OPENS].copy(),
+            viewing_days=log.by_member[:, LAST].copy(),
+            sends=channel[:, :, SENDS + LAST].copy(),
+            opens=channel[:, :, OPENS + LAST].copy(),
+            dismissals=channel[:, :, DISMISSALS + LAST].copy(),
+            opt_outs=channel[:, :, OPT_OUTS + LAST].copy(),
+            churned=last[:, CHURNED].copy(),
+            ignored=last[:, IGNORED].copy(),
+            vetoed=last[:, VETOED].copy(),
+            reward=self._utility(LAST),
+        )
+
+    def clone(self) -> "Population":
+        """Return a copy that lives on identically under the same actions."""
+        return self.take(np.arange(self.num_members))
+
+    def shard(self, start: int, stop: int) -> "Population":
+        """Return a copy of rows start to stop that restarts with the same members as here."""
+        return self.take(np.arange(start, stop))
+
+    def take(self, rows: Any) -> Self:
+        """Return a copy of some rows, repeats allowed, with their members and their luck."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        lives = self.lives
+        other.first_members = self.first_members[rows]
+        other.episodes = self.episodes[rows]
+        other.lives = lives._replace(
+            state=take_rows(lives.state, rows),
+            traits=take_rows(lives.traits, rows),
+            log=take_rows(lives.log, rows),
+            ledger=np.ascontiguousarray(lives.ledger[rows]),
+        )
+        other._events = empty_events(len(other.first_members))
+        return other
+
+    def restart(self, rows: Int64) -> None:
+        """Begin the next episode in some rows, each with a new member.
+
+        Raises:
+            ValueError: the population is in the middle of a week.
+        """
+        if self.slot:
+            raise ValueError(f"the population is at slot {self.slot}; members start at slot 0")
+        self.episodes[rows] += 1
+        self._begin(np.asarray(rows, np.int64))
+
+    def reset(self, luck_seed: int | None = None) -> None:
+        """Begin a new episode in all rows; with a seed, episode 0 under that luck."""
+        self.slot = 0
+        if luck_seed is None:
+            self.episodes += 1
+        else:
+            if not 0 <= luck_seed <= _LARGEST:
+                raise ValueError(f"luck_seed is {luck_seed}; allowed is 0 to {_LARGEST}")
+            self.episodes[:] = 0
+            calendar = launch_intensity(self.world, luck_seed, _CALENDAR_WEEKS)
+            self.lives = self.lives._replace(seed=luck_seed, launches=calendar)
+        self._begin(np.arange(self.num_members))
+
+    def _begin(self, rows: Int64) -> None:
+        lives, rows = self.lives, np.ascontiguousarray(rows, np.int64)
+        members = self.first_members[rows] + self.episodes[rows] * self.stride
+        lives.state.member[rows] = (members % 2**32).astype(np.uint32)
+        traits = draw_traits(self.world, self.population_seed, lives.state.member[rows])
+        put_rows(lives.traits, rows, traits)
+        driver.begin(lives, rows)
+
+    def _utility(self, window: int) -> Float64:
+        """Return [N] U = sum of weighted rewards - cost of this week so far or of the last."""
+        weights, log = self.world.reward, self.lives.log.by_channel
+        ledger = self.lives.ledger[:, window * LEDGER_COLUMNS :]
+        sends = log[:, :, SENDS + window].sum(axis=1, dtype=np.float64)
+        opt_outs = log[:, :, OPT_OUTS + window].sum(axis=1, dtype=np.float64)
+        return np.asarray(
+            weights.viewing_day * ledger[:, VIEWS].astype(np.float64)
+            + weights.causal_open * ledger[:, CAUSAL_OPENS]
+            - weights.message_cost * sends
+            - weights.opt_out * opt_outs
+            - weights.churn * ledger[:, CHURNED],
+            np.float64,
+        )
+
+    def _grow_calendar(self) -> None:
+        """Keep the launch calendar ahead of the oldest row."""
+        weeks = len(self.lives.launches) // 7
+        oldest = int(self.lives.state.week.max()) + 1
+        if oldest > weeks:
+            wanted = -(-oldest // _CALENDAR_WEEKS) * _CALENDAR_WEEKS
+            calendar = launch_intensity(self.world, self.lives.seed, wanted)
+            self.lives = self.lives._replace(launches=calendar)

@@ -1,0 +1,95 @@
+"""Counter-based randomness: every uniform is a pure function of who, when and what for.
+
+Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), keyed by
+(seed, stream), counts (member, time, draw, domain). Hence a member lives the same life in any
+batch, shard, worker or driver, and a clone continues identically.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+from slowfast_rl.members.compile import kernel
+from slowfast_rl.members.numerics import inverse_normal
+
+
+class Domain(IntEnum):
+    """What a random number is for; policies' coins never share one with the world."""
+
+    TRAIT = 0  # time: channel or topic, draw: which trait; keyed by the population seed
+    LAUNCH = 1  # time: week; keyed by the luck seed alone, no member
+    DAY = 2  # time: day
+    WEEK = 3  # time: week
+    CANDIDATE = 4  # time: slot
+    OUTCOME = 5  # time: slot
+    PACER = 6  # time: slot
+    RANKER = 7  # time: slot
+    EXPLORATION = 8  # time: week or slot
+    BURN_IN = 9  # time: week
+
+
+CANDIDATE, OUTCOME, DAY, WEEK = (
+    int(d) for d in (Domain.CANDIDATE, Domain.OUTCOME, Domain.DAY, Domain.WEEK)
+)
+TRAIT, PACER, RANKER = int(Domain.TRAIT), int(Domain.PACER), int(Domain.RANKER)
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
+_32 = np.uint64(32)
+_LOW = np.uint64(0xFFFFFFFF)
+_INVERSE_2_24 = np.float32(2.0**-24)
+_INVERSE_2_23 = np.float32(2.0**-23)
+_HALF = np.float32(0.5)
+
+
+@kernel
+def philox(
+    key0: int, key1: int, c0: int, c1: int, c2: int, c3: int
+) -> tuple[np.uint32, np.uint32, np.uint32, np.uint32]:
+    """Return four random uint32 words of a 64-bit key and a 128-bit counter, in 10 rounds."""
+    k0, k1 = np.uint32(key0), np.uint32(key1)
+    x0, x1, x2, x3 = np.uint32(c0), np.uint32(c1), np.uint32(c2), np.uint32(c3)
+    for _ in range(10):
+        product0 = _M0 * np.uint64(x0)
+        product1 = _M1 * np.uint64(x2)
+        x0 = np.uint32(product1 >> _32) ^ x1 ^ k0
+        x2 = np.uint32(product0 >> _32) ^ x3 ^ k1
+        x1 = np.uint32(product1 & _LOW)
+        x3 = np.uint32(product0 & _LOW)
+        k0 = np.uint32(k0 + _W0)
+        k1 = np.uint32(k1 + _W1)
+    return x0, x1, x2, x3
+
+
+@kernel
+def uniform(word: int) -> float:
+    """Map a word to a float32 in [0, 1) by its 24 high bits; compare it as ``uniform < p``."""
+    return np.float32(np.uint32(word) >> np.uint32(8)) * _INVERSE_2_24
+
+
+@kernel
+def normal(word: int) -> float:
+    """Map a word to a standard normal float32 by its 23 high bits, never infinite."""
+    open_unit = (np.float32(np.uint32(word) >> np.uint32(9)) + _HALF) * _INVERSE_2_23
+    return inverse_normal(open_unit)
+
+
+@kernel
+def lane(words: tuple[np.uint32, np.uint32, np.uint32, np.uint32], number: int) -> np.uint32:
+    """Return words[number]; numba indexes tuples by constants best."""
+    low = words[1] if number & 1 else words[0]
+    high = words[3] if number & 1 else words[2]
+    return high if number & 2 else low
+
+
+@kernel
+def draw(seed: int, stream: int, member: int, time: int, number: int, domain: int) -> np.uint32:
+    """Return draw ``number`` at ``time``; four successive numbers share one Philox call."""
+    return lane(philox(seed, stream, member, time, number >> 2, domain), number & 3)
+
+
+@kernel
+def choose_below(word: int, count: int) -> tuple[np.uint32, np.uint32]:
+    """Split a word into a uniform integer below ``count`` and a fresh word (the remainder)."""
+    product = np.uint64(word) * np.uint64(count)
+    return np.uint32(product >> _32), np.uint32(product & _LOW)

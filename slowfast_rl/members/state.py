@@ -1,0 +1,134 @@
+"""What changes about members: hidden state, the company's log, and the week's ledger.
+
+NamedTuples of arrays, one row per member, so that kernels read names and clones are copies. Logs
+are packed tables; the column constants below name their columns.
+"""
+
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from slowfast_rl.members.arrays import Float32, Int8, Int32, UInt8, UInt32
+from slowfast_rl.members.constants import Constants, Schedule
+from slowfast_rl.members.traits import Traits
+
+T = TypeVar("T", bound=NamedTuple)
+
+NEVER = np.float32(1e6)  # days: "infinitely long ago", exact in float32 with whole days added
+
+# Windows of a counted event: this week, last week, exponentially weighted over 4 and 20 weeks.
+THIS, LAST, EW4, EW20 = 0, 1, 2, 3
+WINDOWS = 4
+EW_SHARES = (np.float32(1 / 4), np.float32(1 / 20))  # of the newest week
+
+# Log.by_channel: four events in four windows, then totals after light and heavy weeks.
+SENDS, OPENS, DISMISSALS, OPT_OUTS = 0, 4, 8, 12
+EVENTS = 4
+LIGHT, HEAVY = 16, 19  # each: sends, opens, dismissals
+LAST_SENT = 22  # day number of the last send
+CHANNEL_COLUMNS = 23
+LIGHT_WEEK = np.float32(4)  # sends last week, over all channels, up to which a week is light
+
+# Log.by_topic: sends, opens, day number of the last send.
+TOPIC_SENDS, TOPIC_OPENS, TOPIC_LAST_SENT = 0, 1, 2
+TOPIC_COLUMNS = 3
+
+# Ledger columns, twice: this week's running sums, then the last completed week's.
+VIEWS, CAUSAL_OPENS, CHURNED, IGNORED, VETOED = 0, 1, 2, 3, 4
+LEDGER_COLUMNS = 5
+
+
+class State(NamedTuple):
+    """What the world knows of a member now."""
+
+    member: UInt32  # [N] id
+    stream: UInt32  # [N] luck stream
+    week: Int32  # [N] weeks since the member's episode began
+    alive: UInt8  # [N] 0 once churned
+    habit: Float32  # [N] H
+    goodwill: Float32  # [N] G
+    fatigue: Float32  # [N, C] F, effective sends
+    opted_in: UInt8  # [N, C]
+    viewed: UInt8  # [N] today
+    p_day: Float32  # [N] probability of an organic view today
+    organic_slot: Int8  # [N] index in the day of the organic view, -1 for none
+
+
+class Log(NamedTuple):
+    """What the company logs of a member."""
+
+    by_member: Float32  # [N, WINDOWS] viewing days
+    by_channel: Float32  # [N, C, CHANNEL_COLUMNS]
+    by_topic: Float32  # [N, D, TOPIC_COLUMNS]
+
+
+class Lives(NamedTuple):
+    """All that a kernel needs to live members through time."""
+
+    constants: Constants
+    schedule: Schedule
+    state: State
+    traits: Traits
+    log: Log
+    ledger: Float32  # [N, 2 * LEDGER_COLUMNS]
+    launches: Float32  # [days, D] launch intensity of each day
+    seed: int  # the luck seed
+    sampled: bool  # views and causal opens enter the ledger as drawn, not as expected
+
+
+class Events(NamedTuple):
+    """What one slot brought, per member (0 or 1)."""
+
+    sent: UInt8  # [N]
+    opened: UInt8  # [N]
+    dismissed: UInt8  # [N]
+    opted_out: UInt8  # [N]
+    viewed: UInt8  # [N] a viewing day was counted in this slot
+
+
+def empty_state(num_members: int, num_channels: int) -> State:
+    """Return zeroed state arrays."""
+    n, c = num_members, num_channels
+    return State(
+        member=np.zeros(n, np.uint32),
+        stream=np.zeros(n, np.uint32),
+        week=np.zeros(n, np.int32),
+        alive=np.zeros(n, np.uint8),
+        habit=np.zeros(n, np.float32),
+        goodwill=np.zeros(n, np.float32),
+        fatigue=np.zeros((n, c), np.float32),
+        opted_in=np.zeros((n, c), np.uint8),
+        viewed=np.zeros(n, np.uint8),
+        p_day=np.zeros(n, np.float32),
+        organic_slot=np.zeros(n, np.int8),
+    )
+
+
+def empty_log(num_members: int, num_channels: int, num_topics: int) -> Log:
+    """Return zeroed log arrays."""
+    return Log(
+        by_member=np.zeros((num_members, WINDOWS), np.float32),
+        by_channel=np.zeros((num_members, num_channels, CHANNEL_COLUMNS), np.float32),
+        by_topic=np.zeros((num_members, num_topics, TOPIC_COLUMNS), np.float32),
+    )
+
+
+def empty_ledger(num_members: int) -> Float32:
+    """Return zeroed ledgers."""
+    return np.zeros((num_members, 2 * LEDGER_COLUMNS), np.float32)
+
+
+def empty_events(num_members: int) -> Events:
+    """Return zeroed event arrays."""
+    return Events(*(np.zeros(num_members, np.uint8) for _ in Events._fields))
+
+
+def take_rows(arrays: T, rows: Any) -> T:
+    """Return a NamedTuple of arrays with some rows copied out, in the order given."""
+    return type(arrays)(*(np.ascontiguousarray(a[rows]) for a in arrays))
+
+
+def put_rows(arrays: NamedTuple, rows: Any, values: NamedTuple) -> None:
+    """Overwrite some rows of a NamedTuple of arrays."""
+    for array, value in zip(arrays, values, strict=True):
+        array[rows] = value

@@ -1,0 +1,247 @@
+"""One member's passage through the week: loads, calls the equations, stores.
+
+Both drivers call ``enter_slot``, ``take_slot`` and ``leave_slot`` in this order for every slot.
+"""
+
+import numpy as np
+
+from slowfast_rl.members import dynamics
+from slowfast_rl.members.arrays import Float32
+from slowfast_rl.members.compile import kernel
+from slowfast_rl.members.numerics import ONE
+from slowfast_rl.members.random import CANDIDATE, DAY, OUTCOME, WEEK, draw, philox, uniform
+from slowfast_rl.members.state import (
+    CAUSAL_OPENS,
+    CHURNED,
+    DISMISSALS,
+    EVENTS,
+    EW4,
+    EW20,
+    EW_SHARES,
+    HEAVY,
+    IGNORED,
+    LAST,
+    LAST_SENT,
+    LEDGER_COLUMNS,
+    LIGHT,
+    LIGHT_WEEK,
+    OPENS,
+    OPT_OUTS,
+    SENDS,
+    THIS,
+    TOPIC_LAST_SENT,
+    TOPIC_OPENS,
+    TOPIC_SENDS,
+    VIEWS,
+    WINDOWS,
+    Events,
+    Lives,
+    State,
+)
+
+ZERO = np.float32(0)
+
+
+@kernel
+def total_fatigue(state: State, i: int) -> float:
+    """Return the sum of a member's fatigue over channels."""
+    total = ZERO
+    for c in range(state.fatigue.shape[1]):
+        total += state.fatigue[i, c]
+    return total
+
+
+@kernel
+def open_day(lives: Lives, i: int, weekday: int) -> None:
+    """Start a day: freeze p_day and draw the slot of the organic view, if there is one."""
+    w, state, traits = lives.constants, lives.state, lives.traits
+    launches = lives.launches
+    day = state.week[i] * 7 + weekday
+    launch_total = ZERO
+    for d in range(launches.shape[1]):
+        launch_total += launches[day, d]
+    p_day = dynamics.organic_view(
+        w,
+        traits.base_logit[i],
+        state.habit[i],
+        state.goodwill[i],
+        traits.fatigue_sensitivity[i] * total_fatigue(state, i),
+        launch_total,
+        weekday,
+    )
+    u = uniform(draw(lives.seed, state.stream[i], state.member[i], day, 0, DAY))
+    slots = max(lives.schedule.slots_in_day[weekday], 1)
+    state.p_day[i] = p_day
+    state.viewed[i] = 0
+    if u < p_day:
+        state.organic_slot[i] = min(np.int64(u / p_day * np.float32(slots)), slots - 1)
+    else:
+        state.organic_slot[i] = -1
+
+
+@kernel
+def close_day(lives: Lives, i: int, weekday: int) -> None:
+    """End a day: habit, fatigue decay, goodwill, counters."""
+    w, state, log = lives.constants, lives.state, lives.log
+    if lives.schedule.slots_in_day[weekday] == 0:
+        organic = state.organic_slot[i] >= 0
+        lives.ledger[i, VIEWS] += np.float32(organic) if lives.sampled else state.p_day[i]
+        state.viewed[i] = organic
+    state.habit[i] = dynamics.habit_after_day(w, state.habit[i], state.viewed[i])
+    for c in range(state.fatigue.shape[1]):
+        state.fatigue[i, c] *= w.fatigue_kept[c]
+    state.goodwill[i] = dynamics.goodwill_after_day(w, state.goodwill[i])
+    log.by_member[i, THIS] += np.float32(state.viewed[i])
+
+
+@kernel
+def roll(windows: Float32, first: int) -> None:
+    """Close this week's count of one event: into last week and both moving averages."""
+    count = windows[first + THIS]
+    windows[first + LAST] = count
+    windows[first + EW4] += (count - windows[first + EW4]) * EW_SHARES[0]
+    windows[first + EW20] += (count - windows[first + EW20]) * EW_SHARES[1]
+    windows[first + THIS] = ZERO
+
+
+@kernel
+def close_week(lives: Lives, i: int) -> None:
+    """End a week: logged windows roll, re-opt-in, then churn on the new habit."""
+    state, log, ledger = lives.state, lives.log, lives.ledger
+    num_channels = state.fatigue.shape[1]
+    sent_before = ZERO
+    for c in range(num_channels):
+        sent_before += log.by_channel[i, c, SENDS + LAST]
+    dose = LIGHT if sent_before <= LIGHT_WEEK else HEAVY
+    roll(log.by_member[i], 0)
+    stream, member, week = state.stream[i], state.member[i], state.week[i]
+    for c in range(num_channels):
+        counts = log.by_channel[i, c]
+        counts[dose] += counts[SENDS + THIS]
+        counts[dose + 1] += counts[OPENS + THIS]
+        counts[dose + 2] += counts[DISMISSALS + THIS]
+        for event in range(EVENTS):
+            roll(counts, event * WINDOWS)
+        if not state.opted_in[i, c] and counts[OPT_OUTS + LAST] == ZERO:
+            u = uniform(draw(lives.seed, stream, member, week, 1 + c, WEEK))
+            state.opted_in[i, c] = u < lives.constants.opt_in_again[c]
+    u = uniform(draw(lives.seed, stream, member, week, 0, WEEK))
+    if u < dynamics.churn(lives.constants, state.habit[i]):
+        state.alive[i] = 0
+        ledger[i, CHURNED] = ONE
+    for part in range(LEDGER_COLUMNS):
+        ledger[i, LEDGER_COLUMNS + part] = ledger[i, part]
+        ledger[i, part] = ZERO
+    state.week[i] = week + 1
+
+
+@kernel
+def skip_week(lives: Lives, i: int) -> None:
+    """Let a week pass for a churned member: nothing happens, and the log says so."""
+    state, log, ledger = lives.state, lives.log, lives.ledger
+    for part in range(2 * LEDGER_COLUMNS):
+        ledger[i, part] = ZERO
+    log.by_member[i, LAST] = ZERO
+    for c in range(state.fatigue.shape[1]):
+        for event in range(EVENTS):
+            log.by_channel[i, c, event * WINDOWS + LAST] = ZERO
+    state.week[i] += 1
+
+
+@kernel
+def enter_slot(lives: Lives, i: int, s: int) -> None:
+    """Open the slot's day if it is the day's first slot, and live through days without slots."""
+    days = lives.schedule.weekday
+    weekday = days[s]
+    first = 0 if s == 0 else days[s - 1] + 1
+    for d in range(first, weekday + 1):
+        open_day(lives, i, d)
+        if d < weekday:
+            close_day(lives, i, d)
+
+
+@kernel
+def leave_slot(lives: Lives, i: int, s: int) -> None:
+    """Close the day after its last slot, and the week after the week's last slot."""
+    days = lives.schedule.weekday
+    weekday, slots = days[s], days.shape[0]
+    if s + 1 < slots and days[s + 1] == weekday:
+        return
+    close_day(lives, i, weekday)
+    if s + 1 == slots:
+        for d in range(weekday + 1, 7):
+            open_day(lives, i, d)
+            close_day(lives, i, d)
+        close_week(lives, i)
+
+
+@kernel
+def take_slot(lives: Lives, i: int, s: int, action: int, events: Events, e: int) -> None:
+    """Live through one slot under an action (0 holds, j sends candidate j); events in row e.
+
+    Everything uses the state before the slot: organic view, response, opened; if unopened
+    dismissal, goodwill, opt-out; then fatigue.
+    """
+    w, state, traits = lives.constants, lives.state, lives.traits
+    log, ledger, schedule = lives.log, lives.ledger, lives.schedule
+    c, weekday = schedule.channel[s], schedule.weekday[s]
+    index, slots = schedule.index_in_day[s], schedule.slots_in_day[weekday]
+    organic = state.organic_slot[i] == index
+    if action > 0 and not state.opted_in[i, c]:
+        ledger[i, IGNORED] += ONE
+        action = 0
+    effect = ZERO
+    responded = opened = dismissed = opted_out = False
+    if action > 0:
+        week = state.week[i]
+        stream, member, day = state.stream[i], state.member[i], np.float32(week * 7 + weekday)
+        time = week * schedule.weekday.shape[0] + s
+        word = draw(lives.seed, stream, member, time, action - 1, CANDIDATE)
+        topic, quality = dynamics.candidate(w.num_topics, word)
+        launch = lives.launches[week * 7 + weekday, topic]
+        r = dynamics.relevance(w, quality, traits.taste[i, topic], launch)
+        sensitivity = traits.fatigue_sensitivity[i]
+        fatigue = state.fatigue[i, c]
+        felt = dynamics.felt_fatigue(w, sensitivity, fatigue, total_fatigue(state, i))
+        since = day - log.by_topic[i, topic, TOPIC_LAST_SENT]
+        effect = dynamics.response(
+            w, c, traits.responsiveness[i, c], r, since, felt, state.habit[i]
+        )
+        words = philox(lives.seed, stream, member, time, 0, OUTCOME)
+        responded = uniform(words[0]) < effect
+        opened = responded or (organic and uniform(words[1]) < w.tap[c])
+        if not opened:
+            propensity = traits.dismissal_propensity[i]
+            dismissed = uniform(words[2]) < dynamics.dismissal(w, c, propensity, felt)
+            state.goodwill[i] = dynamics.goodwill_after_unopened(
+                w, c, state.goodwill[i], sensitivity
+            )
+            leave = dynamics.opt_out(w, c, traits.opt_out_frailty[i, c], felt, r)
+            opted_out = uniform(words[3]) < leave
+            if opted_out:
+                state.opted_in[i, c] = 0
+        state.fatigue[i, c] = dynamics.fatigue_after_send(w, fatigue, r, opened)
+        log.by_channel[i, c, SENDS + THIS] += ONE
+        log.by_channel[i, c, OPENS + THIS] += np.float32(opened)
+        log.by_channel[i, c, DISMISSALS + THIS] += np.float32(dismissed)
+        log.by_channel[i, c, OPT_OUTS + THIS] += np.float32(opted_out)
+        log.by_channel[i, c, LAST_SENT] = day
+        log.by_topic[i, topic, TOPIC_SENDS] += ONE
+        log.by_topic[i, topic, TOPIC_OPENS] += np.float32(opened)
+        log.by_topic[i, topic, TOPIC_LAST_SENT] = day
+    new_view = (organic or responded) and not state.viewed[i]
+    if lives.sampled:
+        ledger[i, VIEWS] += np.float32(new_view)
+        ledger[i, CAUSAL_OPENS] += np.float32(responded)
+    else:
+        if not state.viewed[i]:
+            hazard = dynamics.organic_hazard(state.p_day[i], index, slots)
+            ledger[i, VIEWS] += dynamics.expected_view(hazard, effect)
+        ledger[i, CAUSAL_OPENS] += effect
+    if new_view:
+        state.viewed[i] = 1
+    events.sent[e] = action > 0
+    events.opened[e] = opened
+    events.dismissed[e] = dismissed
+    events.opted_out[e] = opted_out
+    events.viewed[e] = new_view

@@ -1,0 +1,119 @@
+"""The feature store of one process: numpy arrays, one gather per column and read."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from slowfast_rl.store.checks import check_distinct, check_ids, check_rows, check_times
+from slowfast_rl.store.index import NOBODY
+from slowfast_rl.store.protocol import OnlineResponse, StoreState
+from slowfast_rl.store.rules import (
+    NOT_FOUND,
+    OUTSIDE_MAX_AGE,
+    PRESENT,
+    accepts,
+    all_present,
+    stamp_rows,
+    status_of,
+)
+from slowfast_rl.store.state import COUNTERS, pack_state, unpack_state
+from slowfast_rl.store.table import Table
+from slowfast_rl.store.views import FeatureView
+
+
+class InMemoryFeatureStore:
+    """A `FeatureStore` in this process's memory, for one thread.
+
+    A read of B rows is one gather per column, one for the stamps and one to find the slots. Slots
+    of deleted rows are used again, so a store whose members come and go stays as large as the
+    members it holds at once.
+    """
+
+    def __init__(self) -> None:
+        """Starts without views."""
+        self._tables: dict[str, Table] = {}
+        self._counters = dict.fromkeys(COUNTERS, 0)
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Rows so far, over all views: refused_writes, stale_reads and not_found_reads."""
+        return dict(self._counters)
+
+    def apply(self, views: Iterable[FeatureView]) -> None:
+        """Registers views; see `FeatureStore.apply`."""
+        tables = dict(self._tables)
+        for view in views:
+            table = tables.setdefault(view.name, Table(view))
+            if table.view != view:
+                raise ValueError(f"view {view.name!r} is registered as {table.view}, not as {view}")
+        self._tables = tables
+
+    def write_to_online_store(
+        self,
+        view: str,
+        entity_ids: ArrayLike,
+        rows: Mapping[str, ArrayLike],
+        event_timestamp: ArrayLike,
+    ) -> int:
+        """Writes one row per entity; see `FeatureStore.write_to_online_store`."""
+        table = self._table(view)
+        ids = check_ids(entity_ids)
+        check_distinct(ids)
+        values = check_rows(table.view, rows, len(ids))
+        clock = np.broadcast_to(
+            np.asarray(check_times("event_timestamp", event_timestamp, len(ids))), ids.shape
+        )
+        stamps = stamp_rows(table.view, values, clock)
+        accepted = accepts(table.view, stamps, table.stamps(table.index.find(ids)), clock)
+        count = int(np.count_nonzero(accepted))
+        if count < len(ids):
+            ids, stamps = ids[accepted], stamps[accepted]
+            values = {name: column[accepted] for name, column in values.items()}
+        table.write(ids, values, stamps)
+        self._counters["refused_writes"] += len(accepted) - count
+        return count
+
+    def get_online_features(
+        self, view: str, entity_ids: ArrayLike, now: ArrayLike
+    ) -> OnlineResponse:
+        """Reads one row per entity as of `now`; see `FeatureStore.get_online_features`."""
+        table = self._table(view)
+        ids = check_ids(entity_ids)
+        clock = check_times("now", now, len(ids))
+        slots = table.index.find(ids)
+        stamps = table.stamps(slots)
+        age = clock - stamps
+        if all_present(age, table.view.max_age_seconds):
+            status = np.full(len(ids), PRESENT)
+        else:
+            status = status_of(age, table.view.max_age_seconds)
+            stale = np.count_nonzero(status == OUTSIDE_MAX_AGE)
+            missing = np.flatnonzero(status == NOT_FOUND)
+            slots[missing] = NOBODY
+            stamps[missing] = 0
+            self._counters["stale_reads"] += int(stale)
+            self._counters["not_found_reads"] += missing.size
+        return OnlineResponse(table.values(slots), status, stamps)
+
+    def delete(self, view: str, entity_ids: ArrayLike) -> int:
+        """Forgets the rows of these entities; see `FeatureStore.delete`."""
+        return self._table(view).index.release(check_ids(entity_ids))
+
+    def snapshot(self) -> StoreState:
+        """Returns a copy of all views, rows and counters."""
+        return pack_state([table.dump() for table in self._tables.values()], self._counters)
+
+    def restore(self, state: StoreState) -> None:
+        """Replaces all views, rows and counters; see `FeatureStore.restore`."""
+        contents, counters = unpack_state(state)
+        tables = {rows.view.name: Table(rows.view) for rows in contents}
+        for rows in contents:
+            tables[rows.view.name].write(rows.entity_ids, rows.values, rows.event_timestamp)
+        self._tables, self._counters = tables, counters
+
+    def _table(self, view: str) -> Table:
+        if view not in self._tables:
+            known = ", ".join(self._tables) or "none yet"
+            raise ValueError(f"unknown view {view!r}: registered are {known}")
+        return self._tables[view]

@@ -1,0 +1,94 @@
+"""What a row of the store looks like: typed columns, an age limit and a write rule."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+DTYPES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "float32", "float64",
+)  # fmt: skip
+WEEK_DTYPES = ("int32", "int64")
+
+
+@dataclass(frozen=True)
+class Column:
+    """The type of one feature.
+
+    Attributes:
+        dtype: a numpy type by name, one of `DTYPES`.
+        shape: the shape of one row's value, () for a scalar; a batch of B rows is [B, *shape].
+
+    Raises:
+        ValueError: for another dtype, or an axis shorter than 1.
+    """
+
+    dtype: str
+    shape: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Validates at the door."""
+        if self.dtype not in DTYPES:
+            raise ValueError(f"column dtype {self.dtype!r}: allowed are {', '.join(DTYPES)}")
+        if any(axis < 1 for axis in self.shape):
+            raise ValueError(f"column shape {self.shape}: every axis must be at least 1")
+
+
+@dataclass(frozen=True)
+class FeatureView:
+    """A named group of features, one row per entity (Feast's term).
+
+    Attributes:
+        name: an identifier, unique in the store.
+        columns: the type of each feature by name; at least one, names are identifiers.
+        max_age_seconds: a row this old or older reads as OUTSIDE_MAX_AGE; None for never.
+        sticky_week: the write rule. False: the latest event time wins, equal times overwrite.
+            True: a row carries a scalar column `week` (int32 or int64) and is stamped with that
+            week's Monday; it replaces only a row of an earlier week, and never comes from the
+            future. See docs/decisions/0003-plan-stamps.md.
+
+    Raises:
+        ValueError: for a name that is no identifier, no columns, a max age below 1, or a sticky
+            view without its week.
+    """
+
+    name: str
+    columns: Mapping[str, Column]
+    max_age_seconds: int | None = None
+    sticky_week: bool = False
+
+    def __post_init__(self) -> None:
+        """Validates at the door and keeps a copy of the columns."""
+        object.__setattr__(self, "columns", dict(self.columns))
+        for name in (self.name, *self.columns):
+            if not name.isidentifier():
+                raise ValueError(f"name {name!r}: views and columns are named by identifiers")
+        if not self.columns:
+            raise ValueError(f"view {self.name!r} has no columns: at least one is needed")
+        if self.max_age_seconds is not None and self.max_age_seconds < 1:
+            raise ValueError(f"max_age_seconds {self.max_age_seconds}: at least 1, or None")
+        if self.sticky_week:
+            week = self.columns.get("week")
+            if week is None or week.dtype not in WEEK_DTYPES or week.shape:
+                raise ValueError(
+                    f"sticky view {self.name!r} has week={week}: a scalar column 'week' of "
+                    f"{' or '.join(WEEK_DTYPES)} is needed"
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the view as plain values that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """Rebuilds a view from `to_json`, also after a round trip through JSON text.
+
+        Raises:
+            ValueError: as the constructor does.
+            TypeError: for an unknown or missing field.
+        """
+        columns = {
+            name: Column(**{**column, "shape": tuple(column["shape"])})
+            for name, column in fields["columns"].items()
+        }
+        return cls(**{**fields, "columns": columns})

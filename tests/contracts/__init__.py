@@ -1,0 +1,6 @@
+"""Suites that every implementation passes; a test module subclasses them once per kind."""
+
+import pytest
+
+for suite in ("store_contract", "plan_contract", "store_machine"):
+    pytest.register_assert_rewrite(f"{__name__}.{suite}")
