@@ -3,10 +3,13 @@
 N members, C channels, D topics, K candidates, O plans, B batch, S slots a week, F features.
 """
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+# What kernels take where the width does not matter: python's integers and numpy's.
+Integer: TypeAlias = int | np.integer[Any]
 
 Float32: TypeAlias = NDArray[np.float32]
 Float64: TypeAlias = NDArray[np.float64]

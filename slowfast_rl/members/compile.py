@@ -45,7 +45,8 @@ def _jit(function: F, signature: Any, *, forceinline: bool) -> F:
             cache=True,
             nogil=True,
             error_model="numpy",
-            forceinline=forceinline, _nrt=False,
+            forceinline=forceinline,
+            _nrt=False,
         )
         compiled: F = decorate(function)
     finally:

@@ -3,15 +3,19 @@
 Channels, topics, candidates and schedule are run-time values: a new world needs no compilation.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import types
 
 from slowfast_rl.members.arrays import Float32, Int32, Int64
 from slowfast_rl.members.compile import driver
+from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import (
     GUARD_SIGNATURE,
     LIVES,
-    POLICY_SIGNATURE,
+    PACER_SIGNATURE,
+    RANKER_SIGNATURE,
     ROWS,
     WEIGHTS,
     opportunity,
@@ -73,15 +77,24 @@ def step_slot(lives: Lives, s: int, actions: Int64, events: Events) -> None:
 @driver(
     types.void(
         LIVES,
-        types.FunctionType(POLICY_SIGNATURE),
+        types.FunctionType(PACER_SIGNATURE),
+        types.FunctionType(RANKER_SIGNATURE),
         types.FunctionType(GUARD_SIGNATURE),
         ROWS,
+        WEIGHTS,
         WEIGHTS,
         _EVENTS,
     )
 )
 def run_week(
-    lives: Lives, policy: object, guard: object, rows: Int32, weights: Float32, events: Events
+    lives: Lives,
+    pace: Any,
+    rank: Any,
+    guard: Any,
+    rows: Int32,
+    pacing: Float32,
+    ranking: Float32,
+    events: Events,
 ) -> None:
     """Live through a whole week, member by member, under a jitted policy and its guard."""
     for i in range(lives.state.member.shape[0]):
@@ -91,9 +104,14 @@ def run_week(
         for s in range(lives.schedule.channel.shape[0]):
             enter_slot(lives, i, s)
             chance = opportunity(lives, i, s)
-            wanted = policy(chance, lives.log, lives.launches, rows, weights)  # type: ignore[operator]
-            action = guard(chance, rows, wanted) if wanted else 0  # type: ignore[operator]
-            if action != wanted:
-                lives.ledger[i, VETOED] += np.float32(1)
+            action = 0
+            threshold = pace(chance, rows, pacing)
+            if threshold < np.inf:
+                action, score = rank(chance, lives.log, lives.launches, ranking)
+                if score < threshold:
+                    action = 0
+            if action and not guard(chance, rows):
+                action = 0
+                lives.ledger[i, VETOED] += ONE
             take_slot(lives, i, s, action, events, 0)
             leave_slot(lives, i, s)

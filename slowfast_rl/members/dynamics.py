@@ -6,6 +6,7 @@ these; none repeats them.
 
 import numpy as np
 
+from slowfast_rl.members.arrays import Integer
 from slowfast_rl.members.compile import kernel
 from slowfast_rl.members.constants import Constants
 from slowfast_rl.members.numerics import HALF, ONE, exp, logistic
@@ -15,13 +16,13 @@ from slowfast_rl.members.random import choose_below, normal
 @kernel
 def organic_view(
     w: Constants,
-    base_logit: float,
-    habit: float,
-    goodwill: float,
-    felt_total: float,
-    launch_total: float,
-    weekday: int,
-) -> float:
+    base_logit: np.float32,
+    habit: np.float32,
+    goodwill: np.float32,
+    felt_total: np.float32,
+    launch_total: np.float32,
+    weekday: Integer,
+) -> np.float32:
     """Return the probability of viewing unprompted today.
 
     p_day = logistic(b + B_H H + w_dow + lambda_P sum L + B_G (G - 1) - B_E kappa sum F), where
@@ -38,7 +39,7 @@ def organic_view(
 
 
 @kernel
-def organic_hazard(p_day: float, index_in_day: int, slots_in_day: int) -> float:
+def organic_hazard(p_day: np.float32, index_in_day: Integer, slots_in_day: Integer) -> np.float32:
     """Return the probability of an organic view in this slot, given none earlier today.
 
     o_s = (p_day / n) / (1 - p_day (s - 1) / n) with slots counted from s = 1; index 0 is s = 1.
@@ -48,14 +49,16 @@ def organic_hazard(p_day: float, index_in_day: int, slots_in_day: int) -> float:
 
 
 @kernel
-def candidate(num_topics: int, word: int) -> tuple[int, float]:
+def candidate(num_topics: Integer, word: Integer) -> tuple[np.uint32, np.float32]:
     """Return (topic, quality) of a candidate from its word: uniform topic, quality ~ N(0, 1)."""
     topic, rest = choose_below(word, num_topics)
     return topic, normal(rest)
 
 
 @kernel
-def relevance(w: Constants, quality: float, taste: float, launch: float) -> float:
+def relevance(
+    w: Constants, quality: np.float32, taste: np.float32, launch: np.float32
+) -> np.float32:
     """Return r = logistic(q + lambda theta_d + lambda_L L_d + r_0), in (0, 1)."""
     return logistic(
         quality + w.taste_weight * taste + w.launch_weight * launch + w.relevance_intercept
@@ -63,7 +66,9 @@ def relevance(w: Constants, quality: float, taste: float, launch: float) -> floa
 
 
 @kernel
-def felt_fatigue(w: Constants, sensitivity: float, own: float, total: float) -> float:
+def felt_fatigue(
+    w: Constants, sensitivity: np.float32, own: np.float32, total: np.float32
+) -> np.float32:
     """Return E_c = kappa (F_c + chi sum over other channels of F)."""
     return sensitivity * (own + w.cross_channel * (total - own))
 
@@ -71,13 +76,13 @@ def felt_fatigue(w: Constants, sensitivity: float, own: float, total: float) -> 
 @kernel
 def response(
     w: Constants,
-    c: int,
-    responsiveness: float,
-    relevance: float,
-    topic_days: float,
-    felt: float,
-    habit: float,
-) -> float:
+    c: Integer,
+    responsiveness: np.float32,
+    relevance: np.float32,
+    topic_days: np.float32,
+    felt: np.float32,
+    habit: np.float32,
+) -> np.float32:
     """Return the probability that a send causes a view.
 
     p_m = min(ceiling, A_c r/E[r] wear e^{-k_c E_c} (1 - l e^{-6 H})), wear = 1 - omega
@@ -90,17 +95,19 @@ def response(
 
 
 @kernel
-def dismissal(w: Constants, c: int, propensity: float, felt: float) -> float:
+def dismissal(w: Constants, c: Integer, propensity: np.float32, felt: np.float32) -> np.float32:
     """Return the probability of dismissing an unopened send.
 
     1 - (1 - d_0) (1 - min(1, psi d_c (1 - e^{-E_c}))).
     """
-    annoyed = min(ONE, propensity * w.dismissal_rate[c] * (ONE - exp(-felt)))
+    annoyed: np.float32 = min(ONE, propensity * w.dismissal_rate[c] * (ONE - exp(-felt)))
     return ONE - (ONE - w.dismissal_base) * (ONE - annoyed)
 
 
 @kernel
-def opt_out(w: Constants, c: int, frailty: float, felt: float, relevance: float) -> float:
+def opt_out(
+    w: Constants, c: Integer, frailty: np.float32, felt: np.float32, relevance: np.float32
+) -> np.float32:
     """Return the probability of leaving the channel after an unopened send.
 
     min(ceiling, h_c phi_c e^{xi_c E_c + zeta (1/2 - r)}).
@@ -110,7 +117,9 @@ def opt_out(w: Constants, c: int, frailty: float, felt: float, relevance: float)
 
 
 @kernel
-def fatigue_after_send(w: Constants, fatigue: float, relevance: float, opened: int) -> float:
+def fatigue_after_send(
+    w: Constants, fatigue: np.float32, relevance: np.float32, opened: Integer
+) -> np.float32:
     """Return F_c + (1 - omega_r r), the step times .4 if opened, at most the ceiling."""
     step = ONE - w.relevance_relief * relevance
     if opened:
@@ -119,30 +128,32 @@ def fatigue_after_send(w: Constants, fatigue: float, relevance: float, opened: i
 
 
 @kernel
-def goodwill_after_unopened(w: Constants, c: int, goodwill: float, sensitivity: float) -> float:
+def goodwill_after_unopened(
+    w: Constants, c: Integer, goodwill: np.float32, sensitivity: np.float32
+) -> np.float32:
     """Return G e^{-eta_c kappa}."""
     return goodwill * exp(-w.goodwill_loss[c] * sensitivity)
 
 
 @kernel
-def goodwill_after_day(w: Constants, goodwill: float) -> float:
+def goodwill_after_day(w: Constants, goodwill: np.float32) -> np.float32:
     """Return G + (1 - G) / tau_G."""
     return goodwill + (ONE - goodwill) * w.goodwill_share
 
 
 @kernel
-def habit_after_day(w: Constants, habit: float, viewed: int) -> float:
+def habit_after_day(w: Constants, habit: np.float32, viewed: Integer) -> np.float32:
     """Return H + (viewed - H) / 14."""
     return habit + (np.float32(viewed) - habit) * w.habit_share
 
 
 @kernel
-def churn(w: Constants, habit: float) -> float:
+def churn(w: Constants, habit: np.float32) -> np.float32:
     """Return the weekly probability of leaving the service: c_min + c_0 e^{-c_H H}."""
     return w.churn_floor + w.churn_scale * exp(-w.churn_rate * habit)
 
 
 @kernel
-def expected_view(hazard: float, response: float) -> float:
+def expected_view(hazard: np.float32, response: np.float32) -> np.float32:
     """Return 1 - (1 - o_s)(1 - p_m), the chance of a viewing day where there is none yet."""
     return ONE - (ONE - hazard) * (ONE - response)

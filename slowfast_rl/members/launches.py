@@ -21,7 +21,7 @@ def _count_launches(calendar: Float32, seed: int, limit: float) -> None:
     for week in range(calendar.shape[0] // 7):
         product, number = 1.0, 0
         while number < _MOST:
-            product *= 1.0 - uniform(draw(seed, 0, 0, week, 8 * number, _LAUNCH))
+            product *= 1.0 - float(uniform(draw(seed, 0, 0, week, 8 * number, _LAUNCH)))
             if product <= limit:
                 break
             topic, rest = choose_below(draw(seed, 0, 0, week, 8 * number + 1, _LAUNCH), num_topics)

@@ -49,7 +49,9 @@ def load_world(
         level = tree
         for part in parents:
             if not isinstance(level.get(part), dict):
-                raise ValueError(f"unknown world parameter {key!r}; groups: {', '.join(group_types())}")
+                raise ValueError(
+                    f"unknown world parameter {key!r}; groups: {', '.join(group_types())}"
+                )
             level = level[part]
         if last not in level:
             raise ValueError(f"unknown world parameter {key!r}; allowed: {', '.join(level)}")
@@ -105,7 +107,9 @@ def _read(name: str | Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ValueError(f"world file {str(path)!r} is not YAML: {str(error)[:80]!r}") from error
     if not isinstance(tree, dict):
-        raise ValueError(f"world file {str(path)!r} holds {type(tree).__name__}; a mapping is needed")
+        raise ValueError(
+            f"world file {str(path)!r} holds {type(tree).__name__}; a mapping is needed"
+        )
     base = tree.pop("base", None)
     return tree if base is None else _merged(_read(base), tree)
 
@@ -135,7 +139,9 @@ def _by_channel(value: Any, channels: tuple[str, ...], where: str) -> tuple[Any,
     if not isinstance(value, Mapping):
         return (value,) * len(channels)
     if sorted(value) != sorted(channels):
-        raise ValueError(f"{where} has {sorted(value)}; one value per channel {list(channels)} needed")
+        raise ValueError(
+            f"{where} has {sorted(value)}; one value per channel {list(channels)} needed"
+        )
     return tuple(value[c] for c in channels)
 
 

@@ -1,10 +1,12 @@
 """A send opportunity as jitted fast policies receive it, and the signatures they must have."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import types, typeof
+from numba import int64, typeof, types
 
+from slowfast_rl.members.arrays import Float32
 from slowfast_rl.members.compile import kernel
 from slowfast_rl.members.constants import constants, schedule
 from slowfast_rl.members.loading import load_world
@@ -41,19 +43,19 @@ class Opportunity(NamedTuple):
 def opportunity(lives: Lives, i: int, s: int) -> Opportunity:
     """Return member i's opportunity at slot s."""
     state, plan, w = lives.state, lives.schedule, lives.constants
-    c, week = plan.channel[s], np.int64(state.week[i])
+    c, week = plan.channel[s], int64(state.week[i])
     return Opportunity(
-        np.int64(i),
-        np.int64(c),
-        np.int64(lives.log.by_channel[i, c, SENDS + THIS]),
-        np.int64(plan.slots_left[s]),
-        np.int64(state.opted_in[i, c]),
+        int64(i),
+        int64(c),
+        int64(lives.log.by_channel[i, c, SENDS + THIS]),
+        int64(plan.slots_left[s]),
+        int64(state.opted_in[i, c]),
         week * 7 + plan.weekday[s],
-        np.int64(w.num_candidates),
-        np.int64(w.num_topics),
+        int64(w.num_candidates),
+        int64(w.num_topics),
         lives.seed,
-        np.int64(state.stream[i]),
-        np.int64(state.member[i]),
+        int64(state.stream[i]),
+        int64(state.member[i]),
         week * plan.channel.shape[0] + s,
         w.launch_flag,
     )
@@ -77,8 +79,22 @@ _lives = Lives(
 LIVES = typeof(_lives)
 _OPPORTUNITY = typeof(Opportunity(*(0,) * 12, np.float32(0)))
 
-#: A jitted fast policy: (opportunity, log, launches [days, D], rows [N, Q], weights [W]) -> action.
-#: ``rows`` and ``weights`` are the policy's own; the driver only passes them on.
-POLICY_SIGNATURE = types.int64(_OPPORTUNITY, typeof(_lives.log), typeof(_matrix), ROWS, WEIGHTS)
-#: A guard: (opportunity, rows [N, Q], wanted action) -> allowed action.
-GUARD_SIGNATURE = types.int64(_OPPORTUNITY, ROWS, types.int64)
+#: A pacer: (opportunity, rows [N, Q], pacing [W]) -> the least score worth a send now; infinity
+#: holds without looking at the candidates, minus infinity sends the best one.
+PACER_SIGNATURE = types.float64(_OPPORTUNITY, ROWS, WEIGHTS)
+#: A ranker: (opportunity, log, launches [days, D], ranking [W]) -> the best candidate, counted from
+#: 1, and its score.
+RANKER_SIGNATURE = types.Tuple((types.int64, types.float64))(
+    _OPPORTUNITY, typeof(_lives.log), typeof(_matrix), WEIGHTS
+)
+#: A guard: (opportunity, rows [N, Q]) -> whether a send is allowed.
+GUARD_SIGNATURE = types.boolean(_OPPORTUNITY, ROWS)
+
+
+class FastPolicy(NamedTuple):
+    """A jitted fast policy; ``rows`` and weights are its own, the driver only passes them on."""
+
+    pace: Callable[..., float]  # compiled with PACER_SIGNATURE
+    rank: Callable[..., tuple[int, float]]  # compiled with RANKER_SIGNATURE
+    pacing: Float32  # [W] the pacer's parameters
+    ranking: Float32  # [W] the ranker's parameters

@@ -71,7 +71,9 @@ class Traits(Parameters):
         if len(self.fatigue_sensitivity_values) != len(shares):
             raise ValueError(f"traits.fatigue_sensitivity_shares is {shares}; one per value needed")
         if shares and abs(sum(shares) - 1) > 1e-6:
-            raise ValueError(f"traits.fatigue_sensitivity_shares is {shares}; they must add up to 1")
+            raise ValueError(
+                f"traits.fatigue_sensitivity_shares is {shares}; they must add up to 1"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,8 @@ class Organic(Parameters):
         super().__post_init__()
         if len(self.weekday_effect) != 7 or abs(sum(self.weekday_effect)) > 1e-6:
             raise ValueError(
-                f"organic.weekday_effect is {self.weekday_effect}; seven numbers adding up to 0 needed"
+                f"organic.weekday_effect is {self.weekday_effect}; "
+                "seven numbers adding up to 0 are needed"
             )
 
 

@@ -7,8 +7,10 @@ import numpy as np
 
 from slowfast_rl.members import driver
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int32, Int64
+from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.constants import constants, schedule
 from slowfast_rl.members.launches import launch_intensity
+from slowfast_rl.members.opportunity import FastPolicy
 from slowfast_rl.members.state import (
     CAUSAL_OPENS,
     CHURNED,
@@ -150,6 +152,15 @@ class Population:
         """[N, C] sends since Monday, a copy."""
         return self.lives.log.by_channel[:, :, SENDS + THIS].astype(np.int32)
 
+    @property
+    def now(self) -> Int64:
+        """[N] simulated seconds since each row's Monday 00:00 of week 0; at slot 0, Monday 00:00."""
+        into_week = 0
+        if self.slot:
+            slot = self.world.schedule[self.slot]
+            into_week = slot.weekday * DAY_SECONDS + slot.second
+        return self.lives.state.week.astype(np.int64) * WEEK_SECONDS + into_week
+
     def step(self, actions: Int64) -> tuple[Float32, Events]:
         """Live through one slot.
 
@@ -170,23 +181,20 @@ class Population:
         if len(actions) and not (actions.min() >= 0 and actions.max() <= most):
             raise ValueError(f"actions span {actions.min()} to {actions.max()}; allowed is 0 to {most}")
         before = self._utility(THIS)
-        self._grow_calendar()
+        self.keep_calendar()
         driver.step_slot(self.lives, self.slot, actions, self._events)
         self.slot = (self.slot + 1) % self.world.slots_per_week
         after = self._utility(THIS) if self.slot else self._utility(LAST)
         events = Events(*(e.copy() for e in self._events))
         return (after - before).astype(np.float32), events
 
-    def run_week(
-        self, policy: Callable[..., int], guard: Callable[..., int], rows: Int32, weights: Float32
-    ) -> Week:
-        """Live through one week under a jitted policy, whose actions pass a jitted guard.
+    def run_week(self, policy: FastPolicy, guard: Callable[..., bool], rows: Int32) -> Week:
+        """Live through one week under a jitted policy, whose sends pass a jitted guard.
 
         Args:
-            policy: compiled with ``POLICY_SIGNATURE``.
+            policy: pacer and ranker with their parameters.
             guard: compiled with ``GUARD_SIGNATURE``.
             rows: [N, Q] the policy's and the guard's integers per member, such as its plan.
-            weights: [W] the policy's parameters.
 
         Raises:
             ValueError: the population is not at the beginning of a week, or rows do not fit.
@@ -195,9 +203,10 @@ class Population:
             raise ValueError(f"the population is at slot {self.slot}; a week starts at slot 0")
         if rows.shape[0] != self.num_members:
             raise ValueError(f"rows have {rows.shape[0]} rows; allowed is {self.num_members}")
-        self._grow_calendar()
+        self.keep_calendar()
         rows = np.ascontiguousarray(rows, np.int32)
-        driver.run_week(self.lives, policy, guard, rows, weights, self._events)
+        pace, rank, pacing, ranking = policy
+        driver.run_week(self.lives, pace, rank, guard, rows, pacing, ranking, self._events)
         return self.last_week()
 
     def last_week(self) -> Week:
@@ -266,6 +275,15 @@ class Population:
             self.lives = self.lives._replace(seed=luck_seed, launches=calendar)
         self._begin(np.arange(self.num_members))
 
+    def keep_calendar(self) -> None:
+        """Keep the launch calendar ahead of the oldest row; drivers and signals call this first."""
+        weeks = len(self.lives.launches) // 7
+        oldest = int(self.lives.state.week.max()) + 1
+        if oldest > weeks:
+            wanted = -(-oldest // _CALENDAR_WEEKS) * _CALENDAR_WEEKS
+            calendar = launch_intensity(self.world, self.lives.seed, wanted)
+            self.lives = self.lives._replace(launches=calendar)
+
     def _begin(self, rows: Int64) -> None:
         lives, rows = self.lives, np.ascontiguousarray(rows, np.int64)
         members = self.first_members[rows] + self.episodes[rows] * self.stride
@@ -288,12 +306,3 @@ class Population:
             - weights.churn * ledger[:, CHURNED],
             np.float64,
         )
-
-    def _grow_calendar(self) -> None:
-        """Keep the launch calendar ahead of the oldest row."""
-        weeks = len(self.lives.launches) // 7
-        oldest = int(self.lives.state.week.max()) + 1
-        if oldest > weeks:
-            wanted = -(-oldest // _CALENDAR_WEEKS) * _CALENDAR_WEEKS
-            calendar = launch_intensity(self.world, self.lives.seed, wanted)
-            self.lives = self.lives._replace(launches=calendar)

@@ -9,6 +9,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from slowfast_rl.members.arrays import Integer
 from slowfast_rl.members.compile import kernel
 from slowfast_rl.members.numerics import inverse_normal
 
@@ -44,7 +45,7 @@ _HALF = np.float32(0.5)
 
 @kernel
 def philox(
-    key0: int, key1: int, c0: int, c1: int, c2: int, c3: int
+    key0: Integer, key1: Integer, c0: Integer, c1: Integer, c2: Integer, c3: Integer
 ) -> tuple[np.uint32, np.uint32, np.uint32, np.uint32]:
     """Return four random uint32 words of a 64-bit key and a 128-bit counter, in 10 rounds."""
     k0, k1 = np.uint32(key0), np.uint32(key1)
@@ -62,20 +63,20 @@ def philox(
 
 
 @kernel
-def uniform(word: int) -> float:
+def uniform(word: Integer) -> np.float32:
     """Map a word to a float32 in [0, 1) by its 24 high bits; compare it as ``uniform < p``."""
     return np.float32(np.uint32(word) >> np.uint32(8)) * _INVERSE_2_24
 
 
 @kernel
-def normal(word: int) -> float:
+def normal(word: Integer) -> np.float32:
     """Map a word to a standard normal float32 by its 23 high bits, never infinite."""
     open_unit = (np.float32(np.uint32(word) >> np.uint32(9)) + _HALF) * _INVERSE_2_23
     return inverse_normal(open_unit)
 
 
 @kernel
-def lane(words: tuple[np.uint32, np.uint32, np.uint32, np.uint32], number: int) -> np.uint32:
+def lane(words: tuple[np.uint32, np.uint32, np.uint32, np.uint32], number: Integer) -> np.uint32:
     """Return words[number]; numba indexes tuples by constants best."""
     low = words[1] if number & 1 else words[0]
     high = words[3] if number & 1 else words[2]
@@ -83,13 +84,15 @@ def lane(words: tuple[np.uint32, np.uint32, np.uint32, np.uint32], number: int) 
 
 
 @kernel
-def draw(seed: int, stream: int, member: int, time: int, number: int, domain: int) -> np.uint32:
+def draw(
+    seed: Integer, stream: Integer, member: Integer, time: Integer, number: Integer, domain: Integer
+) -> np.uint32:
     """Return draw ``number`` at ``time``; four successive numbers share one Philox call."""
     return lane(philox(seed, stream, member, time, number >> 2, domain), number & 3)
 
 
 @kernel
-def choose_below(word: int, count: int) -> tuple[np.uint32, np.uint32]:
+def choose_below(word: Integer, count: Integer) -> tuple[np.uint32, np.uint32]:
     """Split a word into a uniform integer below ``count`` and a fresh word (the remainder)."""
     product = np.uint64(word) * np.uint64(count)
     return np.uint32(product >> _32), np.uint32(product & _LOW)

@@ -12,8 +12,6 @@ from slowfast_rl.members.arrays import Float32, Int8, Int32, UInt8, UInt32
 from slowfast_rl.members.constants import Constants, Schedule
 from slowfast_rl.members.traits import Traits
 
-T = TypeVar("T", bound=NamedTuple)
-
 NEVER = np.float32(1e6)  # days: "infinitely long ago", exact in float32 with whole days added
 
 # Windows of a counted event: this week, last week, exponentially weighted over 4 and 20 weeks.
@@ -84,6 +82,9 @@ class Events(NamedTuple):
     dismissed: UInt8  # [N]
     opted_out: UInt8  # [N]
     viewed: UInt8  # [N] a viewing day was counted in this slot
+
+
+T = TypeVar("T", State, Traits, Log)
 
 
 def empty_state(num_members: int, num_channels: int) -> State:

@@ -6,7 +6,7 @@ Both drivers call ``enter_slot``, ``take_slot`` and ``leave_slot`` in this order
 import numpy as np
 
 from slowfast_rl.members import dynamics
-from slowfast_rl.members.arrays import Float32
+from slowfast_rl.members.arrays import Float32, Integer
 from slowfast_rl.members.compile import kernel
 from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.random import CANDIDATE, DAY, OUTCOME, WEEK, draw, philox, uniform
@@ -43,7 +43,7 @@ ZERO = np.float32(0)
 
 
 @kernel
-def total_fatigue(state: State, i: int) -> float:
+def total_fatigue(state: State, i: Integer) -> np.float32:
     """Return the sum of a member's fatigue over channels."""
     total = ZERO
     for c in range(state.fatigue.shape[1]):
@@ -52,7 +52,7 @@ def total_fatigue(state: State, i: int) -> float:
 
 
 @kernel
-def open_day(lives: Lives, i: int, weekday: int) -> None:
+def open_day(lives: Lives, i: Integer, weekday: Integer) -> None:
     """Start a day: freeze p_day and draw the slot of the organic view, if there is one."""
     w, state, traits = lives.constants, lives.state, lives.traits
     launches = lives.launches
@@ -80,7 +80,7 @@ def open_day(lives: Lives, i: int, weekday: int) -> None:
 
 
 @kernel
-def close_day(lives: Lives, i: int, weekday: int) -> None:
+def close_day(lives: Lives, i: Integer, weekday: Integer) -> None:
     """End a day: habit, fatigue decay, goodwill, counters."""
     w, state, log = lives.constants, lives.state, lives.log
     if lives.schedule.slots_in_day[weekday] == 0:
@@ -95,7 +95,7 @@ def close_day(lives: Lives, i: int, weekday: int) -> None:
 
 
 @kernel
-def roll(windows: Float32, first: int) -> None:
+def roll(windows: Float32, first: Integer) -> None:
     """Close this week's count of one event: into last week and both moving averages."""
     count = windows[first + THIS]
     windows[first + LAST] = count
@@ -105,7 +105,7 @@ def roll(windows: Float32, first: int) -> None:
 
 
 @kernel
-def close_week(lives: Lives, i: int) -> None:
+def close_week(lives: Lives, i: Integer) -> None:
     """End a week: logged windows roll, re-opt-in, then churn on the new habit."""
     state, log, ledger = lives.state, lives.log, lives.ledger
     num_channels = state.fatigue.shape[1]
@@ -136,7 +136,7 @@ def close_week(lives: Lives, i: int) -> None:
 
 
 @kernel
-def skip_week(lives: Lives, i: int) -> None:
+def skip_week(lives: Lives, i: Integer) -> None:
     """Let a week pass for a churned member: nothing happens, and the log says so."""
     state, log, ledger = lives.state, lives.log, lives.ledger
     for part in range(2 * LEDGER_COLUMNS):
@@ -149,7 +149,7 @@ def skip_week(lives: Lives, i: int) -> None:
 
 
 @kernel
-def enter_slot(lives: Lives, i: int, s: int) -> None:
+def enter_slot(lives: Lives, i: Integer, s: Integer) -> None:
     """Open the slot's day if it is the day's first slot, and live through days without slots."""
     days = lives.schedule.weekday
     weekday = days[s]
@@ -161,7 +161,7 @@ def enter_slot(lives: Lives, i: int, s: int) -> None:
 
 
 @kernel
-def leave_slot(lives: Lives, i: int, s: int) -> None:
+def leave_slot(lives: Lives, i: Integer, s: Integer) -> None:
     """Close the day after its last slot, and the week after the week's last slot."""
     days = lives.schedule.weekday
     weekday, slots = days[s], days.shape[0]
@@ -176,7 +176,9 @@ def leave_slot(lives: Lives, i: int, s: int) -> None:
 
 
 @kernel
-def take_slot(lives: Lives, i: int, s: int, action: int, events: Events, e: int) -> None:
+def take_slot(
+    lives: Lives, i: Integer, s: Integer, action: Integer, events: Events, e: Integer
+) -> None:
     """Live through one slot under an action (0 holds, j sends candidate j); events in row e.
 
     Everything uses the state before the slot: organic view, response, opened; if unopened
@@ -208,16 +210,17 @@ def take_slot(lives: Lives, i: int, s: int, action: int, events: Events, e: int)
             w, c, traits.responsiveness[i, c], r, since, felt, state.habit[i]
         )
         words = philox(lives.seed, stream, member, time, 0, OUTCOME)
-        responded = uniform(words[0]) < effect
-        opened = responded or (organic and uniform(words[1]) < w.tap[c])
+        responded = bool(uniform(words[0]) < effect)
+        opened = responded or bool(organic and uniform(words[1]) < w.tap[c])
         if not opened:
             propensity = traits.dismissal_propensity[i]
-            dismissed = uniform(words[2]) < dynamics.dismissal(w, c, propensity, felt)
+            annoyed = dynamics.dismissal(w, c, propensity, felt)
+            dismissed = bool(uniform(words[2]) < annoyed)
             state.goodwill[i] = dynamics.goodwill_after_unopened(
                 w, c, state.goodwill[i], sensitivity
             )
             leave = dynamics.opt_out(w, c, traits.opt_out_frailty[i, c], felt, r)
-            opted_out = uniform(words[3]) < leave
+            opted_out = bool(uniform(words[3]) < leave)
             if opted_out:
                 state.opted_in[i, c] = 0
         state.fatigue[i, c] = dynamics.fatigue_after_send(w, fatigue, r, opened)

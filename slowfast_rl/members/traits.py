@@ -75,7 +75,9 @@ def draw_traits(world: World, population_seed: int, members: UInt32) -> Traits:
 
     x = base_rate(law, normals(Draw.BASE_RATE)[:, 0])
     slope = (typical_rate(law) / x) ** law.responsiveness_slope / mean_slope(law)
-    responsiveness = _lognormal(law.responsiveness_spread, normals(Draw.RESPONSIVENESS, num_channels))
+    responsiveness = _lognormal(
+        law.responsiveness_spread, normals(Draw.RESPONSIVENESS, num_channels)
+    )
     frailty = -np.log1p(-uniforms(Draw.FRAILTY, num_channels))
     base_logit = (
         np.log(x / (1 - x))
@@ -94,7 +96,9 @@ def draw_traits(world: World, population_seed: int, members: UInt32) -> Traits:
         ),
         opt_out_frailty=frailty.astype(np.float32),
         taste=normals(Draw.TASTE, world.num_topics).astype(np.float32),
-        opt_in_start=(uniforms(Draw.OPT_IN, num_channels) < np.array(law.opt_in)).astype(np.float32),
+        opt_in_start=(uniforms(Draw.OPT_IN, num_channels) < np.array(law.opt_in)).astype(
+            np.float32
+        ),
     )
 
 
@@ -110,4 +114,6 @@ def _sensitivity(world: World, population_seed: int, members: UInt32) -> Float64
         return _lognormal(law.fatigue_sensitivity_spread, z)
     u = _deviates(population_seed, members, trait, 1, False)[:, 0]
     thresholds = np.cumsum(law.fatigue_sensitivity_shares)[:-1]
-    return np.array(law.fatigue_sensitivity_values, np.float64)[np.searchsorted(thresholds, u, "right")]
+    return np.array(law.fatigue_sensitivity_values, np.float64)[
+        np.searchsorted(thresholds, u, "right")
+    ]

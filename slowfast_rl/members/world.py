@@ -77,7 +77,10 @@ class World:
 
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
-        for number, what in ((self.num_topics, "num_topics"), (self.num_candidates, "num_candidates")):
+        for number, what in (
+            (self.num_topics, "num_topics"),
+            (self.num_candidates, "num_candidates"),
+        ):
             if not 1 <= number <= 255:
                 raise ValueError(f"{what} is {number}; allowed is 1 to 255")
         if not self.channels or len(set(self.channels)) < len(self.channels):
@@ -101,7 +104,9 @@ class World:
             value = getattr(parameters, parameter.name)
             if parameter.type == PerChannel and len(value) != len(self.channels):
                 where = f"{group_name(type(parameters))}.{parameter.name}"
-                raise ValueError(f"{where} is {value}; one number per channel {self.channels} needed")
+                raise ValueError(
+                    f"{where} is {value}; one number per channel {self.channels} needed"
+                )
 
     @property
     def slots_per_week(self) -> int:

@@ -76,7 +76,6 @@ class EntityIndex:
     """Gives each entity a slot, from 1 up, and gives released slots out again."""
 
     def __init__(self) -> None:
-        """Starts empty."""
         self._lookup: _Table | _SortedList = _Table(base=0, length=1)
         self._released = _NONE
         self._end = 1

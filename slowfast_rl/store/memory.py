@@ -31,7 +31,6 @@ class InMemoryFeatureStore:
     """
 
     def __init__(self) -> None:
-        """Starts without views."""
         self._tables: dict[str, Table] = {}
         self._counters = dict.fromkeys(COUNTERS, 0)
 

@@ -48,7 +48,7 @@ class StoreState(NamedTuple):
     metadata: dict[str, Any]
 
 
-class StoreUnavailable(ConnectionError):
+class StoreUnavailable(ConnectionError):  # noqa: N818 - a state of the backend
     """The backend cannot be reached; the executor takes it as silence and uses its fallback."""
 
 

@@ -17,7 +17,6 @@ class Table:
     """One view's rows; slot NOBODY stays zero and ABSENT, and stands for every absent row."""
 
     def __init__(self, view: FeatureView) -> None:
-        """Starts with no rows."""
         self.view = view
         self.index = EntityIndex()
         self._stamps: Int64 = np.full(NOBODY + 1, ABSENT, np.int64)

@@ -27,7 +27,6 @@ class Column:
     shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Validates at the door."""
         if self.dtype not in DTYPES:
             raise ValueError(f"column dtype {self.dtype!r}: allowed are {', '.join(DTYPES)}")
         if any(axis < 1 for axis in self.shape):
@@ -58,7 +57,6 @@ class FeatureView:
     sticky_week: bool = False
 
     def __post_init__(self) -> None:
-        """Validates at the door and keeps a copy of the columns."""
         object.__setattr__(self, "columns", dict(self.columns))
         for name in (self.name, *self.columns):
             if not name.isidentifier():

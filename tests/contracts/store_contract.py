@@ -208,11 +208,12 @@ class StoreContract:
             "not_found_reads": 3,
         }
 
+    @pytest.mark.parametrize("far", [2, 2**60])
     def test_what_the_caller_does_to_its_arrays_stays_with_the_caller(
-        self, make_store: MakeStore
+        self, make_store: MakeStore, far: int
     ) -> None:
         store = opened(make_store)
-        ids, rows = np.array([1, 2]), signals([1, 2])
+        ids, rows = np.array([1, far]), signals([1, 2])
         store.write_to_online_store("signals", ids, rows, 7)
         response = store.get_online_features("signals", ids, 7)
         snapshot = store.snapshot()
@@ -225,7 +226,7 @@ class StoreContract:
         ):
             array[:] = 0
         ids[:] = 0
-        again = store.get_online_features("signals", [1, 2], 7)
+        again = store.get_online_features("signals", [1, far], 7)
         assert_array_equal(again.values["streak"], [1, 2])
         assert_array_equal(again.status, [Status.PRESENT] * 2)
         assert_array_equal(again.event_timestamp, [7, 7])

@@ -1,0 +1,95 @@
+"""The default fast policy: meet the plan exactly, send the candidate of the best quality."""
+
+from typing import Protocol
+
+import numpy as np
+
+from slowfast_rl.envs.guard import guard, plan_rows, target_of
+from slowfast_rl.members.arrays import Float32, Int32
+from slowfast_rl.members.compile import driver, kernel
+from slowfast_rl.members.dynamics import candidate
+from slowfast_rl.members.opportunity import (
+    PACER_SIGNATURE,
+    RANKER_SIGNATURE,
+    FastPolicy,
+    Opportunity,
+)
+from slowfast_rl.members.population import Population, Week
+from slowfast_rl.members.random import CANDIDATE, PACER, draw, lane, philox, uniform
+from slowfast_rl.members.state import Log
+
+_NO_WEIGHTS = np.zeros(1, np.float32)
+
+
+@kernel
+def candidate_words(
+    chance: Opportunity, block: int
+) -> tuple[np.uint32, np.uint32, np.uint32, np.uint32]:
+    """Return the random words of candidates 4 block to 4 block + 3, made only when asked for."""
+    return philox(
+        chance.seed, chance.stream, chance.member, chance.time, block, CANDIDATE
+    )
+
+
+@driver(PACER_SIGNATURE)
+def exact_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
+    """Send with probability remaining / slots left: the target is met exactly, evenly in time."""
+    remaining = target_of(rows, chance.row, chance.channel) - chance.sent
+    if remaining <= 0 or chance.opted_in == 0:
+        return np.inf
+    if remaining < chance.slots_left:
+        coin = uniform(draw(chance.seed, chance.stream, chance.member, chance.time, 0, PACER))
+        if coin * np.float32(chance.slots_left) >= np.float32(remaining):
+            return np.inf
+    return -np.inf
+
+
+@driver(RANKER_SIGNATURE)
+def quality_rank(
+    chance: Opportunity, log: Log, launches: Float32, ranking: Float32
+) -> tuple[int, float]:
+    """Return the candidate of the highest content quality and that quality."""
+    best, best_quality = 0, np.float32(-np.inf)
+    words = candidate_words(chance, 0)
+    for j in range(chance.num_candidates):
+        if j and not j & 3:
+            words = candidate_words(chance, j >> 2)
+        _, quality = candidate(chance.num_topics, lane(words, j & 3))
+        if quality > best_quality:
+            best, best_quality = j + 1, quality
+    return best, best_quality
+
+
+class Executor(Protocol):
+    """Anything that lives a population through a week under given plans."""
+
+    def run_week(self, population: Population, target: Int32, cap: Int32 | None = None) -> Week:
+        """Live through one week; see :class:`JittedExecutor`."""
+        ...
+
+
+class JittedExecutor:
+    """A fast policy of a jitted pacer and a jitted ranker, run by the fused driver.
+
+    Args:
+        policy: what decides; the default meets the plan exactly and ranks on quality.
+    """
+
+    def __init__(self, policy: FastPolicy | None = None) -> None:
+        self.policy = policy or FastPolicy(exact_pace, quality_rank, _NO_WEIGHTS, _NO_WEIGHTS)
+
+    def run_week(self, population: Population, target: Int32, cap: Int32 | None = None) -> Week:
+        """Live through one week under plans handed over as arrays; every send passes the guard.
+
+        Args:
+            population: at the beginning of a week.
+            target: [N, C] sends meant for the week.
+            cap: [N, C] sends allowed in the week; None for the target.
+        """
+        rows = plan_rows(target, target if cap is None else cap)
+        return population.run_week(self.policy, guard, rows)
+
+
+def default_executor() -> JittedExecutor:
+    """Return the executor that every planner is scored with: exact pacer, quality ranker."""
+    return JittedExecutor()

@@ -1,0 +1,111 @@
+"""``slowfast_rl/Pacing-v0``: one step is one week, one action is a pacing plan."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from slowfast_rl.envs.base import Info, MemberVectorEnv, resolve_world
+from slowfast_rl.envs.executor import Executor
+from slowfast_rl.envs.guard import feasible_plans
+from slowfast_rl.envs.single import SingleMemberEnv
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8
+from slowfast_rl.members.signals import week_features, week_signals
+from slowfast_rl.members.world import World
+from slowfast_rl.store import FeatureStore
+
+
+class PacingVectorEnv(MemberVectorEnv):
+    """Choose each member's weekly pacing plan; a fast policy executes it.
+
+    ## Description
+    The slow half of the two-level messaging problem (Wood et al., "Thinking Fast & Slow for a
+    Personalized Notification System", Netflix Tech Blog, 2026), as a semi-Markov decision process
+    whose options all last one week (Sutton, Precup & Singh 1999). Each plan travels through the
+    feature store to the executor, which reads it on Monday.
+
+    ## Action Space
+    `Discrete(O)`: an index into `world.plans`, the product of the menu's weekly targets. A plan
+    with a target on a channel that the member left is executed with 0 there;
+    `info["action_mask"]` (int8) and `action_masks()` (bool) name the plans that are feasible.
+
+    ## Observation Space
+    `Box` of the week's logged signals; `env.unwrapped.features` names each with unit and bounds.
+    `privileged=True` appends the latents.
+
+    ## Rewards
+    The week's utility in viewing days: views and causal opens by expectation
+    (`reward="sampled"`: as drawn) minus message cost, opt-out and churn penalties.
+    Discount by `world.reward.weekly_discount` (.98).
+
+    ## Starting State
+    Monday of week 0, a member of the population seed that has not been messaged yet.
+
+    ## Episode End
+    Terminated when the member churns, truncated after `weeks` weeks.
+
+    ## Arguments
+    * `world="pronounced"`: a world or its name; `menu=None`: other targets per channel.
+    * `weeks=104`; `reward="expected"`; `privileged=False`.
+    * `store=None`: a feature store of its own; None makes one in memory.
+    * `executor=None`: the fast policy; None for exact pacer and quality ranker.
+    * `population_seed=0`, `luck_seed=0`, `first_member=0`: who, and with what luck.
+
+    ## Version History
+    * v0: first version.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        world: str | World = "pronounced",
+        weeks: int = 104,
+        reward: str = "expected",
+        privileged: bool = False,
+        store: FeatureStore | None = None,
+        menu: Mapping[str, Sequence[int]] | None = None,
+        executor: Executor | None = None,
+        population_seed: int = 0,
+        luck_seed: int = 0,
+        first_member: int = 0,
+        autoreset: bool = True,
+    ) -> None:
+        resolved = resolve_world(world, menu)
+        super().__init__(
+            num_envs, week_features(resolved), len(resolved.plans), resolved, weeks, reward,
+            privileged, store, executor, population_seed, luck_seed, first_member, autoreset,
+        )  # fmt: skip
+
+    def step(self, actions: Any) -> tuple[Float32, Float64, Bool, Bool, Info]:
+        """Live through one week under one plan per member.
+
+        Args:
+            actions: [N] indices into the menu.
+
+        Raises:
+            ValueError: wrong shape, dtype or index.
+            ClosedEnvironmentError: the environment is closed.
+        """
+        plans = self._check_actions(actions)
+        self.execution.issue(self.population, plans)
+        week, _ = self.execution.run_week(self.population)
+        info: Info = {
+            "sends": week.sends.sum(axis=1),
+            "viewing_days": week.viewing_days,
+            "opt_outs": week.opt_outs.sum(axis=1),
+        }
+        info |= {f"_{key}": np.ones(self.num_envs, bool) for key in info}
+        observations, terminated, truncated, info = self._finish(info)
+        return observations, week.reward, terminated, truncated, info
+
+    def _signals(self) -> Float32:
+        return week_signals(self.population)
+
+    def _mask(self) -> Int8:
+        return feasible_plans(self.world.plans, self.population.opted_in).astype(np.int8)
+
+
+class PacingEnv(SingleMemberEnv):
+    __doc__ = PacingVectorEnv.__doc__
+
+    vector_type = PacingVectorEnv

@@ -1,0 +1,57 @@
+"""The single environments: the vector environment with one member and no autoreset."""
+
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+
+from slowfast_rl.envs.base import Info, MemberVectorEnv
+from slowfast_rl.members.arrays import Bool, Float32
+
+
+class SingleMemberEnv(gym.Env[Float32, np.int64]):
+    """One member; takes the vector environment's keyword arguments, ``num_envs`` excepted."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}  # type: ignore[misc]
+    vector_type: type[MemberVectorEnv]
+
+    def __init__(self, **arguments: Any) -> None:
+        self.vector = self.vector_type(num_envs=1, autoreset=False, **arguments)  # type: ignore[call-arg]
+        self.observation_space = self.vector.single_observation_space
+        self.action_space = self.vector.single_action_space
+        self.features = self.vector.features
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Float32, Info]:
+        """Begin an episode; see the vector environment."""
+        super().reset(seed=seed)
+        observations, info = self.vector.reset(seed=seed, options=options)
+        return observations[0], _first(info)
+
+    def step(self, action: Any) -> tuple[Float32, float, bool, bool, Info]:
+        """Take one step.
+
+        Raises:
+            ValueError: wrong shape, dtype or action.
+            ClosedEnvironmentError: the environment is closed.
+        """
+        if np.shape(action) != ():
+            raise ValueError(f"action has shape {np.shape(action)}; allowed is one integer")
+        observations, rewards, terminated, truncated, info = self.vector.step(
+            np.asarray(action)[None]
+        )
+        return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), _first(info)
+
+    def action_masks(self) -> Bool:
+        """Return which actions are allowed now, [actions]; sb3-contrib asks this."""
+        return self.vector.action_masks()[0]
+
+    def close(self) -> None:
+        """Close the environment; stepping it afterwards is an error."""
+        self.vector.close()
+
+
+def _first(info: Info) -> Info:
+    """Return one member's info from a vector environment's."""
+    return {key: value[0] for key, value in info.items() if not key.startswith("_")}
