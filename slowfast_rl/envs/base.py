@@ -90,6 +90,15 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, Bool]):
         """Return which actions are allowed now, [N, actions]; sb3-contrib asks this."""
         return self._mask().astype(bool)
 
+    def observe(self) -> Float32:
+        """Return the current observations, [N, F]."""
+        return self._observe()
+
+    def restart(self, rows: Int64) -> None:
+        """Begin the next episode in some rows, each with a new member; only at week's begin."""
+        self.execution.forget(self.population.members[rows])
+        self.population.restart(rows)
+
     def _observe(self) -> Float32:
         signals = self._signals()
         if not self.privileged:
@@ -123,8 +132,7 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, Bool]):
                 "final_info": last | masks,
                 "_final_info": done.copy(),
             }
-            self.execution.forget(self.population.members[rows])
-            self.population.restart(rows)
+            self.restart(rows)
             observations, mask = self._observe(), self._mask()
         return observations, terminated, truncated, info | {"action_mask": mask}
 

@@ -1,5 +1,7 @@
 """The guard: the one place that enforces caps and opt-ins, for envs, learners and serving alike."""
 
+from functools import cache
+
 import numpy as np
 from numba import types
 
@@ -60,6 +62,14 @@ def action_mask(population: Population, rows: Int32) -> Int8:
     return mask
 
 
+@cache
+def _feasible_by_pattern(plans: bytes, num_channels: int) -> Bool:
+    """Return feasibility [2^C, O] by opt-in pattern, channel c being bit c."""
+    menu = np.frombuffer(plans, np.int32).reshape(-1, num_channels)
+    patterns = np.arange(2**num_channels)[:, None] >> np.arange(num_channels) & 1
+    return ~np.any((menu[None] > 0) & (patterns[:, None] == 0), axis=2)
+
+
 def feasible_plans(plans: Int32, opted_in: Bool) -> Bool:
     """Return which plans leave alone every channel the member has left, [N, O].
 
@@ -67,7 +77,9 @@ def feasible_plans(plans: Int32, opted_in: Bool) -> Bool:
         plans: [O, C] targets.
         opted_in: [N, C].
     """
-    return ~np.any((plans[None] > 0) & ~opted_in[:, None], axis=2)
+    num_channels = plans.shape[1]
+    pattern = opted_in @ (1 << np.arange(num_channels))
+    return _feasible_by_pattern(plans.tobytes(), num_channels)[pattern]
 
 
 def feasible_target(target: Int32, opted_in: Bool) -> Int32:

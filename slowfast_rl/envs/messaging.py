@@ -105,7 +105,7 @@ class MessagingVectorEnv(MemberVectorEnv):
         info["vetoed"] = vetoed
         info |= {f"_{key}": np.ones(self.num_envs, bool) for key in info}
         observations, terminated, truncated, info = self._finish(info)
-        return observations, reward.astype(np.float64), terminated, truncated, info
+        return observations, reward, terminated, truncated, info
 
     def _signals(self) -> Float32:
         """Ask for plans when a week begins, read those in force, and return what shows."""

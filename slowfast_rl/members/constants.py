@@ -50,6 +50,11 @@ class Constants(NamedTuple):
     churn_rate: np.float32
     dismissal_base: np.float32
     dismissal_rate: Float32  # [C]
+    viewing_day_value: float  # the reward's weights, in viewing days
+    causal_open_value: float
+    message_cost: float
+    opt_out_cost: float
+    churn_cost: float
 
 
 class Schedule(NamedTuple):
@@ -107,6 +112,11 @@ def constants(world: World) -> Constants:
         churn_rate=f(world.churn.habit_rate),
         dismissal_base=f(world.dismissal.base_rate),
         dismissal_rate=per_channel(world.dismissal.rate),
+        viewing_day_value=float(world.reward.viewing_day),
+        causal_open_value=float(world.reward.causal_open),
+        message_cost=float(world.reward.message_cost),
+        opt_out_cost=float(world.reward.opt_out),
+        churn_cost=float(world.reward.churn),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from slowfast_rl.members.arrays import Float32, Int32, Int64
+from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import (
@@ -21,14 +21,16 @@ from slowfast_rl.members.opportunity import (
     opportunity,
 )
 from slowfast_rl.members.state import (
+    LAST,
     LAST_SENT,
     NEVER,
+    THIS,
     TOPIC_LAST_SENT,
     VETOED,
     Events,
     Lives,
 )
-from slowfast_rl.members.stepping import enter_slot, leave_slot, skip_week, take_slot
+from slowfast_rl.members.stepping import enter_slot, leave_slot, skip_week, take_slot, utility
 
 _INT64S = types.Array(types.int64, 1, "C")
 _EVENTS = types.NamedUniTuple(types.Array(types.uint8, 1, "C"), len(Events._fields), Events)
@@ -58,16 +60,28 @@ def begin(lives: Lives, rows: Int64) -> None:
             log.by_topic[i, d, TOPIC_LAST_SENT] = -NEVER
 
 
-@driver(types.void(LIVES, types.int64, _INT64S, _EVENTS))
-def step_slot(lives: Lives, s: int, actions: Int64, events: Events) -> None:
-    """Live through slot s with one action per member."""
+@driver(types.void(LIVES, types.int64, types.Array(types.float64, 1, "C")))
+def fill_utility(lives: Lives, window: int, values: Float64) -> None:
+    """Fill [N] values with the utility of this week so far or of the last."""
+    for i in range(values.shape[0]):
+        values[i] = utility(lives, i, window)
+
+
+@driver(types.void(LIVES, types.int64, _INT64S, _EVENTS, types.Array(types.float64, 1, "C")))
+def step_slot(
+    lives: Lives, s: int, actions: Int64, events: Events, rewards: Float64
+) -> None:
+    """Live through slot s with one action per member; rewards are what the slot added."""
     last = s + 1 == lives.schedule.channel.shape[0]
     for i in range(actions.shape[0]):
         if lives.state.alive[i]:
+            before = utility(lives, i, THIS)
             enter_slot(lives, i, s)
             take_slot(lives, i, s, actions[i], events, i)
             leave_slot(lives, i, s)
+            rewards[i] = utility(lives, i, LAST if last else THIS) - before
         else:
+            rewards[i] = 0
             events.sent[i] = events.opened[i] = events.dismissed[i] = 0
             events.opted_out[i] = events.viewed[i] = 0
             if last:

@@ -161,7 +161,7 @@ class Population:
             into_week = slot.weekday * DAY_SECONDS + slot.second
         return self.lives.state.week.astype(np.int64) * WEEK_SECONDS + into_week
 
-    def step(self, actions: Int64) -> tuple[Float32, Events]:
+    def step(self, actions: Int64) -> tuple[Float64, Events]:
         """Live through one slot.
 
         Args:
@@ -180,13 +180,11 @@ class Population:
         most = self.world.num_candidates
         if len(actions) and not (actions.min() >= 0 and actions.max() <= most):
             raise ValueError(f"actions span {actions.min()} to {actions.max()}; allowed is 0 to {most}")
-        before = self._utility(THIS)
+        rewards = np.empty(self.num_members, np.float64)
         self.keep_calendar()
-        driver.step_slot(self.lives, self.slot, actions, self._events)
+        driver.step_slot(self.lives, self.slot, actions, self._events, rewards)
         self.slot = (self.slot + 1) % self.world.slots_per_week
-        after = self._utility(THIS) if self.slot else self._utility(LAST)
-        events = Events(*(e.copy() for e in self._events))
-        return (after - before).astype(np.float32), events
+        return rewards, Events(*(e.copy() for e in self._events))
 
     def run_week(self, policy: FastPolicy, guard: Callable[..., bool], rows: Int32) -> Week:
         """Live through one week under a jitted policy, whose sends pass a jitted guard.
@@ -212,6 +210,8 @@ class Population:
     def last_week(self) -> Week:
         """Return what the last completed week brought."""
         log, last = self.lives.log, self.lives.ledger[:, LEDGER_COLUMNS:]
+        reward = np.empty(self.num_members, np.float64)
+        driver.fill_utility(self.lives, LAST, reward)
         channel = log.by_channel
         return Week(
             views=last[:, VIEWS].copy(),
@@ -224,7 +224,7 @@ class Population:
             churned=last[:, CHURNED].copy(),
             ignored=last[:, IGNORED].copy(),
             vetoed=last[:, VETOED].copy(),
-            reward=self._utility(LAST),
+            reward=reward,
         )
 
     def clone(self) -> "Population":
@@ -291,18 +291,3 @@ class Population:
         traits = draw_traits(self.world, self.population_seed, lives.state.member[rows])
         put_rows(lives.traits, rows, traits)
         driver.begin(lives, rows)
-
-    def _utility(self, window: int) -> Float64:
-        """Return [N] U = sum of weighted rewards - cost of this week so far or of the last."""
-        weights, log = self.world.reward, self.lives.log.by_channel
-        ledger = self.lives.ledger[:, window * LEDGER_COLUMNS :]
-        sends = log[:, :, SENDS + window].sum(axis=1, dtype=np.float64)
-        opt_outs = log[:, :, OPT_OUTS + window].sum(axis=1, dtype=np.float64)
-        return np.asarray(
-            weights.viewing_day * ledger[:, VIEWS].astype(np.float64)
-            + weights.causal_open * ledger[:, CAUSAL_OPENS]
-            - weights.message_cost * sends
-            - weights.opt_out * opt_outs
-            - weights.churn * ledger[:, CHURNED],
-            np.float64,
-        )

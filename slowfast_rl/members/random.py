@@ -10,7 +10,8 @@ from enum import IntEnum
 import numpy as np
 
 from slowfast_rl.members.arrays import Integer
-from slowfast_rl.members.compile import kernel
+from slowfast_rl.members.arrays import Int64, UInt32
+from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.numerics import inverse_normal
 
 
@@ -96,3 +97,28 @@ def choose_below(word: Integer, count: Integer) -> tuple[np.uint32, np.uint32]:
     """Split a word into a uniform integer below ``count`` and a fresh word (the remainder)."""
     product = np.uint64(word) * np.uint64(count)
     return np.uint32(product >> _32), np.uint32(product & _LOW)
+
+
+@driver()
+def _fill_words(
+    words: UInt32, seed: int, stream: int, members: Int64, times: Int64, domain: int
+) -> None:
+    for i in range(words.shape[0]):
+        words[i] = draw(seed, stream, members[i], times[i], 0, domain)
+
+
+def random_words(
+    seed: int, stream: int, members: Int64, times: Int64, domain: Domain
+) -> UInt32:
+    """Return one random word per member and time, [B]: a policy's coins.
+
+    Args:
+        seed: 0 to 2^32 - 1.
+        stream: an independent stream under that seed.
+        members: [B] ids.
+        times: [B] weeks or slots.
+        domain: what the coins are for.
+    """
+    words = np.empty(len(members), np.uint32)
+    _fill_words(words, seed, stream, members, times, int(domain))
+    return words

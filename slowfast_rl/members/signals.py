@@ -21,7 +21,6 @@ from slowfast_rl.members.state import (
     HEAVY,
     LAST_SENT,
     LIGHT,
-    OPENS,
     SENDS,
     THIS,
     TOPIC_LAST_SENT,

@@ -176,6 +176,19 @@ def leave_slot(lives: Lives, i: Integer, s: Integer) -> None:
 
 
 @kernel
+def utility(lives: Lives, i: int, window: int) -> float:
+    """Return U = sum of weighted rewards - cost of this week so far or of the last (float64)."""
+    w, ledger, first = lives.constants, lives.ledger, window * LEDGER_COLUMNS
+    value = w.viewing_day_value * ledger[i, first + VIEWS]
+    value += w.causal_open_value * ledger[i, first + CAUSAL_OPENS]
+    value -= w.churn_cost * ledger[i, first + CHURNED]
+    for c in range(lives.log.by_channel.shape[1]):
+        value -= w.message_cost * lives.log.by_channel[i, c, SENDS + window]
+        value -= w.opt_out_cost * lives.log.by_channel[i, c, OPT_OUTS + window]
+    return value
+
+
+@kernel
 def take_slot(
     lives: Lives, i: Integer, s: Integer, action: Integer, events: Events, e: Integer
 ) -> None:

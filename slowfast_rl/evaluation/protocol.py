@@ -1,0 +1,85 @@
+"""Who is evaluated, for how long and under what luck: the defaults of every number we report."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from slowfast_rl.envs.execution import request
+from slowfast_rl.envs.executor import default_executor
+from slowfast_rl.members.arrays import Int64
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.random import Domain
+from slowfast_rl.members.world import World
+from slowfast_rl.slow.simple import RandomPlanner
+
+SEGMENTS = ("casual", "regular", "heavy")
+REFERENCE_POPULATION = 2_000_000
+SCORING_STREAMS = tuple(range(4))
+REFERENCE_STREAMS = tuple(range(4, 16))
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The evaluation protocol.
+
+    Attributes:
+        num_members: N, members 0 to N - 1 of the population.
+        weeks: scored weeks.
+        burn_in: weeks before them, under random plans, excluded from the return.
+        population_seed: the evaluation population; never train on it.
+        luck_seed: the evaluation luck.
+        streams: luck streams to average over.
+    """
+
+    num_members: int = 2048
+    weeks: int = 104
+    burn_in: int = 8
+    population_seed: int = 1_000_000
+    luck_seed: int = 1_000_000
+    streams: tuple[int, ...] = SCORING_STREAMS
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside what is allowed."""
+        for name in ("num_members", "weeks"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed is 1 or more")
+        if self.burn_in < 0:
+            raise ValueError(f"burn_in is {self.burn_in}; allowed is 0 or more")
+
+
+def check_training_seed(seed: int, protocol: Protocol) -> None:
+    """Refuse to train on members or luck that an evaluation uses.
+
+    Raises:
+        ValueError: the seed is the evaluation's or the reference population's.
+    """
+    reserved = {protocol.population_seed, protocol.luck_seed, REFERENCE_POPULATION}
+    reserved |= {Protocol().population_seed, Protocol().luck_seed}
+    if seed in reserved:
+        raise ValueError(f"seed is {seed}, which evaluation uses; allowed is any but {sorted(reserved)}")
+
+
+def burned_in(world: World, protocol: Protocol, stream: int) -> Population:
+    """Return the population after its burn-in, at the first scored Monday.
+
+    Random feasible plans go straight to the default executor, so that every agent takes over the
+    same members in the same state.
+    """
+    population = Population(
+        world,
+        protocol.num_members,
+        protocol.population_seed,
+        protocol.luck_seed,
+        luck_stream=stream,
+    )
+    planner = RandomPlanner(protocol.luck_seed, Domain.BURN_IN, stream)
+    executor = default_executor()
+    for _ in range(protocol.burn_in):
+        executor.run_week(population, world.plans[planner.plan(request(population))])
+    return population
+
+
+def segments(population: Population) -> Int64:
+    """Return each member's segment [N], 0 casual to 2 heavy: terciles of the base rate x."""
+    rate = population.lives.traits.base_rate
+    return np.searchsorted(np.quantile(rate, [1 / 3, 2 / 3]), rate, side="right")

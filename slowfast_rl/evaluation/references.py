@@ -1,0 +1,175 @@
+"""References: the best fixed plan and the oracle's plan per member, computed once and committed."""
+
+import hashlib
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from slowfast_rl.envs.executor import default_executor
+from slowfast_rl.envs.guard import feasible_target
+from slowfast_rl.evaluation.protocol import (
+    REFERENCE_POPULATION,
+    REFERENCE_STREAMS,
+    Protocol,
+    burned_in,
+)
+from slowfast_rl.evaluation.statistics import mean_interval
+from slowfast_rl.evaluation.twins import Twins
+from slowfast_rl.store.files import write_text_atomically
+from slowfast_rl.members.arrays import Float64, Int64
+from slowfast_rl.members.branching import branch
+from slowfast_rl.members.loading import world_hash
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.world import World
+from slowfast_rl.slow.simple import FixedPlanner, PerMemberPlanner
+
+_FOLDER = Path(__file__).parent / "references"
+_BLOCK = 64  # members at a time, so that their branches fit in the cache
+_EXECUTOR = "exact pacer, quality ranker"
+_ORACLE_LUCKS = {"6": tuple(range(4, 10)), "12": REFERENCE_STREAMS, "24": tuple(range(4, 28))}
+
+
+@dataclass(frozen=True)
+class References:
+    """What agents of one world are measured against.
+
+    Attributes:
+        world: its name.
+        key: digest of world, menu, executor, populations, members, lucks, burn-in and weeks.
+        best_fixed_plan: the one plan with the highest mean return on the reference population.
+        oracle_plans: [N] menu index of each evaluated member's best constant plan, by 12 lucks.
+        best_fixed: [N] its return on the scoring lucks, default executor.
+        oracle: [N] likewise.
+        oracle_return_by_lucks: the oracle's mean return if it is chosen by 6, 12 or 24 lucks.
+        fixed_returns: mean return of every plan on the reference population, by "push,email".
+    """
+
+    world: str
+    key: str
+    best_fixed_plan: tuple[int, ...]
+    oracle_plans: Int64
+    best_fixed: Float64
+    oracle: Float64
+    oracle_return_by_lucks: dict[str, float]
+    fixed_returns: dict[str, float]
+
+    @property
+    def gap(self) -> float:
+        """The oracle's lead over the best fixed plan, as a share of the latter's return."""
+        return float(self.oracle.mean() / self.best_fixed.mean() - 1)
+
+
+def reference_key(world: World, protocol: Protocol) -> str:
+    """Return the digest that a reference file must carry to serve a case."""
+    content = json.dumps(
+        [world_hash(world), _EXECUTOR, asdict(protocol), REFERENCE_POPULATION, _ORACLE_LUCKS],
+        sort_keys=True,
+    )
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def load_references(
+    world: World, protocol: Protocol, folders: tuple[Path, ...] = (_FOLDER,)
+) -> References | None:
+    """Return the stored references of a case, or None where none fit."""
+    key = reference_key(world, protocol)
+    for folder in folders:
+        path = folder / f"{world.name}-{key}.json"
+        if path.is_file():
+            content: dict[str, Any] = json.loads(path.read_text())
+            return References(
+                world=str(content["world"]),
+                key=key,
+                best_fixed_plan=tuple(content["best_fixed_plan"]),
+                oracle_plans=np.array(content["oracle_plans"], np.int64),
+                best_fixed=np.array(content["best_fixed"], np.float64),
+                oracle=np.array(content["oracle"], np.float64),
+                oracle_return_by_lucks=dict(content["oracle_return_by_lucks"]),
+                fixed_returns=dict(content["fixed_returns"]),
+            )
+    return None
+
+
+def save_references(references: References, folder: Path = _FOLDER) -> Path:
+    """Write references for :func:`load_references`; an interrupted write leaves no file."""
+    content = asdict(references)
+    intervals = mean_interval(references.oracle - references.best_fixed)
+    content |= {
+        "best_fixed_plan": list(references.best_fixed_plan),
+        "oracle_plans": references.oracle_plans.tolist(),
+        "best_fixed": np.round(references.best_fixed, 5).tolist(),
+        "oracle": np.round(references.oracle, 5).tolist(),
+        "best_fixed_return": float(references.best_fixed.mean()),
+        "oracle_return": float(references.oracle.mean()),
+        "oracle_minus_best_fixed_ci95": [intervals.low, intervals.high],
+        "gap": references.gap,
+    }
+    path = folder / f"{references.world}-{references.key}.json"
+    write_text_atomically(path, json.dumps(content))
+    return path
+
+
+def compute_references(world: World, protocol: Protocol, workers: int = 2) -> References:
+    """Compute the references of a case by living every plan; minutes to an hour.
+
+    Args:
+        world: the world.
+        protocol: the case.
+        workers: processes.
+    """
+    elsewhere = replace(protocol, population_seed=REFERENCE_POPULATION)
+    jobs = [(world, elsewhere, s) for s in REFERENCE_STREAMS]
+    jobs += [(world, protocol, s) for s in _ORACLE_LUCKS["24"]]
+    with ProcessPoolExecutor(workers) as pool:
+        done = tqdm(pool.map(_plan_returns, jobs), total=len(jobs), desc=world.name, unit="luck")
+        returns = list(done)  # each [N, O]
+    fixed = np.mean(returns[: len(REFERENCE_STREAMS)], axis=(0, 1))  # [O]
+    own = dict(zip(_ORACLE_LUCKS["24"], returns[len(REFERENCE_STREAMS) :], strict=True))
+    oracle_plans = {
+        lucks: np.mean([own[s] for s in streams], axis=0).argmax(axis=1)
+        for lucks, streams in _ORACLE_LUCKS.items()
+    }
+    best = tuple(int(t) for t in world.plans[int(fixed.argmax())])
+    twins = Twins(world, protocol)
+    oracles = {
+        lucks: twins.rollout(PerMemberPlanner(world, plans)).returns
+        for lucks, plans in oracle_plans.items()
+    }
+    return References(
+        world=world.name,
+        key=reference_key(world, protocol),
+        best_fixed_plan=best,
+        oracle_plans=oracle_plans["12"],
+        best_fixed=twins.rollout(FixedPlanner(world, best)).returns,
+        oracle=oracles["12"],
+        oracle_return_by_lucks={lucks: float(r.mean()) for lucks, r in oracles.items()},
+        fixed_returns={
+            ",".join(map(str, plan)): float(value)
+            for plan, value in zip(world.plans.tolist(), fixed, strict=True)
+        },
+    )
+
+
+def _plan_returns(job: tuple[World, Protocol, int]) -> Float64:
+    """Return every member's return under every constant plan on one luck, [N, O]."""
+    world, protocol, stream = job
+    start = burned_in(world, protocol, stream)
+    blocks = range(0, protocol.num_members, _BLOCK)
+    parts = [_block_returns(start.shard(b, min(b + _BLOCK, start.num_members)), protocol.weeks) for b in blocks]
+    return np.concatenate(parts)
+
+
+def _block_returns(start: Population, weeks: int) -> Float64:
+    world, executor = start.world, default_executor()
+    population = branch(start, len(world.plans))
+    target = np.tile(world.plans, (start.num_members, 1))  # [N O, C]
+    returns = np.zeros(population.num_members)
+    for week in range(weeks):
+        reward = executor.run_week(population, feasible_target(target, population.opted_in)).reward
+        returns += world.reward.weekly_discount**week * reward
+    return returns.reshape(start.num_members, len(world.plans))

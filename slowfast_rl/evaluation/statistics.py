@@ -1,0 +1,40 @@
+"""Paired intervals over members."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from slowfast_rl.members.arrays import Float64
+
+Z95 = 1.959963985
+
+
+class Interval(NamedTuple):
+    """An estimate with its 95 % interval (normal, over members)."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def mean_interval(values: Float64) -> Interval:
+    """Return the mean of one number per member, [N], with its interval.
+
+    For paired comparisons pass differences: twins share members and luck.
+    """
+    mean = float(values.mean())
+    half = Z95 * float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else float("inf")
+    return Interval(mean, mean - half, mean + half)
+
+
+def ratio_interval(numerator: Float64, denominator: Float64) -> Interval | None:
+    """Return mean(numerator) / mean(denominator), [N] each, paired, by the delta method.
+
+    None where the denominator's own interval does not lie above 0: the ratio means nothing then.
+    """
+    if mean_interval(denominator).low <= 0:
+        return None
+    ratio = float(numerator.mean() / denominator.mean())
+    residual = (numerator - ratio * denominator) / denominator.mean()
+    half = Z95 * float(residual.std(ddof=1)) / len(residual) ** 0.5
+    return Interval(ratio, ratio - half, ratio + half)

@@ -1,0 +1,146 @@
+"""Rollouts on the same members under the same luck, week by week, through the feature store."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from slowfast_rl.envs.execution import Execution, Planner
+from slowfast_rl.envs.executor import Executor
+from slowfast_rl.evaluation.protocol import SEGMENTS, Protocol, burned_in, segments
+from slowfast_rl.members.arrays import Float64, Int64
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.world import World
+from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
+
+StoreFactory = Callable[[], FeatureStore]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What an agent did to the evaluated members.
+
+    Attributes:
+        returns: [N] discounted return per member, mean over lucks.
+        weekly: sums over members and lucks, [W, 3 segments] or [W, 3 segments, C] per name:
+            reward, viewing_days, sends, opens, opt_outs, opted_in, alive, churned, goodwill,
+            fatigue, plan_changes. Goodwill, fatigue and opted_in count the living only.
+        lucks: number of lucks.
+        fallbacks: member-weeks served by a remembered or the safe plan.
+        mid_week_plan_changes: member-weeks whose own plan replaced a fallback.
+        vetoed: sends that the guard turned into holds.
+        refused_writes: plans that the store refused.
+    """
+
+    returns: Float64
+    weekly: dict[str, Float64]
+    lucks: int
+    fallbacks: int
+    mid_week_plan_changes: int
+    vetoed: int
+    refused_writes: int
+
+
+class Twins:
+    """Burned-in members, one population per luck, cloned for every agent.
+
+    Args:
+        world: the world.
+        protocol: who and how long.
+    """
+
+    def __init__(self, world: World, protocol: Protocol | None = None) -> None:
+        self.world, self.protocol = world, protocol or Protocol()
+        self._starts = [burned_in(world, self.protocol, s) for s in self.protocol.streams]
+        self.segments: Int64 = segments(self._starts[0])
+
+    def rollout(
+        self,
+        planner: Planner,
+        executor: Executor | None = None,
+        store_factory: StoreFactory = InMemoryFeatureStore,
+        progress: str | None = None,
+    ) -> Rollout:
+        """Let a planner and an executor take over the members, one store per luck.
+
+        Args:
+            planner: the slow policy.
+            executor: the fast policy; None for the default.
+            store_factory: makes an empty store.
+            progress: name for a progress bar; None for none.
+        """
+        parts = [
+            self._live(start.clone(), planner, Execution(self.world, store_factory(), executor), bar)
+            for start, bar in zip(self._starts, self._bars(progress), strict=True)
+        ]
+        return Rollout(
+            returns=np.mean([p.returns for p in parts], axis=0),
+            weekly={name: np.sum([p.weekly[name] for p in parts], axis=0) for name in parts[0].weekly},
+            lucks=len(parts),
+            fallbacks=sum(p.fallbacks for p in parts),
+            mid_week_plan_changes=sum(p.mid_week_plan_changes for p in parts),
+            vetoed=sum(p.vetoed for p in parts),
+            refused_writes=sum(p.refused_writes for p in parts),
+        )
+
+    def _bars(self, progress: str | None) -> "Sequence[tqdm[int]]":
+        return [
+            tqdm(
+                range(self.protocol.weeks),
+                desc=f"{progress} (luck {s})",
+                unit="week",
+                leave=False,
+                disable=progress is None,
+            )
+            for s in self.protocol.streams
+        ]
+
+    def _live(
+        self, population: Population, planner: Planner, execution: Execution, weeks: "tqdm[int]"
+    ) -> Rollout:
+        discount = self.world.reward.weekly_discount
+        returns = np.zeros(population.num_members)
+        weekly: dict[str, list[Float64]] = {}
+        vetoed = 0.0
+        previous: Int64 | None = None
+        for number in weeks:
+            alive, opted_in = population.alive, population.opted_in
+            plans = execution.ask(population, planner)
+            execution.issue(population, plans, planner.policy_version)
+            week, _ = execution.run_week(population)
+            returns += discount**number * week.reward
+            vetoed += float(week.vetoed.sum())
+            changed = np.zeros(len(plans)) if previous is None else plans != previous
+            previous = plans
+            state = population.lives.state
+            measures = {
+                "reward": week.reward,
+                "viewing_days": week.viewing_days,
+                "sends": week.sends,
+                "opens": week.opens,
+                "opt_outs": week.opt_outs,
+                "opted_in": opted_in * alive[:, None],
+                "alive": alive,
+                "churned": week.churned,
+                "goodwill": state.goodwill * alive,
+                "fatigue": state.fatigue * alive[:, None],
+                "plan_changes": changed * alive,
+            }
+            for name, values in measures.items():
+                weekly.setdefault(name, []).append(self._by_segment(values))
+        counters = execution.reader.counters
+        return Rollout(
+            returns=returns,
+            weekly={name: np.stack(values) for name, values in weekly.items()},
+            lucks=1,
+            fallbacks=counters.fallbacks,
+            mid_week_plan_changes=counters.mid_week_plan_changes,
+            vetoed=int(vetoed),
+            refused_writes=execution.store.counters["refused_writes"],
+        )
+
+    def _by_segment(self, values: Float64) -> Float64:
+        """Return sums of [N] or [N, C] values by segment, [3] or [3, C]."""
+        member_of = self.segments[None] == np.arange(len(SEGMENTS))[:, None]  # [3, N]
+        return np.asarray(member_of.astype(np.float64) @ values.astype(np.float64))
