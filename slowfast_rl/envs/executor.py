@@ -76,7 +76,12 @@ class JittedExecutor:
     """
 
     def __init__(self, policy: FastPolicy | None = None) -> None:
-        self.policy = policy or FastPolicy(exact_pace, quality_rank, _NO_WEIGHTS, _NO_WEIGHTS)
+        self._policy = policy or FastPolicy(exact_pace, quality_rank, _NO_WEIGHTS, _NO_WEIGHTS)
+
+    @property
+    def policy(self) -> FastPolicy:
+        """The jitted policy."""
+        return self._policy
 
     def run_week(self, population: Population, target: Int32, cap: Int32 | None = None) -> Week:
         """Live through one week under plans handed over as arrays; every send passes the guard.

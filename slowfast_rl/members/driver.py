@@ -68,9 +68,7 @@ def fill_utility(lives: Lives, window: int, values: Float64) -> None:
 
 
 @driver(types.void(LIVES, types.int64, _INT64S, _EVENTS, types.Array(types.float64, 1, "C")))
-def step_slot(
-    lives: Lives, s: int, actions: Int64, events: Events, rewards: Float64
-) -> None:
+def step_slot(lives: Lives, s: int, actions: Int64, events: Events, rewards: Float64) -> None:
     """Live through slot s with one action per member; rewards are what the slot added."""
     last = s + 1 == lives.schedule.channel.shape[0]
     for i in range(actions.shape[0]):
@@ -116,7 +114,6 @@ def run_week(
             skip_week(lives, i)
             continue
         for s in range(lives.schedule.channel.shape[0]):
-            enter_slot(lives, i, s)
             chance = opportunity(lives, i, s)
             action = 0
             threshold = pace(chance, rows, pacing)
@@ -127,5 +124,6 @@ def run_week(
             if action and not guard(chance, rows):
                 action = 0
                 lives.ledger[i, VETOED] += ONE
+            enter_slot(lives, i, s)
             take_slot(lives, i, s, action, events, 0)
             leave_slot(lives, i, s)

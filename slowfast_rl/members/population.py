@@ -154,7 +154,7 @@ class Population:
 
     @property
     def now(self) -> Int64:
-        """[N] simulated seconds since each row's Monday 00:00 of week 0; at slot 0, Monday 00:00."""
+        """[N] seconds since each row's Monday 00:00 of week 0; at slot 0 this week's Monday."""
         into_week = 0
         if self.slot:
             slot = self.world.schedule[self.slot]
@@ -169,17 +169,22 @@ class Population:
 
         Returns:
             [N] rewards of the slot, in viewing days (a week's churn and the viewing of days
-            without slots come with the slot before them), and the slot's events.
+            without slots come with the slot before them, or with the week's first), and the
+            slot's events.
 
         Raises:
             ValueError: wrong shape, or an action outside 0 to K.
         """
         actions = np.ascontiguousarray(actions, np.int64)
         if actions.shape != (self.num_members,):
-            raise ValueError(f"actions have shape {actions.shape}; allowed is ({self.num_members},)")
+            raise ValueError(
+                f"actions have shape {actions.shape}; allowed is ({self.num_members},)"
+            )
         most = self.world.num_candidates
         if len(actions) and not (actions.min() >= 0 and actions.max() <= most):
-            raise ValueError(f"actions span {actions.min()} to {actions.max()}; allowed is 0 to {most}")
+            raise ValueError(
+                f"actions span {actions.min()} to {actions.max()}; allowed is 0 to {most}"
+            )
         rewards = np.empty(self.num_members, np.float64)
         self.keep_calendar()
         driver.step_slot(self.lives, self.slot, actions, self._events, rewards)
@@ -259,8 +264,9 @@ class Population:
         """
         if self.slot:
             raise ValueError(f"the population is at slot {self.slot}; members start at slot 0")
+        rows = np.arange(self.num_members)[rows]  # masks too
         self.episodes[rows] += 1
-        self._begin(np.asarray(rows, np.int64))
+        self._begin(rows)
 
     def reset(self, luck_seed: int | None = None) -> None:
         """Begin a new episode in all rows; with a seed, episode 0 under that luck."""

@@ -9,8 +9,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Integer
-from slowfast_rl.members.arrays import Int64, UInt32
+from slowfast_rl.members.arrays import Int64, Integer, UInt32
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.numerics import inverse_normal
 
@@ -107,9 +106,7 @@ def _fill_words(
         words[i] = draw(seed, stream, members[i], times[i], 0, domain)
 
 
-def random_words(
-    seed: int, stream: int, members: Int64, times: Int64, domain: Domain
-) -> UInt32:
+def random_words(seed: int, stream: int, members: Int64, times: Int64, domain: Domain) -> UInt32:
     """Return one random word per member and time, [B]: a policy's coins.
 
     Args:

@@ -57,9 +57,7 @@ class Feature:
 def week_features(world: World) -> tuple[Feature, ...]:
     """Return what a planner sees on Monday 00:00, F_week features."""
     slots = np.bincount([s.channel for s in world.schedule], minlength=len(world.channels))
-    features = [
-        Feature(f"viewing_days_{window}", "days a week", 0, 7) for window in _WINDOW_NAMES
-    ]
+    features = [Feature(f"viewing_days_{window}", "days a week", 0, 7) for window in _WINDOW_NAMES]
     features.append(Feature("tenure", "weeks", 0, 520))
     for channel, most in zip(world.channels, slots, strict=True):
         for event in ("sends", "opens", "dismissals"):

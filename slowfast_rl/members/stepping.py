@@ -149,37 +149,43 @@ def skip_week(lives: Lives, i: Integer) -> None:
 
 
 @kernel
-def enter_slot(lives: Lives, i: Integer, s: Integer) -> None:
-    """Open the slot's day if it is the day's first slot, and live through days without slots."""
-    days = lives.schedule.weekday
-    weekday = days[s]
-    first = 0 if s == 0 else days[s - 1] + 1
-    for d in range(first, weekday + 1):
+def pass_days(lives: Lives, i: Integer, first: Integer, stop: Integer) -> None:
+    """Live through days without slots, from weekday first to the one before stop."""
+    for d in range(first, stop):
         open_day(lives, i, d)
-        if d < weekday:
-            close_day(lives, i, d)
+        close_day(lives, i, d)
+
+
+@kernel
+def enter_slot(lives: Lives, i: Integer, s: Integer) -> None:
+    """Open the day before its first slot; the week's first slot lives through the days before."""
+    days = lives.schedule.weekday
+    weekday = np.int64(days[s])
+    if s == 0:
+        pass_days(lives, i, 0, weekday)
+    if s == 0 or days[s - 1] != weekday:
+        open_day(lives, i, weekday)
 
 
 @kernel
 def leave_slot(lives: Lives, i: Integer, s: Integer) -> None:
-    """Close the day after its last slot, and the week after the week's last slot."""
+    """Close the day after its last slot, live through days without slots, close the week."""
     days = lives.schedule.weekday
-    weekday, slots = days[s], days.shape[0]
-    if s + 1 < slots and days[s + 1] == weekday:
+    weekday, last = np.int64(days[s]), s + 1 == days.shape[0]
+    following = np.int64(7) if last else np.int64(days[s + 1])
+    if following == weekday:
         return
     close_day(lives, i, weekday)
-    if s + 1 == slots:
-        for d in range(weekday + 1, 7):
-            open_day(lives, i, d)
-            close_day(lives, i, d)
+    pass_days(lives, i, weekday + 1, following)
+    if last:
         close_week(lives, i)
 
 
 @kernel
-def utility(lives: Lives, i: int, window: int) -> float:
+def utility(lives: Lives, i: Integer, window: int) -> float:
     """Return U = sum of weighted rewards - cost of this week so far or of the last (float64)."""
     w, ledger, first = lives.constants, lives.ledger, window * LEDGER_COLUMNS
-    value = w.viewing_day_value * ledger[i, first + VIEWS]
+    value: float = w.viewing_day_value * ledger[i, first + VIEWS]
     value += w.causal_open_value * ledger[i, first + CAUSAL_OPENS]
     value -= w.churn_cost * ledger[i, first + CHURNED]
     for c in range(lives.log.by_channel.shape[1]):

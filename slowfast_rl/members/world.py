@@ -1,5 +1,6 @@
 """A world: one full set of parameters, validated, with its schedule of send opportunities."""
 
+from collections import Counter
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -20,6 +21,8 @@ from slowfast_rl.members.parameters import (
     Traits,
     group_name,
 )
+
+MOST_SLOTS = 127  # a day; the slot of the organic view is an int8
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,17 @@ class World:
             raise ValueError(f"channels is {self.channels}; at least one, each named once, needed")
         if not self.schedule:
             raise ValueError("schedule is empty; at least one slot is needed")
+        for weekday, slots in Counter(slot.weekday for slot in self.schedule).items():
+            if slots > MOST_SLOTS:
+                raise ValueError(
+                    f"schedule has {slots} slots on weekday {weekday}; "
+                    f"allowed is at most {MOST_SLOTS}"
+                )
         for parameters in (getattr(self, f.name) for f in fields(self)):
             if isinstance(parameters, Parameters):
                 self._check_per_channel(parameters)
         for channel, targets in zip(self.channels, self.menu, strict=True):
-            if list(targets) != sorted({int(t) for t in targets}) or 0 not in targets:
+            if list(targets) != sorted(set(targets)) or targets[0] != 0:
                 raise ValueError(
                     f"menu.{channel} is {targets}; rising whole numbers that start at 0 are needed"
                 )

@@ -1,0 +1,6 @@
+"""Slow policies: which pacing plan, this week, for each member."""
+
+from slowfast_rl.slow.ppo import PPOPlanner
+from slowfast_rl.slow.simple import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
+
+__all__ = ["DealtPlanner", "FixedPlanner", "PPOPlanner", "PerMemberPlanner", "RandomPlanner"]

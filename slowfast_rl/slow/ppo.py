@@ -68,6 +68,7 @@ class PPOPlanner:
             "ent_coef": ent_coef, "hidden": hidden, "device": device,
         }  # fmt: skip
         self.policy_version = 0
+        self.opportunities = 0  # played in training
         self.policy: PlanPolicy | None = None
 
     def learn(
@@ -124,6 +125,7 @@ class PPOPlanner:
         model.learn(max(steps, 1), callback=budget, reset_num_timesteps=True)
         self.policy = model.policy  # type: ignore[assignment]
         self.policy_version += 1
+        self.opportunities += int(model.num_timesteps) * world.slots_per_week
         return self
 
     def untrained(self, world: World, seed: int = 0) -> Self:

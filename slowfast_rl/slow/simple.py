@@ -27,6 +27,7 @@ class FixedPlanner:
     def __init__(self, world: World, plan: Sequence[int]) -> None:
         self._feasible = FeasibleIndex(world)
         self._index = world.plan_index(tuple(plan))
+        self.wanted = tuple(int(target) for target in plan)
 
     def plan(self, request: Request) -> Int64:
         """Return the plan's index for each of B members, [B]."""

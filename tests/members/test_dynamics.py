@@ -1,6 +1,7 @@
 """The equations against a float64 reference, by hand, and by the sign of every argument."""
 
 import math
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,9 @@ class TestAgreesWithReference:
     @given(either_world, sensitivity, fatigue, fatigue)
     def test_felt_fatigue(self, name: str, kappa: Any, own: Any, others: Any) -> None:
         got = dynamics.felt_fatigue(CONSTANTS[name], kappa, own, own + others)
-        exact = REFERENCE[name].felt(float(kappa), float(own), float(np.float32(own + others)) - own)
+        exact = REFERENCE[name].felt(
+            float(kappa), float(own), float(np.float32(own + others)) - own
+        )
         assert float(got) == pytest.approx(exact, rel=1e-6, abs=1e-5)
 
     @given(either_world, channels, numbers(0, 3), numbers(2**-10, 1), days, felt, unit)
@@ -160,7 +163,7 @@ class TestByHand:
         assert float(p) == pytest.approx(0.125 * (1 - 0.9 * 0.00247875), abs=1e-6)
 
     def test_response_to_a_worn_topic_of_a_tired_lapsed_member(self) -> None:
-        # .125 * 2 * (1 - .3/2) * e^(-.09*10) * (1 - .9)
+        # A 2 (wear 1 - .3/2) (fatigue e^(-.09*10)) (lapsed 1 - .9)
         r = np.float32(2 * self.w.mean_relevance)
         p = dynamics.response(self.w, 0, np.float32(0.125), r, *f(15, 10, 0))
         assert float(p) == pytest.approx(0.125 * 2 * 0.85 * 0.4065697 * 0.1, abs=1e-6)
@@ -296,8 +299,6 @@ class TestSigns:
 @settings(max_examples=300)
 @given(st.integers(1, 255), st.integers(0, 2**32 - 1))
 def test_a_candidates_topic_and_quality_come_from_one_word(num_topics: int, word: int) -> None:
-    from statistics import NormalDist
-
     topic, quality = dynamics.candidate(num_topics, np.uint32(word))
     rest = word * num_topics % 2**32
     assert topic == word * num_topics // 2**32

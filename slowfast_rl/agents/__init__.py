@@ -1,0 +1,5 @@
+"""Whole agents."""
+
+from slowfast_rl.agents.slowfast import SlowFastAgent
+
+__all__ = ["SlowFastAgent"]

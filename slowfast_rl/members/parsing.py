@@ -1,0 +1,172 @@
+"""Build a world from nested mappings, as YAML gives them, and name what is wrong with them."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from slowfast_rl.members.parameters import PerChannel, group_types
+from slowfast_rl.members.world import Slot, World
+
+_WEEKDAYS = range(7)
+_SLOT_KEYS = ["time", "channel", "weekdays"]
+
+
+def world_from_tree(tree: Mapping[str, Any], name: str) -> World:
+    """Build a world from nested mappings.
+
+    Raises:
+        ValueError: a key is missing or unknown, or a value is not allowed.
+    """
+    _check_keys(tree, [f.name for f in fields(World) if f.name != "name"], "world")
+    channels = _names(tree["channels"], "channels")
+    groups = {
+        group: _group(kind, tree[group], channels, group) for group, kind in group_types().items()
+    }
+    menu, safe_plan = tree["menu"], tree["safe_plan"]
+    return World(
+        name=name,
+        channels=channels,
+        num_topics=_whole(tree["num_topics"], "num_topics"),
+        num_candidates=_whole(tree["num_candidates"], "num_candidates"),
+        schedule=_schedule(tree["schedule"], channels),
+        menu=tuple(
+            tuple(_whole(target, f"menu.{channel}") for target in _targets(targets, channel))
+            for channel, targets in zip(channels, _by_channel(menu, channels, "menu"), strict=True)
+        ),
+        safe_plan=tuple(
+            _whole(t, "safe_plan") for t in _by_channel(safe_plan, channels, "safe_plan")
+        ),
+        **groups,
+    )
+
+
+def _group(kind: Any, tree: Any, channels: tuple[str, ...], group: str) -> Any:
+    """Build one parameter group; numbers become floats, so that 5 and 5.0 give one world."""
+    _check_keys(tree, [f.name for f in fields(kind)], group)
+    values = {}
+    for parameter in fields(kind):
+        value, where = tree[parameter.name], f"{group}.{parameter.name}"
+        if parameter.type == PerChannel:
+            if isinstance(value, list):
+                raise ValueError(f"{where} is {value}; one number, or one per channel, is needed")
+            values[parameter.name] = tuple(map(_float, _by_channel(value, channels, where)))
+        elif parameter.type == tuple[float, ...]:
+            if not isinstance(value, list):
+                raise ValueError(f"{where} is {value!r}; a list of numbers is needed")
+            values[parameter.name] = tuple(map(_float, value))
+        elif parameter.type is float and isinstance(value, list | dict):
+            raise ValueError(f"{where} is {value}; one number is needed")
+        else:
+            values[parameter.name] = _float(value)
+    return kind(**values)
+
+
+def _float(value: Any) -> Any:
+    """Return whole numbers as floats, anything else as it is, for the bounds to judge."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _by_channel(value: Any, channels: tuple[str, ...], where: str) -> tuple[Any, ...]:
+    if not isinstance(value, Mapping):
+        return (value,) * len(channels)
+    if set(value) != set(channels):
+        raise ValueError(
+            f"{where} has {list(value)}; one value per channel {list(channels)} needed"
+        )
+    return tuple(value[c] for c in channels)
+
+
+def _names(value: Any, where: str) -> tuple[str, ...]:
+    names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if not names or len(set(value)) != len(value) or not value:
+        raise ValueError(f"{where} is {value!r}; a list of names, each once, is needed")
+    return tuple(value)
+
+
+def _targets(value: Any, channel: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"menu.{channel} is {value!r}; a list of whole numbers is needed")
+    return value
+
+
+def _schedule(slots: Any, channels: tuple[str, ...]) -> tuple[Slot, ...]:
+    if not isinstance(slots, list):
+        raise ValueError(f"schedule is {slots!r}; a list of slots is needed")
+    week = [slot for entry in slots for slot in _slots(entry, channels)]
+    return tuple(sorted(week, key=lambda s: (s.weekday, s.second)))
+
+
+def _slots(entry: Any, channels: tuple[str, ...]) -> list[Slot]:
+    """Return the slots of one entry of the schedule, one per weekday."""
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"schedule has {entry!r}; a slot is a mapping with {_SLOT_KEYS[:2]}")
+    _check_known(entry, _SLOT_KEYS, "schedule")
+    if entry.get("channel") not in channels:
+        allowed = ", ".join(channels)
+        raise ValueError(f"schedule names channel {entry.get('channel')!r}; allowed: {allowed}")
+    try:
+        hours, minutes = (int(part) for part in str(entry["time"]).split(":"))
+    except (KeyError, ValueError):
+        raise ValueError(f"schedule has {dict(entry)}; a time such as '08:00' is needed") from None
+    if not (0 <= hours < 24 and 0 <= minutes < 60):
+        raise ValueError(f"schedule has time {entry['time']!r}; allowed is 00:00 to 23:59")
+    weekdays = entry.get("weekdays", list(_WEEKDAYS))
+    if not isinstance(weekdays, list):
+        raise ValueError(f"schedule has weekdays {weekdays!r}; a list of 0 to 6 is needed")
+    for weekday in weekdays:
+        if weekday not in _WEEKDAYS or isinstance(weekday, bool):
+            raise ValueError(f"schedule has weekday {weekday!r}; allowed is 0 to 6")
+    channel = channels.index(entry["channel"])
+    return [Slot(int(weekday), hours * 3600 + minutes * 60, channel) for weekday in weekdays]
+
+
+def _check_keys(tree: Any, allowed: list[str], where: str) -> None:
+    if not isinstance(tree, Mapping):
+        raise ValueError(f"{where} is {tree!r}; a mapping with {', '.join(allowed)} is needed")
+    _check_known(tree, allowed, where)
+    for key in allowed:
+        if key not in tree:
+            raise ValueError(f"{where} lacks {key!r}; needed: {', '.join(allowed)}")
+
+
+def _check_known(tree: Mapping[Any, Any], allowed: list[str], where: str) -> None:
+    for key in tree:
+        if key not in allowed:
+            raise ValueError(f"unknown parameter {key!r} in {where}; allowed: {', '.join(allowed)}")
+
+
+def _whole(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{where} has {value!r}; a whole number is needed")
+    return value
+
+
+def tree_from_world(world: World) -> dict[str, Any]:
+    """Return a world as nested mappings that JSON and YAML can hold."""
+
+    def by_channel(values: tuple[Any, ...]) -> dict[str, Any]:
+        plain = [list(v) if isinstance(v, tuple) else v for v in values]
+        return dict(zip(world.channels, plain, strict=True))
+
+    def group(parameters: Any) -> dict[str, Any]:
+        values = {f.name: (f.type, getattr(parameters, f.name)) for f in fields(parameters)}
+        return {
+            name: by_channel(v) if kind == PerChannel else list(v) if isinstance(v, tuple) else v
+            for name, (kind, v) in values.items()
+        }
+
+    return {
+        "channels": list(world.channels),
+        "num_topics": world.num_topics,
+        "num_candidates": world.num_candidates,
+        "schedule": [
+            {
+                "time": f"{s.second // 3600:02}:{s.second % 3600 // 60:02}",
+                "channel": world.channels[s.channel],
+                "weekdays": [s.weekday],
+            }
+            for s in world.schedule
+        ],
+        "menu": by_channel(world.menu),
+        "safe_plan": by_channel(world.safe_plan),
+    } | {name: group(getattr(world, name)) for name in group_types()}
