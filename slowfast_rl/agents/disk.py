@@ -33,7 +33,9 @@ def write_agent(
 
     The JSON goes last: a directory without it is no agent.
     """
-    whole = {"format": FORMAT, "world_name": world.name, "world": tree_from_world(world)} | dict(content)
+    whole = {"format": FORMAT, "world_name": world.name, "world": tree_from_world(world)} | dict(
+        content
+    )
     text = json.dumps(whole, indent=1).encode()
     weights = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     if path.suffix == ".zip":

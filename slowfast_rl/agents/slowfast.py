@@ -98,12 +98,16 @@ class SlowFastAgent:
         self.train_cpu_seconds = process_time() - start
         return self
 
-    def untrained(self, world: World, seed: int = 0) -> Self:
-        """Give the agent the random weights that training begins with."""
-        self.world, self.seed = world, seed
-        if isinstance(self.slow, PPOPlanner):
-            self.slow.untrained(world, seed)
-        return self
+    def untrained_copy(self, world: World) -> "SlowFastAgent":
+        """Return the same agent with the weights that training began with."""
+        slow, ranker = self.slow, self.fast.ranker
+        if isinstance(slow, PPOPlanner):
+            slow = PPOPlanner(**slow.settings).untrained(world, self.seed)
+        if isinstance(ranker, AffinityRanker):
+            ranker = AffinityRanker()
+        agent = SlowFastAgent(slow, Executor(self.fast.pacer, ranker))
+        agent.world, agent.seed = world, self.seed
+        return agent
 
     def predict(
         self,
@@ -150,7 +154,9 @@ class SlowFastAgent:
             self._reader.forget(ids[np.asarray(episode_start, bool)])
         self._plan(obs[:, : len(week_features(world))], ids, times)
         plan = self._reader.read(ids, times)
-        actions = choose_candidates(world, self.fast, obs, plan.target, plan.cap, ids, times, self.seed)
+        actions = choose_candidates(
+            world, self.fast, obs, plan.target, plan.cap, ids, times, self.seed
+        )
         return actions, None
 
     def _plan(self, signals: Float32, ids: Int64, times: Int64) -> None:
@@ -198,7 +204,9 @@ class SlowFastAgent:
         elif isinstance(self.slow, FixedPlanner):
             content |= {"planner": "fixed", "planner_settings": {"plan": list(self.slow.wanted)}}
         else:
-            raise ValueError(f"planner {type(self.slow).__name__} cannot be saved; allowed: ppo, fixed")
+            raise ValueError(
+                f"planner {type(self.slow).__name__} cannot be saved; allowed: ppo, fixed"
+            )
         disk.write_agent(Path(path), self.world, content, arrays)
 
     @classmethod

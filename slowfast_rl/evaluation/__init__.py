@@ -1,0 +1,21 @@
+"""Evaluation: twins, references, the leaderboard and its curves."""
+
+from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
+from slowfast_rl.evaluation.protocol import Protocol
+from slowfast_rl.evaluation.references import References, compute_references, load_references
+from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
+from slowfast_rl.evaluation.twins import Rollout, Twins
+
+__all__ = [
+    "Interval",
+    "Leaderboard",
+    "Protocol",
+    "References",
+    "Rollout",
+    "Twins",
+    "compare",
+    "compute_references",
+    "load_references",
+    "mean_interval",
+    "ratio_interval",
+]

@@ -56,7 +56,9 @@ def check_training_seed(seed: int, protocol: Protocol) -> None:
     reserved = {protocol.population_seed, protocol.luck_seed, REFERENCE_POPULATION}
     reserved |= {Protocol().population_seed, Protocol().luck_seed}
     if seed in reserved:
-        raise ValueError(f"seed is {seed}, which evaluation uses; allowed is any but {sorted(reserved)}")
+        raise ValueError(
+            f"seed is {seed}, which evaluation uses; allowed is any but {sorted(reserved)}"
+        )
 
 
 def burned_in(world: World, protocol: Protocol, stream: int) -> Population:

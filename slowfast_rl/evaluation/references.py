@@ -20,15 +20,15 @@ from slowfast_rl.evaluation.protocol import (
 )
 from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.twins import Twins
-from slowfast_rl.store.files import write_text_atomically
 from slowfast_rl.members.arrays import Float64, Int64
 from slowfast_rl.members.branching import branch
 from slowfast_rl.members.loading import world_hash
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.slow.simple import FixedPlanner, PerMemberPlanner
+from slowfast_rl.store.files import write_text_atomically
 
-_FOLDER = Path(__file__).parent / "references"
+REFERENCES_FOLDER = Path(__file__).parent / "references"
 _BLOCK = 64  # members at a time, so that their branches fit in the cache
 _EXECUTOR = "exact pacer, quality ranker"
 _ORACLE_LUCKS = {"6": tuple(range(4, 10)), "12": REFERENCE_STREAMS, "24": tuple(range(4, 28))}
@@ -74,7 +74,7 @@ def reference_key(world: World, protocol: Protocol) -> str:
 
 
 def load_references(
-    world: World, protocol: Protocol, folders: tuple[Path, ...] = (_FOLDER,)
+    world: World, protocol: Protocol, folders: tuple[Path, ...] = (REFERENCES_FOLDER,)
 ) -> References | None:
     """Return the stored references of a case, or None where none fit."""
     key = reference_key(world, protocol)
@@ -95,7 +95,7 @@ def load_references(
     return None
 
 
-def save_references(references: References, folder: Path = _FOLDER) -> Path:
+def save_references(references: References, folder: Path = REFERENCES_FOLDER) -> Path:
     """Write references for :func:`load_references`; an interrupted write leaves no file."""
     content = asdict(references)
     intervals = mean_interval(references.oracle - references.best_fixed)
@@ -160,7 +160,10 @@ def _plan_returns(job: tuple[World, Protocol, int]) -> Float64:
     world, protocol, stream = job
     start = burned_in(world, protocol, stream)
     blocks = range(0, protocol.num_members, _BLOCK)
-    parts = [_block_returns(start.shard(b, min(b + _BLOCK, start.num_members)), protocol.weeks) for b in blocks]
+    parts = [
+        _block_returns(start.shard(b, min(b + _BLOCK, start.num_members)), protocol.weeks)
+        for b in blocks
+    ]
     return np.concatenate(parts)
 
 

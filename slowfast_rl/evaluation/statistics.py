@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
 from slowfast_rl.members.arrays import Float64
 
 Z95 = 1.959963985

@@ -1,7 +1,7 @@
 """Rollouts on the same members under the same luck, week by week, through the feature store."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -55,6 +55,14 @@ class Twins:
         self._starts = [burned_in(world, self.protocol, s) for s in self.protocol.streams]
         self.segments: Int64 = segments(self._starts[0])
 
+    def first_luck(self) -> "Twins":
+        """Return the same members under the first luck alone: a quick look, with more noise."""
+        other = object.__new__(Twins)
+        other.__dict__.update(self.__dict__)
+        other.protocol = replace(self.protocol, streams=self.protocol.streams[:1])
+        other._starts = self._starts[:1]
+        return other
+
     def rollout(
         self,
         planner: Planner,
@@ -70,13 +78,21 @@ class Twins:
             store_factory: makes an empty store.
             progress: name for a progress bar; None for none.
         """
-        parts = [
-            self._live(start.clone(), planner, Execution(self.world, store_factory(), executor), bar)
-            for start, bar in zip(self._starts, self._bars(progress), strict=True)
-        ]
+        total = self.protocol.weeks * len(self._starts)
+        with tqdm(
+            total=total, desc=progress, unit="week", leave=False, disable=not progress
+        ) as bar:
+            parts = [
+                self._live(
+                    start.clone(), planner, Execution(self.world, store_factory(), executor), bar
+                )
+                for start in self._starts
+            ]
         return Rollout(
             returns=np.mean([p.returns for p in parts], axis=0),
-            weekly={name: np.sum([p.weekly[name] for p in parts], axis=0) for name in parts[0].weekly},
+            weekly={
+                name: np.sum([p.weekly[name] for p in parts], axis=0) for name in parts[0].weekly
+            },
             lucks=len(parts),
             fallbacks=sum(p.fallbacks for p in parts),
             mid_week_plan_changes=sum(p.mid_week_plan_changes for p in parts),
@@ -84,27 +100,16 @@ class Twins:
             refused_writes=sum(p.refused_writes for p in parts),
         )
 
-    def _bars(self, progress: str | None) -> "Sequence[tqdm[int]]":
-        return [
-            tqdm(
-                range(self.protocol.weeks),
-                desc=f"{progress} (luck {s})",
-                unit="week",
-                leave=False,
-                disable=progress is None,
-            )
-            for s in self.protocol.streams
-        ]
-
     def _live(
-        self, population: Population, planner: Planner, execution: Execution, weeks: "tqdm[int]"
+        self, population: Population, planner: Planner, execution: Execution, bar: "tqdm[int]"
     ) -> Rollout:
         discount = self.world.reward.weekly_discount
         returns = np.zeros(population.num_members)
         weekly: dict[str, list[Float64]] = {}
         vetoed = 0.0
         previous: Int64 | None = None
-        for number in weeks:
+        for number in range(self.protocol.weeks):
+            bar.update()
             alive, opted_in = population.alive, population.opted_in
             plans = execution.ask(population, planner)
             execution.issue(population, plans, planner.policy_version)

@@ -18,7 +18,15 @@ from slowfast_rl.members.world import World
 
 _PRIOR_OPENS, _PRIOR_SENDS = np.float32(1), np.float32(10)  # of a member's own open rate
 _SHORT, _LONG = np.float32(7), np.float32(30)  # days of the two recency features
-_STRENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # prior opens of a topic that learning chooses among
+_STRENGTHS = (
+    1.0,
+    2.0,
+    4.0,
+    8.0,
+    16.0,
+    32.0,
+    64.0,
+)  # prior opens of a topic that learning chooses among
 _NOTHING = np.float32(0)
 
 
@@ -122,7 +130,9 @@ class AffinityRanker:
             coefficients, likelihood = logistic_regression(_features(logs, strength, world), opened)
             fits.append((likelihood, strength, coefficients))
         _, strength, coefficients = max(fits, key=lambda fit: fit[0])
-        self.learned = Weights(strength, *(float(c) for c in coefficients[: len(Weights._fields) - 1]))
+        self.learned = Weights(
+            strength, *(float(c) for c in coefficients[: len(Weights._fields) - 1])
+        )
         return self
 
     def state(self) -> dict[str, Any]:
@@ -137,7 +147,9 @@ class AffinityRanker:
             ValueError: a weight is missing, unknown or no number.
         """
         if sorted(state) != sorted(Weights._fields):
-            raise ValueError(f"ranker weights are {sorted(state)}; allowed: {sorted(Weights._fields)}")
+            raise ValueError(
+                f"ranker weights are {sorted(state)}; allowed: {sorted(Weights._fields)}"
+            )
         return cls(Weights(**{name: float(state[name]) for name in Weights._fields}))
 
 
@@ -145,9 +157,7 @@ def _features(logs: Float32, strength: float, world: World) -> Float64:
     """Return the regression's features: the score's terms first, then what does not rank."""
     column = {name: logs[:, i].astype(np.float64) for i, name in enumerate(LOG_COLUMNS)}
     rate = (column["opens"] + _PRIOR_OPENS) / (column["sends"] + _PRIOR_SENDS)
-    liking = np.log(
-        (column["topic_opens"] + strength) / (column["topic_sends"] * rate + strength)
-    )
+    liking = np.log((column["topic_opens"] + strength) / (column["topic_sends"] * rate + strength))
     days = column["topic_days"]
     terms = [
         column["quality"], column["launched"], liking, np.exp(-days / _SHORT), np.exp(-days / _LONG),

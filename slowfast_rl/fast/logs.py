@@ -46,7 +46,9 @@ def collect_logs(world: World, num_members: int, weeks: int, seed: int) -> Float
         send = (words / 2**32 < _SEND_SHARE) & population.opted_in[:, channel] & population.alive
         choice = words.astype(np.int64) % world.num_candidates  # [N]
         _, events = population.step(np.where(send, choice + 1, 0))
-        is_topic = signals[rows[:, None], first_topic[choice][:, None] + np.arange(world.num_topics)]
+        is_topic = signals[
+            rows[:, None], first_topic[choice][:, None] + np.arange(world.num_topics)
+        ]
         topic = is_topic.argmax(axis=1)
         by_topic = {part: signals[:, index] for part, index in columns.items()}  # [N, D]
         logs.append(

@@ -103,7 +103,12 @@ class PPOPlanner:
             )
         s = self.settings
         env = PacingVectorEnv(
-            s["num_envs"], world, s["weeks"], executor=executor, population_seed=seed, luck_seed=seed
+            s["num_envs"],
+            world,
+            s["weeks"],
+            executor=executor,
+            population_seed=seed,
+            luck_seed=seed,
         )
         signals = stagger(env, seed)
         venv = VecNormalize(
@@ -118,19 +123,21 @@ class PPOPlanner:
             **{k: v for k, v in s.items() if k not in ("num_envs", "weeks", "hidden")},
         )
         model.set_logger(logger or Logger(None, []))
+        self.policy = model.policy  # type: ignore[assignment]  # progress may evaluate it
         budget = _Budget(world.slots_per_week, total_opportunities, total_cpu_seconds, progress)
         steps = (
             2**62 if total_opportunities is None else total_opportunities // world.slots_per_week
         )
         model.learn(max(steps, 1), callback=budget, reset_num_timesteps=True)
-        self.policy = model.policy  # type: ignore[assignment]
         self.policy_version += 1
         self.opportunities += int(model.num_timesteps) * world.slots_per_week
         return self
 
     def untrained(self, world: World, seed: int = 0) -> Self:
         """Give this planner a network with random weights, as training begins with."""
-        env = PacingVectorEnv(64, world, self.settings["weeks"], population_seed=seed, luck_seed=seed)
+        env = PacingVectorEnv(
+            64, world, self.settings["weeks"], population_seed=seed, luck_seed=seed
+        )
         signals = stagger(env, seed)
         torch.manual_seed(seed)
         self.policy = self._network(world, signals)
@@ -165,7 +172,9 @@ class PPOPlanner:
         arguments = dict(settings)
         version = int(arguments.pop("policy_version"))
         planner = cls(**arguments)
-        planner.policy = planner._network(world, np.zeros((1, len(week_features(world))), np.float32))
+        planner.policy = planner._network(
+            world, np.zeros((1, len(week_features(world))), np.float32)
+        )
         planner.policy.load_state_dict({k: torch.as_tensor(v) for k, v in arrays.items()})
         planner.policy_version = version
         return planner

@@ -69,9 +69,7 @@ class RandomPlanner:
 
     def plan(self, request: Request) -> Int64:
         """Return a random feasible plan for each of B members, [B]."""
-        words = random_words(
-            self.seed, self.stream, request.entity_ids, request.weeks, self.domain
-        )
+        words = random_words(self.seed, self.stream, request.entity_ids, request.weeks, self.domain)
         count = request.feasible.sum(axis=1)
         rank = (words.astype(np.uint64) * count.astype(np.uint64)) >> np.uint64(32)
         cumulative = np.cumsum(request.feasible, axis=1)
@@ -100,9 +98,7 @@ class DealtPlanner:
     def plan(self, request: Request) -> Int64:
         """Return the choices in another order within each group of equal flags, [B]."""
         plans = self._planner.plan(request)
-        coins = random_words(
-            self.seed, 1, request.entity_ids, request.weeks, Domain.EXPLORATION
-        )
+        coins = random_words(self.seed, 1, request.entity_ids, request.weeks, Domain.EXPLORATION)
         packed = np.packbits(request.feasible, axis=1)
         groups = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_inverse=True)[1]
         receivers = np.argsort(groups, kind="stable")
