@@ -1,0 +1,55 @@
+import re
+from pathlib import Path
+
+import gymnasium
+import pytest
+
+import slowfast_rl as sf
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("name", sf.__all__)
+def test_every_exported_name_exists(name):
+    assert getattr(sf, name) is not None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "load_world", "Population", "InMemoryFeatureStore", "SlowFastAgent", "slow.PPOPlanner",
+        "slow.FixedPlanner", "fast.Executor", "fast.AffinityRanker", "fast.ExactPacer", "compare",
+        "PlanSource", "Protocol", "branch",
+    ],
+)  # fmt: skip
+def test_names_of_the_contract_are_reachable_from_the_package(path):
+    value = sf
+    for part in path.split("."):
+        value = getattr(value, part)
+    assert callable(value)
+
+
+def test_importing_the_package_registers_both_environments():
+    for name in ("Messaging", "Pacing"):
+        spec = gymnasium.spec(f"slowfast_rl/{name}-v0")
+        assert spec.vector_entry_point is not None
+
+
+def test_the_readmes_python_compiles_and_uses_names_that_exist():
+    text = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        code = "\n".join(line.removeprefix("  ") for line in block.splitlines())
+        compile(code, "README.md", "exec")
+        for path in re.findall(r"\bsf\.([\w.]+)", code):
+            value = sf
+            for part in path.split("."):
+                value = getattr(value, part)
+
+
+def test_links_in_the_documents_lead_to_files_that_exist():
+    documents = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("experiments/*/README.md")]
+    for document in documents:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
