@@ -1,8 +1,10 @@
 """An agent on disk: validated JSON and safetensors, in a directory or a zip; never a pickle."""
 
+import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,25 +21,33 @@ from slowfast_rl.store.files import write_bytes_atomically
 FORMAT = 1
 _JSON, _WEIGHTS = "agent.json", "weights.safetensors"
 _KEYS = {
-    "format": int, "world": dict, "world_name": str, "seed": int, "train_opportunities": int,
-    "train_cpu_seconds": float, "pacer": str, "ranker": str, "ranker_state": dict, "planner": str,
-    "planner_settings": dict,
+    "format": int, "weights_sha256": str, "world_name": str, "world": dict, "seed": int,
+    "train_opportunities": int, "train_cpu_seconds": float, "pacer": str, "ranker": str,
+    "ranker_state": dict, "planner": str, "planner_settings": dict,
 }  # fmt: skip
-_ALLOWED = {"pacer": ("exact",), "ranker": ("quality", "affinity"), "planner": ("ppo", "fixed")}
+# What damaged archives and files are known to raise; OSError where there is no file.
+_UNREADABLE = (
+    OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    SafetensorError,
+)  # fmt: skip
 
 
 def write_agent(
     path: Path, world: World, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Write an agent; a killed write leaves the old agent or none.
+    """Write an agent to a directory, or to a zip if the path ends in ``.zip``.
 
-    The JSON goes last: a directory without it is no agent.
+    A killed write of a zip leaves the old agent; that of a directory leaves the old agent or one
+    that :func:`read_agent` refuses, because the JSON names the weights' digest.
     """
-    whole = {"format": FORMAT, "world_name": world.name, "world": tree_from_world(world)} | dict(
-        content
-    )
-    text = json.dumps(whole, indent=1).encode()
     weights = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    head = {
+        "format": FORMAT,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "world_name": world.name,
+        "world": tree_from_world(world),
+    }
+    text = json.dumps(head | dict(content), indent=1, allow_nan=False).encode()
     if path.suffix == ".zip":
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
@@ -56,20 +66,23 @@ def read_agent(path: Path) -> tuple[World, dict[str, Any], dict[str, NDArray[Any
         ValueError: a file is missing or damaged, or its content is not allowed.
     """
     try:
-        if path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                text, weights = archive.read(_JSON), archive.read(_WEIGHTS)
-        else:
-            text, weights = (path / _JSON).read_bytes(), (path / _WEIGHTS).read_bytes()
+        text, weights = _read(path)
         content, arrays = json.loads(text), load(weights)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, SafetensorError) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"{path} holds no readable agent: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} has no agent of format {FORMAT}")
     for key, kind in _KEYS.items():
         if not isinstance(content.get(key), kind):
             raise ValueError(f"{path}: {key} is {content.get(key)!r}; a {kind.__name__} is needed")
-    for key, allowed in _ALLOWED.items():
-        if content[key] not in allowed:
-            raise ValueError(f"{path}: {key} is {content[key]!r}; allowed: {', '.join(allowed)}")
+    if content["weights_sha256"] != hashlib.sha256(weights).hexdigest():
+        raise ValueError(f"{path}: weights are not those that {_JSON} was written with")
     return world_from_tree(content["world"], content["world_name"]), content, arrays
+
+
+def _read(path: Path) -> tuple[bytes, bytes]:
+    """Return the JSON and the weights."""
+    if path.suffix != ".zip":
+        return (path / _JSON).read_bytes(), (path / _WEIGHTS).read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(_JSON), archive.read(_WEIGHTS)

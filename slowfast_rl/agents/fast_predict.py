@@ -2,15 +2,29 @@
 
 import numpy as np
 
-from slowfast_rl.fast import AffinityRanker, Executor
-from slowfast_rl.fast.affinity import affinity, open_rate, score
+from slowfast_rl.fast import AffinityRanker, Executor, QualityRanker
+from slowfast_rl.fast.affinity import UNTRAINED, affinity, open_rate, score
 from slowfast_rl.members.arrays import Float32, Int32, Int64
 from slowfast_rl.members.compile import driver
+from slowfast_rl.members.features import per_world
 from slowfast_rl.members.random import Domain, random_words
 from slowfast_rl.members.signals import slot_features, week_features
 from slowfast_rl.members.world import World
 
 _TOPIC_PARTS = 4  # sends, opens, days since a send, launch: adjacent columns of the table
+_QUALITY_ONLY = np.array(UNTRAINED, np.float32)
+
+
+@per_world
+def columns(world: World) -> dict[str, int]:
+    """Return the column of each signal in an observation of ``Messaging-v0``, by name."""
+    features = week_features(world) + slot_features(world)
+    return {feature.name: i for i, feature in enumerate(features)}
+
+
+def opted_in_columns(world: World) -> list[int]:
+    """Return the columns of the opt-in flags, [C]."""
+    return [columns(world)[f"{channel}_opted_in"] for channel in world.channels]
 
 
 def choose_candidates(
@@ -25,7 +39,8 @@ def choose_candidates(
 ) -> Int64:
     """Return the executor's action for each of B members, [B].
 
-    Paces exactly and ranks as the executor's ranker does, by the same scalar functions.
+    Paces exactly, with coins of its own, and ranks as the executor's ranker does, by the same
+    scalar functions: it picks the candidate that the fused executor picks in the same situation.
 
     Args:
         world: the world.
@@ -36,29 +51,37 @@ def choose_candidates(
         entity_ids: [B] member ids, which key the pacer's coins.
         times: [B] simulated seconds, likewise.
         seed: of the coins.
+
+    Raises:
+        ValueError: the executor's pacer or ranker cannot work from observations.
     """
-    names = [feature.name for feature in week_features(world) + slot_features(world)]
-    column = {name: i for i, name in enumerate(names)}
-    channels = world.channels
+    weights = _ranking(executor)
+    column, channels = columns(world), world.channels
     channel = obs[:, [column[f"slot_is_{c}"] for c in channels]].argmax(axis=1)
     rows = np.arange(len(obs))
     sent = obs[:, [column[f"{c}_sends_this_week"] for c in channels]][rows, channel]
-    opted_in = obs[:, [column[f"{c}_opted_in"] for c in channels]][rows, channel]
-    remaining = target[rows, channel] - sent
+    opted_in = obs[:, opted_in_columns(world)][rows, channel] > 0.5
     words = random_words(seed, 0, entity_ids, times // 60, Domain.PACER)
-    coins = words / 2**32
-    send = coins * obs[:, column["slots_left"]] < remaining
-    may = (opted_in > 0.5) & (sent < cap[rows, channel])
-    ranker = executor.ranker
-    weights = ranker.weights if isinstance(ranker, AffinityRanker) else _QUALITY_ONLY
+    wanted = words / 2**32 * obs[:, column["slots_left"]] < target[rows, channel] - sent
     best = np.empty(len(obs), np.int64)
     first_topic, first_candidate = column["topic_0_sends"], column["candidate_1_quality"]
     sizes = (world.num_topics, world.num_candidates)
     _best_candidates(np.ascontiguousarray(obs), first_topic, first_candidate, *sizes, weights, best)
-    return np.where(send & may, best, 0)
+    return np.where(wanted & opted_in & (sent < cap[rows, channel]), best, 0)
 
 
-_QUALITY_ONLY = np.array([1, 1, 0, 0, 0, 0], np.float32)
+def _ranking(executor: Executor) -> Float32:
+    """Return the weights of the score that ranks as this executor does."""
+    ranker = executor.ranker
+    if executor.pacer.name == "exact":
+        if isinstance(ranker, AffinityRanker):
+            return ranker.weights
+        if isinstance(ranker, QualityRanker):
+            return _QUALITY_ONLY
+    raise ValueError(
+        f"pacer {executor.pacer.name!r} with ranker {ranker.name!r} cannot work from observations; "
+        "allowed: exact with quality or affinity"
+    )
 
 
 @driver()
@@ -77,7 +100,7 @@ def _best_candidates(
             sends += obs[i, first_topic + d * _TOPIC_PARTS]
             opens += obs[i, first_topic + d * _TOPIC_PARTS + 1]
         rate = open_rate(opens, sends)
-        best_score = np.float32(-np.inf)
+        best[i], best_score = 0, np.float32(-np.inf)
         for j in range(num_candidates):
             k = first_candidate + j * (2 + num_topics)
             for d in range(num_topics):

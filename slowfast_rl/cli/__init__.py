@@ -1,0 +1,1 @@
+"""Commands; the only floor that knows hydra."""

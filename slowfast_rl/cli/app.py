@@ -1,117 +1,126 @@
-"""What all commands share: where configs are, early checks, and errors in one line."""
+"""What all commands share: find the configs, check early, tell errors in one line."""
 
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import hydra
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException, HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from slowfast_rl.cli.schema import check_types, register_signatures
-from slowfast_rl.evaluation.protocol import Protocol
-from slowfast_rl.members.loading import config_folder, load_world
-from slowfast_rl.members.world import World
+from slowfast_rl.cli.arguments import Arguments, read_arguments
+from slowfast_rl.cli.explain import explain
+from slowfast_rl.cli.guide import guide
+from slowfast_rl.cli.schema import register_signatures
+from slowfast_rl.members.loading import config_folder
+from slowfast_rl.store.files import write_text_atomically
 
-_SIGNATURES = {("slow", "ppo"): "slowfast_rl.slow.PPOPlanner"}
-_NO_CHECK = ("-m", "--multirun", "--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i")
+CONFIG_FILE = "config.yaml"  # a folder that has one is a run
 
 
-def run(config_name: str, job: Callable[[DictConfig], None]) -> None:
-    """Run a command: compose its config from the command line, check it, do the job."""
-    register_signatures(_SIGNATURES)
-    folder = str(config_folder())
-    arguments = sys.argv[1:]
-    if not any(a.split("=")[0] in _NO_CHECK for a in arguments):
-        _check(config_name, folder, arguments)
+class Command(Protocol):
+    """A command with its settings; making it checks them and writes nothing."""
 
-    def guarded(config: DictConfig) -> None:
+    def run(self, folder: Path) -> None:
+        """Do the work and write everything to the run's folder."""
+        ...
+
+
+Maker = Callable[[dict[str, Any]], Command]
+
+
+def run(name: str, make: Maker, text: str) -> None:
+    """Run a command: compose its settings from the command line, check them, do the work.
+
+    Args:
+        name: of its YAML file.
+        make: makes the command from its settings, raising ValueError for wrong ones.
+        text: what it does, for ``--help``.
+    """
+    try:
+        register_signatures()
+        arguments = read_arguments()
+        if arguments.help:
+            print(guide(name, text, config_folder()))
+            return
+        if arguments.runs:
+            _check(name, make, arguments)
+        task = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=name)
+        task(lambda config: _run_in_folder(config, make))()
+    except KeyboardInterrupt:
+        fail("interrupted", 130)
+
+
+def fail(message: str, code: int = 2) -> NoReturn:
+    """Print one line and leave with an exit code."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+def settings_of(config: DictConfig) -> dict[str, Any]:
+    """Return a composed configuration as plain data, without hydra's part."""
+    tree: Any = OmegaConf.to_container(config, resolve=False)
+    tree.pop("hydra", None)
+    plain: Any = OmegaConf.to_container(OmegaConf.create(tree), resolve=True)
+    return dict(plain)
+
+
+def _run_in_folder(config: DictConfig, make: Maker) -> None:
+    """Run one job; if it wrote nothing, leave no folder that looks like a run."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        torch.set_num_threads(config.num_threads)
+        if (folder / CONFIG_FILE).exists():
+            raise ValueError(f"{folder} holds a run already; allowed is another hydra.run.dir")
+        command = make(settings_of(config))
+        write_text_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
+        command.run(folder)
+    except (ValueError, OSError) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        if HydraConfig.get().mode == RunMode.MULTIRUN:  # the sweep's other jobs go on
+            raise CompactHydraException(f"error: {error}") from error
+        fail(str(error))
+    finally:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _check(name: str, make: Maker, arguments: Arguments) -> None:
+    """Compose and check before hydra does, for errors in one line and without a run's folder."""
+    folder = arguments.config_dir
+    if folder is not None and not folder.is_dir():
+        fail(f"--config-dir is {folder}; allowed is a folder that exists")
+    search = [] if folder is None else [f"hydra.searchpath=['file://{folder.absolute()}']"]
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
         try:
-            torch.set_num_threads(config.num_threads)
-            job(config)
+            for overrides in arguments.one_by_one():
+                config = compose(name, [*overrides, *search], return_hydra_config=True)
+                HydraConfig.instance().set_config(config)
+                directories = config.hydra.sweep if arguments.multirun else config.hydra.run
+                _check_writable(Path(directories.dir))
+                make(settings_of(config))
+        except (HydraException, OmegaConfBaseException) as error:
+            plain = compose(name, search, return_hydra_config=True)
+            fail(explain(error, arguments.overrides, plain))
         except (ValueError, OSError) as error:
+            if os.environ.get("HYDRA_FULL_ERROR") == "1":
+                raise
             fail(str(error))
 
-    hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(guarded)()
 
-
-def fail(message: str) -> NoReturn:
-    """Print one line and leave with exit code 2."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
-
-
-def world_of(config: DictConfig) -> World:
-    """Return the world that a config names."""
-    overrides = OmegaConf.to_container(config.world_overrides, resolve=True)
-    name = config.world if config.world_file is None else Path(config.world_file)
-    return load_world(name, overrides)  # type: ignore[arg-type]
-
-
-def protocol_of(config: DictConfig) -> Protocol:
-    """Return the evaluation protocol that a config asks for."""
-    settings: dict[str, Any] = {
-        name: config[name] for name in ("num_members", "weeks", "population_seed", "luck_seed")
-    }
-    settings["burn_in"] = config.evaluation.burn_in
-    check_types(Protocol, settings, "")
-    return Protocol(**settings, streams=tuple(config.evaluation.streams))
-
-
-def _check(config_name: str, folder: str, arguments: list[str]) -> None:
-    """Compose once before hydra does, to say what is wrong in one line that names what is allowed."""
-    overrides, search = [], []
-    for position, argument in enumerate(arguments):
-        if argument in ("--config-dir", "-cd"):
-            search.append(arguments[position + 1])
-        elif argument.startswith("--config-dir="):
-            search.append(argument.split("=", 1)[1])
-        elif "=" in argument and not argument.startswith("--"):
-            overrides.append(argument)
-    paths = [f"hydra.searchpath=[{','.join(f'file://{Path(s).absolute()}' for s in search)}]"]
-    with initialize_config_dir(folder, version_base="1.3"):
-        try:
-            config = compose(
-                config_name, overrides + (paths if search else []), return_hydra_config=True
-            )
-        except (HydraException, OmegaConfBaseException) as error:
-            fail(_explain(compose(config_name), overrides, str(error)))
-        _check_run_directory(Path(config.hydra.run.dir))
-    try:
-        check_types(
-            _settings_of_every_command, {k: v for k, v in config.items() if k != "hydra"}, ""
-        )  # type: ignore[misc]
-    except ValueError as error:
-        fail(str(error))
-
-
-def _settings_of_every_command(seed: int, num_threads: int, device: str) -> None:
-    """Give the types of settings that no constructor takes."""
-
-
-def _explain(config: DictConfig, overrides: list[str], message: str) -> str:
-    """Return what is wrong with the first override that names no setting, or hydra's own words."""
-    for override in overrides:
-        key = override.split("=", 1)[0].lstrip("+~")
-        level: Any = config
-        for part in key.split("."):
-            if not isinstance(level, DictConfig) or part in level:
-                level = level[part] if isinstance(level, DictConfig) else None
-                continue
-            if not override.startswith("+"):
-                return f"unknown setting {key!r}; allowed: {', '.join(map(str, level))}"
-            break
-    return message.split("\nSet the environment")[0]
-
-
-def _check_run_directory(folder: Path) -> None:
+def _check_writable(folder: Path) -> None:
     existing = folder.absolute()
     while not existing.exists():
         existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        fail(f"run directory {folder} cannot be written; {existing} is not a writable directory")
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"run directory {folder} cannot be written; {existing} is not a writable directory"
+        )

@@ -1,50 +1,91 @@
-"""``slowfast-compare``: any agents on the same members and luck."""
+"""slowfast-compare: one or many agents on the same members, under the same luck.
 
+  slowfast-compare agents=[never,always]
+  slowfast-compare checkpoints=[runs/train/a,runs/train/b] agents=[best_fixed,oracle]
+  slowfast-compare world=calibrated weeks=52 agents=[random,never] 'checkpoints=["my run"]'
+
+The first checkpoint, or without any the first agent, is compared with all others. Writes to
+runs/compare/<time>: config.yaml, leaderboard.md, leaderboard.json and TensorBoard events.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from typing import Any
 
 from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.cli.app import protocol_of, run, world_of
-from slowfast_rl.cli.schema import build
-from slowfast_rl.cli.train import write_leaderboard
+from slowfast_rl.cli.app import run
+from slowfast_rl.cli.results import say, write_leaderboard
+from slowfast_rl.cli.schema import build, read
+from slowfast_rl.cli.settings import EvaluatedSettings
 from slowfast_rl.evaluation.leaderboard import (
-    NAMES,
     Contestant,
     compare,
+    named_contestant,
     slowfast_contestants,
 )
-from slowfast_rl.store.files import write_text_atomically
+from slowfast_rl.evaluation.references import load_references
 
 
-def compare_agents(config: DictConfig) -> None:
-    """Compare trained runs and baselines; the first is compared with all others."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    world, protocol = world_of(config), protocol_of(config)
-    contestants: list[Contestant | str] = []
-    for position, checkpoint in enumerate(config.checkpoints):
+@dataclass(frozen=True, kw_only=True)
+class CompareSettings(EvaluatedSettings):
+    """Settings of the command, as in ``configs/compare.yaml``."""
+
+    store: dict[str, Any]
+    agents: tuple[str, ...]
+    checkpoints: tuple[str, ...]
+    controls: bool
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside what is allowed."""
+        super().__post_init__()
+        if not self.agents and not self.checkpoints:
+            raise ValueError("agents and checkpoints are empty; allowed is at least one")
+        for name, values in (("agents", self.agents), ("checkpoints", self.checkpoints)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} is {list(values)}; allowed is each at most once")
+
+
+class Compare:
+    """Compares trained runs and baselines, and writes everything to the run's folder.
+
+    Raises:
+        ValueError: a setting is missing, unknown, of the wrong type or outside what is allowed.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        s = self.settings = read(CompareSettings, settings)
+        self.world, self.protocol = s.make_world(), s.make_protocol()
+        self.references = load_references(self.world, self.protocol)
+        build(s.store, "store")
+        self.contestants: list[Contestant] = []
+        for checkpoint in s.checkpoints:
+            self.contestants += self._trained(checkpoint)
+        self.contestants += [named_contestant(a, self.world, self.references) for a in s.agents]
+
+    def run(self, folder: Path) -> None:
+        """Do it."""
+        names = ", ".join(c.name for c in self.contestants)
+        say(f"Comparing {names} in world {self.world.name}; results go to {folder}")
+        board = compare(
+            self.contestants,
+            self.world,
+            self.protocol,
+            references=self.references,
+            store_factory=lambda: build(self.settings.store, "store"),
+        )
+        write_leaderboard(board, folder)
+
+    def _trained(self, checkpoint: str) -> list[Contestant]:
+        """Return a trained agent and, if asked for, its plans dealt at random."""
         agent = SlowFastAgent.load(checkpoint_file(Path(checkpoint)))
-        if agent.world != world:
+        if agent.world != self.world:
+            name = agent.world.name if agent.world else "no world"
             raise ValueError(
-                f"{checkpoint} was trained in another world ({agent.world and agent.world.name}) than "
-                f"{world.name}; allowed is the same world"
+                f"{checkpoint} was trained in world {name!r} with parameters of its own; "
+                f"allowed is the world compared in, {self.world.name!r}"
             )
-        if position:
-            agent.name = f"{agent.name}_{position + 1}"
-        contestants += slowfast_contestants(agent, world)[: 2 if config.controls else 1]
-    for name in config.agents:
-        if name not in NAMES:
-            raise ValueError(f"unknown agent {name!r}; allowed: {', '.join(NAMES)}")
-        contestants.append(name)
-    if not contestants:
-        raise ValueError("agents and checkpoints are empty; name at least one")
-    write_text_atomically(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
-    board = compare(
-        contestants, world, protocol, store_factory=lambda: build(config.store, "store")
-    )
-    write_leaderboard(board, folder)
-    print(f"Everything is in {folder}")
+        return slowfast_contestants(agent, self.world)[: 2 if self.settings.controls else 1]
 
 
 def checkpoint_file(path: Path) -> Path:
@@ -53,17 +94,20 @@ def checkpoint_file(path: Path) -> Path:
     Raises:
         ValueError: there is none.
     """
-    if (path / "agent.json").is_file() or path.suffix == ".zip":
+    places = (path / "checkpoints" / "final.zip", path / "checkpoints" / "latest.zip")
+    for place in places:
+        if place.is_file():
+            return place
+    if (path / "agent.json").is_file() or (path.suffix == ".zip" and path.is_file()):
         return path
-    for name in ("final.zip", "latest.zip"):
-        if (path / "checkpoints" / name).is_file():
-            return path / "checkpoints" / name
-    raise ValueError(f"{path} holds no agent; a run directory or an agent's zip is needed")
+    raise ValueError(
+        f"checkpoint {str(path)!r} holds no agent; allowed is a run directory or a zip"
+    )
 
 
 def main() -> None:
     """Run the command."""
-    run("compare", compare_agents)
+    run("compare", Compare, __doc__ or "")
 
 
 if __name__ == "__main__":

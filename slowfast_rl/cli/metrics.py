@@ -1,16 +1,70 @@
-"""Training metrics: Stable-Baselines3's tags with a prefix, to TensorBoard and ``metrics.csv``."""
+"""Training metrics, Stable-Baselines3's among them, to TensorBoard and ``metrics.csv``."""
 
+import csv
+from io import StringIO
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
-from stable_baselines3.common.logger import (
-    CSVOutputFormat,
-    KVWriter,
-    Logger,
-    TensorBoardOutputFormat,
-)
+from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
+
+from slowfast_rl.store.files import write_text_atomically
 
 _OWN = ("eval/", "hparams")
+
+
+class Metrics:
+    """One file of each kind, written by two loggers with rows of their own.
+
+    Args:
+        folder: of the run.
+        agent: name of the agent's run in TensorBoard.
+    """
+
+    def __init__(self, folder: Path, agent: str) -> None:
+        table = _WholeTable(folder / "metrics.csv")
+        writers: list[KVWriter] = [table, TensorBoardOutputFormat(str(folder_of(folder, agent)))]
+        writers = [_Prefixed(writer, "slow") for writer in writers]
+        self.training = Logger(str(folder), writers)  # Stable-Baselines3 says when
+        self.evaluation = Logger(str(folder), writers)
+
+    def close(self) -> None:
+        """Close the files."""
+        self.training.close()
+
+
+def folder_of(folder: Path, agent: str) -> Path:
+    """Return where the TensorBoard events of an agent are: one run per agent, so curves overlay."""
+    return folder / "tensorboard" / agent
+
+
+class _WholeTable(KVWriter):
+    """Writes all rows anew each time, so that a killed run leaves a whole table."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: list[dict[str, Any]] = []
+
+    def write(
+        self,
+        key_values: dict[str, Any],
+        key_excluded: dict[str, tuple[str, ...]],
+        step: int = 0,
+    ) -> None:
+        """Add a row of the numbers among some metrics."""
+        numbers = {key: v for key, v in key_values.items() if isinstance(v, Number)}
+        if not numbers:
+            return
+        self._rows.append({"step": step} | numbers)
+        columns = dict.fromkeys(key for row in self._rows for key in row)
+        text = StringIO()
+        table = csv.DictWriter(text, list(columns), lineterminator="\n")
+        table.writeheader()
+        table.writerows(self._rows)
+        write_text_atomically(self._path, text.getvalue())
+
+    def close(self) -> None:
+        """Do nothing: every row is on disk."""
 
 
 class _Prefixed(KVWriter):
@@ -27,8 +81,8 @@ class _Prefixed(KVWriter):
     ) -> None:
         """Write a dictionary of metrics."""
         self._writer.write(
-            {self._name(key): value for key, value in key_values.items()},
-            {self._name(key): value for key, value in key_excluded.items()},
+            {self._name(key): key_values[key] for key in sorted(key_values)},
+            {self._name(key): key_excluded[key] for key in sorted(key_excluded)},
             step,
         )
 
@@ -38,12 +92,3 @@ class _Prefixed(KVWriter):
 
     def _name(self, key: str) -> str:
         return key if key.startswith(_OWN) else f"{self._prefix}/{key}"
-
-
-def training_logger(folder: Path) -> Logger:
-    """Return a logger that writes ``metrics.csv`` and TensorBoard events of the run ``training``."""
-    writers: list[KVWriter] = [
-        CSVOutputFormat(str(folder / "metrics.csv")),
-        TensorBoardOutputFormat(str(folder / "tensorboard" / "training")),
-    ]
-    return Logger(str(folder), [_Prefixed(writer, "slow") for writer in writers])

@@ -1,10 +1,21 @@
-"""``python -m slowfast_rl.cli.references``: compute reference returns and keep them."""
+"""python -m slowfast_rl.cli.references: compute the returns that agents are measured against.
 
+  python -m slowfast_rl.cli.references
+  python -m slowfast_rl.cli.references worlds=[] world=two_type weeks=52
+  python -m slowfast_rl.cli.references worlds=[] world_file=mine.yaml folder=here
+
+The best fixed plan and the oracle's plan per member, by living every plan; minutes to an hour.
+Kept in the library's own folder, where train and compare find them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
-
-from slowfast_rl.cli.app import protocol_of, run, world_of
+from slowfast_rl.cli.app import run
+from slowfast_rl.cli.schema import read
+from slowfast_rl.cli.settings import EvaluatedSettings
 from slowfast_rl.evaluation.references import (
     REFERENCES_FOLDER,
     compute_references,
@@ -14,26 +25,54 @@ from slowfast_rl.evaluation.references import (
 from slowfast_rl.members.loading import load_world
 
 
-def references(config: DictConfig) -> None:
-    """Compute the references of one case, or of the default cases, unless they are there."""
-    protocol = protocol_of(config)
-    folder = REFERENCES_FOLDER if config.folder is None else Path(config.folder)
-    worlds = [load_world(w) for w in config.worlds] if config.worlds else [world_of(config)]
-    for world in worlds:
-        found = None if config.again else load_references(world, protocol, (folder,))
-        if found is None:
-            found = compute_references(world, protocol, config.workers)
-            print(f"wrote {save_references(found, folder)}")
-        print(
-            f"{world.name}: best fixed plan {found.best_fixed_plan}, return "
-            f"{found.best_fixed.mean():.2f}; oracle {found.oracle.mean():.2f}, "
-            f"gap {100 * found.gap:.1f} %"
-        )
+@dataclass(frozen=True, kw_only=True)
+class ReferenceSettings(EvaluatedSettings):
+    """Settings of the command, as in ``configs/references.yaml``."""
+
+    worlds: tuple[str | None, ...]
+    folder: str | None
+    workers: int
+    again: bool
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside what is allowed."""
+        super().__post_init__()
+        if self.workers < 1:
+            raise ValueError(f"workers is {self.workers}; allowed is 1 or more")
+
+
+class ComputeReferences:
+    """Computes the references of one case, or of the default cases, unless they are there.
+
+    Raises:
+        ValueError: a setting is missing, unknown, of the wrong type or outside what is allowed.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        s = self.settings = read(ReferenceSettings, settings)
+        self.protocol = s.make_protocol()
+        named = [load_world("null" if name is None else name) for name in s.worlds]
+        self.worlds = named or [s.make_world()]
+
+    def run(self, folder: Path) -> None:
+        """Do it; the run's folder keeps only the configuration."""
+        s = self.settings
+        place = REFERENCES_FOLDER if s.folder is None else Path(s.folder)
+        for world in self.worlds:
+            found = None if s.again else load_references(world, self.protocol, (place,))
+            if found is None:
+                found = compute_references(world, self.protocol, s.workers)
+                print(f"wrote {save_references(found, place)}")
+            print(
+                f"{world.name}: best fixed plan {found.best_fixed_plan}, return "
+                f"{found.best_fixed.mean():.2f}; oracle {found.oracle.mean():.2f}, "
+                f"gap {100 * found.gap:.1f} %"
+            )
 
 
 def main() -> None:
     """Run the command."""
-    run("references", references)
+    run("references", ComputeReferences, __doc__ or "")
 
 
 if __name__ == "__main__":

@@ -1,54 +1,123 @@
 """A constructor's signature is the schema of its settings: nothing is written twice."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from dataclasses import MISSING, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
-from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig, OmegaConf
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
 
-_SIMPLE = (bool, int, float, str)
+T = TypeVar("T")
+SIGNATURES = {("slow", "ppo"): "slowfast_rl.slow.PPOPlanner"}  # by (group, option)
+_NAMES: dict[type, str] = {
+    bool: "true or false", int: "a whole number", float: "a number", str: "text",
+    dict: "a mapping", tuple: "a list",
+}  # fmt: skip
 
 
-def register_signatures(targets: Mapping[tuple[str, str], str]) -> None:
+def register_signatures() -> None:
     """Offer constructors' settings with their defaults as hydra config nodes.
 
-    Args:
-        targets: import path by (group, name); a YAML of the group lists ``<name>_signature`` in its
-            defaults and holds only what it chooses otherwise.
+    A YAML of the group lists ``<option>_signature`` in its defaults and holds only what it chooses
+    otherwise.
     """
-    for (group, name), path in targets.items():
-        parameters = inspect.signature(get_class(path)).parameters.values()
+    for (group, option), path in SIGNATURES.items():
+        parameters = inspect.signature(get_object(path)).parameters.values()
         node = {"_target_": path} | {
-            p.name: p.default for p in parameters if isinstance(p.default, (*_SIMPLE, type(None)))
+            p.name: p.default for p in parameters if isinstance(p.default, (*_NAMES, NoneType))
         }
-        ConfigStore.instance().store(name=f"{name}_signature", group=group, node=node)
+        ConfigStore.instance().store(name=f"{option}_signature", group=group, node=node)
 
 
-def check_types(target: Callable[..., Any], settings: Mapping[str, Any], where: str) -> None:
-    """Raise ValueError for the first setting whose type is not the constructor's."""
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    for name, value in settings.items():
-        wanted = hints.get(name)
-        if wanted in _SIMPLE and not _fits(value, wanted):
-            raise ValueError(f"{where}{name} is {value!r}; allowed is {wanted.__name__}")
+def signature_help(path: str) -> list[tuple[str, Any, str]]:
+    """Return (name, default, what the docstring says of it) of a constructor's settings."""
+    target = get_object(path)
+    arguments = (inspect.getdoc(target) or "").partition("Args:\n")[2]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", arguments.split("\n\n")[0], re.MULTILINE)
+    texts = {name: " ".join(text.split()).rstrip(".") for name, text in entries}
+    parameters = inspect.signature(target).parameters.values()
+    return [(p.name, p.default, texts.get(p.name, "")) for p in parameters]
 
 
-def build(config: DictConfig, where: str) -> Any:
-    """Make what a config node describes, checking types first.
+def read(kind: type[T], settings: Mapping[str, Any], where: str = "") -> T:
+    """Make a dataclass of settings.
 
     Raises:
-        ValueError: a setting is of the wrong type or outside what is allowed.
+        ValueError: a setting is missing, unknown, of the wrong type or outside what is allowed.
     """
-    settings = {
-        k: v for k, v in OmegaConf.to_container(config, resolve=True).items() if k != "_target_"
-    }  # type: ignore[union-attr]
-    check_types(get_class(config["_target_"]), settings, f"{where}.")  # type: ignore[arg-type]
-    return instantiate(config, _convert_="all")
+    hints = get_type_hints(kind)
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    _check_names(settings, names, where)
+    for field in fields(kind):  # type: ignore[arg-type]
+        if field.default is MISSING and field.name not in settings:
+            allowed = _allowed(hints[field.name])
+            raise ValueError(f"{where}{field.name} is missing; allowed is {allowed}")
+    return kind(**{k: fit(v, hints[k], f"{where}{k}") for k, v in settings.items()})
 
 
-def _fits(value: Any, wanted: type) -> bool:
-    if wanted is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+def build(settings: Mapping[str, Any], where: str) -> Any:
+    """Make what a config node describes: ``_target_`` and its arguments.
+
+    Raises:
+        ValueError: a setting is unknown, of the wrong type or outside what is allowed.
+    """
+    if not isinstance(settings, Mapping) or "_target_" not in settings:
+        raise ValueError(f"{where} is {settings!r}; allowed is a mapping with a _target_")
+    arguments = {k: v for k, v in settings.items() if k != "_target_"}
+    try:
+        target: Callable[..., Any] = get_object(settings["_target_"])
+        parameters = inspect.signature(target).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            _check_names(arguments, list(parameters), f"{where}.")
+        hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+        for name, value in arguments.items():
+            fit(value, hints.get(name, Any), f"{where}.{name}")
+        return instantiate(dict(settings), _convert_="all")
+    except (InstantiationException, ImportError) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise ValueError(f"{where}: {cause}") from error
+
+
+def fit(value: Any, wanted: Any, where: str) -> Any:
+    """Return a value as its type hint wants it, lists as tuples, mappings as dataclasses.
+
+    Raises:
+        ValueError: it is of another type.
+    """
+    kinds = get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
+    if value is None and NoneType in kinds:
+        return None
+    kind = next((k for k in kinds if k is not NoneType), wanted)
+    origin = get_origin(kind) or kind
+    if is_dataclass(kind) and isinstance(kind, type) and isinstance(value, Mapping):
+        return read(kind, value, f"{where}.")
+    if origin is tuple and isinstance(value, list):
+        return tuple(fit(v, get_args(kind)[0], f"{where}[{i}]") for i, v in enumerate(value))
+    if origin in _NAMES and not _is_a(value, origin):
+        shown = "null" if value is None else repr(value)
+        raise ValueError(f"{where} is {shown}; allowed is {_allowed(wanted)}")
+    return value
+
+
+def _is_a(value: Any, kind: type) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _allowed(wanted: Any) -> str:
+    kinds = get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
+    names = [_NAMES.get(get_origin(k) or k, "a mapping") for k in kinds if k is not NoneType]
+    return " or ".join(names + ["null"] * (NoneType in kinds))
+
+
+def _check_names(settings: Mapping[str, Any], names: list[str], where: str) -> None:
+    for name in settings:
+        if name not in names:
+            raise ValueError(f"unknown setting '{where}{name}'; allowed: {', '.join(names)}")

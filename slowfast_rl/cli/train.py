@@ -1,139 +1,192 @@
-"""``slowfast-train``: train an agent, evaluate it as it goes, end with a leaderboard."""
+"""slowfast-train: train an agent, evaluate it as it goes, end with a leaderboard.
 
-import json
+  slowfast-train experiment=slowfast seed=0
+  slowfast-train world=calibrated total_opportunities=20000000 slow.learning_rate=3e-4
+  slowfast-train -m seed=1,2,3 'world_overrides={opt_out.hazard: 0.002}'
+
+Writes to runs/train/<time>: config.yaml, checkpoints/, metrics.csv, TensorBoard events, and at
+the end leaderboard.md and leaderboard.json.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
-from stable_baselines3.common.logger import HParam, Logger
-from tqdm import tqdm
+from stable_baselines3.common.logger import HParam
 
 from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.cli.app import protocol_of, run, world_of
-from slowfast_rl.cli.metrics import training_logger
-from slowfast_rl.cli.schema import build
-from slowfast_rl.evaluation.curves import write_curves
+from slowfast_rl.cli.app import run
+from slowfast_rl.cli.metrics import Metrics
+from slowfast_rl.cli.results import say, write_leaderboard
+from slowfast_rl.cli.schema import build, read
+from slowfast_rl.cli.settings import EvaluatedSettings
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare, slowfast_contestants
+from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import check_training_seed
 from slowfast_rl.evaluation.references import References, load_references
 from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
-from slowfast_rl.evaluation.tables import markdown
 from slowfast_rl.evaluation.twins import Twins
-from slowfast_rl.store.files import write_text_atomically
+from slowfast_rl.slow.budget import check_budget
+
+_BASELINES = ("never", "always", "random")
+_REFERENCES = ("best_fixed", "oracle")
 
 
-def train(config: DictConfig) -> None:
-    """Train, evaluate and write everything to the run directory."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    world, protocol = world_of(config), protocol_of(config)
-    check_training_seed(config.seed, protocol)
-    references = load_references(world, protocol)
-    agent: SlowFastAgent = SlowFastAgent(build(config.slow, "slow"), build(config.fast, "fast"))
-    write_text_atomically(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(EvaluatedSettings):
+    """Settings of the command, as in ``configs/train.yaml``."""
 
-    twins = Twins(world, protocol)
-    logger = training_logger(folder)
-    watch = _Watch(config, agent, twins, references, logger, folder)
-    agent.learn(
-        world,
-        total_opportunities=config.total_opportunities,
-        total_cpu_seconds=config.total_cpu_seconds,
-        seed=config.seed,
-        logger=logger,
-        progress=watch,
-    )
-    watch.close()
-    agent.save(folder / "checkpoints" / "final.zip")
+    slow: dict[str, Any]
+    fast: dict[str, Any]
+    store: dict[str, Any]
+    total_opportunities: int | None
+    total_cpu_seconds: float | None
 
-    baselines = ["never", "always", "random"] + (["best_fixed", "oracle"] if references else [])
-    board = compare(
-        [*slowfast_contestants(agent, world), *baselines],
-        world,
-        protocol,
-        references=references,
-        twins=twins,
-        store_factory=lambda: build(config.store, "store"),
-    )
-    write_leaderboard(board, folder)
-    _write_hparams(config, board, logger)
-    logger.close()
-    print(f"Everything is in {folder}; see the curves with: tensorboard --logdir {folder}")
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside what is allowed."""
+        super().__post_init__()
+        check_budget(self.total_opportunities, self.total_cpu_seconds)
 
 
-def write_leaderboard(board: Leaderboard, folder: Path) -> None:
-    """Write curves, Markdown and, last, ``leaderboard.json``; print the table."""
-    write_curves(board, folder / "tensorboard")
-    text = markdown(board)
-    write_text_atomically(folder / "leaderboard.md", text)
-    write_text_atomically(folder / "leaderboard.json", json.dumps(board.to_json(), indent=1))
-    print(text)
-    if board.references is None:
-        print(
-            "No references fit this case, so gap_closed is empty; see slowfast_rl.cli.references."
+class Train:
+    """Trains, evaluates and writes everything to the run's folder.
+
+    Raises:
+        ValueError: a setting is missing, unknown, of the wrong type or outside what is allowed.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        s = self.settings = read(TrainSettings, settings)
+        self.world, self.protocol = s.make_world(), s.make_protocol()
+        check_training_seed(s.seed, self.protocol)
+        self.agent: SlowFastAgent = SlowFastAgent(build(s.slow, "slow"), build(s.fast, "fast"))
+        build(s.store, "store")
+
+    def run(self, folder: Path) -> None:
+        """Do it."""
+        s, agent, world = self.settings, self.agent, self.world
+        say(f"Training in world {world.name}, seed {s.seed}; results go to {folder}")
+        say("The first run on a machine compiles for about half a minute.")
+        references = load_references(world, self.protocol)
+        twins = Twins(world, self.protocol)
+        metrics = Metrics(folder, agent.name)
+        with _Watch(s, agent, twins, references, metrics, folder) as watch:
+            agent.learn(
+                world,
+                total_opportunities=s.total_opportunities,
+                total_cpu_seconds=s.total_cpu_seconds,
+                seed=s.seed,
+                logger=metrics.training,
+                progress=watch,
+            )
+        agent.save(folder / "checkpoints" / "final.zip")
+        board = compare(
+            [
+                *slowfast_contestants(agent, world),
+                *_BASELINES,
+                *(_REFERENCES if references else ()),
+            ],
+            world,
+            self.protocol,
+            references=references,
+            twins=twins,
+            store_factory=lambda: build(s.store, "store"),
         )
+        steps = agent.train_opportunities // world.slots_per_week
+        self._write_end(board, metrics, steps)
+        metrics.close()
+        write_leaderboard(board, folder, steps, curved=(agent.name,))
+
+    def _write_end(self, board: Leaderboard, metrics: Metrics, steps: int) -> None:
+        """Write the final return, by all lucks, and what it was reached with."""
+        row = board.row(self.agent.name)
+        results = {"return": row["return"]} | dict(
+            zip(("return_ci_low", "return_ci_high"), row["return_ci95"], strict=True)
+        )
+        if row["gap_closed"] is not None:
+            results["gap_closed"] = row["gap_closed"]
+        s = self.settings
+        used = {f"slow/{k}": v for k, v in s.slow.items() if k not in ("_target_", "device")}
+        used |= {
+            "seed": s.seed,
+            "world": board.world.name,
+            "opportunities": row["train_opportunities"],
+        }
+        shown = {f"eval/{k}": results[k] for k in ("return", "gap_closed") if k in results}
+        metrics.evaluation.record("hparams", HParam(used, shown))
+        for name, value in results.items():
+            metrics.evaluation.record(f"eval/{name}", value)
+        metrics.evaluation.dump(steps)
 
 
 class _Watch:
-    """Called after each rollout: moves the bar, and now and then evaluates and saves."""
+    """Called before each rollout: moves the bar, and now and then evaluates and saves."""
 
     def __init__(
         self,
-        config: DictConfig,
+        settings: TrainSettings,
         agent: SlowFastAgent,
         twins: Twins,
         references: References | None,
-        logger: Logger,
+        metrics: Metrics,
         folder: Path,
     ) -> None:
-        self._agent, self._twins, self._references = agent, twins, references
-        self._logger, self._folder = logger, folder
-        self._every = config.evaluation.every_opportunities
+        self._agent, self._twins, self._references = agent, twins.first_luck(), references
+        self._metrics, self._folder = metrics, folder
+        self._every = settings.evaluation.every_opportunities
         self._next = 0
-        self._bar = tqdm(
-            total=config.total_opportunities, desc="training", unit="opportunity", unit_scale=True
+        total = settings.total_opportunities
+        self._bar = progress_bar(
+            total, "learning to rank", " opportunities", leave=True, unit_scale=True
         )
 
+    def __enter__(self) -> Self:
+        self._bar.refresh()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None and self._bar.total is not None:
+            self._bar.update(self._bar.total - self._bar.n)
+        self._bar.close()
+
     def __call__(self, opportunities: int) -> None:
+        self._bar.set_description("learning to plan", refresh=False)
         self._bar.update(opportunities - self._bar.n)
         if opportunities >= self._next:
             self._next = opportunities + self._every
-            self._evaluate()
+            self._evaluate(opportunities // self._twins.world.slots_per_week)
             self._agent.save(self._folder / "checkpoints" / "latest.zip")
 
-    def close(self) -> None:
-        """Evaluate once more and close the bar."""
-        self._bar.update((self._bar.total or self._bar.n) - self._bar.n)
-        self._evaluate()
-        self._bar.close()
-
-    def _evaluate(self) -> None:
-        first = self._twins.first_luck()
-        returns = first.rollout(self._agent.slow).returns
+    def _evaluate(self, step: int) -> None:
+        """Write the return on the first luck alone, which is quick, with its interval."""
+        returns = self._twins.rollout(self._agent.slow, self._agent.fast).returns
         result = mean_interval(returns)
-        self._logger.record("eval/return", result.mean)
-        self._logger.record("eval/return_ci_low", result.low)
-        self._logger.record("eval/return_ci_high", result.high)
+        log = self._metrics.evaluation
+        log.record("eval/return", result.mean)
+        log.record("eval/return_ci_low", result.low)
+        log.record("eval/return_ci_high", result.high)
+        shown = f"return {result.mean:.2f}"
         if self._references is not None:
-            r = self._references
-            gap = ratio_interval(returns - r.best_fixed, r.oracle - r.best_fixed)
+            planner = self._twins.rollout(self._agent.slow).returns
+            lead = self._references.oracle - self._references.best_fixed
+            gap = ratio_interval(planner - self._references.best_fixed, lead)
             if gap is not None:
-                self._logger.record("eval/gap_closed", gap.mean)
-
-
-def _write_hparams(config: DictConfig, board: Leaderboard, logger: Logger) -> None:
-    settings = {f"slow/{k}": v for k, v in config.slow.items() if isinstance(v, int | float | str)}
-    settings |= {"seed": config.seed, "world": board.world.name}
-    row = board.rows[0]
-    metrics = {"eval/return": row["return"]}
-    if row["gap_closed"] is not None:
-        metrics["eval/gap_closed"] = row["gap_closed"]
-    logger.record("hparams", HParam(settings, metrics), exclude=("csv",))
-    logger.dump()
+                log.record("eval/gap_closed", gap.mean)
+                shown += f", gap closed {gap.mean:.2f}"
+        log.dump(step)
+        self._bar.set_postfix_str(shown)
 
 
 def main() -> None:
     """Run the command."""
-    run("train", train)
+    run("train", Train, __doc__ or "")
 
 
 if __name__ == "__main__":

@@ -9,20 +9,23 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
 
 from slowfast_rl.envs.execution import Execution
 from slowfast_rl.envs.executor import Executor
-from slowfast_rl.members.arrays import Bool, Float32, Int8, Int64
+from slowfast_rl.envs.infos import Info, end_infos, with_masks
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int64
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import Feature, bounds, privileged_features, privileged_signals
+from slowfast_rl.members.signals import Feature, bounds, privileged_features
 from slowfast_rl.members.world import World
 from slowfast_rl.store import FeatureStore
 
-Info = dict[str, Any]
+Step = tuple[Float32, Float64, Bool, Bool, Info]
+_LARGEST_SEED = 2**32 - 1
 
 
-class MemberVectorEnv(VectorEnv[Float32, Int64, Bool]):
+class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]]):
     """Base of the vector environments: N members, one row each, SAME_STEP autoreset.
 
     Row i in its episode e plays member ``first_member + i + e * num_envs``: a new episode is a new
@@ -40,6 +43,7 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, Bool]):
         num_envs: int,
         features: tuple[Feature, ...],
         num_actions: int,
+        *,
         world: World,
         weeks: int,
         reward: str,
@@ -54,13 +58,16 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, Bool]):
         if weeks < 1:
             raise ValueError(f"weeks is {weeks}; allowed is 1 or more")
         self.num_envs = num_envs
-        self.world, self.weeks, self.privileged, self.autoreset = world, weeks, privileged, autoreset
-        self.luck_seed = luck_seed
+        self.world, self.weeks, self.privileged = world, weeks, privileged
+        self.luck_seed, self.autoreset = luck_seed, autoreset
+        if not autoreset:
+            self.metadata = self.metadata | {"autoreset_mode": AutoresetMode.DISABLED}  # type: ignore[misc]
         self.population = Population(
             world, num_envs, population_seed, luck_seed, first_member=first_member, reward=reward
         )
         self.execution = Execution(world, store, executor)
         self.features = features + (privileged_features(world) if privileged else ())
+        self.num_actions = num_actions
         low, high = bounds(self.features)
         self.single_observation_space = spaces.Box(low, high, dtype=np.float32)
         self.single_action_space = spaces.Discrete(num_actions)
@@ -75,79 +82,103 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, Bool]):
 
         Args:
             seed: one int: the luck seed, and back to episode 0; None goes to the next episode.
-            options: not used.
+            options: not used; a ``reset_mask`` is refused, as rows begin anew by themselves.
+
+        Raises:
+            ValueError: the seed is larger than 2^32 - 1, or options name some rows only.
+            Error: the seed is no whole number of 0 or more (Gymnasium's).
+            ClosedEnvironmentError: the environment is closed.
         """
         self._check_open()
+        if options and "reset_mask" in options:
+            raise ValueError("options has reset_mask; allowed is a reset of all rows")
+        seed = int(seed) if isinstance(seed, np.integer) else seed
+        if isinstance(seed, int) and seed > _LARGEST_SEED:
+            raise ValueError(f"seed is {seed}; allowed is 0 to {_LARGEST_SEED}")
         super().reset(seed=seed)
-        self.execution.forget(self.population.members)
-        if seed is not None:
-            self.luck_seed = seed
-        self.population.reset(seed if seed is not None else None if self._begun else self.luck_seed)
+        before = self.population.members
+        if seed is None and not self._begun:
+            seed = self.luck_seed
+        self.population.reset(seed)
+        self.luck_seed = self.luck_seed if seed is None else seed
         self._begun = True
-        return self._observe(), {"action_mask": self._mask()}
+        self._start(before, np.arange(self.num_envs))
+        return self._observe(), with_masks({"action_mask": self._mask()}, self.num_envs)
 
     def action_masks(self) -> Bool:
         """Return which actions are allowed now, [N, actions]; sb3-contrib asks this."""
-        return self._mask().astype(bool)
+        return self._mask().astype(np.bool_)
 
     def observe(self) -> Float32:
-        """Return the current observations, [N, F]."""
+        """Return the current observations, fresh, [N, F]."""
         return self._observe()
 
     def restart(self, rows: Int64) -> None:
-        """Begin the next episode in some rows, each with a new member; only at week's begin."""
-        self.execution.forget(self.population.members[rows])
+        """Begin the next episode in some rows, each with a new member.
+
+        Args:
+            rows: indices, none twice.
+
+        Raises:
+            ValueError: the population is in the middle of a week.
+        """
+        rows = np.asarray(rows, np.int64)
+        before = self.population.members[rows]
         self.population.restart(rows)
+        self._start(before, rows)
 
     def _observe(self) -> Float32:
-        signals = self._signals()
-        if not self.privileged:
-            return signals
-        return np.concatenate([signals, privileged_signals(self.population)], axis=1)
-
-    def _signals(self) -> Float32:
+        """Return fresh observations of all rows, [N, F]."""
         raise NotImplementedError
 
     def _mask(self) -> Int8:
+        """Return a fresh action mask of all rows, [N, actions]."""
         raise NotImplementedError
 
-    def _finish(self, info: Info) -> tuple[Float32, Bool, Bool, Info]:
-        """Return observations and flags after a step, starting new episodes where one ended."""
-        at_week_end = self.population.slot == 0
-        terminated = ~self.population.alive
-        truncated = (self.population.weeks >= self.weeks) & ~terminated & at_week_end
-        terminated &= at_week_end
-        done = terminated | truncated
-        observations, mask = self._observe(), self._mask()
-        if self.autoreset and done.any():
-            rows = np.flatnonzero(done)
-            final = np.full(self.num_envs, None, dtype=object)
-            for row in rows:
-                final[row] = observations[row]
-            last = {key: value.copy() for key, value in info.items()} | {"action_mask": mask}
-            masks = {f"_{key}": done.copy() for key in last}
-            info = info | {
-                "final_obs": final,
-                "_final_obs": done.copy(),
-                "final_info": last | masks,
-                "_final_info": done.copy(),
-            }
-            self.restart(rows)
-            observations, mask = self._observe(), self._mask()
-        return observations, terminated, truncated, info | {"action_mask": mask}
+    def _begin_week(self, rows: Int64) -> None:
+        """Prepare the week that begins for some rows."""
+
+    def _start(self, before: Int64, rows: Int64) -> None:
+        """Clear what is stored of the members that left some rows and of those that came."""
+        if rows.size:
+            self.execution.forget(np.concatenate([before, self.population.members[rows]]))
+            self._begin_week(rows)
+
+    def _finish(self, reward: Float64, info: Info) -> Step:
+        """Return what a step returns, starting new episodes where one ended.
+
+        Args:
+            reward: [N] of the step.
+            info: what the step brought, [N, ...] per name.
+        """
+        population, n = self.population, self.num_envs
+        terminated = ~population.alive
+        truncated = ~terminated & (population.weeks >= self.weeks)
+        if population.slot == 0:
+            self._begin_week(np.arange(n))
+        observations = self._observe()
+        info["action_mask"] = self._mask()
+        ended = terminated | truncated
+        if not (self.autoreset and ended.any()):
+            return observations, reward, terminated, truncated, with_masks(info, n)
+        infos = end_infos(info, observations, ended)
+        self.restart(np.flatnonzero(ended))
+        infos |= with_masks({"action_mask": self._mask()}, n)
+        return self._observe(), reward, terminated, truncated, infos
 
     def _check_actions(self, actions: Any) -> Int64:
+        """Return actions as a fresh int64 array [N] if they are allowed now."""
         self._check_open()
+        if not self._begun:
+            raise gym.error.ResetNeeded("step was called before reset; call reset first")
         array = np.asarray(actions)
-        most = int(self.single_action_space.n) - 1
         if array.dtype.kind not in "iu":
             raise ValueError(f"actions have dtype {array.dtype}; allowed are integers")
         if array.shape != (self.num_envs,):
             raise ValueError(f"actions have shape {array.shape}; allowed is ({self.num_envs},)")
-        if array.min() < 0 or array.max() > most:
-            raise ValueError(f"actions span {array.min()} to {array.max()}; allowed is 0 to {most}")
-        if not self._begun:
-            raise gym.error.ResetNeeded("step was called before reset; call reset first")
+        low, high, most = array.min(), array.max(), self.num_actions - 1
+        if low < 0 or high > most:
+            raise ValueError(f"actions span {low} to {high}; allowed is 0 to {most}")
         return array.astype(np.int64)
 
     def _check_open(self) -> None:

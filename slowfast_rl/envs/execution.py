@@ -10,18 +10,19 @@ import numpy as np
 
 from slowfast_rl.envs.executor import Executor, default_executor
 from slowfast_rl.envs.guard import feasible_plans, feasible_target, plan_rows
-from slowfast_rl.envs.reader import PlanReader
+from slowfast_rl.envs.reader import PlanReader, Reading
 from slowfast_rl.members.arrays import Bool, Float32, Int32, Int64
 from slowfast_rl.members.population import Population, Week
 from slowfast_rl.members.signals import week_signals
+from slowfast_rl.members.state import put_rows
 from slowfast_rl.members.world import World
 from slowfast_rl.store import (
+    UNIFORM_SHAPE,
     FeatureStore,
     InMemoryFeatureStore,
     PacingPlan,
     StoreUnavailable,
     pacing_plan,
-    plan_view,
     write_plans,
 )
 
@@ -38,7 +39,10 @@ class Request(NamedTuple):
 class Planner(Protocol):
     """The slow policy as the environments see it."""
 
-    policy_version: int
+    @property
+    def policy_version(self) -> int:
+        """Goes with every plan that the policy makes; 0 or more."""
+        ...
 
     def plan(self, request: Request) -> Int64:
         """Return the chosen plan's index in the world's menu, [B]."""
@@ -66,54 +70,94 @@ class Execution:
     ) -> None:
         self.world = world
         self.store = InMemoryFeatureStore() if store is None else store
-        self.store.apply([plan_view(len(world.channels))])
         self.executor = default_executor() if executor is None else executor
         self.reader = PlanReader(world, self.store)
         self._plans = world.plans
 
-    def issue(self, population: Population, plans: Int64, policy_version: int = 0) -> None:
+    def issue(
+        self,
+        population: Population,
+        plans: Int64,
+        policy_version: int = 0,
+        rows: Bool | None = None,
+    ) -> None:
         """Write this week's plans of the living to the store; a store out of reach loses them.
 
         Args:
             population: N members at the beginning of a week.
             plans: [N] indices into the world's menu.
             policy_version: goes with the plans.
+            rows: [N] whose plans to write; None for all.
         """
-        alive = population.alive
-        now = population.now[alive]
-        target = self._plans[plans[alive]]
-        plan = pacing_plan(
-            target, population.weeks[alive].astype(np.int64), policy_version=policy_version
+        chosen = _living(population, rows)
+        if not chosen.any():
+            return
+        target = self._plans[plans[chosen]]
+        count = len(target)
+        plan = PacingPlan(
+            target=target,
+            cap=target,
+            shape=np.full(count, UNIFORM_SHAPE, np.int32),
+            week=population.weeks[chosen].astype(np.int64),
+            policy_version=np.full(count, policy_version, np.int64),
         )
+        self.reader.settle_debts()
         try:
-            write_plans(self.store, population.members[alive], plan, now)
+            write_plans(self.store, population.members[chosen], plan, population.now[chosen])
         except StoreUnavailable:
-            return  # the reader counts the fallback
+            return  # the reader falls back, and counts it
 
-    def ask(self, population: Population, planner: Planner) -> Int64:
-        """Return the planner's choice for every member, [N]; 0 for the churned."""
-        alive = population.alive
+    def ask(self, population: Population, planner: Planner, rows: Bool | None = None) -> Int64:
+        """Return the planner's choice for every member, [N]; 0 for the churned.
+
+        Args:
+            population: N members at the beginning of a week.
+            planner: whom to ask.
+            rows: [N] for whom to ask; None for all; the others' choice is 0.
+
+        Raises:
+            ValueError: the planner's answer is not one index into the menu per member asked for.
+        """
+        chosen = _living(population, rows)
         plans = np.zeros(population.num_members, np.int64)
-        if alive.any():
-            plans[alive] = planner.plan(request(population, alive))
+        if chosen.any():
+            plans[chosen] = self._checked(planner.plan(request(population, chosen)), chosen.sum())
         return plans
 
     def in_force(self, population: Population) -> PacingPlan:
         """Return the plans in force for all N members, 0 on channels they left; churned: all 0."""
-        alive = population.alive
-        n, c = population.num_members, len(self.world.channels)
-        plan = pacing_plan(np.zeros((n, c), np.int32), population.weeks.astype(np.int64))
-        if alive.any():
-            read = self.reader.read(population.members[alive], population.now[alive])
-            for full, part in zip(plan, read, strict=True):
-                full[alive] = part
+        return self.look(population).plan
+
+    def look(self, population: Population, rows: Bool | None = None) -> Reading:
+        """Return the plans in force, 0 on channels the member left, and which are settled.
+
+        Args:
+            population: N members.
+            rows: [N] whose plans to read; None for all; the others' and the churned members' are
+                settled at 0.
+        """
+        chosen = _living(population, rows)
+        if chosen.all():
+            plan, settled = self.reader.look(population.members, population.now)
+        else:
+            size = (population.num_members, len(self.world.channels))
+            plan = pacing_plan(np.zeros(size, np.int32), population.weeks)
+            settled = ~chosen
+            if chosen.any():
+                read = self.reader.look(population.members[chosen], population.now[chosen])
+                put_rows(plan, chosen, read.plan)
+                settled[chosen] = read.settled
         opted_in = population.opted_in
-        return plan._replace(
+        plan = plan._replace(
             target=feasible_target(plan.target, opted_in), cap=feasible_target(plan.cap, opted_in)
         )
+        return Reading(plan, settled)
 
     def run_week(self, population: Population) -> tuple[Week, PacingPlan]:
-        """Live through the week under the plans that the store holds, or their fallback."""
+        """Live through the week under the plans that the store holds on Monday, or their fallback.
+
+        The week is lived in one go: a plan that arrives later in it is not seen.
+        """
         plan = self.in_force(population)
         return self.executor.run_week(population, plan.target, plan.cap), plan
 
@@ -121,10 +165,24 @@ class Execution:
         """Clear what is stored and remembered of members that start an episode."""
         self.reader.forget(entity_ids)
 
+    def _checked(self, plans: Int64, count: int) -> Int64:
+        """Return a planner's answer if it is allowed."""
+        answer, most = np.asarray(plans), len(self._plans) - 1
+        if answer.dtype.kind not in "iu" or answer.shape != (count,):
+            raise ValueError(
+                f"the planner answered with {answer.dtype} of shape {answer.shape};"
+                f" allowed are integers of shape ({count},)"
+            )
+        if answer.min() < 0 or answer.max() > most:
+            raise ValueError(
+                f"the planner's plans span {answer.min()} to {answer.max()}; allowed is 0 to {most}"
+            )
+        return answer
+
 
 def request(population: Population, rows: Bool | None = None) -> Request:
-    """Return what a planner sees of some members now."""
-    chosen = np.ones(population.num_members, bool) if rows is None else rows
+    """Return what a planner sees of some members now; None for all."""
+    chosen = np.ones(population.num_members, np.bool_) if rows is None else rows
     return Request(
         signals=week_signals(population)[chosen],
         feasible=feasible_plans(population.world.plans, population.opted_in[chosen]),
@@ -136,3 +194,7 @@ def request(population: Population, rows: Bool | None = None) -> Request:
 def rows_of(plan: PacingPlan) -> Int32:
     """Return plans as the guard and the drivers take them, [N, 2 C + 1]."""
     return plan_rows(plan.target, plan.cap, plan.shape)
+
+
+def _living(population: Population, rows: Bool | None) -> Bool:
+    return population.alive if rows is None else population.alive & rows

@@ -7,7 +7,6 @@ import numpy as np
 from slowfast_rl.envs.guard import guard, plan_rows, target_of
 from slowfast_rl.members.arrays import Float32, Int32
 from slowfast_rl.members.compile import driver, kernel
-from slowfast_rl.members.dynamics import candidate
 from slowfast_rl.members.opportunity import (
     PACER_SIGNATURE,
     RANKER_SIGNATURE,
@@ -15,7 +14,16 @@ from slowfast_rl.members.opportunity import (
     Opportunity,
 )
 from slowfast_rl.members.population import Population, Week
-from slowfast_rl.members.random import CANDIDATE, PACER, draw, lane, philox, uniform
+from slowfast_rl.members.random import (
+    CANDIDATE,
+    PACER,
+    choose_below,
+    draw,
+    lane,
+    normal,
+    philox,
+    uniform,
+)
 from slowfast_rl.members.state import Log
 
 _NO_WEIGHTS = np.zeros(1, np.float32)
@@ -26,9 +34,7 @@ def candidate_words(
     chance: Opportunity, block: int
 ) -> tuple[np.uint32, np.uint32, np.uint32, np.uint32]:
     """Return the random words of candidates 4 block to 4 block + 3, made only when asked for."""
-    return philox(
-        chance.seed, chance.stream, chance.member, chance.time, block, CANDIDATE
-    )
+    return philox(chance.seed, chance.stream, chance.member, chance.time, block, CANDIDATE)
 
 
 @driver(PACER_SIGNATURE)
@@ -49,15 +55,15 @@ def quality_rank(
     chance: Opportunity, log: Log, launches: Float32, ranking: Float32
 ) -> tuple[int, float]:
     """Return the candidate of the highest content quality and that quality."""
-    best, best_quality = 0, np.float32(-np.inf)
+    best, best_rest = 0, np.uint32(0)
     words = candidate_words(chance, 0)
     for j in range(chance.num_candidates):
         if j and not j & 3:
             words = candidate_words(chance, j >> 2)
-        _, quality = candidate(chance.num_topics, lane(words, j & 3))
-        if quality > best_quality:
-            best, best_quality = j + 1, quality
-    return best, best_quality
+        _, rest = choose_below(lane(words, j & 3), chance.num_topics)
+        if best == 0 or rest > best_rest:  # quality rises with the word that it is made of
+            best, best_rest = j + 1, rest
+    return best, float(normal(best_rest))
 
 
 class Executor(Protocol):

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from slowfast_rl.envs.base import Info, MemberVectorEnv, resolve_world
+from slowfast_rl.envs.base import MemberVectorEnv, Step, resolve_world
 from slowfast_rl.envs.execution import PlanSource, rows_of
-from slowfast_rl.envs.guard import NO_CAP, action_mask, plan_rows
+from slowfast_rl.envs.guard import NO_CAP, action_mask, hold_forbidden, plan_rows
+from slowfast_rl.envs.infos import Info
 from slowfast_rl.envs.single import SingleMemberEnv
-from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int32
+from slowfast_rl.members.arrays import Bool, Float32, Int8, Int64
 from slowfast_rl.members.signals import slot_features, slot_signals, week_features
 from slowfast_rl.members.world import World
 from slowfast_rl.store import FeatureStore
@@ -77,17 +78,25 @@ class MessagingVectorEnv(MemberVectorEnv):
         self.plan_source = plan_source
         self.has_plan = plan_source is not None or store is not None
         super().__init__(
-            num_envs, week_features(resolved) + slot_features(resolved),
-            1 + resolved.num_candidates, resolved, weeks, reward, privileged,
-            store if plan_source is None else plan_source.store, None, population_seed, luck_seed,
-            first_member, autoreset,
-        )  # fmt: skip
-        n, c = num_envs, len(resolved.channels)
-        no_plan = np.zeros((n, c), np.int32)
-        self._no_plan_rows = plan_rows(no_plan, no_plan + NO_CAP)
-        self._rows = self._no_plan_rows
+            num_envs,
+            week_features(resolved) + slot_features(resolved),
+            1 + resolved.num_candidates,
+            world=resolved,
+            weeks=weeks,
+            reward=reward,
+            privileged=privileged,
+            store=store if plan_source is None else plan_source.store,
+            executor=None,
+            population_seed=population_seed,
+            luck_seed=luck_seed,
+            first_member=first_member,
+            autoreset=autoreset,
+        )
+        no_target = np.zeros((num_envs, len(resolved.channels)), np.int32)
+        self._rows = plan_rows(no_target, no_target + (0 if self.has_plan else NO_CAP))
+        self._unsettled = np.zeros(num_envs, np.bool_)  # rows without a plan of this week so far
 
-    def step(self, actions: Any) -> tuple[Float32, Float64, Bool, Bool, Info]:
+    def step(self, actions: Any) -> Step:
         """Live through one send opportunity with one action per member.
 
         Args:
@@ -95,37 +104,51 @@ class MessagingVectorEnv(MemberVectorEnv):
 
         Raises:
             ValueError: wrong shape, dtype or action.
+            ResetNeeded: the environment was not reset yet.
             ClosedEnvironmentError: the environment is closed.
         """
-        wanted = self._check_actions(actions)
-        allowed = action_mask(self.population, self._rows)[:, 1] > 0
-        vetoed = (wanted > 0) & ~allowed
-        reward, events = self.population.step(np.where(vetoed, 0, wanted))
-        info: Info = {name: flags.view(bool) for name, flags in events._asdict().items()}
-        info["vetoed"] = vetoed
-        info |= {f"_{key}": np.ones(self.num_envs, bool) for key in info}
-        observations, terminated, truncated, info = self._finish(info)
-        return observations, reward, terminated, truncated, info
-
-    def _signals(self) -> Float32:
-        """Ask for plans when a week begins, read those in force, and return what shows."""
         population = self.population
+        wanted = self._check_actions(actions)
+        vetoed = hold_forbidden(population, self._rows, wanted)
+        channel = self.world.schedule[population.slot].channel
+        reward, events = population.step(wanted)
+        info: Info = {name: flags.view(np.bool_) for name, flags in events._asdict().items()}
+        if self.has_plan and info["opted_out"].any():
+            self._rows[info["opted_out"], 2 * channel : 2 * channel + 2] = 0  # no longer feasible
+        if population.slot and self._unsettled.any():
+            self._read_plans(self._unsettled)
+        return self._finish(reward, info | {"vetoed": vetoed})
+
+    def _observe(self) -> Float32:
+        targets = self._rows[:, 0:-1:2] if self.has_plan else None
+        return slot_signals(self.population, targets, privileged=self.privileged)
+
+    def _begin_week(self, rows: Int64) -> None:
+        """Ask for some rows' plans of the week, write them to the store, read those in force."""
         if not self.has_plan:
-            self._rows = self._no_plan_rows
-            return slot_signals(population)
-        if population.slot == 0 and self.plan_source is not None:
+            return
+        new = np.zeros(self.num_envs, np.bool_)
+        new[rows] = True
+        if self.plan_source is not None:
             planner = self.plan_source.planner
-            plans = self.execution.ask(population, planner)
-            self.execution.issue(population, plans, planner.policy_version)
-        plan = self.execution.in_force(population)
-        self._rows: Int32 = rows_of(plan)
-        return slot_signals(population, plan.target)
+            plans = self.execution.ask(self.population, planner, new)
+            self.execution.issue(self.population, plans, planner.policy_version, new)
+        self._read_plans(new)
+
+    def _read_plans(self, rows: Bool) -> None:
+        """Read some rows' plans in force.
+
+        A plan of this week holds until the week ends: later opportunities read no such row again.
+        """
+        reading = self.execution.look(self.population, rows)
+        self._rows[rows] = rows_of(reading.plan)[rows]
+        self._unsettled[rows] = ~reading.settled[rows]
 
     def _mask(self) -> Int8:
         return action_mask(self.population, self._rows)
 
 
 class MessagingEnv(SingleMemberEnv):
-    __doc__ = MessagingVectorEnv.__doc__
+    """One member's send opportunities: a row of the vector environment, without autoreset."""
 
     vector_type = MessagingVectorEnv

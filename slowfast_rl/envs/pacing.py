@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from slowfast_rl.envs.base import Info, MemberVectorEnv, resolve_world
+from slowfast_rl.envs.base import MemberVectorEnv, Step, resolve_world
 from slowfast_rl.envs.executor import Executor
 from slowfast_rl.envs.guard import feasible_plans
+from slowfast_rl.envs.infos import Info
 from slowfast_rl.envs.single import SingleMemberEnv
-from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8
+from slowfast_rl.members.arrays import Float32, Int8
 from slowfast_rl.members.signals import week_features, week_signals
 from slowfast_rl.members.world import World
 from slowfast_rl.store import FeatureStore
@@ -71,12 +72,24 @@ class PacingVectorEnv(MemberVectorEnv):
         autoreset: bool = True,
     ) -> None:
         resolved = resolve_world(world, menu)
+        self._plans = resolved.plans
         super().__init__(
-            num_envs, week_features(resolved), len(resolved.plans), resolved, weeks, reward,
-            privileged, store, executor, population_seed, luck_seed, first_member, autoreset,
-        )  # fmt: skip
+            num_envs,
+            week_features(resolved),
+            len(self._plans),
+            world=resolved,
+            weeks=weeks,
+            reward=reward,
+            privileged=privileged,
+            store=store,
+            executor=executor,
+            population_seed=population_seed,
+            luck_seed=luck_seed,
+            first_member=first_member,
+            autoreset=autoreset,
+        )
 
-    def step(self, actions: Any) -> tuple[Float32, Float64, Bool, Bool, Info]:
+    def step(self, actions: Any) -> Step:
         """Live through one week under one plan per member.
 
         Args:
@@ -84,6 +97,7 @@ class PacingVectorEnv(MemberVectorEnv):
 
         Raises:
             ValueError: wrong shape, dtype or index.
+            ResetNeeded: the environment was not reset yet.
             ClosedEnvironmentError: the environment is closed.
         """
         plans = self._check_actions(actions)
@@ -93,19 +107,18 @@ class PacingVectorEnv(MemberVectorEnv):
             "sends": week.sends.sum(axis=1),
             "viewing_days": week.viewing_days,
             "opt_outs": week.opt_outs.sum(axis=1),
+            "vetoed": week.vetoed,
         }
-        info |= {f"_{key}": np.ones(self.num_envs, bool) for key in info}
-        observations, terminated, truncated, info = self._finish(info)
-        return observations, week.reward, terminated, truncated, info
+        return self._finish(week.reward, info)
 
-    def _signals(self) -> Float32:
-        return week_signals(self.population)
+    def _observe(self) -> Float32:
+        return week_signals(self.population, privileged=self.privileged)
 
     def _mask(self) -> Int8:
-        return feasible_plans(self.world.plans, self.population.opted_in).astype(np.int8)
+        return feasible_plans(self._plans, self.population.opted_in).astype(np.int8)
 
 
 class PacingEnv(SingleMemberEnv):
-    __doc__ = PacingVectorEnv.__doc__
+    """One member's weeks: a row of the vector environment, without autoreset."""
 
     vector_type = PacingVectorEnv

@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Bool, Int32, Int64
+from slowfast_rl.members.arrays import Bool, Int8, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.world import World
 from slowfast_rl.store import (
+    PLANS,
     Column,
     FeatureStore,
     FeatureView,
@@ -17,19 +18,28 @@ from slowfast_rl.store import (
     StoreState,
     StoreUnavailable,
     pacing_plan,
+    plan_view,
     read_plans,
 )
 
 REMEMBERED_SECONDS = 28 * DAY_SECONDS  # a remembered plan serves so long after its week
 _MEMORY = "remembered"
 _NONE = np.int64(-1)
+_NOBODY = np.zeros(0, np.int64)
 
 
 class Counters(NamedTuple):
-    """What happened to plans so far, in member-weeks."""
+    """What happened to plans so far."""
 
-    fallbacks: int  # weeks in which a remembered or the safe plan had to serve
-    mid_week_plan_changes: int  # weeks in which the week's own plan replaced a fallback
+    fallbacks: int  # member-weeks in which a remembered or the safe plan had to serve
+    mid_week_plan_changes: int  # plans that took over from a fallback that had already served
+
+
+class Reading(NamedTuple):
+    """The plans in force of B members."""
+
+    plan: PacingPlan
+    settled: Bool  # [B] whether it is a plan of this week, which holds until the week ends
 
 
 class PlanReader:
@@ -37,37 +47,26 @@ class PlanReader:
 
     A plan of this week, once used, holds until the week ends. With the store silent, stale or
     emptied, the remembered plan serves up to 28 days after its week, then the world's safe plan.
+    A row of an earlier week counts as the remembered plan where nothing later is remembered. A
+    plan that arrives while a fallback serves takes over at the next read.
 
     Args:
         world: for the safe plan and the channels.
-        store: where the planner writes; a view ``plans`` is registered if missing.
+        store: where the planner writes; the view ``plans`` is registered if missing.
     """
 
     def __init__(self, world: World, store: FeatureStore) -> None:
         self.world, self.store = world, store
+        self.store.apply([plan_view(len(world.channels))])
         self._safe = np.array(world.safe_plan, np.int32)
         self._memory = InMemoryFeatureStore()
-        channels = (len(world.channels),)
-        self._memory.apply(
-            [
-                FeatureView(
-                    _MEMORY,
-                    {
-                        "target": Column("int32", channels),
-                        "cap": Column("int32", channels),
-                        "shape": Column("int32"),
-                        "week": Column("int64"),  # of the last plan used, -1 for none
-                        "policy_version": Column("int64"),
-                        "fallback_week": Column("int64"),  # last week that fell back, -1 for none
-                    },
-                )
-            ]
-        )
+        self._memory.apply([_memory_view(len(world.channels))])
+        self._owed = _NOBODY  # members whose stored rows are still to be deleted
         self._fallbacks = self._mid_week = 0
 
     @property
     def counters(self) -> Counters:
-        """Counts since the reader was made or restored."""
+        """Counts since the reader was made, or as restored."""
         return Counters(self._fallbacks, self._mid_week)
 
     def read(self, entity_ids: Int64, now: Int64) -> PacingPlan:
@@ -77,66 +76,129 @@ class PlanReader:
             entity_ids: [B] member ids, no id twice.
             now: [B] simulated seconds.
         """
+        return self.look(entity_ids, now).plan
+
+    def look(self, entity_ids: Int64, now: Int64) -> Reading:
+        """Return the plan in force for each of B members, and whether it is settled.
+
+        Args:
+            entity_ids: [B] member ids, no id twice.
+            now: [B] simulated seconds.
+        """
         week = now // WEEK_SECONDS
+        last, fallback_week = self._remembered(entity_ids, now)
         stored, status = self._stored(entity_ids, now)
-        memory = self._memory.get_online_features(_MEMORY, entity_ids, now)
-        known = memory.status != Status.NOT_FOUND
-        fallback_week = np.where(known, memory.values.pop("fallback_week"), _NONE)
-        last = PacingPlan(**memory.values)
-        last = last._replace(week=np.where(known, last.week, _NONE))
 
         settled = last.week == week
         fresh = ~settled & (status == Status.PRESENT) & (stored.week == week)
-        older = (status == Status.OUTSIDE_MAX_AGE) & (stored.week < week)
-        adopted = ~settled & ~fresh & older & (stored.week > last.week)
-        plan = _where(fresh | adopted, stored, last)
-        serves = (plan.week >= 0) & (now < (plan.week + 1) * WEEK_SECONDS + REMEMBERED_SECONDS)
-        fallback = ~settled & ~fresh
-        newly = fallback & (fallback_week != week)
+        if fresh.all() and not (fallback_week == week).any():  # as on most Mondays
+            self._remember(entity_ids, stored, fallback_week, now)
+            return Reading(stored, fresh)
+        stale = ~settled & (status == Status.OUTSIDE_MAX_AGE) & (stored.week > last.week)
+        falls_back = ~settled & ~fresh
+        newly = falls_back & (fallback_week != week)
         self._fallbacks += int(newly.sum())
-        self._mid_week += int((fresh & (fallback_week == week)).sum())
+        self._mid_week += int(((fresh | stale) & (fallback_week == week)).sum())
 
-        changed = fresh | adopted | newly
+        plan = _where(fresh | stale, stored, last)
+        fallback_week = np.where(falls_back, week, fallback_week)
+        changed = fresh | stale | newly
         if changed.any():
-            rows = {name: values[changed] for name, values in plan._asdict().items()}
-            rows["fallback_week"] = np.where(newly, week, fallback_week)[changed]
-            self._memory.write_to_online_store(_MEMORY, entity_ids[changed], rows, now[changed])
-        return _where(~fallback | serves, plan, self._safe_plan(week))
+            self._remember(
+                entity_ids[changed],
+                PacingPlan(*(column[changed] for column in plan)),
+                fallback_week[changed],
+                now[changed],
+            )
+        if falls_back.any():
+            ends = (plan.week + 1) * WEEK_SECONDS
+            serves = ~falls_back | ((plan.week >= 0) & (now < ends + REMEMBERED_SECONDS))
+            plan = _where(serves, plan, self._safe_plan(week))
+        return Reading(plan, ~falls_back)
 
     def forget(self, entity_ids: Int64) -> None:
-        """Clear the store's rows and the memory of members that start an episode."""
+        """Clear the store's rows and the memory of members that start an episode.
+
+        With the store out of reach, what it still holds of them is not believed, and deleted as
+        soon as it answers.
+
+        Args:
+            entity_ids: [B] member ids.
+        """
         self._memory.delete(_MEMORY, entity_ids)
-        self.store.delete("plans", entity_ids)
+        self._owed = np.concatenate([self._owed, entity_ids])
+        self.settle_debts()
+
+    def settle_debts(self) -> None:
+        """Delete stored rows that could not be deleted when their members were forgotten."""
+        if not self._owed.size:
+            return
+        try:
+            self.store.delete(PLANS, self._owed)
+        except StoreUnavailable:
+            self._owed = np.unique(self._owed)
+        else:
+            self._owed = _NOBODY
 
     def snapshot(self) -> StoreState:
-        """Return the memory and counters as arrays and JSON-able metadata."""
+        """Return memory, counters and debts as arrays and JSON-able metadata."""
         state = self._memory.snapshot()
-        counters = {"fallbacks": self._fallbacks, "mid_week_plan_changes": self._mid_week}
-        return state._replace(metadata=state.metadata | {"reader": counters})
+        reader = self.counters._asdict() | {"owed": self._owed.tolist()}
+        return state._replace(metadata=state.metadata | {"reader": reader})
 
     def restore(self, state: StoreState) -> None:
         """Continue from a snapshot."""
         metadata = dict(state.metadata)
-        counters = metadata.pop("reader")
+        reader = metadata.pop("reader")
         self._memory.restore(state._replace(metadata=metadata))
-        self._fallbacks = int(counters["fallbacks"])
-        self._mid_week = int(counters["mid_week_plan_changes"])
+        self._fallbacks = int(reader["fallbacks"])
+        self._mid_week = int(reader["mid_week_plan_changes"])
+        self._owed = np.array(reader["owed"], np.int64)
 
-    def _stored(self, entity_ids: Int64, now: Int64) -> tuple[PacingPlan, Int64]:
+    def _remembered(self, entity_ids: Int64, now: Int64) -> tuple[PacingPlan, Int64]:
+        """Return the last plans used, of week -1 where there are none, and the last fallbacks."""
+        memory = self._memory.get_online_features(_MEMORY, entity_ids, now)
+        values, known = memory.values, memory.status != Status.NOT_FOUND
+        fallback_week = np.where(known, values.pop("fallback_week"), _NONE)
+        values["week"] = np.where(known, values["week"], _NONE)
+        return PacingPlan(**values), fallback_week
+
+    def _remember(
+        self, entity_ids: Int64, plan: PacingPlan, fallback_week: Int64, now: Int64
+    ) -> None:
+        rows = plan._asdict() | {"fallback_week": fallback_week}
+        self._memory.write_to_online_store(_MEMORY, entity_ids, rows, now)
+
+    def _stored(self, entity_ids: Int64, now: Int64) -> tuple[PacingPlan, Int8]:
+        """Return the store's plans and their status; a store out of reach has found none."""
+        self.settle_debts()
         try:
             plan, status = read_plans(self.store, entity_ids, now)
         except StoreUnavailable:
-            plan = self._safe_plan(now // WEEK_SECONDS)
-            return plan, np.full(len(now), int(Status.NOT_FOUND), np.int64)
-        return plan, status.astype(np.int64)
+            return self._safe_plan(now // WEEK_SECONDS), np.full(len(now), _NOT_FOUND)
+        if self._owed.size:
+            status = np.where(np.isin(entity_ids, self._owed), _NOT_FOUND, status)
+        return plan, status
 
     def _safe_plan(self, week: Int64) -> PacingPlan:
         return pacing_plan(np.tile(self._safe, (len(week), 1)), week)
 
 
-def _where(condition: Bool, first: PacingPlan, second: PacingPlan) -> PacingPlan:
-    def pick(a: Int32 | Int64, b: Int32 | Int64) -> Int32 | Int64:
-        chosen = condition[:, None] if a.ndim == 2 else condition
-        return np.where(chosen, a, b).astype(a.dtype)
+_NOT_FOUND = np.int8(Status.NOT_FOUND)
 
-    return PacingPlan(*(pick(a, b) for a, b in zip(first, second, strict=True)))
+
+def _memory_view(num_channels: int) -> FeatureView:
+    columns = dict(plan_view(num_channels).columns)  # of the last plan used; its week -1 for none
+    return FeatureView(_MEMORY, columns | {"fallback_week": Column("int64")})  # -1 for none
+
+
+def _where(condition: Bool, first: PacingPlan, second: PacingPlan) -> PacingPlan:
+    """Return, for each of B members, the first plan where the condition [B] holds."""
+    wide = condition[:, None]
+    return PacingPlan(
+        target=np.where(wide, first.target, second.target),
+        cap=np.where(wide, first.cap, second.cap),
+        shape=np.where(condition, first.shape, second.shape),
+        week=np.where(condition, first.week, second.week),
+        policy_version=np.where(condition, first.policy_version, second.policy_version),
+    )

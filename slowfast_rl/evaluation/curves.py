@@ -1,6 +1,8 @@
 """Long-term curves in TensorBoard: one run per agent, the simulated week as step."""
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
@@ -11,38 +13,55 @@ from slowfast_rl.evaluation.twins import Rollout
 
 LAYOUT = {
     "Long-term reward": {
-        "evaluation return, 95 % interval": [
+        "return, 95 % interval": [
             "Margin",
             ["eval/return", "eval/return_ci_low", "eval/return_ci_high"],
         ],
-        "per week": ["Multiline", ["Long-term reward/per_week"]],
+        "reward per week": ["Multiline", ["Long-term reward/per_week"]],
+        "cumulative reward": ["Multiline", ["Long-term reward/cumulative"]],
     },
-    "by segment": {
-        "viewing days": ["Multiline", [f"segment/{s}/viewing_days" for s in SEGMENTS]],
-    },
+} | {
+    f"Segment {s}": {
+        name.replace("_", " "): ["Multiline", [f"segment/{s}/{name}$"]]
+        for name in ("reward", "viewing_days", "sends")
+    }
+    for s in SEGMENTS
 }
+_COUNTS = ("store_fallbacks", "refused_writes", "stale_reads", "mid_week_plan_changes")
 
 
-def write_curves(board: Leaderboard, folder: Path) -> None:
+def write_curves(
+    board: Leaderboard, folder: Path, steps: int | None = None, curved: Collection[str] = ()
+) -> None:
     """Write every agent's long-term curves to ``folder/<agent>``.
+
+    Returns are written as level lines, for training's own curve to be read against.
 
     Args:
         board: a leaderboard.
         folder: TensorBoard's log directory.
+        steps: where the level lines end; None for the number of weeks.
+        curved: agents that have a curve of returns already and need no line.
     """
+    end = board.protocol.weeks if steps is None else steps
     for row in board.rows:
         with SummaryWriter(str(folder / row["name"])) as writer:
             _write_weeks(writer, board.rollouts[row["name"]], board)
-            step = board.protocol.weeks
-            writer.add_scalar("eval/return", row["return"], step)
-            writer.add_scalar("eval/return_ci_low", row["return_ci95"][0], step)
-            writer.add_scalar("eval/return_ci_high", row["return_ci95"][1], step)
-            if row["gap_closed"] is not None:
-                writer.add_scalar("eval/gap_closed", row["gap_closed"], step)
-            writer.add_scalar("store/fallbacks", row["store_fallbacks"], step)
-            writer.add_scalar("store/refused_writes", row["refused_writes"], step)
-            writer.add_scalar("store/mid_week_plan_changes", row["mid_week_plan_changes"], step)
+            if row["name"] not in curved:
+                for step in (0, end):
+                    _write_return(writer, row, step)
+            for name in _COUNTS:
+                tag = f"store/{name.removeprefix('store_')}"
+                writer.add_scalar(tag, row[name], board.protocol.weeks)
             writer.add_custom_scalars(LAYOUT)
+
+
+def _write_return(writer: SummaryWriter, row: dict[str, Any], step: int) -> None:
+    writer.add_scalar("eval/return", row["return"], step)
+    writer.add_scalar("eval/return_ci_low", row["return_ci95"][0], step)
+    writer.add_scalar("eval/return_ci_high", row["return_ci95"][1], step)
+    if row["gap_closed"] is not None:
+        writer.add_scalar("eval/gap_closed", row["gap_closed"], step)
 
 
 def _write_weeks(writer: SummaryWriter, rollout: Rollout, board: Leaderboard) -> None:
@@ -67,7 +86,6 @@ def _write_weeks(writer: SummaryWriter, rollout: Rollout, board: Leaderboard) ->
             writer.add_scalar(f"long_term/opt_outs_{channel}", value, week)
         for s, segment in enumerate(SEGMENTS):
             living = max(float(weekly["alive"][week, s]), 1.0)
-            sends = float(np.sum(weekly["sends"][week, s])) / living
-            viewing = float(weekly["viewing_days"][week, s]) / living
-            writer.add_scalar(f"segment/{segment}/viewing_days", viewing, week)
-            writer.add_scalar(f"segment/{segment}/sends", sends, week)
+            for name in ("reward", "viewing_days", "sends"):
+                value = float(np.sum(weekly[name][week, s])) / living
+                writer.add_scalar(f"segment/{segment}/{name}", value, week)

@@ -2,36 +2,39 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.envs.execution import Planner
-from slowfast_rl.envs.executor import Executor
-from slowfast_rl.evaluation.protocol import SEGMENTS, Protocol
-from slowfast_rl.evaluation.references import References, load_references
+from slowfast_rl.evaluation.contestants import (
+    NAMES,
+    Contestant,
+    enter,
+    named_contestant,
+    slowfast_contestants,
+    untrained_contestant,
+)
+from slowfast_rl.evaluation.protocol import SEGMENTS, Protocol, check_training_seed
+from slowfast_rl.evaluation.references import References, load_references, reference_key
 from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Rollout, StoreFactory, Twins
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.world import World
-from slowfast_rl.slow import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
 from slowfast_rl.store import InMemoryFeatureStore
 
-NAMES = ("never", "always", "random", "best_fixed", "oracle")
-_CONTROL_SEED = 7  # of random plans and of dealing
+__all__ = [
+    "NAMES",
+    "Contestant",
+    "Leaderboard",
+    "compare",
+    "measures",
+    "named_contestant",
+    "slowfast_contestants",
+    "untrained_contestant",
+]
+
 _WEEKS_PER_MONTH = 365.25 / 12 / 7
-
-
-class Contestant(NamedTuple):
-    """An agent as the leaderboard runs it."""
-
-    name: str
-    planner: Planner
-    executor: Executor | None = None  # None for the default
-    seeds: tuple[int, ...] = ()
-    train_cpu_seconds: float = 0.0
-    train_opportunities: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,53 +75,6 @@ class Leaderboard:
         }
 
 
-def slowfast_contestants(agent: SlowFastAgent, world: World) -> list[Contestant]:
-    """Return a trained agent with its two controls: untrained, and its own plans dealt at random."""
-    trained = {
-        "seeds": (agent.seed,),
-        "train_cpu_seconds": agent.train_cpu_seconds,
-        "train_opportunities": agent.train_opportunities,
-    }
-    return [
-        Contestant(agent.name, agent.slow, agent.fast, **trained),
-        Contestant(
-            f"{agent.name}_dealt", DealtPlanner(agent.slow, _CONTROL_SEED), agent.fast, **trained
-        ),
-        untrained_contestant(agent, world),
-    ]
-
-
-def untrained_contestant(agent: SlowFastAgent, world: World) -> Contestant:
-    """Return the same agent as before its training."""
-    fresh = agent.untrained_copy(world)
-    return Contestant(f"{agent.name}_untrained", fresh.slow, fresh.fast, seeds=(agent.seed,))
-
-
-def named_contestant(name: str, world: World, references: References | None) -> Contestant:
-    """Return a baseline by name.
-
-    Raises:
-        ValueError: unknown name, or a reference that was not computed for this case.
-    """
-    plans = world.plans
-    if name == "never":
-        return Contestant(name, FixedPlanner(world, plans.min(axis=0).tolist()))
-    if name == "always":
-        return Contestant(name, FixedPlanner(world, plans.max(axis=0).tolist()))
-    if name == "random":
-        return Contestant(name, RandomPlanner(_CONTROL_SEED))
-    if name not in NAMES:
-        raise ValueError(f"unknown agent {name!r}; allowed: {', '.join(NAMES)}")
-    if references is None:
-        raise ValueError(
-            f"{name!r} needs references of this case; compute them with "
-            f"python -m slowfast_rl.cli.references world={world.name}"
-        )
-    if name == "best_fixed":
-        return Contestant(name, FixedPlanner(world, references.best_fixed_plan))
-    return Contestant(name, PerMemberPlanner(world, references.oracle_plans))
-
-
 def compare(
     agents: Sequence[SlowFastAgent | Contestant | str],
     world: World,
@@ -134,25 +90,27 @@ def compare(
     Args:
         agents: agents, contestants, or names of baselines. All are compared with the first.
         world: the world.
-        protocol: who and how long; None for the defaults.
+        protocol: who and how long; None for that of the twins, or the defaults.
         references: of this case; None loads the committed ones, if there are any.
         twins: burned-in members to use again; None makes them.
         store_factory: makes an empty store for each agent and luck.
         progress: show progress bars.
 
     Raises:
-        ValueError: unknown name, or a reference agent without references.
+        ValueError: an unknown agent, one that was trained on these members or this luck or does
+            not fit the world, a reference agent without references, or twins or references of
+            another case.
     """
-    protocol = protocol or Protocol()
-    references = references or load_references(world, protocol)
-    entrants = [
-        named_contestant(agent, world, references)
-        if isinstance(agent, str)
-        else slowfast_contestants(agent, world)[0]
-        if isinstance(agent, SlowFastAgent)
-        else agent
-        for agent in agents
-    ]
+    protocol = protocol or (Protocol() if twins is None else twins.protocol)
+    if twins is not None and (twins.world, twins.protocol) != (world, protocol):
+        raise ValueError(f"twins are of {twins.world.name}, {twins.protocol}; allowed: {protocol}")
+    if references is None:
+        references = load_references(world, protocol)
+    elif references.key != reference_key(world, protocol):
+        raise ValueError(f"references {references.key} are of another world or protocol")
+    entrants = enter(agents, world, references)
+    for seed in {seed for entrant in entrants for seed in entrant.seeds}:
+        check_training_seed(seed, protocol)
     twins = twins or Twins(world, protocol)
     rollouts: dict[str, Rollout] = {}
     planners: dict[str, Rollout] = {}  # the same planners with the default executor
@@ -165,52 +123,39 @@ def compare(
             planners[c.name] = twins.rollout(c.planner, None, store_factory, bar)
     first = entrants[0].name
     rows = [
-        _row(c, rollouts[c.name], planners[c.name], first, rollouts[first], references, twins)
+        _row(c, rollouts[c.name], first, rollouts[first], twins)
+        | _against(references, rollouts[c.name], planners[c.name])
         for c in entrants
     ]
     return Leaderboard(world, protocol, rows, rollouts, references)
 
 
 def _row(
-    contestant: Contestant,
-    rollout: Rollout,
-    planner: Rollout,
-    first: str,
-    first_rollout: Rollout,
-    references: References | None,
-    twins: Twins,
+    contestant: Contestant, rollout: Rollout, first: str, first_rollout: Rollout, twins: Twins
 ) -> dict[str, Any]:
+    """Return an agent's row without what needs references."""
     own = mean_interval(rollout.returns)
     paired = mean_interval(rollout.returns - first_rollout.returns)
-    gap = over_fixed = None
-    if references is not None:
-        lead = references.oracle - references.best_fixed
-        gap = ratio_interval(planner.returns - references.best_fixed, lead)
-        over_fixed = mean_interval(rollout.returns - references.best_fixed)
     is_first = contestant.name == first
+    channels = twins.world.channels
     return {
         "name": contestant.name,
-        "executor": "default" if contestant.executor is None else "own",
+        "executor": "default",  # gap_closed is the planner's; single-policy agents say "own"
         "seeds": list(contestant.seeds),
         "return": own.mean,
         "return_ci95": _ends(own),
         "paired_vs": None if is_first else first,
         "paired_diff": None if is_first else paired.mean,
         "paired_ci95": None if is_first else _ends(paired),
-        "return_vs_default_fixed": None if over_fixed is None else over_fixed.mean,
-        "return_vs_default_fixed_ci95": None if over_fixed is None else _ends(over_fixed),
-        "gap_closed": None if gap is None else gap.mean,
-        "gap_closed_ci95": None if gap is None else _ends(gap),
-        **measures(rollout.weekly, twins.world.channels),
+        **measures(rollout.weekly, channels),
         "mid_week_plan_changes": rollout.mid_week_plan_changes,
         "store_fallbacks": rollout.fallbacks,
         "vetoed_sends": rollout.vetoed,
         "refused_writes": rollout.refused_writes,
+        "stale_reads": rollout.stale_reads,
         "by_segment": {
             name: {"return": float(rollout.returns[twins.segments == s].mean())}
-            | measures(
-                {k: v[:, s : s + 1] for k, v in rollout.weekly.items()}, twins.world.channels
-            )
+            | measures({k: v[:, s : s + 1] for k, v in rollout.weekly.items()}, channels)
             for s, name in enumerate(SEGMENTS)
             if (twins.segments == s).any()
         },
@@ -219,8 +164,26 @@ def _row(
     }
 
 
+def _against(references: References | None, own: Rollout, planner: Rollout) -> dict[str, Any]:
+    """Return the part of a row that needs references; null without them."""
+    gap = lead = None
+    if references is not None:
+        fixed = references.best_fixed
+        lead = mean_interval(own.returns - fixed)
+        gap = ratio_interval(planner.returns - fixed, references.oracle - fixed)
+    return {
+        "return_vs_default_fixed": None if lead is None else lead.mean,
+        "return_vs_default_fixed_ci95": None if lead is None else _ends(lead),
+        "gap_closed": None if gap is None else gap.mean,
+        "gap_closed_ci95": None if gap is None else _ends(gap),
+    }
+
+
 def measures(weekly: dict[str, Float64], channels: tuple[str, ...]) -> dict[str, Any]:
-    """Return averages per living member-week from sums, [W, 3] or [W, 3, C] per name."""
+    """Return averages per living member-week from sums, [W, 3] or [W, 3, C] per name.
+
+    Opt-outs are per opted-in member-week, opens per send; null where there was none.
+    """
     total = {name: values.sum(axis=(0, 1)) for name, values in weekly.items()}
     weeks = max(float(total["alive"]), 1.0)
 

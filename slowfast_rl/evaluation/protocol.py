@@ -23,12 +23,15 @@ class Protocol:
     """The evaluation protocol.
 
     Attributes:
-        num_members: N, members 0 to N - 1 of the population.
+        num_members: N, members 0 to N - 1 of the population; an interval needs 2 or more.
         weeks: scored weeks.
         burn_in: weeks before them, under random plans, excluded from the return.
         population_seed: the evaluation population; never train on it.
         luck_seed: the evaluation luck.
-        streams: luck streams to average over.
+        streams: luck streams to average over, each once.
+
+    Raises:
+        ValueError: a value is outside what is allowed.
     """
 
     num_members: int = 2048
@@ -39,12 +42,12 @@ class Protocol:
     streams: tuple[int, ...] = SCORING_STREAMS
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a value outside what is allowed."""
-        for name in ("num_members", "weeks"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed is 1 or more")
-        if self.burn_in < 0:
-            raise ValueError(f"burn_in is {self.burn_in}; allowed is 0 or more")
+        """Check that members can be made and compared."""
+        for name, least in (("num_members", 2), ("weeks", 1), ("burn_in", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed is {least} or more")
+        if not self.streams or len(set(self.streams)) < len(self.streams) or min(self.streams) < 0:
+            raise ValueError(f"streams is {self.streams}; allowed: different numbers from 0, some")
 
 
 def check_training_seed(seed: int, protocol: Protocol) -> None:

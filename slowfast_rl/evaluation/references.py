@@ -2,16 +2,18 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from slowfast_rl.envs.executor import default_executor
 from slowfast_rl.envs.guard import feasible_target
+from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import (
     REFERENCE_POPULATION,
     REFERENCE_STREAMS,
@@ -31,6 +33,7 @@ from slowfast_rl.store.files import write_text_atomically
 REFERENCES_FOLDER = Path(__file__).parent / "references"
 _BLOCK = 64  # members at a time, so that their branches fit in the cache
 _EXECUTOR = "exact pacer, quality ranker"
+_Job = tuple[World, Protocol, int]  # with the luck stream
 _ORACLE_LUCKS = {"6": tuple(range(4, 10)), "12": REFERENCE_STREAMS, "24": tuple(range(4, 28))}
 
 
@@ -76,23 +79,39 @@ def reference_key(world: World, protocol: Protocol) -> str:
 def load_references(
     world: World, protocol: Protocol, folders: tuple[Path, ...] = (REFERENCES_FOLDER,)
 ) -> References | None:
-    """Return the stored references of a case, or None where none fit."""
-    key = reference_key(world, protocol)
-    for folder in folders:
-        path = folder / f"{world.name}-{key}.json"
+    """Return the stored references of a case, or None where none fit.
+
+    Raises:
+        ValueError: the file of this case is damaged.
+    """
+    name = f"{world.name}-{reference_key(world, protocol)}.json"
+    for path in (folder / name for folder in folders):
         if path.is_file():
-            content: dict[str, Any] = json.loads(path.read_text())
-            return References(
-                world=str(content["world"]),
-                key=key,
-                best_fixed_plan=tuple(content["best_fixed_plan"]),
-                oracle_plans=np.array(content["oracle_plans"], np.int64),
-                best_fixed=np.array(content["best_fixed"], np.float64),
-                oracle=np.array(content["oracle"], np.float64),
-                oracle_return_by_lucks=dict(content["oracle_return_by_lucks"]),
-                fixed_returns=dict(content["fixed_returns"]),
-            )
+            try:
+                return _parsed(json.loads(path.read_text()), world, protocol)
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{path} holds no readable references: {error}") from error
     return None
+
+
+def _parsed(content: dict[str, Any], world: World, protocol: Protocol) -> References:
+    key, size = reference_key(world, protocol), (protocol.num_members,)
+    references = References(
+        world=str(content["world"]),
+        key=str(content["key"]),
+        best_fixed_plan=tuple(content["best_fixed_plan"]),
+        oracle_plans=np.array(content["oracle_plans"], np.int64),
+        best_fixed=np.array(content["best_fixed"], np.float64),
+        oracle=np.array(content["oracle"], np.float64),
+        oracle_return_by_lucks=dict(content["oracle_return_by_lucks"]),
+        fixed_returns=dict(content["fixed_returns"]),
+    )
+    if references.key != key:
+        raise ValueError(f"key is {references.key}; {key} is needed")
+    for name in ("oracle_plans", "best_fixed", "oracle"):
+        if getattr(references, name).shape != size:
+            raise ValueError(f"{name} has shape {getattr(references, name).shape}; needed: {size}")
+    return references
 
 
 def save_references(references: References, folder: Path = REFERENCES_FOLDER) -> Path:
@@ -120,14 +139,24 @@ def compute_references(world: World, protocol: Protocol, workers: int = 2) -> Re
     Args:
         world: the world.
         protocol: the case.
-        workers: processes.
+        workers: processes; 1 stays in this one.
+
+    Raises:
+        ValueError: workers is below 1, or the oracle would be chosen on lucks that score.
     """
+    if workers < 1:
+        raise ValueError(f"workers is {workers}; allowed is 1 or more")
+    if set(protocol.streams) & set(_ORACLE_LUCKS["24"]):
+        raise ValueError(f"streams is {protocol.streams}; 4 to 27 are those that choose the oracle")
     elsewhere = replace(protocol, population_seed=REFERENCE_POPULATION)
     jobs = [(world, elsewhere, s) for s in REFERENCE_STREAMS]
     jobs += [(world, protocol, s) for s in _ORACLE_LUCKS["24"]]
-    with ProcessPoolExecutor(workers) as pool:
-        done = tqdm(pool.map(_plan_returns, jobs), total=len(jobs), desc=world.name, unit="luck")
-        returns = list(done)  # each [N, O]
+    returns = []  # each [N, O]
+    bar = progress_bar(len(jobs), world.name, " lucks", leave=True)
+    with bar:
+        for done in _in_processes(jobs, workers):
+            returns.append(done)
+            bar.update()
     fixed = np.mean(returns[: len(REFERENCE_STREAMS)], axis=(0, 1))  # [O]
     own = dict(zip(_ORACLE_LUCKS["24"], returns[len(REFERENCE_STREAMS) :], strict=True))
     oracle_plans = {
@@ -155,7 +184,17 @@ def compute_references(world: World, protocol: Protocol, workers: int = 2) -> Re
     )
 
 
-def _plan_returns(job: tuple[World, Protocol, int]) -> Float64:
+def _in_processes(jobs: Iterable[_Job], workers: int) -> Iterator[Float64]:
+    """Yield the jobs' results in order."""
+    if workers == 1:
+        yield from map(_plan_returns, jobs)
+        return
+    # Spawned, because a fork of a process with threads, such as torch's, may hang.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        yield from pool.map(_plan_returns, jobs)
+
+
+def _plan_returns(job: _Job) -> Float64:
     """Return every member's return under every constant plan on one luck, [N, O]."""
     world, protocol, stream = job
     start = burned_in(world, protocol, stream)

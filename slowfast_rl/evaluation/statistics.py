@@ -33,6 +33,6 @@ def ratio_interval(numerator: Float64, denominator: Float64) -> Interval | None:
     if mean_interval(denominator).low <= 0:
         return None
     ratio = float(numerator.mean() / denominator.mean())
-    residual = (numerator - ratio * denominator) / denominator.mean()
-    half = Z95 * float(residual.std(ddof=1)) / len(residual) ** 0.5
+    residual = mean_interval((numerator - ratio * denominator) / denominator.mean())
+    half = residual.high - residual.mean
     return Interval(ratio, ratio - half, ratio + half)

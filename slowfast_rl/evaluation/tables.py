@@ -17,8 +17,8 @@ def markdown(board: Leaderboard) -> str:
     lines = [
         f"# Leaderboard: world `{board.world.name}`",
         "",
-        f"{p.num_members} members of population seed {p.population_seed}, {len(p.streams)} lucks of "
-        f"luck seed {p.luck_seed}, {p.weeks} weeks after {p.burn_in} weeks under random plans. "
+        f"{p.num_members} members of population seed {p.population_seed}, {len(p.streams)} lucks "
+        f"of luck seed {p.luck_seed}, {p.weeks} weeks after {p.burn_in} weeks under random plans. "
         "Return in discounted viewing days; intervals are 95 %, paired over members. `gap closed` "
         "scores the planner alone, with the default executor: 0 is the best fixed plan, 1 the best "
         "constant plan per member in hindsight.",
@@ -37,6 +37,45 @@ def markdown(board: Leaderboard) -> str:
         ]
     lines += ["## By segment (terciles of the base viewing rate)", "", *_segments(board), ""]
     return "\n".join(lines)
+
+
+def terminal(board: Leaderboard) -> str:
+    """Return a table for the terminal: best return first, at most 120 columns for two channels."""
+    p, names = board.protocol, list(board.world.channels)
+    header = [
+        "agent", "return", f"vs {board.rows[0]['name']}", "gap closed",
+        f"sends/week: {'+'.join(names)}", "views/week", "churn/month",
+    ]  # fmt: skip
+    rows = [
+        [
+            row["name"],
+            _half(row["return"], row["return_ci95"], 2),
+            _half(row["paired_diff"], row["paired_ci95"], 2, signed=True),
+            _half(row["gap_closed"], row["gap_closed_ci95"], 3),
+            " + ".join(f"{v:.1f}" for v in row["sends_per_week"].values()),
+            f"{row['viewing_days_per_week']:.2f}",
+            f"{100 * row['churn_per_month']:.1f} %",
+        ]
+        for row in sorted(board.rows, key=lambda row: -row["return"])
+    ]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        for cells in [header, ["-" * width for width in widths], *rows]
+    ]
+    text = [
+        f"World {board.world.name}: {p.num_members:,} members, {len(p.streams)} lucks, {p.weeks} "
+        "weeks. Return in discounted viewing days; ± is 95 %, paired over members.",
+        "",
+        *lines,
+        "",
+    ]
+    if board.references is None:
+        text += ["gap closed is empty: no references were computed for this case.", ""]
+    return "\n".join(text)
 
 
 def _rows(board: Leaderboard) -> list[str]:
@@ -77,6 +116,12 @@ def _segments(board: Leaderboard) -> list[str]:
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [header, ["---"] * len(header), *rows]
     return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def _half(value: Any, ends: Any, digits: int, signed: bool = False) -> str:
+    if value is None:
+        return "–"
+    return f"{value:{'+' if signed else ''}.{digits}f} ± {(ends[1] - ends[0]) / 2:.{digits}f}"
 
 
 def _number(value: Any, ends: Any, digits: int, signed: bool = False) -> str:

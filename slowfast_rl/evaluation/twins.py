@@ -1,13 +1,16 @@
 """Rollouts on the same members under the same luck, week by week, through the feature store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from slowfast_rl.envs.execution import Execution, Planner
 from slowfast_rl.envs.executor import Executor
+from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import SEGMENTS, Protocol, burned_in, segments
 from slowfast_rl.members.arrays import Float64, Int64
 from slowfast_rl.members.population import Population
@@ -25,12 +28,14 @@ class Rollout:
         returns: [N] discounted return per member, mean over lucks.
         weekly: sums over members and lucks, [W, 3 segments] or [W, 3 segments, C] per name:
             reward, viewing_days, sends, opens, opt_outs, opted_in, alive, churned, goodwill,
-            fatigue, plan_changes. Goodwill, fatigue and opted_in count the living only.
+            fatigue, plan_changes. Counts of members and states are of those alive as the week
+            began; goodwill and fatigue are as it ended.
         lucks: number of lucks.
         fallbacks: member-weeks served by a remembered or the safe plan.
         mid_week_plan_changes: member-weeks whose own plan replaced a fallback.
         vetoed: sends that the guard turned into holds.
         refused_writes: plans that the store refused.
+        stale_reads: rows that the store answered with though their age was past its limit.
     """
 
     returns: Float64
@@ -40,6 +45,7 @@ class Rollout:
     mid_week_plan_changes: int
     vetoed: int
     refused_writes: int
+    stale_reads: int
 
 
 class Twins:
@@ -48,20 +54,23 @@ class Twins:
     Args:
         world: the world.
         protocol: who and how long.
+        starts: the populations, one per luck, as another one has them; None burns them in.
     """
 
-    def __init__(self, world: World, protocol: Protocol | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        protocol: Protocol | None = None,
+        starts: Sequence[Population] | None = None,
+    ) -> None:
         self.world, self.protocol = world, protocol or Protocol()
-        self._starts = [burned_in(world, self.protocol, s) for s in self.protocol.streams]
+        self._starts = starts or [burned_in(world, self.protocol, s) for s in self.protocol.streams]
         self.segments: Int64 = segments(self._starts[0])
 
     def first_luck(self) -> "Twins":
         """Return the same members under the first luck alone: a quick look, with more noise."""
-        other = object.__new__(Twins)
-        other.__dict__.update(self.__dict__)
-        other.protocol = replace(self.protocol, streams=self.protocol.streams[:1])
-        other._starts = self._starts[:1]
-        return other
+        protocol = replace(self.protocol, streams=self.protocol.streams[:1])
+        return Twins(self.world, protocol, self._starts[:1])
 
     def rollout(
         self,
@@ -79,9 +88,7 @@ class Twins:
             progress: name for a progress bar; None for none.
         """
         total = self.protocol.weeks * len(self._starts)
-        with tqdm(
-            total=total, desc=progress, unit="week", leave=False, disable=not progress
-        ) as bar:
+        with progress_bar(total, progress, " weeks") as bar:
             parts = [
                 self._live(
                     start.clone(), planner, Execution(self.world, store_factory(), executor), bar
@@ -98,10 +105,11 @@ class Twins:
             mid_week_plan_changes=sum(p.mid_week_plan_changes for p in parts),
             vetoed=sum(p.vetoed for p in parts),
             refused_writes=sum(p.refused_writes for p in parts),
+            stale_reads=sum(p.stale_reads for p in parts),
         )
 
     def _live(
-        self, population: Population, planner: Planner, execution: Execution, bar: "tqdm[int]"
+        self, population: Population, planner: Planner, execution: Execution, bar: "tqdm[Any]"
     ) -> Rollout:
         discount = self.world.reward.weekly_discount
         returns = np.zeros(population.num_members)
@@ -119,7 +127,7 @@ class Twins:
             changed = np.zeros(len(plans)) if previous is None else plans != previous
             previous = plans
             state = population.lives.state
-            measures = {
+            measured: dict[str, NDArray[Any]] = {
                 "reward": week.reward,
                 "viewing_days": week.viewing_days,
                 "sends": week.sends,
@@ -132,7 +140,7 @@ class Twins:
                 "fatigue": state.fatigue * alive[:, None],
                 "plan_changes": changed * alive,
             }
-            for name, values in measures.items():
+            for name, values in measured.items():
                 weekly.setdefault(name, []).append(self._by_segment(values))
         counters = execution.reader.counters
         return Rollout(
@@ -143,9 +151,10 @@ class Twins:
             mid_week_plan_changes=counters.mid_week_plan_changes,
             vetoed=int(vetoed),
             refused_writes=execution.store.counters["refused_writes"],
+            stale_reads=execution.store.counters["stale_reads"],
         )
 
-    def _by_segment(self, values: Float64) -> Float64:
+    def _by_segment(self, values: NDArray[Any]) -> Float64:
         """Return sums of [N] or [N, C] values by segment, [3] or [3, C]."""
         member_of = self.segments[None] == np.arange(len(SEGMENTS))[:, None]  # [3, N]
         return np.asarray(member_of.astype(np.float64) @ values.astype(np.float64))

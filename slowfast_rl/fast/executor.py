@@ -1,7 +1,7 @@
 """The executor put together from a pacer and a ranker."""
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -12,12 +12,20 @@ from slowfast_rl.members.opportunity import FastPolicy
 _NO_WEIGHTS = np.zeros(1, np.float32)
 
 
-class Pacer(NamedTuple):
+class Pacer(Protocol):
     """Decides whether this opportunity is worth a send at all."""
 
     name: str
-    function: Callable[..., float]  # compiled with PACER_SIGNATURE
-    weights: Float32  # [W]
+
+    @property
+    def function(self) -> Callable[..., float]:
+        """Return the jitted pacer, compiled with PACER_SIGNATURE."""
+        ...
+
+    @property
+    def weights(self) -> Float32:
+        """Return the jitted pacer's parameters, [W]."""
+        ...
 
 
 class Ranker(Protocol):
@@ -36,12 +44,12 @@ class Ranker(Protocol):
         ...
 
 
-class ExactPacer(Pacer):
+class ExactPacer:
     """Sends with probability remaining / slots left: meets the weekly target exactly."""
 
-    def __new__(cls) -> "ExactPacer":
-        """Return the pacer; it has no parameters."""
-        return super().__new__(cls, "exact", exact_pace, _NO_WEIGHTS)
+    name = "exact"
+    function = staticmethod(exact_pace)
+    weights = _NO_WEIGHTS
 
 
 class QualityRanker:
@@ -50,6 +58,21 @@ class QualityRanker:
     name = "quality"
     function = staticmethod(quality_rank)
     weights = _NO_WEIGHTS
+
+    def state(self) -> dict[str, Any]:
+        """Return what JSON must hold of the ranker: nothing."""
+        return {}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild a ranker from :meth:`state`.
+
+        Raises:
+            ValueError: there is something to hold.
+        """
+        if state:
+            raise ValueError(f"quality ranker has weights {sorted(state)}; allowed: none")
+        return cls()
 
 
 class Executor(JittedExecutor):
@@ -61,13 +84,13 @@ class Executor(JittedExecutor):
     """
 
     def __init__(self, pacer: Pacer | None = None, ranker: Ranker | None = None) -> None:
-        self.pacer = ExactPacer() if pacer is None else pacer
-        self.ranker: Ranker = QualityRanker() if ranker is None else ranker
         super().__init__()
+        self.pacer: Pacer = ExactPacer() if pacer is None else pacer
+        self.ranker: Ranker = QualityRanker() if ranker is None else ranker
 
     @property
     def policy(self) -> FastPolicy:
-        """The jitted policy with the ranker's present weights."""
+        """The jitted policy with the present weights of pacer and ranker."""
         return FastPolicy(
             self.pacer.function, self.ranker.function, self.pacer.weights, self.ranker.weights
         )

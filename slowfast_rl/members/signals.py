@@ -1,21 +1,25 @@
-"""The one table of signals: names, units, bounds, and the kernels that fill them in.
+"""What agents see: the features of ``members/features.py``, filled in and clipped to their bounds.
 
-Only what a company logs, at three levels: ``week`` (what a planner sees on Monday), ``slot`` (what
-comes on top at a send opportunity) and ``privileged`` (latents, for upper bounds and teachers).
+A row is filled and clipped while it is in the cache: observations cost more than the physics.
 """
-
-from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numba import types
 
-from slowfast_rl.members.arrays import Float32, Int32
-from slowfast_rl.members.compile import driver
+from slowfast_rl.members.arrays import Float32, Int32, Integer, UInt8, UInt32
+from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.dynamics import candidate
+from slowfast_rl.members.features import (
+    Feature,
+    bounds,
+    per_world,
+    privileged_features,
+    slot_features,
+    week_features,
+)
 from slowfast_rl.members.opportunity import LIVES, ROWS
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import CANDIDATE, lane, philox
+from slowfast_rl.members.random import CANDIDATE, philox
 from slowfast_rl.members.state import (
     DISMISSALS,
     HEAVY,
@@ -31,229 +35,233 @@ from slowfast_rl.members.state import (
 )
 from slowfast_rl.members.world import World
 
-_DAYS = 60.0  # days beyond which "long ago" is all that matters
+__all__ = [
+    "Feature",
+    "bounds",
+    "privileged_features",
+    "privileged_signals",
+    "slot_features",
+    "slot_signals",
+    "week_features",
+    "week_signals",
+]
+
 _PRIOR_COUNT, _PRIOR_SENDS = np.float32(1), np.float32(10)  # shrink shares towards 1 in 10
-_WINDOW_NAMES = ("this_week", "last_week", "mean_4_weeks", "mean_20_weeks")
+_ZERO = np.float32(0)
+_FLOATS = types.Array(types.float32, 2, "C")
+_WORDS = types.Array(types.uint32, 2, "C")
+_BYTES = types.Array(types.uint8, 2, "C")
 
 
-@dataclass(frozen=True)
-class Feature:
-    """One observed number.
-
-    Attributes:
-        name: such as "push_opens_last_week".
-        unit: what one is.
-        low: values are clipped from below here.
-        high: values are clipped from above here.
-    """
-
-    name: str
-    unit: str
-    low: float
-    high: float
-
-
-@cache
-def week_features(world: World) -> tuple[Feature, ...]:
-    """Return what a planner sees on Monday 00:00, F_week features."""
-    slots = np.bincount([s.channel for s in world.schedule], minlength=len(world.channels))
-    features = [Feature(f"viewing_days_{window}", "days a week", 0, 7) for window in _WINDOW_NAMES]
-    features.append(Feature("tenure", "weeks", 0, 520))
-    for channel, most in zip(world.channels, slots, strict=True):
-        for event in ("sends", "opens", "dismissals"):
-            for window in _WINDOW_NAMES:
-                features.append(Feature(f"{channel}_{event}_{window}", "a week", 0, float(most)))
-        for dose in ("light", "heavy"):
-            for event in ("open", "dismissal"):
-                name = f"{channel}_{event}_share_after_{dose}_weeks"
-                features.append(Feature(name, "per send, shrunk to .1 by ten sends", 0, 1))
-        features.append(Feature(f"{channel}_days_since_send", "days", 0, _DAYS))
-        features.append(Feature(f"{channel}_opted_in", "0 or 1", 0, 1))
-    for topic in range(world.num_topics):
-        features += [
-            Feature(f"topic_{topic}_sends", "since the start", 0, 2000),
-            Feature(f"topic_{topic}_opens", "since the start", 0, 500),
-            Feature(f"topic_{topic}_days_since_send", "days", 0, _DAYS),
-            Feature(f"topic_{topic}_launch", "launch intensity", 0, 10),
-        ]
-    return tuple(features)
-
-
-@cache
-def slot_features(world: World) -> tuple[Feature, ...]:
-    """Return what comes on top of the week's features at a send opportunity, F_slot features."""
-    features = [Feature("weekday", "0 is Monday", 0, 6)]
-    features += [Feature(f"slot_is_{c}", "0 or 1", 0, 1) for c in world.channels]
-    features.append(Feature("slots_left", "slots of this channel this week", 0, 1000))
-    for j in range(1, world.num_candidates + 1):
-        features.append(Feature(f"candidate_{j}_quality", "standard deviations", -6, 6))
-        features.append(Feature(f"candidate_{j}_launch_flag", "0 or 1", 0, 1))
-        features += [
-            Feature(f"candidate_{j}_is_topic_{d}", "0 or 1", 0, 1) for d in range(world.num_topics)
-        ]
-    features.append(Feature("has_plan", "0 or 1", 0, 1))
-    features += [Feature(f"{c}_plan_target", "sends this week", 0, 1000) for c in world.channels]
-    features += [Feature(f"{c}_plan_left", "sends this week", 0, 1000) for c in world.channels]
-    return tuple(features)
-
-
-def privileged_features(world: World) -> tuple[Feature, ...]:
-    """Return the latents: what no company sees."""
-    features = [
-        Feature("habit", "views per day", 0, 1),
-        Feature("goodwill", "share", 0, 1),
-        Feature("base_logit", "logits", -20, 20),
-        Feature("fatigue_sensitivity", "relative to the mean", 0, 100),
-        Feature("dismissal_propensity", "relative to the mean", 0, 100),
-    ]
-    for channel in world.channels:
-        features += [
-            Feature(f"{channel}_fatigue", "effective sends", 0, 100),
-            Feature(f"{channel}_responsiveness", "per send", 0, 10),
-            Feature(f"{channel}_opt_out_frailty", "relative to the mean", 0, 30),
-        ]
-    features += [
-        Feature(f"taste_topic_{d}", "standard deviations", -6, 6) for d in range(world.num_topics)
-    ]
-    return tuple(features)
-
-
-@cache
-def bounds(features: tuple[Feature, ...]) -> Float32:
-    """Return [2, F]: lows and highs."""
-    return np.array([[f.low for f in features], [f.high for f in features]], np.float32)
-
-
-_MATRIX = types.Array(types.float32, 2, "C")
-
-
-@driver(types.void(LIVES, types.int64, _MATRIX))
-def fill_week(lives: Lives, weekday: int, out: Float32) -> None:
-    """Fill the first columns of out [N, F] with the week's features as of a weekday."""
-    log, state = lives.log, lives.state
-    for i in range(out.shape[0]):
-        today = state.week[i] * 7 + weekday
-        day = np.float32(today)
-        k = 0
-        for window in range(WINDOWS):
-            out[i, k] = log.by_member[i, window]
-            k += 1
-        out[i, k] = np.float32(state.week[i])
+@kernel
+def put_week(lives: Lives, i: Integer, weekday: Integer, row: Float32) -> Integer:
+    """Put member i's week features into the first columns of a row [F]; return how many."""
+    log = lives.log
+    today = lives.state.week[i] * 7 + weekday
+    day = np.float32(today)
+    k = 0
+    for window in range(WINDOWS):
+        row[k] = log.by_member[i, window]
         k += 1
-        for c in range(log.by_channel.shape[1]):
-            for column in range(SENDS, DISMISSALS + WINDOWS):
-                out[i, k] = log.by_channel[i, c, column]
-                k += 1
-            for dose in (LIGHT, HEAVY):
-                sends = log.by_channel[i, c, dose] + _PRIOR_SENDS
-                out[i, k] = (log.by_channel[i, c, dose + 1] + _PRIOR_COUNT) / sends
-                out[i, k + 1] = (log.by_channel[i, c, dose + 2] + _PRIOR_COUNT) / sends
-                k += 2
-            out[i, k] = day - log.by_channel[i, c, LAST_SENT]
-            out[i, k + 1] = np.float32(state.opted_in[i, c])
+    row[k] = np.float32(lives.state.week[i])
+    k += 1
+    for c in range(log.by_channel.shape[1]):
+        counts = log.by_channel[i, c]
+        for column in range(SENDS, DISMISSALS + WINDOWS):
+            row[k] = counts[column]
+            k += 1
+        for dose in (LIGHT, HEAVY):
+            sends = counts[dose] + _PRIOR_SENDS
+            row[k] = (counts[dose + 1] + _PRIOR_COUNT) / sends
+            row[k + 1] = (counts[dose + 2] + _PRIOR_COUNT) / sends
             k += 2
-        for d in range(log.by_topic.shape[1]):
-            out[i, k] = log.by_topic[i, d, TOPIC_SENDS]
-            out[i, k + 1] = log.by_topic[i, d, TOPIC_OPENS]
-            out[i, k + 2] = day - log.by_topic[i, d, TOPIC_LAST_SENT]
-            out[i, k + 3] = lives.launches[today, d]
-            k += 4
+        row[k] = day - counts[LAST_SENT]
+        row[k + 1] = np.float32(lives.state.opted_in[i, c])
+        k += 2
+    for d in range(log.by_topic.shape[1]):
+        row[k] = log.by_topic[i, d, TOPIC_SENDS]
+        row[k + 1] = log.by_topic[i, d, TOPIC_OPENS]
+        row[k + 2] = day - log.by_topic[i, d, TOPIC_LAST_SENT]
+        row[k + 3] = lives.launches[today, d]
+        k += 4
+    return k
 
 
-@driver(types.void(LIVES, types.int64, ROWS, types.int64, types.int64, _MATRIX))
+@kernel
+def clip(row: Float32, limits: Float32) -> None:
+    """Clip the first columns of a row [F] to limits [2, <= F]."""
+    for k in range(limits.shape[1]):
+        value = row[k]
+        value = limits[0, k] if value < limits[0, k] else value
+        row[k] = limits[1, k] if value > limits[1, k] else value
+
+
+@driver(types.void(LIVES, types.int64, _FLOATS, _FLOATS))
+def fill_week(lives: Lives, weekday: int, limits: Float32, out: Float32) -> None:
+    """Fill the first columns of out [N, F] with the week's features as of a weekday."""
+    for i in range(out.shape[0]):
+        row = out[i]
+        put_week(lives, i, weekday, row)
+        clip(row, limits)
+
+
+@driver(types.void(LIVES, types.int64, _WORDS, _BYTES, _FLOATS))
+def fill_candidates(lives: Lives, s: int, words: UInt32, topics: UInt8, qualities: Float32) -> None:
+    """Fill topics and qualities [K, N] of the candidates at slot s; words [4 ceil(K / 4), N] too.
+
+    Loops over members inside, over candidates outside: so the compiler vectorises them.
+    """
+    state, slots = lives.state, lives.schedule.channel.shape[0]
+    num_topics = lives.log.by_topic.shape[1]
+    for block in range(words.shape[0] // 4):
+        first = words[4 * block]
+        second = words[4 * block + 1]
+        third = words[4 * block + 2]
+        fourth = words[4 * block + 3]
+        for i in range(words.shape[1]):
+            time = state.week[i] * slots + s
+            first[i], second[i], third[i], fourth[i] = philox(
+                lives.seed, state.stream[i], state.member[i], time, block, CANDIDATE
+            )
+    for j in range(topics.shape[0]):
+        for i in range(words.shape[1]):
+            topic, quality = candidate(num_topics, words[j, i])
+            topics[j, i] = topic
+            qualities[j, i] = quality
+
+
+@driver(types.void(LIVES, types.int64, ROWS, types.int64, _BYTES, _FLOATS, _FLOATS, _FLOATS))
 def fill_slot(
-    lives: Lives, s: int, targets: Int32, has_plan: int, first: int, out: Float32
+    lives: Lives,
+    s: int,
+    targets: Int32,
+    has_plan: int,
+    topics: UInt8,
+    qualities: Float32,
+    limits: Float32,
+    out: Float32,
 ) -> None:
-    """Fill columns from ``first`` of out [N, F] with the features of slot s.
+    """Fill the first columns of out [N, F] with the features of the week and of slot s.
 
     ``targets`` [N, C] are the sends planned for this week, read where ``has_plan`` is 1.
     """
-    plan, state, w = lives.schedule, lives.state, lives.constants
+    plan, log = lives.schedule, lives.log
     channel, weekday = plan.channel[s], plan.weekday[s]
-    num_channels, num_topics = lives.log.by_channel.shape[1], lives.log.by_topic.shape[1]
+    num_channels, num_topics = log.by_channel.shape[1], log.by_topic.shape[1]
     for i in range(out.shape[0]):
-        k = first
-        out[i, k] = np.float32(weekday)
+        row = out[i]
+        k = put_week(lives, i, weekday, row)
+        row[k] = np.float32(weekday)
         k += 1
         for c in range(num_channels):
-            out[i, k] = np.float32(c == channel)
+            row[k] = np.float32(c == channel)
             k += 1
-        out[i, k] = np.float32(plan.slots_left[s])
+        row[k] = np.float32(plan.slots_left[s])
         k += 1
-        time = state.week[i] * plan.channel.shape[0] + s
-        day = state.week[i] * 7 + weekday
-        words = philox(lives.seed, state.stream[i], state.member[i], time, 0, CANDIDATE)
-        for j in range(w.num_candidates):
-            if j and not j & 3:
-                words = philox(
-                    lives.seed, state.stream[i], state.member[i], time, j >> 2, CANDIDATE
-                )
-            topic, quality = candidate(num_topics, lane(words, j & 3))
-            out[i, k] = quality
-            out[i, k + 1] = np.float32(lives.launches[day, topic] >= w.launch_flag)
+        day = lives.state.week[i] * 7 + weekday
+        for j in range(topics.shape[0]):
+            topic = topics[j, i]
+            row[k] = qualities[j, i]
+            row[k + 1] = np.float32(lives.launches[day, topic] >= lives.constants.launch_flag)
             k += 2
             for d in range(num_topics):
-                out[i, k] = np.float32(d == topic)
+                row[k] = np.float32(d == topic)
                 k += 1
-        out[i, k] = np.float32(has_plan)
+        row[k] = np.float32(has_plan)
         k += 1
         for c in range(num_channels):
-            sent = lives.log.by_channel[i, c, SENDS + THIS]
-            target = np.float32(targets[i, c]) if has_plan else np.float32(0)
-            out[i, k] = target
-            out[i, k + num_channels] = max(target - sent, np.float32(0))
+            target = np.float32(targets[i, c]) if has_plan else _ZERO
+            row[k] = target
+            row[k + num_channels] = max(target - log.by_channel[i, c, SENDS + THIS], _ZERO)
             k += 1
+        clip(row, limits)
 
 
-@driver(types.void(_MATRIX, _MATRIX))
-def clip(out: Float32, limits: Float32) -> None:
-    """Clip out [N, F] to limits [2, F] in place."""
+@driver(types.void(LIVES, types.int64, _FLOATS, _FLOATS))
+def fill_privileged(lives: Lives, first: int, limits: Float32, out: Float32) -> None:
+    """Fill the columns of out [N, F] from ``first`` on with the latents."""
+    state, traits = lives.state, lives.traits
     for i in range(out.shape[0]):
-        for k in range(out.shape[1]):
-            value = out[i, k]
-            value = limits[0, k] if value < limits[0, k] else value
-            out[i, k] = limits[1, k] if value > limits[1, k] else value
+        row = out[i, first:]
+        row[0], row[1] = state.habit[i], state.goodwill[i]
+        row[2], row[3] = traits.base_logit[i], traits.fatigue_sensitivity[i]
+        row[4] = traits.dismissal_propensity[i]
+        k = 5
+        for c in range(state.fatigue.shape[1]):
+            row[k], row[k + 1] = state.fatigue[i, c], traits.responsiveness[i, c]
+            row[k + 2] = traits.opt_out_frailty[i, c]
+            k += 3
+        for d in range(traits.taste.shape[1]):
+            row[k + d] = traits.taste[i, d]
+        clip(row, limits)
 
 
-def privileged_signals(population: Population) -> Float32:
-    """Return the latents, [N, F_privileged]."""
-    state, traits = population.lives.state, population.lives.traits
-    columns = [
-        state.habit, state.goodwill, traits.base_logit, traits.fatigue_sensitivity,
-        traits.dismissal_propensity,
-    ]  # fmt: skip
-    for c in range(len(population.world.channels)):
-        columns += [state.fatigue[:, c], traits.responsiveness[:, c], traits.opt_out_frailty[:, c]]
-    columns += list(traits.taste.T)
-    limits = bounds(privileged_features(population.world))
-    return np.clip(np.stack(columns, axis=1), limits[0], limits[1])
+def week_signals(population: Population, *, privileged: bool = False) -> Float32:
+    """Return what a planner sees of each member now, [N, F_week], fresh and clipped.
 
-
-def week_signals(population: Population) -> Float32:
-    """Return what a planner sees of each member now, [N, F_week], fresh and clipped."""
-    features = week_features(population.world)
-    out = np.empty((population.num_members, len(features)), np.float32)
+    Args:
+        population: the members.
+        privileged: append the latents, [N, F_week + F_privileged].
+    """
+    limits = _week_limits(population.world)
+    out = _room(population, limits, privileged)
     weekday = population.world.schedule[population.slot].weekday if population.slot else 0
-    population.keep_calendar()
-    fill_week(population.lives, weekday, out)
-    clip(out, bounds(features))
+    fill_week(population.lives, weekday, limits, out)
     return out
 
 
-def slot_signals(population: Population, targets: Int32 | None = None) -> Float32:
+def slot_signals(
+    population: Population, targets: Int32 | None = None, *, privileged: bool = False
+) -> Float32:
     """Return what a fast policy sees at this slot, [N, F_week + F_slot], fresh and clipped.
 
     Args:
         population: the members.
         targets: [N, C] sends of this week's plan, or None without a plan.
+        privileged: append the latents, [N, F_week + F_slot + F_privileged].
     """
     world, n = population.world, population.num_members
-    week, features = week_features(world), week_features(world) + slot_features(world)
-    out = np.empty((n, len(features)), np.float32)
-    population.keep_calendar()
-    fill_week(population.lives, world.schedule[population.slot].weekday, out)
-    planned = np.zeros((n, len(world.channels)), np.int32) if targets is None else targets
-    planned = np.ascontiguousarray(planned, np.int32)
-    fill_slot(population.lives, population.slot, planned, targets is not None, len(week), out)
-    clip(out, bounds(features))
+    limits = _slot_limits(world)
+    out = _room(population, limits, privileged)
+    words = np.empty((-(-world.num_candidates // 4) * 4, n), np.uint32)
+    topics = np.empty((world.num_candidates, n), np.uint8)
+    qualities = np.empty((world.num_candidates, n), np.float32)
+    fill_candidates(population.lives, population.slot, words, topics, qualities)
+    has_plan = targets is not None
+    planned = np.ascontiguousarray(targets, np.int32) if has_plan else np.empty((0, 0), np.int32)
+    fill_slot(population.lives, population.slot, planned, has_plan, topics, qualities, limits, out)
     return out
+
+
+def privileged_signals(population: Population) -> Float32:
+    """Return the latents, [N, F_privileged], fresh and clipped."""
+    limits = _privileged_limits(population.world)
+    out = np.empty((population.num_members, limits.shape[1]), np.float32)
+    fill_privileged(population.lives, 0, limits, out)
+    return out
+
+
+def _room(population: Population, limits: Float32, privileged: bool) -> Float32:
+    """Return an array [N, F] for features with these limits, the latents behind them filled in."""
+    population.keep_calendar()
+    columns, latents = limits.shape[1], _privileged_limits(population.world)
+    width = columns + (latents.shape[1] if privileged else 0)
+    out = np.empty((population.num_members, width), np.float32)
+    if privileged:
+        fill_privileged(population.lives, columns, latents, out)
+    return out
+
+
+@per_world
+def _week_limits(world: World) -> Float32:
+    return bounds(week_features(world))
+
+
+@per_world
+def _slot_limits(world: World) -> Float32:
+    return bounds(week_features(world) + slot_features(world))
+
+
+@per_world
+def _privileged_limits(world: World) -> Float32:
+    return bounds(privileged_features(world))

@@ -2,5 +2,13 @@
 
 from slowfast_rl.slow.ppo import PPOPlanner
 from slowfast_rl.slow.simple import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
+from slowfast_rl.slow.smdp import option_target
 
-__all__ = ["DealtPlanner", "FixedPlanner", "PPOPlanner", "PerMemberPlanner", "RandomPlanner"]
+__all__ = [
+    "DealtPlanner",
+    "FixedPlanner",
+    "PPOPlanner",
+    "PerMemberPlanner",
+    "RandomPlanner",
+    "option_target",
+]

@@ -4,13 +4,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
+from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import Tensor, nn
 
 from slowfast_rl.members.arrays import Float32
 
+Plans = list[list[int]]  # [O, C] sends a week, as SB3 keeps arguments
 _MINUS_INFINITY = -1e9  # as a logit; a true infinity makes entropies NaN
 
 
@@ -25,25 +27,29 @@ class SignalExtractor(BaseFeaturesExtractor):
         opt_in_columns: [C] columns of the opt-in flags.
     """
 
+    centre: Tensor
+    scale: Tensor
+    sends: Tensor
+
     def __init__(
         self,
-        observation_space: Any,
+        observation_space: spaces.Box,
         centre: Float32,
         scale: Float32,
-        plans: list[list[int]],
+        plans: Plans,
         opt_in_columns: list[int],
     ) -> None:
         super().__init__(observation_space, features_dim=len(centre) + len(plans))
-        self.register_buffer("centre", torch.as_tensor(np.asarray(centre, np.float32)))
-        self.register_buffer("scale", torch.as_tensor(np.asarray(scale, np.float32)))
-        self.register_buffer("sends", torch.as_tensor(np.array(plans) > 0).float())
+        self.register_buffer("centre", torch.tensor(centre, dtype=torch.float32))
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+        self.register_buffer("sends", (torch.tensor(plans) > 0).float(), persistent=False)
         self.opt_in_columns = opt_in_columns
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return standardised signals, then 1 for each feasible plan."""
         left = 1 - observations[:, self.opt_in_columns]  # [B, C]
-        feasible = (left @ self.sends.T < 0.5).float()  # type: ignore[operator]
-        signals = ((observations - self.centre) / self.scale).clamp(-5, 5)  # type: ignore[operator]
+        feasible = (left @ self.sends.T < 0.5).float()
+        signals = ((observations - self.centre) / self.scale).clamp(-5, 5)
         return torch.cat([signals, feasible], dim=1)
 
 
@@ -79,36 +85,50 @@ class SignalMlp(nn.Module):
 class PlanLogits(nn.Module):
     """Logits of plans as a sum of one head per channel; infeasible plans get none."""
 
-    def __init__(self, hidden: int, plans: list[list[int]]) -> None:
+    selector: Tensor
+
+    def __init__(self, hidden: int, plans: Plans) -> None:
         super().__init__()
         menu = np.array(plans)
-        targets = [np.unique(menu[:, c]) for c in range(menu.shape[1])]
-        chosen = [np.searchsorted(t, menu[:, c]) for c, t in enumerate(targets)]
-        selector = np.concatenate(
-            [np.eye(len(t))[:, index] for t, index in zip(targets, chosen, strict=True)]
-        )  # [sum of menu sizes, O]
+        heads = [menu[:, c] == t for c in range(menu.shape[1]) for t in np.unique(menu[:, c])]
+        selector = torch.tensor(np.stack(heads), dtype=torch.float32)  # [sum of menu sizes, O]
         self.hidden = hidden
         self.heads = nn.Linear(hidden, len(selector))
-        nn.init.orthogonal_(self.heads.weight, 0.01)
-        nn.init.zeros_(self.heads.bias)
-        self.register_buffer("selector", torch.as_tensor(selector, dtype=torch.float32))
+        self.register_buffer("selector", selector, persistent=False)
 
     def forward(self, latent: Tensor) -> Tensor:
         """Return [B, O] masked logits of a latent that ends with the mask."""
-        logits: Tensor = self.heads(latent[:, : self.hidden]) @ self.selector  # type: ignore[operator]
+        logits: Tensor = self.heads(latent[:, : self.hidden]) @ self.selector
         return logits.masked_fill(latent[:, self.hidden :] < 0.5, _MINUS_INFINITY)
+
+
+class PlanDistribution(CategoricalDistribution):
+    """A distribution over plans; its mode is the feasible plan nearest to the expected sends.
+
+    The most probable plan of ordinal heads would collapse to few sends.
+    """
+
+    def __init__(self, plans: Plans) -> None:
+        super().__init__(len(plans))
+        self.plans = plans
+
+    def proba_distribution_net(self, latent_dim: int) -> nn.Module:
+        """Return the layer from the latent, mask included, to logits."""
+        return PlanLogits(latent_dim - len(self.plans), self.plans)
+
+    def mode(self) -> Tensor:
+        """Return the deterministic choice, [B]."""
+        probabilities: Tensor = self.distribution.probs
+        return nearest_feasible(probabilities, probabilities.new_tensor(self.plans))
 
 
 class PlanPolicy(ActorCriticPolicy):
     """Actor-critic over plans that never gives an infeasible plan a chance.
 
-    Its deterministic choice is the feasible plan nearest to the expected sends: the argmax of
-    ordinal heads would collapse to few sends.
+    Takes ``plans`` and the nets' width ``hidden`` besides the arguments of Stable-Baselines3.
     """
 
-    def __init__(
-        self, *args: Any, plans: list[list[int]], hidden: int = 128, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, plans: Plans, hidden: int, **kwargs: Any) -> None:
         self._plans, self._hidden = plans, hidden
         super().__init__(*args, **kwargs)
 
@@ -119,19 +139,8 @@ class PlanPolicy(ActorCriticPolicy):
         )
 
     def _build(self, lr_schedule: Any) -> None:
+        self.action_dist = PlanDistribution(self._plans)
         super()._build(lr_schedule)
-        self.action_net = PlanLogits(self._hidden, self._plans)
-        self.register_buffer("targets", torch.tensor(self._plans, dtype=torch.float32))
-        self.optimizer = self.optimizer_class(
-            self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs
-        )
-
-    def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
-        distribution = self.get_distribution(observation)
-        if not deterministic:
-            return distribution.get_actions()
-        probabilities: Tensor = distribution.distribution.probs  # type: ignore[attr-defined]
-        return nearest_feasible(probabilities, self.targets)  # type: ignore[arg-type]
 
 
 def nearest_feasible(probabilities: Tensor, targets: Tensor) -> Tensor:
@@ -141,6 +150,7 @@ def nearest_feasible(probabilities: Tensor, targets: Tensor) -> Tensor:
         probabilities: [B, O], 0 for infeasible plans.
         targets: [O, C] sends a week.
     """
-    expected = probabilities @ targets  # [B, C]
-    distance = ((expected[:, None] - targets[None]) ** 2).sum(dim=2)
+    distance = torch.cdist(
+        probabilities @ targets, targets, compute_mode="donot_use_mm_for_euclid_dist"
+    )
     return distance.masked_fill(probabilities <= 0, torch.inf).argmin(dim=1)

@@ -1,12 +1,13 @@
 """Planners that learn nothing: one plan for all, a plan per member, a random plan, dealt plans."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slowfast_rl.envs.execution import Planner, Request
-from slowfast_rl.envs.guard import feasible_target
-from slowfast_rl.members.arrays import Bool, Int32, Int64
+from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.members.random import Domain, random_words
 from slowfast_rl.members.world import World
 
@@ -22,9 +23,12 @@ class FixedPlanner:
         ValueError: the plan is not on the menu.
     """
 
+    name = "fixed"
     policy_version = 0
 
     def __init__(self, world: World, plan: Sequence[int]) -> None:
+        if len(plan) != len(world.channels):
+            raise ValueError(f"plan is {plan}; one target per channel {world.channels} is needed")
         self._feasible = FeasibleIndex(world)
         self._index = world.plan_index(tuple(plan))
         self.wanted = tuple(int(target) for target in plan)
@@ -33,6 +37,24 @@ class FixedPlanner:
         """Return the plan's index for each of B members, [B]."""
         wanted = np.full(len(request.entity_ids), self._index)
         return self._feasible(wanted, request.feasible)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return settings that JSON can hold, and no arrays."""
+        return {"plan": list(self.wanted)}, {}
+
+    @classmethod
+    def from_state(
+        cls, world: World, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> Self:
+        """Rebuild a planner from :meth:`state`.
+
+        Raises:
+            ValueError: settings or arrays are not those of a fixed planner of this world.
+        """
+        plan = settings.get("plan")
+        if list(settings) != ["plan"] or arrays or not isinstance(plan, list):
+            raise ValueError(f"planner settings are {dict(settings)}; allowed: a list as plan")
+        return cls(world, plan)
 
 
 class PerMemberPlanner:
@@ -58,8 +80,9 @@ class RandomPlanner:
     """A feasible plan drawn uniformly each week, by coins of its own.
 
     Args:
-        seed: keys the coins; the choice depends on (seed, member, week) alone.
+        seed: keys the coins; the choice depends on (seed, member, week) and feasibility alone.
         domain: which coins: those of exploration or of the burn-in.
+        stream: an independent stream of them.
     """
 
     policy_version = 0
@@ -73,7 +96,8 @@ class RandomPlanner:
         count = request.feasible.sum(axis=1)
         rank = (words.astype(np.uint64) * count.astype(np.uint64)) >> np.uint64(32)
         cumulative = np.cumsum(request.feasible, axis=1)
-        return np.argmax(cumulative > rank[:, None].astype(np.int64), axis=1)
+        chosen: Int64 = np.argmax(cumulative > rank[:, None].astype(np.int64), axis=1)
+        return chosen
 
 
 class DealtPlanner:
@@ -99,8 +123,7 @@ class DealtPlanner:
         """Return the choices in another order within each group of equal flags, [B]."""
         plans = self._planner.plan(request)
         coins = random_words(self.seed, 1, request.entity_ids, request.weeks, Domain.EXPLORATION)
-        packed = np.packbits(request.feasible, axis=1)
-        groups = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_inverse=True)[1]
+        groups = np.unique(request.feasible, axis=0, return_inverse=True)[1].ravel()
         receivers = np.argsort(groups, kind="stable")
         givers = np.lexsort((coins, groups))
         dealt = plans.copy()
@@ -111,31 +134,28 @@ class DealtPlanner:
 class FeasibleIndex:
     """Maps wanted plans to feasible ones: target 0 on every channel that the member has left.
 
-    Raises:
-        ValueError: the menu lacks 0 on a channel, so that some plan cannot be made feasible.
+    Args:
+        world: whose menu the plans are on; it has a 0 on every channel.
     """
 
     def __init__(self, world: World) -> None:
-        plans = world.plans
-        self._alone = [_alone(plans, c) for c in range(plans.shape[1])]  # C times [O]
-        self._index = {tuple(p): i for i, p in enumerate(plans.tolist())}
-        self._plans = plans
+        plans, num_channels = world.plans, len(world.channels)
+        bits = np.arange(2**num_channels)[:, None] >> np.arange(num_channels) & 1  # [2^C, C]
+        sizes = [len(targets) for targets in world.menu]
+        positions = np.stack(np.unravel_index(np.arange(len(plans)), sizes))  # [C, O]
+        kept = positions[:, None] * bits.T[:, :, None]  # [C, 2^C, O], 0 where the channel is left
+        self._index = np.ravel_multi_index(tuple(kept), sizes).astype(np.int64)  # [2^C, O]
+        others = plans.sum(axis=1, keepdims=True) - plans
+        self._alone = (plans > 0) & (others == 0)  # [O, C] plans that send on this channel only
 
     def __call__(self, wanted: Int64, feasible: Bool) -> Int64:
-        """Return feasible plans.
+        """Return feasible plans, [B].
 
         Args:
             wanted: [B] indices into the menu.
             feasible: [B, O] as in a request.
         """
-        if feasible[np.arange(len(wanted)), wanted].all():
-            return wanted.astype(np.int64)
-        opted_in = np.stack([feasible[:, alone].any(axis=1) for alone in self._alone], axis=1)
-        target = feasible_target(self._plans[wanted], opted_in)
-        return np.array([self._index[tuple(t)] for t in target.tolist()], np.int64)
-
-
-def _alone(plans: Int32, channel: int) -> Bool:
-    """Return which plans send on this channel and on no other, [O]."""
-    others = np.delete(plans, channel, axis=1)
-    return np.asarray((plans[:, channel] > 0) & (others == 0).all(axis=1))
+        opted_in = feasible @ self._alone  # [B, C]
+        pattern = opted_in @ (1 << np.arange(opted_in.shape[1]))
+        chosen: Int64 = self._index[pattern, wanted]
+        return chosen

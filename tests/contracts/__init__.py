@@ -2,5 +2,5 @@
 
 import pytest
 
-for suite in ("store_contract", "plan_contract", "store_machine"):
+for suite in ("env_contract", "plan_contract", "sb3_contract", "store_contract", "store_machine"):
     pytest.register_assert_rewrite(f"{__name__}.{suite}")

@@ -80,7 +80,8 @@ def test_the_calendar_grows_before_a_population_outlives_it() -> None:
 
 
 def test_rows_of_different_ages_read_the_calendar_at_their_own_week() -> None:
-    population = Population(world("pronounced"), 2, luck_seed=4)
+    often = load_world("pronounced", {"launches.per_week": 6})
+    population = Population(often, 2, luck_seed=4)
     hold = np.zeros(2, np.int64)
     for _ in range(population.world.slots_per_week):
         population.step(hold)

@@ -49,7 +49,9 @@ def test_the_readmes_python_compiles_and_uses_names_that_exist():
 
 
 def test_links_in_the_documents_lead_to_files_that_exist():
-    documents = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("experiments/*/README.md")]
+    patterns = ("README.md", "docs/**/*.md", "experiments/*/README.md")
+    documents = [path for pattern in patterns for path in ROOT.glob(pattern)]
+    assert documents
     for document in documents:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"

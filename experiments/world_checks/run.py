@@ -1,0 +1,110 @@
+"""Measure the properties that every release shows, and write this folder's results.
+
+python experiments/world_checks/run.py [--quick] [--world pronounced calibrated] [--members 8192]
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from figure import draw
+from report import tables
+
+import slowfast_rl as sf
+from slowfast_rl.evaluation.properties import (
+    always_send_by_hazard,
+    best_plan,
+    by_channel,
+    by_fifth,
+    crossover,
+    frequency,
+)
+from slowfast_rl.evaluation.recovery import recovery
+from slowfast_rl.evaluation.sweeps import HORIZONS, check_protocol, sweep
+from slowfast_rl.members.loading import world_hash
+from slowfast_rl.store.files import write_text_atomically
+
+FOLDER = Path(__file__).parent
+WORLDS = ("pronounced", "calibrated")
+LADDER = ((1, 1), (3, 1), (5, 2), (5, 5), (14, 7))
+LIGHT, PROBE = (1, 1), (3, 2)
+
+
+def main() -> None:
+    """Measure, print, and write if this is the full run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--world", nargs="+", default=list(WORLDS), choices=sf.world_names())
+    parser.add_argument("--members", type=int, default=8192)
+    parser.add_argument("--quick", action="store_true", help="256 members; writes nothing")
+    options = parser.parse_args()
+    members = 256 if options.quick else options.members
+    results = {
+        "command": f"python experiments/world_checks/run.py --members {members}",
+        "population_seed": check_protocol(members, 1).population_seed,
+        "luck_seed": check_protocol(members, 1).luck_seed,
+        "members": members,
+        "worlds": {name: measure(sf.load_world(name), members) for name in options.world},
+    }
+    text = tables(results)
+    sys.stdout.write(text + "\n")
+    if options.quick or options.world != list(WORLDS):
+        return
+    write_text_atomically(FOLDER / "results.json", json.dumps(results, indent=1))
+    draw(results, FOLDER / "properties.png")
+    before, rest = (FOLDER / "README.md").read_text().split("<!-- world_checks -->\n", 1)
+    after = rest.split("<!-- /world_checks -->", 1)[1]
+    block = f"<!-- world_checks -->\n{text}\n<!-- /world_checks -->"
+    write_text_atomically(FOLDER / "README.md", before + block + after)
+
+
+def measure(world: sf.World, members: int) -> dict[str, Any]:
+    """Return all measurements of a world, as JSON holds them."""
+    starts = {"fresh": 0, "burned in": 8}
+    lived = {
+        start: sweep(world, check_protocol(members, 104, weeks), progress=f"{world.name}, {start}")
+        for start, weeks in starts.items()
+    }
+    # one week is cheap: 32 lucks tell plans apart that one luck cannot
+    first_week = {
+        start: sweep(world, check_protocol(members, 1, weeks, 32), progress=f"{start}, 1 week")
+        for start, weeks in starts.items()
+    }
+    after, fresh = lived["burned in"], lived["fresh"]
+    fifths = {"base rate": after.base_rate, "fatigue sensitivity": after.sensitivity}
+    return {
+        "channels": world.channels,
+        "world_hash": world_hash(world),
+        "frequency": _json(frequency(fresh, LADDER)) | {"plans": LADDER},
+        "first_week": {s: _json(best_plan(part, 1)) for s, part in first_week.items()},
+        "best_plan": {s: [_json(best_plan(p, h)) for h in HORIZONS] for s, p in lived.items()},
+        "crossover": {s: crossover(part) for s, part in lived.items()},
+        "fifths": {
+            name: {str(h): _json(by_fifth(after, trait, h, LIGHT)) for h in (52, 104)}
+            for name, trait in fifths.items()
+        },
+        "channel": [_json(c) for c in by_channel(after, 104)],
+        "recovery": _json(recovery(world, check_protocol(members, 8, 0), PROBE)),
+        "hazard": _json(always_send_by_hazard(world, check_protocol(members, 104, 8, 4))),
+    }
+
+
+def _json(value: Any) -> Any:
+    """Return a named tuple of results as a mapping, verdicts included, down to plain numbers."""
+    if hasattr(value, "_asdict"):
+        if set(value._fields) == {"mean", "low", "high"}:
+            return list(value)
+        verdicts = [n for n, v in vars(type(value)).items() if isinstance(v, property)]
+        return {k: _json(v) for k, v in value._asdict().items()} | {
+            name: bool(getattr(value, name)) for name in verdicts
+        }
+    if isinstance(value, dict):
+        return {str(k): _json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(v) for v in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""A planner and an executor at work on observations, with the feature store between them."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from slowfast_rl.agents.fast_predict import choose_candidates, columns, opted_in_columns
+from slowfast_rl.envs.execution import Planner, Request
+from slowfast_rl.envs.guard import feasible_plans
+from slowfast_rl.envs.reader import PlanReader
+from slowfast_rl.fast import Executor
+from slowfast_rl.members.arrays import Float32, Int64
+from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.members.signals import week_features
+from slowfast_rl.members.world import World
+from slowfast_rl.store import (
+    FeatureStore,
+    Status,
+    StoreUnavailable,
+    pacing_plan,
+    read_plans,
+    write_plans,
+)
+
+
+class Serving:
+    """Answers opportunities: plans through the store where one is due, then picks messages.
+
+    Args:
+        world: the world, for the layout of observations.
+        slow: the planner.
+        fast: the executor.
+        store: the channel between them, for one population under one luck.
+        seed: of the pacer's coins.
+    """
+
+    def __init__(
+        self, world: World, slow: Planner, fast: Executor, store: FeatureStore, seed: int
+    ) -> None:
+        self.world, self.slow, self.fast, self.store, self.seed = world, slow, fast, store, seed
+        self.reader = PlanReader(world, store)
+
+    def choose(
+        self, obs: Float32, entity_ids: ArrayLike, now: ArrayLike, begins: ArrayLike | None = None
+    ) -> Int64:
+        """Return actions [B], 0 holds.
+
+        Args:
+            obs: [B, F] observations of ``Messaging-v0``.
+            entity_ids: [B] member ids, no id twice.
+            now: simulated seconds, one or [B].
+            begins: [B] true where an episode begins: what is known of them is forgotten.
+
+        Raises:
+            ValueError: an argument of another shape or type.
+        """
+        obs = np.asarray(obs, np.float32)
+        width = len(columns(self.world))
+        if obs.ndim != 2 or obs.shape[1] != width:
+            raise ValueError(f"obs has shape {obs.shape}; allowed is (B, {width})")
+        batch = (len(obs),)
+        ids = _integers("entity_ids", entity_ids, [batch])
+        times = np.broadcast_to(_integers("now", now, [batch, ()]), batch)
+        if begins is not None:
+            first = np.asarray(begins, np.bool_)
+            if first.shape != batch:
+                raise ValueError(f"episode_start has shape {first.shape}; allowed is {batch}")
+            self.reader.forget(ids[first])
+        self._plan(obs[:, : len(week_features(self.world))], ids, times)
+        plan = self.reader.read(ids, times)
+        return choose_candidates(
+            self.world, self.fast, obs, plan.target, plan.cap, ids, times, self.seed
+        )
+
+    def _plan(self, signals: Float32, ids: Int64, times: Int64) -> None:
+        """Write plans for the members that have none of this week."""
+        try:
+            _, status = read_plans(self.store, ids, times)
+            need = status != Status.PRESENT
+            if not need.any():
+                return
+            weeks = times[need] // WEEK_SECONDS
+            opted_in = signals[need][:, opted_in_columns(self.world)] > 0.5
+            feasible = feasible_plans(self.world.plans, opted_in)
+            chosen = self.slow.plan(Request(signals[need], feasible, ids[need], weeks))
+            plan = pacing_plan(
+                self.world.plans[chosen], weeks, policy_version=self.slow.policy_version
+            )
+            write_plans(self.store, ids[need], plan, times[need])
+        except StoreUnavailable:
+            return  # the reader falls back, and counts it
+
+
+def _integers(name: str, values: ArrayLike, shapes: list[tuple[int, ...]]) -> NDArray[np.int64]:
+    array = np.asarray(values)
+    if array.shape not in shapes or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} is {array.dtype} of shape {array.shape}; "
+            f"allowed are integers of shape {' or '.join(map(str, shapes))}"
+        )
+    return array.astype(np.int64)

@@ -1,0 +1,122 @@
+"""The types of all settings; their values and what they mean stand in the YAML files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from slowfast_rl.evaluation.protocol import Protocol
+from slowfast_rl.members.loading import load_world, world_from_tree
+from slowfast_rl.members.world import World
+
+_LARGEST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every command takes, as in ``configs/base.yaml``."""
+
+    world: dict[str, Any]
+    world_name: str
+    world_file: str | None
+    world_overrides: dict[str, Any] | None
+    num_members: int
+    weeks: int
+    population_seed: int
+    luck_seed: int
+    seed: int
+    device: str
+    num_threads: int
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside what is allowed."""
+        for name in ("num_members", "weeks", "num_threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed is 1 or more")
+        for name in ("seed", "population_seed", "luck_seed"):
+            if not 0 <= getattr(self, name) <= _LARGEST_SEED:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; allowed is 0 to {_LARGEST_SEED}"
+                )
+        _check_device(self.device)
+
+    def make_world(self) -> World:
+        """Return the world that the settings describe.
+
+        Raises:
+            ValueError: unknown parameter, or a value outside what is allowed.
+        """
+        overrides = self.world_overrides or {}
+        if self.world_file is not None:
+            return load_world(Path(self.world_file), overrides)
+        tree: Any = self.world
+        for key, value in overrides.items():
+            tree = _laid_over(tree, key, value)
+        if "base" not in tree:
+            return world_from_tree(tree, self.world_name)
+        differences = {name: value for name, value in tree.items() if name != "base"}
+        return replace(load_world(tree["base"], differences), name=self.world_name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How agents are evaluated, as in ``configs/evaluation/default.yaml``."""
+
+    burn_in: int
+    streams: tuple[int, ...]
+    every_opportunities: int
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside what is allowed."""
+        if not self.streams or len(set(self.streams)) < len(self.streams) or min(self.streams) < 0:
+            raise ValueError(
+                f"evaluation.streams is {list(self.streams)}; allowed are different whole numbers "
+                "of 0 or more, at least one"
+            )
+        if self.every_opportunities < 1:
+            raise ValueError(
+                f"evaluation.every_opportunities is {self.every_opportunities}; "
+                "allowed is 1 or more"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedSettings(Settings):
+    """What commands that evaluate take besides."""
+
+    evaluation: Evaluation
+
+    def make_protocol(self) -> Protocol:
+        """Return the evaluation protocol that the settings describe."""
+        return Protocol(
+            self.num_members,
+            self.weeks,
+            self.evaluation.burn_in,
+            self.population_seed,
+            self.luck_seed,
+            self.evaluation.streams,
+        )
+
+
+def _check_device(device: str) -> None:
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        kind = "unknown"
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"device is {device!r}; allowed is cpu or cuda")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is {device!r}; this machine has no such device, cpu is allowed")
+
+
+def _laid_over(tree: Any, key: str, value: Any) -> dict[str, Any]:
+    """Return a mapping with the value at a dotted key replaced, or merged if both are mappings."""
+    name, _, rest = key.partition(".")
+    below = dict(tree) if isinstance(tree, Mapping) else {}
+    if rest:
+        return below | {name: _laid_over(below.get(name), rest, value)}
+    if isinstance(value, Mapping) and isinstance(below.get(name), Mapping):
+        value = {**below[name], **value}
+    return below | {name: value}

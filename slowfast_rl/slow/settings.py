@@ -1,0 +1,55 @@
+"""The planner's door: settings and weights that do not fit stop here, in one line."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+_LEAST = {"num_envs": 1, "weeks": 1, "n_steps": 1, "batch_size": 2, "n_epochs": 1, "hidden": 1}
+_NUMBERS = {"learning_rate": (0.0, 1.0), "gae_lambda": (0.0, 1.0), "ent_coef": (0.0, 1e6)}
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Pass the settings of a PPO planner.
+
+    Raises:
+        ValueError: one is of the wrong type or outside what is allowed.
+    """
+    for name, least in _LEAST.items():
+        value = settings[name]
+        if type(value) is not int or value < least:
+            raise ValueError(f"{name} is {value!r}; allowed is a whole number from {least}")
+    for name, (low, high) in _NUMBERS.items():
+        value = settings[name]
+        if type(value) not in (int, float) or not (isfinite(value) and low <= value <= high):
+            raise ValueError(f"{name} is {value!r}; allowed is {low:g} to {high:g}")
+    if settings["num_envs"] * settings["n_steps"] < 2:
+        raise ValueError("num_envs and n_steps are both 1; one must be 2 or more")
+    try:
+        torch.device(settings["device"])
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device is {settings['device']!r}; allowed: cpu, cuda") from None
+
+
+def check_weights(arrays: Mapping[str, NDArray[Any]], wanted: Mapping[str, Tensor]) -> None:
+    """Pass a network's arrays.
+
+    Raises:
+        ValueError: one is missing, unknown, of another shape or type, or not finite.
+    """
+    for name in sorted({*arrays, *wanted}):
+        if name not in arrays or name not in wanted:
+            what = "unknown" if name in arrays else "missing"
+            raise ValueError(f"planner weight {name} is {what}; needed: {', '.join(wanted)}")
+        array, shape = arrays[name], tuple(wanted[name].shape)
+        if array.shape != shape or array.dtype != np.float32:
+            raise ValueError(
+                f"planner weight {name} is {array.dtype} of shape {array.shape}; "
+                f"allowed is float32 of shape {shape}"
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"planner weight {name} has values that are not finite numbers")

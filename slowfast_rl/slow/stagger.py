@@ -1,0 +1,39 @@
+"""Members of all ages at once: without it, those of a rollout would all be of the same age."""
+
+import numpy as np
+
+from slowfast_rl.envs.base import MemberVectorEnv
+from slowfast_rl.envs.execution import request
+from slowfast_rl.envs.sb3 import SB3VecEnv
+from slowfast_rl.members.arrays import Float32
+from slowfast_rl.slow.simple import RandomPlanner
+
+_SIGNAL_SHARE = 8  # one member in so many gives its signals each week
+
+
+def stagger(env: MemberVectorEnv, seed: int) -> Float32:
+    """Bring rows to all ages of an episode under random plans, and return signals met [B, F].
+
+    Args:
+        env: options of one week; its rows go through their first episode.
+        seed: of luck and plans.
+    """
+    env.reset(seed=seed)
+    planner = RandomPlanner(seed)
+    rows = np.arange(env.num_envs)
+    asked = request(env.population)
+    met = [asked.signals[::_SIGNAL_SHARE]]
+    for week in range(env.weeks - 1):
+        env.step(planner.plan(asked))
+        env.restart(rows[rows % env.weeks == week])
+        asked = request(env.population)
+        met.append(asked.signals[(week + 1) % _SIGNAL_SHARE :: _SIGNAL_SHARE])
+    return np.concatenate(met)
+
+
+class StaggeredVecEnv(SB3VecEnv):
+    """An environment that was begun already: a reset goes on from where it is."""
+
+    def reset(self) -> Float32:
+        """Return current observations."""
+        return self.env.observe()

@@ -1,0 +1,98 @@
+"""What every environment does behind Stable-Baselines3's ``VecEnv``."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sb3_contrib import MaskablePPO
+from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
+from stable_baselines3 import PPO
+from stable_baselines3.common.evaluation import evaluate_policy
+
+from slowfast_rl.envs import SB3VecEnv
+from tests.contracts.env_contract import SEED, actions_of, steps
+from tests.envs.cases import DOOMED, WEEKS, Case
+from tests.members.worlds import world
+
+
+def adapter(case: Case, num_envs: int = 6, **more: object) -> SB3VecEnv:
+    return SB3VecEnv(case.vector(num_envs, **more))
+
+
+class SB3Contract:
+    """Subclass it with `case` parametrised over environments."""
+
+    def test_it_returns_what_the_vector_environment_does(self, case: Case) -> None:
+        adapted, env = adapter(case), case.vector(6)
+        actions = actions_of(env, steps(env, 2 * WEEKS))
+        adapted.seed(SEED)
+        assert_array_equal(adapted.reset(), env.reset(seed=SEED)[0])
+        returns, lengths, ended = np.zeros(6), np.zeros(6), 0
+        for action in actions:
+            observations, rewards, done, infos = adapted.step(action)
+            expected, reward, terminated, truncated, info = env.step(action)
+            returns, lengths = returns + reward, lengths + 1
+            assert_array_equal(observations, expected)
+            assert_array_equal(rewards, reward.astype(np.float32))
+            assert_array_equal(done, terminated | truncated)
+            for row in range(6):
+                assert bool(infos[row]) == done[row]
+                if done[row]:
+                    ended += 1
+                    assert_array_equal(infos[row]["terminal_observation"], info["final_obs"][row])
+                    assert infos[row]["TimeLimit.truncated"] == truncated[row]
+                    assert infos[row]["episode"]["r"] == pytest.approx(returns[row])
+                    assert infos[row]["episode"]["l"] == lengths[row]
+            returns[done], lengths[done] = 0, 0
+        assert ended > 6
+
+    def test_a_time_limit_is_told_from_a_churn(self, case: Case) -> None:
+        more = {"plan_source": None} if case.name == "Messaging" else {}
+        for one, limit in ((DOOMED, False), (world("deathless"), True)):
+            adapted = adapter(case, world=one, weeks=1, **more)
+            adapted.reset()
+            for action in actions_of(adapted.env, steps(adapted.env, 1)):
+                _, _, done, infos = adapted.step(action)
+            assert done.all()
+            assert [info["TimeLimit.truncated"] for info in infos] == [limit] * 6
+
+    def test_the_seed_serves_one_reset(self, case: Case) -> None:
+        adapted = adapter(case)
+        assert adapted.seed(SEED) == [SEED] * 6
+        first = adapted.reset()
+        assert_array_equal(adapted.env.population.members, np.arange(6))
+        assert not np.array_equal(adapted.reset(), first)
+        assert_array_equal(adapted.env.population.members, np.arange(6, 12))
+        adapted.seed(SEED)
+        assert_array_equal(adapted.reset(), first)
+
+    def test_masks_and_attributes_come_once_per_row(self, case: Case) -> None:
+        adapted = adapter(case)
+        adapted.reset()
+        masks = adapted.env.action_masks()
+        assert_array_equal(adapted.env_method("action_masks"), masks)
+        assert_array_equal(adapted.env_method("action_masks", indices=[4, 1]), masks[[4, 1]])
+        assert_array_equal(adapted.env_method("action_masks", indices=2), masks[[2]])
+        assert_array_equal([info["action_mask"] for info in adapted.reset_infos], masks)
+        assert is_masking_supported(adapted)
+        assert_array_equal(get_action_masks(adapted), masks)
+        assert adapted.get_attr("weeks", indices=[0, 3]) == [WEEKS] * 2
+        assert not adapted.has_attr("nothing_of_that_name")
+        adapted.set_attr("weeks", WEEKS + 1)
+        assert adapted.env.weeks == WEEKS + 1
+
+    def test_an_environment_without_autoreset_is_refused(self, case: Case) -> None:
+        with pytest.raises(ValueError, match="autoreset=False; allowed is True"):
+            adapter(case, autoreset=False)
+
+    @pytest.mark.parametrize("kind", [PPO, MaskablePPO])
+    def test_stable_baselines3_learns_and_evaluates_on_it(
+        self, case: Case, kind: type[PPO]
+    ) -> None:
+        adapted = adapter(case)
+        count = steps(adapted.env, 1)
+        model = kind("MlpPolicy", adapted, n_steps=count, batch_size=6 * count, n_epochs=1, seed=1)
+        model.learn(2 * 6 * count)
+        assert model.num_timesteps == 2 * 6 * count
+        mean, spread = evaluate_policy(model, adapted, n_eval_episodes=8)
+        assert np.isfinite([mean, spread]).all()
+        adapted.close()

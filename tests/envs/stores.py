@@ -1,0 +1,26 @@
+"""Feature stores that only tests of environments use."""
+
+from numpy.typing import ArrayLike
+
+from slowfast_rl.store import InMemoryFeatureStore, StoreUnavailable
+from tests.store.faults import Faults, FaultyStore
+
+
+class CuttableStore(FaultyStore):
+    """A store out of reach while `down`: whatever is asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__(InMemoryFeatureStore(), Faults())
+
+    @property
+    def down(self) -> bool:
+        return self.faults == Faults(fail_reads=True, fail_writes=True)
+
+    @down.setter
+    def down(self, down: bool) -> None:
+        self.faults = Faults(fail_reads=down, fail_writes=down)
+
+    def delete(self, view: str, entity_ids: ArrayLike) -> int:
+        if self.down:
+            raise StoreUnavailable("delete")
+        return super().delete(view, entity_ids)

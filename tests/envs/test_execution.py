@@ -1,0 +1,122 @@
+"""Planner, store and executor put together as evaluation and training use them."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from slowfast_rl.envs import Execution
+from slowfast_rl.envs.execution import request, rows_of
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.signals import week_signals
+from slowfast_rl.store import InMemoryFeatureStore, pacing_plan
+from tests.envs.planners import VariedPlanner
+from tests.envs.policies import eager_executor
+from tests.members.worlds import world
+from tests.store.faults import Faults, FaultyStore
+
+N = 60
+
+
+def lived(weeks: int = 4) -> Population:
+    """Members of whom some churned and some left channels."""
+    population = Population(world("eventful"), N, luck_seed=3, first_member=50)
+    target = np.full((N, 2), 7, np.int32)
+    for _ in range(weeks):
+        eager_executor().run_week(population, target)
+    assert 0 < population.alive.sum() < N
+    return population
+
+
+def test_a_request_holds_what_a_planner_may_know_of_the_rows_asked_for() -> None:
+    population = lived()
+    rows = np.arange(N) % 3 == 0
+    asked = request(population, rows)
+    assert_array_equal(asked.signals, week_signals(population)[rows])
+    assert_array_equal(asked.entity_ids, 50 + np.flatnonzero(rows))
+    assert_array_equal(asked.weeks, np.full(rows.sum(), 4))
+    plans, opted_in = population.world.plans, population.opted_in[rows]
+    expected = ((plans[None] == 0) | opted_in[:, None]).all(axis=2)
+    assert_array_equal(asked.feasible, expected)
+    assert len(request(population).signals) == N
+
+
+def test_only_the_living_are_planned_for_and_sent_to() -> None:
+    population, execution = lived(), Execution(world("eventful"), executor=eager_executor())
+    planner, alive, opted_in = VariedPlanner(population.world), population.alive, None
+    plans = execution.ask(population, planner)
+    assert sum(planner.asked.values()) == alive.sum()
+    assert (plans[~alive] == 0).all()
+    execution.issue(population, plans, 7)
+    stored = execution.store.snapshot().arrays["plans/entity_ids"]
+    assert_array_equal(stored, population.members[alive])
+    opted_in = population.opted_in
+    week, plan = execution.run_week(population)
+    expected = population.world.plans[plans] * (opted_in & alive[:, None])
+    assert_array_equal(plan.target, expected)
+    assert_array_equal(plan.cap, expected)
+    assert (plan.policy_version[alive] == 7).all()
+    assert (week.sends[~alive] == 0).all()
+    assert week.sends.sum() > 0
+
+
+def test_nobody_alive_needs_no_planner() -> None:
+    population, execution = lived(), Execution(world("eventful"))
+    population.lives.state.alive[:] = 0
+    planner = VariedPlanner(population.world)
+    plans = execution.ask(population, planner)
+    execution.issue(population, plans)
+    week, _ = execution.run_week(population)
+    assert not planner.asked
+    assert not week.reward.any()
+
+
+def test_some_rows_may_be_read_alone() -> None:
+    population, execution = lived(), Execution(world("eventful"))
+    some = population.alive & (np.arange(N) % 2 == 0)
+    execution.issue(population, np.full(N, population.world.plan_index((3, 2))), rows=some)
+    plan, settled = execution.look(population, some)
+    assert settled.all()
+    assert_array_equal(plan.target, np.where(population.opted_in, (3, 2), 0) * some[:, None])
+    assert execution.reader.counters == (0, 0)
+    execution.look(population)
+    assert execution.reader.counters.fallbacks == (population.alive & ~some).sum()
+
+
+@pytest.mark.parametrize("faults", [Faults(drop_writes=True), Faults(fail_writes=True)])
+def test_with_every_write_lost_the_safe_plan_is_sent_and_nothing_else(faults: Faults) -> None:
+    store = FaultyStore(InMemoryFeatureStore(), faults)
+    execution = Execution(world("eventful"), store, eager_executor())
+    population, planner = lived(), VariedPlanner(world("eventful"))
+    for _ in range(4):
+        may = population.opted_in & population.alive[:, None]
+        execution.issue(population, execution.ask(population, planner))
+        week, plan = execution.run_week(population)
+        assert_array_equal(week.sends, may * np.array(population.world.safe_plan))
+        assert_array_equal(plan.target, week.sends)
+
+
+def test_a_snapshot_of_the_reader_continues_a_run_identically() -> None:
+    """With a store that goes silent: what was remembered must have come along."""
+    worlds, planner = world("eventful"), VariedPlanner(world("eventful"))
+    store = FaultyStore(InMemoryFeatureStore(), Faults())
+    one, population = Execution(worlds, store), lived(2)
+    for _ in range(2):
+        one.issue(population, one.ask(population, planner))
+        one.run_week(population)
+    twin_store = FaultyStore(InMemoryFeatureStore(), Faults())
+    other, twin = Execution(worlds, twin_store), population.clone()
+    other.store.restore(store.snapshot())
+    other.reader.restore(one.reader.snapshot())
+    store.faults = twin_store.faults = Faults(fail_reads=True)
+    for _ in range(6):
+        (week, plan), (twin_week, twin_plan) = one.run_week(population), other.run_week(twin)
+        for mine, theirs in zip((*week, *plan), (*twin_week, *twin_plan), strict=True):
+            assert_array_equal(mine, theirs)
+        assert one.reader.counters == other.reader.counters
+    assert one.reader.counters.fallbacks > 0
+
+
+def test_rows_of_a_plan_are_target_and_cap_per_channel_then_the_shape() -> None:
+    plan = pacing_plan([[3, 2], [0, 7]], 0, cap=[[4, 2], [1, 9]], shape=[0, 5])
+    assert rows_of(plan).tolist() == [[3, 4, 2, 2, 0], [0, 1, 7, 9, 5]]
+    assert rows_of(plan).dtype == np.int32

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from slowfast_rl.fast.regression import logistic_regression
+
+
+def simulated(coefficients, size=40_000, seed=0):
+    generator = np.random.default_rng(seed)
+    features = np.column_stack(
+        [np.ones(size), generator.normal(size=(size, len(coefficients) - 1))]
+    )
+    chance = 1 / (1 + np.exp(-features @ coefficients))
+    return features, (generator.random(size) < chance).astype(np.float64)
+
+
+def test_known_coefficients_are_recovered_within_their_standard_errors():
+    truth = np.array([-1.5, 0.8, -0.3, 0.0])
+    features, labels = simulated(truth)
+    found, _ = logistic_regression(features, labels)
+    p = 1 / (1 + np.exp(-features @ truth))
+    errors = np.sqrt(np.diag(np.linalg.inv((features * (p * (1 - p))[:, None]).T @ features)))
+    assert (np.abs(found - truth) < 4 * errors).all()
+
+
+def test_an_intercept_alone_is_the_logit_of_the_mean():
+    labels = np.array([1, 0, 0, 0, 1.0])
+    found, likelihood = logistic_regression(np.ones((5, 1)), labels, ridge=1e-12)
+    assert_allclose(found, np.log(0.4 / 0.6))
+    assert_allclose(likelihood, 2 * np.log(0.4) + 3 * np.log(0.6))
+
+
+def test_the_gradient_is_zero_at_the_solution():
+    features, labels = simulated(np.array([0.5, 2, -1]), size=500)
+    found, _ = logistic_regression(features, labels, ridge=0.5)
+    p = 1 / (1 + np.exp(-features @ found))
+    assert_allclose(features.T @ (labels - p) - 0.5 * found, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1, 1e3, 1e6])
+def test_labels_that_can_be_told_apart_fully_still_give_finite_coefficients(scale):
+    features = np.column_stack([np.ones(6), scale * np.array([-3, -2, -1, 1, 2, 3.0])])
+    labels = np.array([0, 0, 0, 1, 1, 1.0])
+    found, likelihood = logistic_regression(features, labels)
+    assert np.isfinite(found).all()
+    assert -0.1 < likelihood <= 0
+
+
+def test_far_from_linear_starts_do_not_overshoot():
+    features = np.column_stack([np.ones(400), np.linspace(-1, 1, 400) ** 3 * 300])
+    labels = (np.arange(400) % 37 == 0).astype(np.float64)
+    found, likelihood = logistic_regression(features, labels)
+    _, worse = logistic_regression(features[:, :1], labels)
+    assert np.isfinite(found).all()
+    assert likelihood >= worse - 1e-3
+
+
+@pytest.mark.parametrize("labels", [[], [1.0, 1.0], [0.0, 0.0]])
+def test_nothing_can_be_learned_from_labels_that_are_all_equal(labels):
+    with pytest.raises(ValueError, match="some of both are needed"):
+        logistic_regression(np.ones((len(labels), 1)), np.array(labels))

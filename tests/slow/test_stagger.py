@@ -1,0 +1,46 @@
+import numpy as np
+from numpy.testing import assert_array_equal
+
+from slowfast_rl.envs.pacing import PacingVectorEnv
+from slowfast_rl.members.signals import bounds, week_features
+from slowfast_rl.slow.stagger import StaggeredVecEnv, stagger
+from tests.members.worlds import world
+
+
+def test_staggering_gives_every_age_to_equally_many_members():
+    env = PacingVectorEnv(24, world("deathless"), weeks=6)
+    stagger(env, seed=0)
+    assert_array_equal(np.bincount(env.population.weeks), [4] * 6)
+
+
+def test_staggering_an_episode_of_one_week_leaves_all_at_its_begin():
+    env = PacingVectorEnv(5, world("pronounced"), weeks=1)
+    signals = stagger(env, seed=0)
+    assert_array_equal(env.population.weeks, 0)
+    assert len(signals) > 0
+
+
+def test_staggering_returns_signals_of_all_ages_within_their_bounds():
+    w = world("deathless")
+    signals = stagger(PacingVectorEnv(64, w, weeks=10), seed=0)
+    assert signals.shape == (10 * 8, len(week_features(w)))
+    low, high = bounds(week_features(w))
+    assert (signals >= low).all()
+    assert (signals <= high).all()
+    tenure = [feature.name for feature in week_features(w)].index("tenure")
+    assert set(signals[:, tenure]) == set(range(10))
+
+
+def test_a_staggered_environment_goes_on_where_it_is_when_reset():
+    env = PacingVectorEnv(12, world("pronounced"), weeks=6)
+    stagger(env, seed=0)
+    weeks = env.population.weeks
+    assert_array_equal(StaggeredVecEnv(env).reset(), env.observe())
+    assert_array_equal(env.population.weeks, weeks)
+
+
+def test_staggering_depends_on_the_seed_alone():
+    w = world("pronounced")
+    one, again, other = (stagger(PacingVectorEnv(16, w, weeks=4), seed) for seed in (1, 1, 2))
+    assert_array_equal(one, again)
+    assert not np.array_equal(one, other)

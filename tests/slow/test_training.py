@@ -1,0 +1,217 @@
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.vec_env import VecNormalize
+
+from slowfast_rl.envs.execution import request
+from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.population import Population
+from slowfast_rl.slow.budget import Budget
+from slowfast_rl.slow.network import PlanPolicy
+from tests.slow.cases import small_world, tiny_planner
+
+ROLLOUT = 32 * 4 * 21  # opportunities of a tiny planner's rollout
+
+
+def weights(planner):
+    return planner.state()[1]
+
+
+def assert_same_weights(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def differ(one, other):
+    return any(not np.array_equal(one[name], other[name]) for name in one)
+
+
+def expected_sends(planner, world):
+    """Mean over members of the sends a week that the policy's probabilities expect."""
+    signals = torch.as_tensor(request(Population(world, 64, 5, 5)).signals)
+    with torch.no_grad():
+        chances = planner.policy.get_distribution(signals).distribution.probs
+    return float((chances.numpy() @ world.plans.sum(axis=1)).mean())
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_where_a_send_costs_more_than_it_can_bring_ppo_learns_never_to_send(seed):
+    world = small_world("costly")
+    planner = tiny_planner(
+        num_envs=128, batch_size=256, n_epochs=8, learning_rate=1e-2, hidden=16, ent_coef=0.0
+    )
+    planner.learn(world, total_opportunities=14 * 128 * 4 * 21, seed=seed)
+    assert expected_sends(planner, world) < 0.05 * expected_sends(
+        planner.untrained(world, seed), world
+    )
+
+
+def test_with_the_whole_menu_of_a_costly_world_sends_fall():
+    world = load_world("costly")
+    planner = tiny_planner(
+        num_envs=128, batch_size=256, n_epochs=8, learning_rate=1e-2, hidden=16, ent_coef=0.0
+    )
+    planner.learn(world, total_opportunities=14 * 128 * 4 * 21, seed=1)
+    learned = world.plans[planner.plan(request(Population(world, 64, 5, 5)))].sum(axis=1).mean()
+    assert learned < 4
+    assert expected_sends(planner, world) < 0.6 * expected_sends(planner.untrained(world, 1), world)
+
+
+@pytest.mark.long
+def test_where_a_send_does_nothing_and_costs_a_little_ppo_learns_never_to_send():
+    world = small_world("null")
+    planner = tiny_planner(
+        num_envs=4096,
+        batch_size=4096,
+        n_epochs=8,
+        learning_rate=3e-3,
+        hidden=16,
+        ent_coef=0.0,
+    )
+    planner.learn(world, total_opportunities=20 * 4096 * 4 * 21, seed=1)
+    assert expected_sends(planner, world) < 0.25 * expected_sends(
+        planner.untrained(world, 1), world
+    )
+
+
+def test_the_same_seed_trains_the_same_weights_whatever_happens_in_between():
+    world = small_world()
+    quiet = tiny_planner().learn(world, total_opportunities=3 * ROLLOUT, seed=4)
+    disturbed, counts = tiny_planner(), []
+
+    def disturb(opportunities):
+        counts.append(opportunities)
+        disturbed.plan(request(Population(world, 8, 9, 9)))
+        disturbed.state()
+        tiny_planner().learn(world, total_opportunities=1, seed=len(counts))  # seeds everything
+        torch.rand(len(counts))
+
+    disturbed.learn(world, total_opportunities=3 * ROLLOUT, seed=4, progress=disturb)
+    assert counts == [0, ROLLOUT, 2 * ROLLOUT]
+    assert_same_weights(weights(quiet), weights(disturbed))
+
+
+def test_another_seed_trains_other_weights():
+    world = small_world()
+    one, other = (tiny_planner().learn(world, total_opportunities=1, seed=s) for s in (1, 2))
+    assert differ(weights(one), weights(other))
+
+
+def test_training_again_starts_anew_under_the_next_version():
+    world = small_world()
+    planner = tiny_planner().learn(world, total_opportunities=2 * ROLLOUT, seed=1)
+    first, version = weights(planner), planner.policy_version
+    planner.learn(world, total_opportunities=2 * ROLLOUT, seed=1)
+    assert_same_weights(first, weights(planner))
+    assert (version, planner.policy_version) == (1, 2)
+    assert planner.opportunities == 2 * ROLLOUT
+
+
+def test_an_untrained_planner_has_the_very_weights_that_training_begins_with():
+    world, begun = small_world(), []
+    planner = tiny_planner()
+    planner.learn(
+        world, total_opportunities=1, seed=6, progress=lambda _: begun.append(weights(planner))
+    )
+    untrained = weights(tiny_planner().untrained(world, seed=6))
+    assert_same_weights(begun[0], untrained)
+    assert differ(untrained, weights(planner))
+
+
+def test_making_a_network_leaves_the_callers_random_numbers_alone():
+    world = small_world()
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    planner = tiny_planner().untrained(world)
+    type(planner).from_state(world, *planner.state())
+    assert_array_equal(torch.rand(4), expected)
+
+
+def test_a_state_is_a_copy_that_further_training_does_not_touch():
+    world, kept = small_world(), []
+    planner = tiny_planner()
+
+    def keep(_):
+        kept.append((weights(planner), {k: v.copy() for k, v in weights(planner).items()}))
+
+    planner.learn(world, total_opportunities=2 * ROLLOUT, progress=keep)
+    assert_same_weights(*kept[0])
+    assert differ(kept[0][0], kept[1][0])
+
+
+def test_opportunities_are_rounded_up_to_whole_rollouts_and_reported():
+    planner = tiny_planner().learn(small_world(), total_opportunities=ROLLOUT + 1)
+    assert planner.opportunities == 2 * ROLLOUT
+    planner.learn(small_world(), total_opportunities=ROLLOUT)
+    assert planner.opportunities == ROLLOUT
+
+
+def test_cpu_time_ends_training_and_progress_does_not_count(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("slowfast_rl.slow.budget.process_time", lambda: clock[0])
+
+    def evaluate(_):
+        clock[0] += 1000
+
+    budget = Budget(0, 60.0, evaluate)
+    budget.num_timesteps = 0
+    for _ in range(5):
+        budget._on_rollout_start()
+        clock[0] += 10
+        assert budget._on_step()
+    assert budget.spent == 50
+    clock[0] += 10
+    assert not budget._on_step()
+
+
+def test_a_planner_trained_for_cpu_time_stops():
+    planner = tiny_planner().learn(small_world(), total_cpu_seconds=0.3)
+    assert planner.opportunities > 0
+    assert planner.cpu_seconds >= 0.3
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ({}, "exactly one of them is needed"),
+        ({"total_opportunities": 1, "total_cpu_seconds": 1}, "exactly one of them is needed"),
+        ({"total_opportunities": 0}, "total_opportunities is 0; allowed is above 0"),
+        ({"total_cpu_seconds": -1.0}, r"total_cpu_seconds is -1\.0; allowed is above 0"),
+    ],
+)
+def test_exactly_one_budget_above_zero_is_needed(budget, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_planner().learn(small_world(), **budget)
+
+
+def test_a_time_limit_is_bootstrapped_and_a_churn_is_not(monkeypatch):
+    world = load_world("pronounced", {"churn.floor": 0.2})
+    stepped, kept = [], []
+
+    def value(self, observations):
+        return torch.full((len(observations), 1), 10.0)
+
+    def step(self, original=VecNormalize.step_wait):
+        observations, rewards, dones, infos = original(self)
+        stepped.append((rewards.copy(), dones, [i.get("TimeLimit.truncated") for i in infos]))
+        return observations, rewards, dones, infos
+
+    def add(self, observations, actions, rewards, *more, original=RolloutBuffer.add):
+        kept.append(rewards.copy())
+        original(self, observations, actions, rewards, *more)
+
+    monkeypatch.setattr(PlanPolicy, "predict_values", value)
+    monkeypatch.setattr(VecNormalize, "step_wait", step)
+    monkeypatch.setattr(RolloutBuffer, "add", add)
+    tiny_planner().learn(world, total_opportunities=1)
+    ends = set()
+    for (rewards, dones, truncated), learned in zip(stepped, kept, strict=True):
+        for row in range(len(rewards)):
+            ends.add((bool(dones[row]), truncated[row]))
+            after = world.reward.weekly_discount * 10 if truncated[row] else 0
+            assert_allclose(learned[row] - rewards[row], after, atol=1e-4)
+    assert ends == {(False, None), (True, True), (True, False)}
