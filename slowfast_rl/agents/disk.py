@@ -69,14 +69,14 @@ def read_agent(path: Path) -> tuple[World, dict[str, Any], dict[str, NDArray[Any
         text, weights = _read(path)
         content, arrays = json.loads(text), load(weights)
     except _UNREADABLE as error:
-        raise ValueError(f"{path} holds no readable agent: {error}") from error
+        raise ValueError(f"unreadable: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path} has no agent of format {FORMAT}")
+        raise ValueError(f"no agent of format {FORMAT}")
     for key, kind in _KEYS.items():
         if not isinstance(content.get(key), kind):
-            raise ValueError(f"{path}: {key} is {content.get(key)!r}; a {kind.__name__} is needed")
+            raise ValueError(f"{key} is {content.get(key)!r}; a {kind.__name__} is needed")
     if content["weights_sha256"] != hashlib.sha256(weights).hexdigest():
-        raise ValueError(f"{path}: weights are not those that {_JSON} was written with")
+        raise ValueError(f"weights are not those that {_JSON} was written with")
     return world_from_tree(content["world"], content["world_name"]), content, arrays
 
 

@@ -194,16 +194,16 @@ class SlowFastAgent:
         Raises:
             ValueError: the files are missing, damaged, or of another format.
         """
-        world, content, arrays = disk.read_agent(Path(path))
         try:
+            world, content, arrays = disk.read_agent(Path(path))
             for part, known in (("planner", _PLANNERS), ("ranker", _RANKERS), ("pacer", _PACERS)):
                 if content[part] not in known:
                     raise _unknown(part, content[part], known)
             planner, ranker = _PLANNERS[content["planner"]], _RANKERS[content["ranker"]]
             slow = planner.from_state(world, content["planner_settings"], arrays)
             fast = Executor(ranker=ranker.from_state(content["ranker_state"]))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        except (ValueError, IndexError, OverflowError) as error:  # as damaged numbers raise
+            raise ValueError(f"{path} holds no agent that can be loaded: {error}") from error
         agent = cls(slow, fast, store)
         agent.world, agent.seed = world, content["seed"]
         agent.train_opportunities = content["train_opportunities"]

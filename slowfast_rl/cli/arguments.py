@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from slowfast_rl.members.loading import config_folder
+
 _TAKES_VALUE = (
     ("--cfg", "-c"), ("--package", "-p"), ("--config-path", "-cp"), ("--config-name", "-cn"),
     ("--config-dir", "-cd"), ("--experimental-rerun",),
@@ -55,11 +57,10 @@ class Arguments(NamedTuple):
 
 
 def read_arguments() -> Arguments:
-    """Read ``sys.argv``; a world called null is made a name where hydra would read no value."""
-    sys.argv[1:] = [
-        re.sub(r"(?<=[=,])null(?=,|$)", "'null'", a) if a.startswith("world=") else a
-        for a in sys.argv[1:]
-    ]
+    """Read ``sys.argv``, and put it as hydra likes it.
+
+    Flags go first. As a group's option, null is a name like a world's, so it is quoted.
+    """
     parser = argparse.ArgumentParser(add_help=False)
     for names in _FLAGS:
         parser.add_argument(*names, action="store_true")
@@ -68,7 +69,13 @@ def read_arguments() -> Arguments:
     parser.add_argument("--info", "-i", nargs="?", const="all")
     parser.add_argument("--shell-completion", "-sc", action="store_true")
     parser.add_argument("overrides", nargs="*")
-    found, unknown = parser.parse_known_args()
+    groups = {path.name for path in config_folder().iterdir() if path.is_dir()}
+    given = [
+        re.sub(r"(?<=[=,])null(?=,|$)", "'null'", a) if a.split("=")[0] in groups else a
+        for a in sys.argv[1:]
+    ]
+    found, unknown = parser.parse_known_intermixed_args(given)
+    sys.argv[1:] = [a for a in given if a not in found.overrides] + found.overrides
     shows = found.hydra_help or found.cfg or found.info or found.shell_completion or unknown
     return Arguments(
         overrides=found.overrides,

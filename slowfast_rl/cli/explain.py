@@ -43,7 +43,7 @@ def _unknown_part(override: str, config: DictConfig) -> str | None:
         if not isinstance(level, DictConfig):
             return None
         if part not in level:
-            names = [str(name) for name in level if name != "hydra"]
+            names = [str(name) for name in level if name not in ("hydra", "_target_")]
             close = get_close_matches(part, names, 1, 0.5)
             hint = f"did you mean {close[0]!r}? " if close else ""
             return f"unknown setting {key!r}; {hint}allowed: {', '.join(names)}"

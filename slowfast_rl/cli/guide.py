@@ -8,7 +8,7 @@ from pathlib import Path
 from slowfast_rl.cli.schema import SIGNATURES, signature_help
 
 _SETTING = re.compile(r"^(\w+): ([^$\s].*?)\s*(?:# (.*))?$")
-_GROUP = re.compile(r"^  - (\w+): (\w+)$")
+_GROUP = re.compile(r"^  - (\w+): (\w+)( *#.*)?$")
 _INDENT = 32  # of what a setting means
 _FLAGS = """\
 Flags

@@ -4,12 +4,13 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from importlib import import_module
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 
 T = TypeVar("T")
 SIGNATURES = {("slow", "ppo"): "slowfast_rl.slow.PPOPlanner"}  # by (group, option)
@@ -26,7 +27,7 @@ def register_signatures() -> None:
     otherwise.
     """
     for (group, option), path in SIGNATURES.items():
-        parameters = inspect.signature(get_object(path)).parameters.values()
+        parameters = inspect.signature(_constructor(path, option)).parameters.values()
         node = {"_target_": path} | {
             p.name: p.default for p in parameters if isinstance(p.default, (*_NAMES, NoneType))
         }
@@ -35,7 +36,7 @@ def register_signatures() -> None:
 
 def signature_help(path: str) -> list[tuple[str, Any, str]]:
     """Return (name, default, what the docstring says of it) of a constructor's settings."""
-    target = get_object(path)
+    target = _constructor(path, "path")
     arguments = (inspect.getdoc(target) or "").partition("Args:\n")[2]
     entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", arguments.split("\n\n")[0], re.MULTILINE)
     texts = {name: " ".join(text.split()).rstrip(".") for name, text in entries}
@@ -65,19 +66,17 @@ def build(settings: Mapping[str, Any], where: str) -> Any:
     Raises:
         ValueError: a setting is unknown, of the wrong type or outside what is allowed.
     """
-    if not isinstance(settings, Mapping) or "_target_" not in settings:
-        raise ValueError(f"{where} is {settings!r}; allowed is a mapping with a _target_")
+    target = _constructor(settings.get("_target_"), f"{where}._target_")
     arguments = {k: v for k, v in settings.items() if k != "_target_"}
+    parameters = inspect.signature(target).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        _check_names(arguments, list(parameters), f"{where}.")
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    for name, value in arguments.items():
+        fit(value, hints.get(name, Any), f"{where}.{name}")
     try:
-        target: Callable[..., Any] = get_object(settings["_target_"])
-        parameters = inspect.signature(target).parameters
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            _check_names(arguments, list(parameters), f"{where}.")
-        hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
-        for name, value in arguments.items():
-            fit(value, hints.get(name, Any), f"{where}.{name}")
         return instantiate(dict(settings), _convert_="all")
-    except (InstantiationException, ImportError) as error:
+    except InstantiationException as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
@@ -105,6 +104,15 @@ def fit(value: Any, wanted: Any, where: str) -> Any:
     return value
 
 
+def _constructor(path: Any, where: str) -> Callable[..., Any]:
+    module, _, name = str(path).rpartition(".")
+    try:
+        found: Callable[..., Any] = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{where} is {path!r}; allowed is the import path of a class") from error
+    return found
+
+
 def _is_a(value: Any, kind: type) -> bool:
     if isinstance(value, bool):
         return kind is bool
@@ -118,6 +126,7 @@ def _allowed(wanted: Any) -> str:
 
 
 def _check_names(settings: Mapping[str, Any], names: list[str], where: str) -> None:
+    allowed = ", ".join(names) or "none"
     for name in settings:
         if name not in names:
-            raise ValueError(f"unknown setting '{where}{name}'; allowed: {', '.join(names)}")
+            raise ValueError(f"unknown setting '{where}{name}'; allowed: {allowed}")

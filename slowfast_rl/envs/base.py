@@ -102,7 +102,8 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]]):
         self.population.reset(seed)
         self.luck_seed = self.luck_seed if seed is None else seed
         self._begun = True
-        self._start(before, np.arange(self.num_envs))
+        self.execution.forget(np.concatenate([before, self.population.members]))
+        self._begin_week(np.arange(self.num_envs))
         return self._observe(), with_masks({"action_mask": self._mask()}, self.num_envs)
 
     def action_masks(self) -> Bool:
@@ -120,12 +121,13 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]]):
             rows: indices, none twice.
 
         Raises:
-            ValueError: the population is in the middle of a week.
+            ValueError: rows are no indices, or the population is in the middle of a week.
         """
-        rows = np.asarray(rows, np.int64)
-        before = self.population.members[rows]
-        self.population.restart(rows)
-        self._start(before, rows)
+        rows = np.asarray(rows)
+        if rows.size and rows.dtype.kind not in "iu":
+            raise ValueError(f"rows have dtype {rows.dtype}; allowed are integers")
+        self._renew(rows.astype(np.int64))
+        self._begin_week(rows.astype(np.int64))
 
     def _observe(self) -> Float32:
         """Return fresh observations of all rows, [N, F]."""
@@ -138,11 +140,11 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]]):
     def _begin_week(self, rows: Int64) -> None:
         """Prepare the week that begins for some rows."""
 
-    def _start(self, before: Int64, rows: Int64) -> None:
-        """Clear what is stored of the members that left some rows and of those that came."""
-        if rows.size:
-            self.execution.forget(np.concatenate([before, self.population.members[rows]]))
-            self._begin_week(rows)
+    def _renew(self, rows: Int64) -> None:
+        """Put new members in some rows; clear what is stored of who goes and of who comes."""
+        before = self.population.members[rows]
+        self.population.restart(rows)
+        self.execution.forget(np.concatenate([before, self.population.members[rows]]))
 
     def _finish(self, reward: Float64, info: Info) -> Step:
         """Return what a step returns, starting new episodes where one ended.
@@ -151,19 +153,20 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]]):
             reward: [N] of the step.
             info: what the step brought, [N, ...] per name.
         """
-        population, n = self.population, self.num_envs
+        population, everyone = self.population, np.arange(self.num_envs)
         terminated = ~population.alive
         truncated = ~terminated & (population.weeks >= self.weeks)
-        if population.slot == 0:
-            self._begin_week(np.arange(n))
-        observations = self._observe()
-        info["action_mask"] = self._mask()
         ended = terminated | truncated
-        if not (self.autoreset and ended.any()):
-            return observations, reward, terminated, truncated, with_masks(info, n)
-        infos = end_infos(info, observations, ended)
-        self.restart(np.flatnonzero(ended))
-        infos |= with_masks({"action_mask": self._mask()}, n)
+        if self.autoreset and ended.any():
+            rows = everyone[ended]
+            self._begin_week(rows)  # the last observation shows the week that is not played
+            infos = end_infos(info | {"action_mask": self._mask()}, self._observe(), ended)
+            self._renew(rows)
+        else:
+            infos = with_masks(info, self.num_envs)
+        if population.slot == 0:
+            self._begin_week(everyone)
+        infos |= with_masks({"action_mask": self._mask()}, self.num_envs)
         return self._observe(), reward, terminated, truncated, infos
 
     def _check_actions(self, actions: Any) -> Int64:
@@ -187,12 +190,12 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]]):
 
 
 def resolve_world(world: str | World, menu: Mapping[str, Sequence[int]] | None) -> World:
-    """Return a world given by name or as itself, with another menu if one is given.
+    """Return a world given by name, as a file or as itself, with another menu if one is given.
 
     Raises:
         ValueError: unknown world, or a menu that does not name every channel.
     """
-    resolved = load_world(world) if isinstance(world, str) else world
+    resolved = world if isinstance(world, World) else load_world(world)
     if menu is None:
         return resolved
     if sorted(menu) != sorted(resolved.channels):

@@ -79,7 +79,7 @@ class Execution:
         population: Population,
         plans: Int64,
         policy_version: int = 0,
-        rows: Bool | None = None,
+        rows: Int64 | None = None,
     ) -> None:
         """Write this week's plans of the living to the store; a store out of reach loses them.
 
@@ -87,71 +87,65 @@ class Execution:
             population: N members at the beginning of a week.
             plans: [N] indices into the world's menu.
             policy_version: goes with the plans.
-            rows: [N] whose plans to write; None for all.
+            rows: indices of the members whose plans to write; None for all.
         """
-        chosen = _living(population, rows)
-        if not chosen.any():
+        living = _living(population, rows)
+        if not living.size:
             return
-        target = self._plans[plans[chosen]]
-        count = len(target)
+        target = self._plans[plans[living]]
         plan = PacingPlan(
             target=target,
             cap=target,
-            shape=np.full(count, UNIFORM_SHAPE, np.int32),
-            week=population.weeks[chosen].astype(np.int64),
-            policy_version=np.full(count, policy_version, np.int64),
+            shape=np.full(living.size, UNIFORM_SHAPE, np.int32),
+            week=population.weeks[living].astype(np.int64),
+            policy_version=np.full(living.size, policy_version, np.int64),
         )
         self.reader.settle_debts()
         try:
-            write_plans(self.store, population.members[chosen], plan, population.now[chosen])
+            write_plans(self.store, population.members[living], plan, population.now[living])
         except StoreUnavailable:
             return  # the reader falls back, and counts it
 
-    def ask(self, population: Population, planner: Planner, rows: Bool | None = None) -> Int64:
+    def ask(self, population: Population, planner: Planner, rows: Int64 | None = None) -> Int64:
         """Return the planner's choice for every member, [N]; 0 for the churned.
 
         Args:
             population: N members at the beginning of a week.
             planner: whom to ask.
-            rows: [N] for whom to ask; None for all; the others' choice is 0.
+            rows: indices of the members to ask for; None for all; the others' choice is 0.
 
         Raises:
             ValueError: the planner's answer is not one index into the menu per member asked for.
         """
-        chosen = _living(population, rows)
+        living = _living(population, rows)
         plans = np.zeros(population.num_members, np.int64)
-        if chosen.any():
-            plans[chosen] = self._checked(planner.plan(request(population, chosen)), chosen.sum())
+        if living.size:
+            plans[living] = self._checked(planner.plan(request(population, living)), living.size)
         return plans
 
     def in_force(self, population: Population) -> PacingPlan:
         """Return the plans in force for all N members, 0 on channels they left; churned: all 0."""
-        return self.look(population).plan
+        living, n = _living(population, None), population.num_members
+        if living.size == n:
+            return self.look(population, living).plan
+        none = np.zeros((n, len(self.world.channels)), np.int32)
+        plan = pacing_plan(none, population.weeks)
+        put_rows(plan, living, self.look(population, living).plan)
+        return plan
 
-    def look(self, population: Population, rows: Bool | None = None) -> Reading:
-        """Return the plans in force, 0 on channels the member left, and which are settled.
+    def look(self, population: Population, living: Int64) -> Reading:
+        """Return the plans in force, 0 on channels the member left, and whether they are settled.
 
         Args:
             population: N members.
-            rows: [N] whose plans to read; None for all; the others' and the churned members' are
-                settled at 0.
+            living: indices of B members that did not churn.
         """
-        chosen = _living(population, rows)
-        if chosen.all():
-            plan, settled = self.reader.look(population.members, population.now)
-        else:
-            size = (population.num_members, len(self.world.channels))
-            plan = pacing_plan(np.zeros(size, np.int32), population.weeks)
-            settled = ~chosen
-            if chosen.any():
-                read = self.reader.look(population.members[chosen], population.now[chosen])
-                put_rows(plan, chosen, read.plan)
-                settled[chosen] = read.settled
-        opted_in = population.opted_in
-        plan = plan._replace(
+        plan, settled = self.reader.look(population.members[living], population.now[living])
+        opted_in = population.opted_in[living]
+        feasible = plan._replace(
             target=feasible_target(plan.target, opted_in), cap=feasible_target(plan.cap, opted_in)
         )
-        return Reading(plan, settled)
+        return Reading(feasible, settled)
 
     def run_week(self, population: Population) -> tuple[Week, PacingPlan]:
         """Live through the week under the plans that the store holds on Monday, or their fallback.
@@ -180,12 +174,18 @@ class Execution:
         return answer
 
 
-def request(population: Population, rows: Bool | None = None) -> Request:
-    """Return what a planner sees of some members now; None for all."""
-    chosen = np.ones(population.num_members, np.bool_) if rows is None else rows
+def request(population: Population, rows: Int64 | Bool | None = None) -> Request:
+    """Return what a planner sees of some members now.
+
+    Args:
+        population: N members.
+        rows: indices of B members, or [N] which; None for all.
+    """
+    chosen = slice(None) if rows is None else rows
+    opted_in = population.opted_in[chosen]
     return Request(
         signals=week_signals(population)[chosen],
-        feasible=feasible_plans(population.world.plans, population.opted_in[chosen]),
+        feasible=feasible_plans(population.world.plans, opted_in),
         entity_ids=population.members[chosen],
         weeks=population.weeks[chosen].astype(np.int64),
     )
@@ -196,5 +196,7 @@ def rows_of(plan: PacingPlan) -> Int32:
     return plan_rows(plan.target, plan.cap, plan.shape)
 
 
-def _living(population: Population, rows: Bool | None) -> Bool:
-    return population.alive if rows is None else population.alive & rows
+def _living(population: Population, rows: Int64 | None) -> Int64:
+    """Return the indices, among these, of members that did not churn."""
+    alive = population.alive
+    return np.flatnonzero(alive) if rows is None else rows[alive[rows]]

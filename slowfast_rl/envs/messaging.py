@@ -10,7 +10,7 @@ from slowfast_rl.envs.execution import PlanSource, rows_of
 from slowfast_rl.envs.guard import NO_CAP, action_mask, hold_forbidden, plan_rows
 from slowfast_rl.envs.infos import Info
 from slowfast_rl.envs.single import SingleMemberEnv
-from slowfast_rl.members.arrays import Bool, Float32, Int8, Int64
+from slowfast_rl.members.arrays import Float32, Int8, Int64
 from slowfast_rl.members.signals import slot_features, slot_signals, week_features
 from slowfast_rl.members.world import World
 from slowfast_rl.store import FeatureStore
@@ -27,8 +27,7 @@ class MessagingVectorEnv(MemberVectorEnv):
     ## Action Space
     `Discrete(1 + K)`: 0 holds, j sends candidate j. `info["action_mask"]` (int8) and
     `action_masks()` (bool) name what the guard allows: nothing on a channel that the member left,
-    nothing beyond the plan's cap. A forbidden send becomes a hold, counted in
-    `info["vetoed"]`.
+    nothing beyond the plan's cap. A forbidden send becomes a hold, flagged in `info["vetoed"]`.
 
     ## Observation Space
     `Box` of the week's logged signals, then those of the opportunity: weekday, channel,
@@ -50,8 +49,11 @@ class MessagingVectorEnv(MemberVectorEnv):
     * `world="pronounced"`: a world or its name; `menu=None`: other targets per channel.
     * `weeks=104`; `reward="expected"` or "sampled"; `privileged=False`.
     * `plan_source=None`: a `PlanSource(planner, store)`; None plays without plans and caps.
-    * `store=None`: read plans that someone else writes to this store, without `plan_source`.
+    * `store=None`: without `plan_source`, plans that someone else writes to this store. They are
+      read on Monday 00:00; a member without one has a fallback, and from then on the store is read
+      at each opportunity, before its observation. An episode's start clears its member's row.
     * `population_seed=0`, `luck_seed=0`, `first_member=0`: who, and with what luck.
+    * The vector environment alone: `num_envs=1`; `autoreset=True`, False to reset by hand.
 
     ## Version History
     * v0: first version.
@@ -116,7 +118,7 @@ class MessagingVectorEnv(MemberVectorEnv):
         if self.has_plan and info["opted_out"].any():
             self._rows[info["opted_out"], 2 * channel : 2 * channel + 2] = 0  # no longer feasible
         if population.slot and self._unsettled.any():
-            self._read_plans(self._unsettled)
+            self._read_plans(np.flatnonzero(self._unsettled))
         return self._finish(reward, info | {"vetoed": vetoed})
 
     def _observe(self) -> Float32:
@@ -127,22 +129,25 @@ class MessagingVectorEnv(MemberVectorEnv):
         """Ask for some rows' plans of the week, write them to the store, read those in force."""
         if not self.has_plan:
             return
-        new = np.zeros(self.num_envs, np.bool_)
-        new[rows] = True
         if self.plan_source is not None:
             planner = self.plan_source.planner
-            plans = self.execution.ask(self.population, planner, new)
-            self.execution.issue(self.population, plans, planner.policy_version, new)
-        self._read_plans(new)
+            plans = self.execution.ask(self.population, planner, rows)
+            self.execution.issue(self.population, plans, planner.policy_version, rows)
+        alive = self.population.alive[rows]
+        self._rows[rows[~alive]] = 0
+        self._unsettled[rows] = alive
+        self._read_plans(rows[alive])
 
-    def _read_plans(self, rows: Bool) -> None:
-        """Read some rows' plans in force.
+    def _read_plans(self, living: Int64) -> None:
+        """Read the plans in force of some rows whose members did not churn.
 
         A plan of this week holds until the week ends: later opportunities read no such row again.
         """
-        reading = self.execution.look(self.population, rows)
-        self._rows[rows] = rows_of(reading.plan)[rows]
-        self._unsettled[rows] = ~reading.settled[rows]
+        if not living.size:
+            return
+        plan, settled = self.execution.look(self.population, living)
+        self._rows[living] = rows_of(plan)
+        self._unsettled[living] = ~settled
 
     def _mask(self) -> Int8:
         return action_mask(self.population, self._rows)

@@ -23,7 +23,8 @@ class PacingVectorEnv(MemberVectorEnv):
     The slow half of the two-level messaging problem (Wood et al., "Thinking Fast & Slow for a
     Personalized Notification System", Netflix Tech Blog, 2026), as a semi-Markov decision process
     whose options all last one week (Sutton, Precup & Singh 1999). Each plan travels through the
-    feature store to the executor, which reads it on Monday.
+    feature store to the executor, which reads it on Monday: one that a faulty store delivers later
+    in the week is not seen in it, and a remembered or the safe plan is executed instead.
 
     ## Action Space
     `Discrete(O)`: an index into `world.plans`, the product of the menu's weekly targets. A plan
@@ -51,6 +52,7 @@ class PacingVectorEnv(MemberVectorEnv):
     * `store=None`: a feature store of its own; None makes one in memory.
     * `executor=None`: the fast policy; None for exact pacer and quality ranker.
     * `population_seed=0`, `luck_seed=0`, `first_member=0`: who, and with what luck.
+    * The vector environment alone: `num_envs=1`; `autoreset=True`, False to reset by hand.
 
     ## Version History
     * v0: first version.

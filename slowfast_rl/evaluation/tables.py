@@ -121,7 +121,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def _half(value: Any, ends: Any, digits: int, signed: bool = False) -> str:
     if value is None:
         return "–"
-    return f"{value:{'+' if signed else ''}.{digits}f} ± {(ends[1] - ends[0]) / 2:.{digits}f}"
+    return f"{value:{'+' if signed else ''}z.{digits}f} ± {(ends[1] - ends[0]) / 2:.{digits}f}"
 
 
 def _number(value: Any, ends: Any, digits: int, signed: bool = False) -> str:

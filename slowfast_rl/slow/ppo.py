@@ -58,11 +58,11 @@ class PPOPlanner:
         weeks: int = 112,
         n_steps: int = 32,
         batch_size: int = 8192,
-        n_epochs: int = 4,
+        n_epochs: int = 2,
         learning_rate: float = 1e-3,
         gae_lambda: float = 1.0,
-        ent_coef: float = 0.003,
-        hidden: int = 128,
+        ent_coef: float = 0.0,
+        hidden: int = 64,
         device: str = "cpu",
     ) -> None:
         self.settings: dict[str, Any] = {

@@ -7,10 +7,11 @@ from tests.store.faults import Faults, FaultyStore
 
 
 class CuttableStore(FaultyStore):
-    """A store out of reach while `down`: whatever is asked of it."""
+    """A store out of reach while `down`, for deletes only while `fail_deletes`."""
 
     def __init__(self) -> None:
         super().__init__(InMemoryFeatureStore(), Faults())
+        self.fail_deletes = False
 
     @property
     def down(self) -> bool:
@@ -21,6 +22,6 @@ class CuttableStore(FaultyStore):
         self.faults = Faults(fail_reads=down, fail_writes=down)
 
     def delete(self, view: str, entity_ids: ArrayLike) -> int:
-        if self.down:
+        if self.down or self.fail_deletes:
             raise StoreUnavailable("delete")
         return super().delete(view, entity_ids)

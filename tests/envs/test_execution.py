@@ -70,16 +70,22 @@ def test_nobody_alive_needs_no_planner() -> None:
     assert not week.reward.any()
 
 
-def test_some_rows_may_be_read_alone() -> None:
+def test_some_rows_may_be_planned_for_and_read_alone() -> None:
     population, execution = lived(), Execution(world("eventful"))
-    some = population.alive & (np.arange(N) % 2 == 0)
-    execution.issue(population, np.full(N, population.world.plan_index((3, 2))), rows=some)
-    plan, settled = execution.look(population, some)
+    planner = VariedPlanner(population.world)
+    some = np.flatnonzero(np.arange(N) % 2 == 0)
+    living = some[population.alive[some]]
+    assert 0 < len(living) < len(some)
+    plans = execution.ask(population, planner, some)
+    assert {member for member, _ in planner.asked} == set(population.members[living])
+    execution.issue(population, plans, rows=some)
+    plan, settled = execution.look(population, living)
     assert settled.all()
-    assert_array_equal(plan.target, np.where(population.opted_in, (3, 2), 0) * some[:, None])
+    targets = population.world.plans[plans[living]]
+    assert_array_equal(plan.target, np.where(population.opted_in[living], targets, 0))
     assert execution.reader.counters == (0, 0)
-    execution.look(population)
-    assert execution.reader.counters.fallbacks == (population.alive & ~some).sum()
+    execution.in_force(population)
+    assert execution.reader.counters.fallbacks == population.alive.sum() - len(living)
 
 
 @pytest.mark.parametrize("faults", [Faults(drop_writes=True), Faults(fail_writes=True)])

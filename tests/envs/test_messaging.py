@@ -206,7 +206,7 @@ class TestPlansThatOthersWrite:
             env.step(everyone)  # two days: an email and two pushes each, but the first was safe
         sent = env.population.sent_this_week
         env.execution.reader.forget(env.population.members)  # the executor lost its memory
-        env._read_plans(np.ones(N, np.bool_))
+        env._read_plans(np.arange(N))
         for _ in range(6):
             env.step(everyone)
         assert_array_equal(env.population.sent_this_week, sent)

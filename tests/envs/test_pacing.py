@@ -153,3 +153,17 @@ def test_a_menu_of_ones_own_replaces_the_worlds() -> None:
     assert env.world.plans.tolist() == [[0, 0], [0, 1], [2, 0], [2, 1], [4, 0], [4, 1]]
     assert env.single_action_space.n == 6
     assert world("pronounced").menu != env.world.menu
+
+
+def test_some_rows_may_begin_anew_on_monday_with_new_members() -> None:
+    env = opened("deathless")
+    env.step(np.full(N, 30))
+    env.restart(np.array([3, 5]))
+    expected = np.arange(N) + N * np.isin(np.arange(N), [3, 5])
+    assert_array_equal(env.population.members, expected)
+    assert_array_equal(env.population.weeks, np.where(np.isin(np.arange(N), [3, 5]), 0, 1))
+    stored = env.execution.store.snapshot().arrays["plans/entity_ids"]
+    assert_array_equal(stored, np.delete(np.arange(N), [3, 5]))
+    env.restart([])
+    with pytest.raises(ValueError, match="dtype bool; allowed are integers"):
+        env.restart(np.ones(N, np.bool_))

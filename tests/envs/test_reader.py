@@ -196,6 +196,19 @@ class TestForgetting:
         write(reader, (5, 5), week=0)
         assert read(reader, TUESDAY) == (5, 5)
 
+    def test_a_row_that_cannot_be_deleted_is_not_believed_but_other_members_rows_are(self) -> None:
+        store = CuttableStore()
+        reader = opened(store)
+        both = np.array([17, 18])
+        write_plans(store, both, pacing_plan([[3, 2]] * 2, 0), 0)
+        store.fail_deletes = True
+        reader.forget(MEMBER)
+        assert_array_equal(reader.read(both, np.zeros(2, np.int64)).target, [SAFE, (3, 2)])
+        store.fail_deletes = False
+        reader.settle_debts()
+        write(reader, (5, 5), week=0)
+        assert read(reader, TUESDAY) == (5, 5)
+
 
 def restored(reader: PlanReader) -> PlanReader:
     """A new reader of the same store that continues from a snapshot written to a file."""

@@ -16,9 +16,7 @@ def _outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 
 def test_quickstart_runs_and_prints_nothing_to_stderr() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    NotebookClient(notebook, timeout=_SECONDS, kernel_name="python3").execute(
-        env=None, cwd=str(NOTEBOOK.parent)
-    )
+    NotebookClient(notebook, timeout=_SECONDS, kernel_name="python3").execute(cwd=NOTEBOOK.parent)
     assert not [o.text for o in _outputs(notebook) if o.get("name") == "stderr"]
     assert sum("image/png" in o.get("data", {}) for o in _outputs(notebook)) == 2
 

@@ -55,3 +55,10 @@ def test_links_in_the_documents_lead_to_files_that_exist():
     for document in documents:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+@pytest.mark.parametrize("world", ["pronounced", "calibrated"])
+def test_references_of_the_default_cases_come_with_the_package(world):
+    references = sf.evaluation.load_references(sf.load_world(world), sf.Protocol())
+    assert references is not None
+    assert len(references.oracle_plans) == sf.Protocol().num_members

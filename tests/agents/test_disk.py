@@ -1,0 +1,230 @@
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from safetensors.numpy import load
+
+from slowfast_rl.agents import SlowFastAgent
+from slowfast_rl.envs import default_executor
+from slowfast_rl.fast import Executor
+from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.signals import slot_signals
+from slowfast_rl.slow import FixedPlanner, RandomPlanner
+from tests.agents.cases import untrained_agent
+from tests.members.worlds import world
+from tests.slow.cases import small_world
+
+
+def week_of_actions(agent, w):
+    """What an agent does to some members in their third week, and its planner's own words."""
+    population = Population(w, 60, 8, 8)
+    for _ in range(2):
+        default_executor().run_week(population, np.full((60, len(w.channels)), 3, np.int32))
+    actions = []
+    for _ in w.schedule:
+        acted, _ = agent.predict(
+            slot_signals(population), entity_ids=population.members, now=population.now
+        )
+        actions.append(acted)
+        population.step(acted)
+    return np.array(actions)
+
+
+@pytest.fixture(scope="module")
+def agent():
+    agent = untrained_agent(small_world())
+    agent.train_opportunities, agent.train_cpu_seconds = 123, 4.5
+    return agent
+
+
+@pytest.mark.parametrize("name", ["agent.zip", "folder"])
+@pytest.mark.parametrize("world_name", ["pronounced", "in_app"])
+def test_an_agent_comes_back_from_disk_as_it_was(tmp_path, name, world_name):
+    w = world(world_name)
+    agent = untrained_agent(w)
+    agent.train_opportunities, agent.train_cpu_seconds = 123, 4.5
+    agent.save(tmp_path / name)
+    again = SlowFastAgent.load(tmp_path / name)
+    assert again.world == w
+    assert (again.seed, again.train_opportunities, again.train_cpu_seconds) == (3, 123, 4.5)
+    actions = week_of_actions(agent, w)
+    assert len(np.unique(actions)) > 3
+    assert_array_equal(week_of_actions(again, w), actions)
+
+
+def test_an_agent_of_a_fixed_plan_and_a_quality_ranker_comes_back_too(tmp_path):
+    w = world("pronounced")
+    agent = SlowFastAgent(FixedPlanner(w, (5, 2)), Executor()).learn(w, seed=4)
+    agent.save(tmp_path / "agent")
+    again = SlowFastAgent.load(str(tmp_path / "agent"))
+    assert again.slow.wanted == (5, 2)
+    assert_array_equal(week_of_actions(again, w), week_of_actions(agent, w))
+
+
+def test_a_world_changed_by_its_user_is_saved_with_the_agent(tmp_path):
+    w = load_world("pronounced", {"reward.message_cost": 0.125})
+    SlowFastAgent(FixedPlanner(w, (5, 2)), Executor()).learn(w).save(tmp_path / "agent.zip")
+    assert SlowFastAgent.load(tmp_path / "agent.zip").world == w
+
+
+def test_an_agent_is_json_and_safetensors_and_nothing_else(agent, tmp_path):
+    agent.save(tmp_path / "agent.zip")
+    agent.save(tmp_path / "folder")
+    with zipfile.ZipFile(tmp_path / "agent.zip") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    assert parts == {p.name: p.read_bytes() for p in (tmp_path / "folder").iterdir()}
+    assert set(parts) == {"agent.json", "weights.safetensors"}
+    content = json.loads(parts["agent.json"])
+    assert content["planner"] == "ppo"
+    assert content["ranker"] == "affinity"
+    assert_array_equal(
+        load(parts["weights.safetensors"])["action_net.heads.weight"],
+        agent.slow.state()[1]["action_net.heads.weight"],
+    )
+
+
+def test_saving_again_replaces_the_agent(tmp_path):
+    w = small_world()
+    for name in ("agent.zip", "folder"):
+        for seed in (1, 2):
+            untrained_agent(w, seed=seed).save(tmp_path / name)
+        assert SlowFastAgent.load(tmp_path / name).seed == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["agent.zip", "folder"]
+
+
+def refused(path):
+    """Whether loading is refused, in one line that names the path."""
+    try:
+        SlowFastAgent.load(path)
+    except ValueError as error:
+        message = str(error)
+    else:
+        return False
+    assert "\n" not in message
+    assert message.startswith(f"{path} holds no agent that can be loaded: ")
+    return True
+
+
+def test_a_write_killed_between_its_two_files_is_noticed(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    untrained_agent(small_world(), seed=1).save(old)
+    untrained_agent(small_world(), seed=2).save(new)
+    (old / "weights.safetensors").write_bytes((new / "weights.safetensors").read_bytes())
+    assert refused(old)
+    (new / "agent.json").unlink()
+    assert refused(new)
+
+
+@pytest.fixture(scope="module")
+def saved(agent, tmp_path_factory):
+    path = tmp_path_factory.mktemp("agents") / "agent.zip"
+    agent.save(path)
+    return path
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_a_damaged_zip_is_refused_in_one_line_or_was_not_damaged_where_it_matters(saved, data):
+    content = bytearray(saved.read_bytes())
+    damage = data.draw(st.sampled_from(["cut", "flip"]))
+    place = data.draw(st.integers(0, len(content) - 1))
+    if damage == "cut":
+        content = content[:place]
+    else:
+        content[place] ^= data.draw(st.integers(1, 255))
+    path = saved.with_name("damaged.zip")
+    path.write_bytes(content)
+    if not refused(path):
+        assert damage == "flip"
+        one, other = SlowFastAgent.load(path), SlowFastAgent.load(saved)
+        assert one.world == other.world
+        for name, array in one.slow.state()[1].items():
+            assert_array_equal(array, other.slow.state()[1][name])
+
+
+@pytest.mark.parametrize("name", ["missing", "missing.zip"])
+def test_a_path_without_an_agent_is_refused_in_one_line(tmp_path, name):
+    assert refused(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": 2},
+        {"world": {"channels": []}},
+        {"world": 3},
+        {"seed": "one"},
+        {"train_cpu_seconds": None},
+        {"planner": "oracle"},
+        {"ranker": "uplift"},
+        {"pacer": "coin"},
+        {"ranker_state": {"quality": 1}},
+        {"planner_settings": {}},
+        {"weights_sha256": "0"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_content_that_is_not_allowed_is_refused_in_one_line(agent, tmp_path, changes):
+    agent.save(tmp_path)
+    path = tmp_path / "agent.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    assert refused(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}', "[" * 100_000])
+def test_json_that_is_no_agent_is_refused_in_one_line(agent, tmp_path, text):
+    agent.save(tmp_path)
+    (tmp_path / "agent.json").write_text(text)
+    assert refused(tmp_path)
+
+
+def leaves(tree, path=()):
+    """Paths of all values in nested mappings and lists."""
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for key, value in items:
+        yield (*path, key)
+        if isinstance(value, dict | list):
+            yield from leaves(value, (*path, key))
+
+
+@given(st.data())
+@settings(max_examples=100)
+def test_json_with_one_value_of_the_wrong_type_is_refused_or_makes_a_world(saved, data):
+    with zipfile.ZipFile(saved) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    content = json.loads(parts["agent.json"])
+    *parents, last = data.draw(st.sampled_from(list(leaves(content))))
+    level = content
+    for key in parents:
+        level = level[key]
+    level[last] = data.draw(
+        st.sampled_from([None, "x", -1, 1e400, 10**30, [], {}, [[]], {"x": 1}, True])
+    )
+    path = saved.with_name("changed.zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in (parts | {"agent.json": json.dumps(content).encode()}).items():
+            archive.writestr(name, part)
+    if not refused(path):
+        assert SlowFastAgent.load(path).world is not None
+
+
+@pytest.mark.parametrize("part", ["slow", "ranker", "pacer"])
+def test_parts_that_cannot_be_saved_are_refused_and_nothing_is_written(tmp_path, part):
+    agent = untrained_agent(small_world())
+    if part == "slow":
+        agent.slow = RandomPlanner()
+    else:
+        setattr(agent.fast, part, type("Odd", (), {"name": "odd"})())
+    with pytest.raises(ValueError, match=r"cannot be saved or loaded; allowed: "):
+        agent.save(tmp_path / "agent")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_agent_without_a_world_is_not_saved(tmp_path):
+    with pytest.raises(RuntimeError, match="call learn or load first"):
+        SlowFastAgent().save(tmp_path / "agent")

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+
+from slowfast_rl.agents import SlowFastAgent
+from slowfast_rl.evaluation import Protocol, Twins
+from slowfast_rl.fast import AffinityRanker, Executor
+from slowfast_rl.fast.affinity import UNTRAINED
+from slowfast_rl.slow import FixedPlanner
+from tests.slow.cases import small_world, tiny_planner
+
+ROLLOUT = 32 * 4 * 21
+
+
+class ShortRanker(AffinityRanker):
+    """Learns from few logs."""
+
+    def learn(self, world, *, num_members=48, weeks=12, seed=0):
+        return super().learn(world, num_members=num_members, weeks=weeks, seed=seed)
+
+
+def tiny_agent():
+    return SlowFastAgent(tiny_planner(), Executor(ranker=ShortRanker()))
+
+
+def learned(agent):
+    return agent.fast.ranker.learned, agent.slow.state()[1]
+
+
+def assert_same(one, other):
+    assert one[0] == other[0]
+    for name, array in one[1].items():
+        assert_array_equal(array, other[1][name], err_msg=name)
+
+
+def test_the_same_seed_trains_the_same_agent_whether_or_not_it_is_evaluated_in_between():
+    world, seen = small_world(), []
+    twins = Twins(world, Protocol(num_members=8, weeks=2, burn_in=1, streams=(0,)))
+    quiet, watched = tiny_agent(), tiny_agent()
+    quiet.learn(world, total_opportunities=3 * ROLLOUT, seed=2)
+
+    def evaluate(opportunities):
+        seen.append((opportunities, watched.train_opportunities, watched.slow.policy_version))
+        twins.rollout(watched.slow, watched.fast)
+        watched.untrained_copy(world)
+        torch.rand(3)
+
+    watched.learn(world, total_opportunities=3 * ROLLOUT, seed=2, progress=evaluate)
+    assert seen == [(0, 0, 1), (ROLLOUT, ROLLOUT, 1), (2 * ROLLOUT, 2 * ROLLOUT, 1)]
+    assert_same(learned(quiet), learned(watched))
+
+
+def test_learning_again_starts_anew():
+    world, agent = small_world(), tiny_agent()
+    agent.learn(world, total_opportunities=2 * ROLLOUT, seed=2)
+    first = learned(agent)
+    agent.learn(world, total_opportunities=2 * ROLLOUT, seed=2)
+    assert_same(first, learned(agent))
+    assert agent.train_opportunities == 2 * ROLLOUT
+
+
+def test_an_agent_may_be_saved_while_it_learns(tmp_path):
+    world, agent = small_world(), tiny_agent()
+    agent.learn(
+        world, total_opportunities=2 * ROLLOUT, progress=lambda _: agent.save(tmp_path / "a.zip")
+    )
+    kept = SlowFastAgent.load(tmp_path / "a.zip")
+    assert kept.train_opportunities == ROLLOUT
+    assert 0 < kept.train_cpu_seconds < agent.train_cpu_seconds
+
+
+def test_an_untrained_copy_is_what_training_began_with():
+    world, agent, begun = small_world(), tiny_agent(), []
+    agent.learn(
+        world, total_opportunities=1, seed=5, progress=lambda _: begun.append(agent.slow.state()[1])
+    )
+    copy = agent.untrained_copy(world)
+    assert copy.fast.ranker.learned == UNTRAINED
+    assert agent.fast.ranker.learned != UNTRAINED
+    assert_same((0, begun[0]), (0, copy.slow.state()[1]))
+
+
+def test_a_wrong_budget_is_refused_before_anything_is_learned():
+    agent = tiny_agent()
+    with pytest.raises(ValueError, match="exactly one of them is needed"):
+        agent.learn(small_world())
+    assert agent.fast.ranker.learned == UNTRAINED
+    assert agent.world is None
+
+
+def test_a_planner_that_does_not_learn_needs_no_budget():
+    world = small_world()
+    agent = SlowFastAgent(FixedPlanner(world, (2, 7)), Executor(ranker=ShortRanker())).learn(world)
+    assert agent.fast.ranker.learned != UNTRAINED
+    assert agent.train_opportunities == 0
+    assert agent.train_cpu_seconds > 0
+
+
+def test_the_planner_trains_on_members_and_luck_of_the_seed():
+    one, other = (
+        tiny_agent().learn(small_world(), total_opportunities=1, seed=seed) for seed in (1, 2)
+    )
+    assert one.fast.ranker.learned != other.fast.ranker.learned
+    centre = "features_extractor.centre"
+    assert not np.array_equal(one.slow.state()[1][centre], other.slow.state()[1][centre])

@@ -1,0 +1,211 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from numpy.testing import assert_array_equal
+
+from slowfast_rl.agents import SlowFastAgent
+from slowfast_rl.agents.fast_predict import choose_candidates
+from slowfast_rl.envs import MessagingVectorEnv, PlanSource
+from slowfast_rl.fast import AffinityRanker, Executor, QualityRanker
+from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.signals import slot_signals
+from slowfast_rl.slow import FixedPlanner, RandomPlanner
+from slowfast_rl.store import InMemoryFeatureStore, Status, read_plans
+from tests.agents.cases import Lived, live, untrained_agent
+from tests.fast.cases import random_week, ranked
+from tests.fast.test_rankers import WEIGHTS
+from tests.members.worlds import world
+from tests.store.faults import Faults, FaultyStore
+
+MEMBERS, WEEKS = 48, 5
+
+
+def assert_followed(lived: Lived, target: np.ndarray):
+    """Sends are the target on channels kept all week, at most the target on the others."""
+    assert lived.vetoed == 0
+    assert lived.kept.any()
+    assert_array_equal(lived.sends[lived.kept], target[lived.kept])
+    assert (lived.sends <= np.where(lived.opted_in, target, 0)).all()
+
+
+class Noted:
+    """A planner that notes what it chose for whom, by (member, week), and never changes it."""
+
+    def __init__(self, planner, plans):
+        self.planner, self.plans, self.noted = planner, plans, {}
+
+    @property
+    def policy_version(self):
+        return self.planner.policy_version
+
+    def plan(self, request):
+        chosen = self.planner.plan(request)
+        for member, week, plan in zip(request.entity_ids, request.weeks, chosen, strict=True):
+            assert_array_equal(
+                self.noted.setdefault((member, week), self.plans[plan]), self.plans[plan]
+            )
+        return chosen
+
+
+@pytest.mark.parametrize("name", ["eventful", "in_app"])
+def test_predict_follows_the_plans_that_its_planner_wrote_to_the_store(name):
+    w, store = world(name), InMemoryFeatureStore()
+    agent = untrained_agent(w, store)
+    agent.slow = planner = Noted(RandomPlanner(1), w.plans)
+    env = MessagingVectorEnv(MEMBERS, w, weeks=100, plan_source=PlanSource(planner, store))
+    lived = live(agent, env, WEEKS)
+    weeks = {}
+    target = np.zeros(lived.sends.shape, int)
+    for number, members in enumerate(lived.members):
+        for row, member in enumerate(members):
+            weeks[member] = weeks.get(member, -1) + 1
+            target[number, row] = planner.noted[member, weeks[member]]
+    slots = np.bincount([slot.channel for slot in w.schedule])
+    assert_followed(lived, np.minimum(target, slots))
+    assert len(np.unique(target.reshape(-1, target.shape[2]), axis=0)) > 5
+
+
+def test_predict_plans_for_an_environment_that_only_reads_the_store():
+    w = load_world("pronounced", {"opt_out.return_rate": 0, "opt_out.hazard": 0.02})
+    store = InMemoryFeatureStore()
+    agent = SlowFastAgent(FixedPlanner(w, (3, 7)), Executor(), store).learn(w)
+    lived = live(agent, MessagingVectorEnv(MEMBERS, w, weeks=100, store=store), WEEKS)
+    assert_followed(lived, np.where(lived.opted_in, [3, 7], 0))
+
+
+def test_plans_go_through_the_store_with_their_week_and_version():
+    w = world("deathless")
+    agent = untrained_agent(w)
+    agent.slow.policy_version = 9
+    env = MessagingVectorEnv(MEMBERS, w, weeks=10, store=agent.store)
+    live(agent, env, 2)
+    plan, status = read_plans(agent.store, env.population.members, env.population.now - 1)
+    assert (status == Status.PRESENT).all()
+    assert_array_equal(plan.week, 1)
+    assert_array_equal(plan.policy_version, 9)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [Faults(drop_writes=True), Faults(fail_writes=True), Faults(fail_reads=True)],
+    ids=["dropped writes", "failing writes", "failing reads"],
+)
+def test_with_no_plan_coming_through_the_store_predict_keeps_to_the_safe_plan(faults):
+    w = world("eventful")
+    store = FaultyStore(InMemoryFeatureStore(), faults)
+    agent = SlowFastAgent(FixedPlanner(w, (14, 7)), Executor(), store).learn(w)
+    lived = live(agent, MessagingVectorEnv(MEMBERS, w, weeks=100, store=store), WEEKS)
+    assert_followed(lived, np.where(lived.opted_in, w.safe_plan, 0))
+
+
+def test_an_episode_that_starts_forgets_what_was_known_of_the_member():
+    w = world("deathless")
+    agent = SlowFastAgent(FixedPlanner(w, (14, 0)), Executor()).learn(w)
+    population = Population(w, 20)
+    arguments = {"entity_ids": population.members, "now": population.now}
+    agent.predict(slot_signals(population), **arguments)
+    agent.slow._index = w.plan_index((0, 7))
+    agent.predict(slot_signals(population), **arguments)
+    plan, _ = read_plans(agent.store, population.members, population.now)
+    assert plan.target[:, 0].max() == 14
+    begins = np.arange(20) < 10
+    agent.predict(slot_signals(population), **arguments, episode_start=begins)
+    plan, _ = read_plans(agent.store, population.members, population.now)
+    assert plan.target[begins, 0].max() == 0
+    assert plan.target[~begins, 0].max() == 14
+
+
+def always(population, executor, obs):
+    """Actions where the plan wants a send at every slot."""
+    size = (population.num_members, len(population.world.channels))
+    many = np.full(size, 99, np.int32)
+    return choose_candidates(
+        population.world, executor, obs, many, many, population.members, population.now, 0
+    )
+
+
+@settings(max_examples=15)
+@given(WEIGHTS)
+def test_from_observations_the_same_candidate_is_chosen_as_in_the_fused_week(weights):
+    w = world("pronounced")
+    population = Population(w, 10, 5, 5)
+    random_week(population, np.random.default_rng(5), share=0.15)  # some topics were never sent
+    for ranker in (AffinityRanker(weights), QualityRanker()):
+        here = population.clone()
+        for slot in w.schedule[:9]:
+            actions = always(here, Executor(ranker=ranker), slot_signals(here))
+            opted_in = here.opted_in[:, slot.channel]
+            assert_array_equal(actions, np.where(opted_in, ranked(here, ranker), 0))
+            here.step(actions)
+
+
+def test_candidates_are_chosen_likewise_in_a_world_of_other_channels_topics_and_candidates():
+    w = world("in_app")
+    population, ranker = (
+        Population(w, 30, 1, 1),
+        AffinityRanker(untrained_agent(w).fast.ranker.learned),
+    )
+    random_week(population, np.random.default_rng(1))
+    for slot in w.schedule:
+        actions = always(population, Executor(ranker=ranker), slot_signals(population))
+        opted_in = population.opted_in[:, slot.channel]
+        assert_array_equal(actions, np.where(opted_in, ranked(population, ranker), 0))
+        population.step(actions)
+
+
+def test_the_choice_does_not_depend_on_the_batch():
+    w = world("pronounced")
+    population = Population(w, 40)
+    obs, rows = slot_signals(population), np.random.default_rng(0).permutation(40)[:17]
+    whole, part = (untrained_agent(w) for _ in range(2))
+    actions, state = whole.predict(obs, entity_ids=population.members, now=population.now)
+    some, _ = part.predict(obs[rows], entity_ids=population.members[rows], now=0)
+    assert state is None
+    assert len(set(actions.tolist())) > 2
+    assert_array_equal(some, actions[rows])
+
+
+def test_observations_of_double_precision_give_the_same_choice():
+    w = world("pronounced")
+    population = Population(w, 40)
+    obs = slot_signals(population)
+    arguments = {"entity_ids": population.members, "now": population.now}
+    one, _ = untrained_agent(w).predict(obs, **arguments)
+    other, _ = untrained_agent(w).predict(obs.astype(np.float64), **arguments)
+    assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"obs": np.zeros((3, 5), np.float32)}, r"obs has shape \(3, 5\); allowed is \(B, "),
+        ({"obs": np.zeros(5, np.float32)}, r"obs has shape \(5,\)"),
+        ({"entity_ids": [0, 1]}, r"entity_ids is int64 of shape \(2,\)"),
+        ({"entity_ids": [0.0, 1.0, 2.0]}, "entity_ids is float64"),
+        ({"entity_ids": [0, 1, 1]}, "entity id 1 comes twice"),
+        ({"now": [0, 0]}, r"now is int64 of shape \(2,\)"),
+        ({"now": 0.5}, "now is float64"),
+        ({"episode_start": [True]}, r"episode_start has shape \(1,\); allowed is \(3,\)"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_in_one_line(changes, message):
+    w = world("pronounced")
+    arguments = {"obs": slot_signals(Population(w, 3)), "entity_ids": [0, 1, 2], "now": 0}
+    arguments |= changes
+    with pytest.raises(ValueError, match=message) as raised:
+        untrained_agent(w).predict(arguments.pop("obs"), **arguments)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_ranker_that_cannot_work_from_observations_is_refused():
+    w = world("pronounced")
+    agent = SlowFastAgent(FixedPlanner(w, (3, 1)), Executor()).learn(w)
+    agent.fast.ranker = type("Odd", (), {"name": "odd"})()
+    with pytest.raises(ValueError, match="ranker 'odd' cannot work from observations"):
+        agent.predict(slot_signals(Population(w, 3)), entity_ids=[0, 1, 2], now=0)
+
+
+def test_an_agent_without_a_world_says_so():
+    with pytest.raises(RuntimeError, match="call learn or load first"):
+        SlowFastAgent().predict(np.zeros((1, 1), np.float32), entity_ids=[0], now=0)

@@ -1,0 +1,158 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from slowfast_rl.envs import default_executor
+from slowfast_rl.envs.guard import feasible_target
+from slowfast_rl.evaluation import Protocol, compute_references, load_references
+from slowfast_rl.evaluation.protocol import REFERENCE_POPULATION, burned_in
+from slowfast_rl.evaluation.references import REFERENCES_FOLDER, reference_key, save_references
+from slowfast_rl.members.loading import load_world
+from slowfast_rl.store import files
+from tests.evaluation.cases import TINY, references, small_world
+
+
+def returns_by_hand(world, protocol, streams):
+    """Mean return over lucks of every member under every plan, [N, O]."""
+    total = np.zeros((protocol.num_members, len(world.plans)))
+    for stream in streams:
+        for o, plan in enumerate(world.plans):
+            population = burned_in(world, protocol, stream)
+            for week in range(protocol.weeks):
+                wanted = np.tile(plan, (protocol.num_members, 1))
+                target = feasible_target(wanted, population.opted_in)
+                brought = default_executor().run_week(population, target)
+                total[:, o] += world.reward.weekly_discount**week * brought.reward
+    return total / len(streams)
+
+
+def test_references_are_what_living_every_plan_by_hand_gives():
+    w, found = small_world(), references()
+    elsewhere = replace(TINY, population_seed=REFERENCE_POPULATION)
+    fixed = returns_by_hand(w, elsewhere, range(4, 16)).mean(axis=0)
+    assert_allclose(list(found.fixed_returns.values()), fixed)
+    assert list(found.fixed_returns) == ["0,0", "0,1", "2,0", "2,1", "5,0", "5,1"]
+    best = int(fixed.argmax())
+    assert found.best_fixed_plan == tuple(w.plans[best])
+    oracle = returns_by_hand(w, TINY, range(4, 16)).argmax(axis=1)
+    assert_array_equal(found.oracle_plans, oracle)
+    assert len(set(oracle.tolist())) > 1
+    scored = returns_by_hand(w, TINY, TINY.streams)
+    assert_allclose(found.best_fixed, scored[:, best])
+    assert_allclose(found.oracle, scored[np.arange(32), oracle])
+    assert_allclose(found.gap, found.oracle.mean() / found.best_fixed.mean() - 1)
+
+
+def test_the_oracle_is_stated_for_6_12_and_24_lucks():
+    w, found = small_world(), references()
+    assert list(found.oracle_return_by_lucks) == ["6", "12", "24"]
+    assert_allclose(found.oracle_return_by_lucks["12"], found.oracle.mean())
+    scored = returns_by_hand(w, TINY, TINY.streams)
+    for lucks, streams in (("6", range(4, 10)), ("24", range(4, 28))):
+        plans = returns_by_hand(w, TINY, streams).argmax(axis=1)
+        expected = scored[np.arange(32), plans].mean()
+        assert_allclose(found.oracle_return_by_lucks[lucks], expected)
+
+
+def test_references_saved_are_loaded_for_their_case_alone(tmp_path):
+    path = save_references(references(), tmp_path)
+    found = load_references(small_world(), TINY, (tmp_path / "none", tmp_path))
+    assert path.parent == tmp_path
+    for name, value in vars(references()).items():
+        if name in ("best_fixed", "oracle"):
+            assert_allclose(getattr(found, name), value, atol=1e-5)
+        else:
+            assert_array_equal(getattr(found, name), value)
+    assert load_references(small_world("null"), TINY, (tmp_path,)) is None
+    assert load_references(small_world(), replace(TINY, weeks=7), (tmp_path,)) is None
+
+
+def test_a_reference_file_says_what_it_holds(tmp_path):
+    content = json.loads(save_references(references(), tmp_path).read_text())
+    low, high = content["oracle_minus_best_fixed_ci95"]
+    assert low <= content["oracle_return"] - content["best_fixed_return"] <= high
+    assert content["key"] == references().key
+
+
+def test_the_key_changes_with_everything_that_changes_a_reference():
+    w = small_world()
+    keys = [reference_key(w, TINY)]
+    for other in (
+        replace(w, menu=((0, 2, 5), (0, 2))),
+        replace(w, safe_plan=(2, 0)),
+        load_world("pronounced", {"reward.message_cost": 0.02}),
+    ):
+        keys.append(reference_key(other, TINY))
+    for changes in (
+        {"weeks": 7},
+        {"burn_in": 3},
+        {"num_members": 33},
+        {"population_seed": 1},
+        {"luck_seed": 1},
+        {"streams": (0,)},
+    ):
+        keys.append(reference_key(w, replace(TINY, **changes)))
+    assert len(set(keys)) == len(keys)
+    assert reference_key(replace(w, name="other"), TINY) == keys[0]
+
+
+@pytest.mark.parametrize("path", sorted(REFERENCES_FOLDER.glob("*.json")), ids=lambda p: p.stem)
+def test_a_committed_file_serves_the_default_case_of_its_world(path):
+    name = json.loads(path.read_text())["world"]
+    found = load_references(load_world(name), Protocol())
+    assert found is not None, "the world or the protocol changed: make references"
+    assert path.stem == f"{name}-{found.key}"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: json.dumps(json.loads(text) | {"key": "0"}),
+        lambda text: json.dumps(json.loads(text) | {"oracle": [1, 2]}),
+        lambda text: json.dumps(json.loads(text) | {"oracle_plans": None}),
+        lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "best_fixed"}),
+    ],
+    ids=["cut", "list", "key", "length", "null", "missing"],
+)
+def test_a_damaged_file_is_refused_in_one_line(tmp_path, damage):
+    path = save_references(references(), tmp_path)
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(ValueError, match="holds no readable references") as raised:
+        load_references(small_world(), TINY, (tmp_path,))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("fails", ["fsync", "replace"])
+def test_an_interrupted_write_leaves_no_file(tmp_path, monkeypatch, fails):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        *((files.os, "fsync", stop) if fails == "fsync" else (Path, "replace", stop))
+    )
+    with pytest.raises(KeyboardInterrupt):
+        save_references(references(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_lucks_that_score_must_not_choose_the_oracle():
+    with pytest.raises(ValueError, match="4 to 27 are those that choose the oracle"):
+        compute_references(small_world(), replace(TINY, streams=(0, 4)), workers=1)
+
+
+def test_no_workers_compute_nothing():
+    with pytest.raises(ValueError, match="workers is 0; allowed is 1 or more"):
+        compute_references(small_world(), TINY, workers=0)
+
+
+@pytest.mark.long
+def test_workers_compute_the_same_references_as_one_process():
+    found = compute_references(small_world(), TINY, workers=2)
+    assert_array_equal(found.oracle_plans, references().oracle_plans)
+    assert_array_equal(found.oracle, references().oracle)

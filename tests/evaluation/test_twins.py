@@ -1,0 +1,151 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from slowfast_rl.envs import default_executor
+from slowfast_rl.envs.guard import feasible_target
+from slowfast_rl.evaluation import Protocol, Twins
+from slowfast_rl.evaluation.protocol import burned_in
+from slowfast_rl.fast import AffinityRanker, Executor
+from slowfast_rl.fast.affinity import Weights
+from slowfast_rl.members.loading import load_world
+from slowfast_rl.slow import DealtPlanner, FixedPlanner, RandomPlanner
+from slowfast_rl.store import InMemoryFeatureStore
+from tests.agents.cases import untrained_agent
+from tests.evaluation.cases import TINY, AlternatingPlanner, small_world, twins
+from tests.store.faults import Faults, FaultyStore
+
+
+def assert_same(one, other):
+    assert_array_equal(one.returns, other.returns)
+    for name, sums in one.weekly.items():
+        assert_array_equal(sums, other.weekly[name], err_msg=name)
+
+
+def test_the_same_agent_twice_lives_the_same_lives_whoever_was_evaluated_in_between():
+    agent = untrained_agent(small_world())
+    first = twins().rollout(agent.slow, agent.fast)
+    twins().rollout(RandomPlanner(1))
+    assert_same(first, twins().rollout(agent.slow, agent.fast))
+
+
+def test_a_rollout_of_a_fixed_plan_is_what_the_executor_brings_by_hand():
+    w, plan = small_world(), np.array([5, 1], np.int32)
+    returns, sends, living = np.zeros(32), 0, []
+    for stream in TINY.streams:
+        population = burned_in(w, TINY, stream)
+        for week in range(TINY.weeks):
+            living.append(population.alive.sum())
+            target = feasible_target(np.tile(plan, (32, 1)), population.opted_in)
+            brought = default_executor().run_week(population, target)
+            returns += 0.98**week * brought.reward / 2
+            sends += brought.sends.sum(axis=0)
+    rollout = twins().rollout(FixedPlanner(w, (5, 1)))
+    assert_allclose(rollout.returns, returns, rtol=1e-12)
+    assert_array_equal(rollout.weekly["sends"].sum(axis=(0, 1)), sends)
+    assert rollout.weekly["alive"].sum() == sum(living)
+    assert rollout.weekly["alive"].shape == (TINY.weeks, 3)
+    assert (rollout.lucks, rollout.fallbacks, rollout.vetoed, rollout.refused_writes) == (
+        2,
+        0,
+        0,
+        0,
+    )
+
+
+def test_the_burn_in_is_no_part_of_the_return():
+    w = load_world("pronounced", {"reward.message_cost": 1000})
+    costly = Twins(w, replace(TINY, weeks=1))
+    never = costly.rollout(FixedPlanner(w, (0, 0))).returns
+    assert (never > -20).all()  # sends of the burn-in would cost thousands
+    assert costly.rollout(FixedPlanner(w, (1, 1))).returns.min() < -500
+
+
+def test_a_churned_member_stays_in_with_nothing():
+    w = load_world("pronounced", {"churn.floor": 1})
+    rollout = Twins(w, replace(TINY, burn_in=0)).rollout(FixedPlanner(w, (5, 2)))
+    assert_array_equal(rollout.weekly["alive"].sum(axis=1), [64, 0, 0, 0, 0, 0])
+    assert_array_equal(rollout.weekly["churned"].sum(axis=1), [64, 0, 0, 0, 0, 0])
+    for name, sums in rollout.weekly.items():
+        assert not sums[1:].any(), name
+    assert_allclose(rollout.returns.sum() * 2, rollout.weekly["reward"][0].sum())
+    gone = Twins(w, TINY).rollout(FixedPlanner(w, (5, 2)))
+    assert_array_equal(gone.returns, 0)
+
+
+def test_returns_are_the_mean_over_lucks_which_differ():
+    w, planner = small_world(), FixedPlanner(small_world(), (2, 1))
+    first, second = (
+        Twins(w, replace(TINY, streams=(s,))).rollout(planner).returns for s in TINY.streams
+    )
+    assert not np.array_equal(first, second)
+    assert_allclose(twins().rollout(planner).returns, (first + second) / 2)
+
+
+def test_the_first_luck_is_that_of_the_first_stream_alone():
+    planner = AlternatingPlanner()
+    alone = Twins(small_world(), replace(TINY, streams=(0,)))
+    quick = twins().first_luck()
+    assert quick.protocol == alone.protocol
+    assert_same(quick.rollout(planner), alone.rollout(planner))
+
+
+def test_every_luck_has_a_store_of_its_own():
+    stores = []
+
+    def make():
+        stores.append(InMemoryFeatureStore())
+        return stores[-1]
+
+    twins().rollout(AlternatingPlanner(), store_factory=make)
+    assert len(stores) == 2
+    for store in stores:
+        (ids,) = (v for k, v in store.snapshot().arrays.items() if k.endswith("entity_ids"))
+        assert len(ids) > 20
+
+
+@pytest.mark.parametrize("faults", [Faults(drop_writes=True), Faults(fail_reads=True)], ids=str)
+def test_without_a_single_plan_coming_through_everyone_lives_by_the_safe_plan(faults):
+    w = replace(small_world(), safe_plan=(2, 1))
+    members = Twins(w, TINY)
+    expected = members.rollout(FixedPlanner(w, (2, 1)))
+    lost = members.rollout(
+        FixedPlanner(w, (5, 0)),
+        store_factory=lambda: FaultyStore(InMemoryFeatureStore(), faults),
+    )
+    assert_array_equal(lost.returns, expected.returns)
+    assert lost.fallbacks == lost.weekly["alive"].sum()
+    assert lost.mid_week_plan_changes == 0
+
+
+def test_changes_of_plan_are_counted_among_the_living():
+    w = small_world()
+    steady, restless = (
+        twins().rollout(FixedPlanner(w, (2, 1))),
+        twins().rollout(AlternatingPlanner()),
+    )
+    opted_out = steady.weekly["opt_outs"].sum()
+    assert steady.weekly["plan_changes"].sum() <= opted_out + 5  # and some opt in again
+    assert not restless.weekly["plan_changes"][0].any()
+    assert restless.weekly["plan_changes"][1:].sum() > 0.9 * restless.weekly["alive"][1:].sum()
+
+
+def test_an_executor_changes_lives_and_the_default_one_by_name_does_not():
+    planner = FixedPlanner(small_world(), (5, 1))
+    assert_same(twins().rollout(planner), twins().rollout(planner, Executor()))
+    other = Executor(ranker=AffinityRanker(Weights(4, -1, 0, 0, 0, 0)))
+    assert twins().rollout(planner, other).returns.mean() < twins().rollout(planner).returns.mean()
+
+
+def test_dealt_plans_send_as_much_in_the_first_week_as_the_plans_they_were_dealt_from():
+    agent = untrained_agent(small_world())
+    planner = RandomPlanner(2)
+    own = twins(protocol=Protocol(200, 2, 1, streams=(0,))).rollout(planner, agent.fast)
+    dealt = twins(protocol=Protocol(200, 2, 1, streams=(0,))).rollout(
+        DealtPlanner(planner, 7), agent.fast
+    )
+    sends = [r.weekly["sends"][0].sum(axis=0) + r.weekly["opt_outs"][0].sum() for r in (own, dealt)]
+    assert_allclose(sends[0], sends[1], atol=8)  # those who left in mid-week get less
+    assert not np.array_equal(own.returns, dealt.returns)
