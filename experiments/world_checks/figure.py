@@ -31,16 +31,14 @@ def draw(results: dict[str, Any], path: Path) -> None:
     """Write the figure."""
     worlds = results["worlds"]
     with mpl.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            len(worlds), 4, figsize=(14, 3.1 * len(worlds)), squeeze=False, layout="constrained"
-        )
-        for row, (name, world) in zip(axes, worlds.items(), strict=True):
-            _frequency(row[0], world)
-            _horizon(row[1], world)
-            _fifths(row[2], world)
-            _recovery(row[3], world)
-            row[0].set_ylabel(f"{name}\n\nshare (%)", fontweight="normal")
-        figure.savefig(path, dpi=130)
+        figure = plt.figure(figsize=(14, 3.3 * len(worlds)), layout="constrained")
+        rows = np.atleast_1d(figure.subfigures(len(worlds), 1, hspace=0.04))
+        for row, (name, world) in zip(rows, worlds.items(), strict=True):
+            row.suptitle(f"World: {name}", x=0.005, ha="left", fontsize=12, fontweight="bold")
+            panels = row.subplots(1, 4)
+            for panel, part in zip(panels, (_frequency, _horizon, _fifths, _recovery), strict=True):
+                part(panel, world)
+        figure.savefig(path, dpi=120)
         plt.close(figure)
 
 
@@ -48,17 +46,17 @@ def _frequency(ax: Axes, w: dict[str, Any]) -> None:
     f = w["frequency"]
     labels = [f"{p}+{e}" for p, e in f["plans"]]
     at = np.arange(len(labels))
-    for name, values, colour in (
-        ("push left at least once", f["left"], ORANGE),
-        ("opens per push", f["open_rate"], BLUE),
+    for name, values, colour, offset in (
+        ("opted-in that left push", f["left"], ORANGE, (-9, -3)),
+        ("opens per push", f["open_rate"], BLUE, (0, 9)),
     ):
         v = 100 * np.array([row[0] for row in values])  # the first channel
         ax.errorbar(at, v[:, 0], [v[:, 0] - v[:, 1], v[:, 2] - v[:, 0]], color=colour, marker="o",
                     markersize=4, capsize=2, linewidth=1.5)  # fmt: skip
-        ax.annotate(name, (at[-1], v[-1, 0]), (0, 7), textcoords="offset points", color=colour,
+        ax.annotate(name, (at[-1], v[-1, 0]), offset, textcoords="offset points", color=colour,
                     ha="right", fontsize=8)  # fmt: skip
     ax.set_xticks(at, labels)
-    ax.set(title="1  More messages, fewer opens, more opt-outs", ylim=(0, None),
+    ax.set(title="1  Fewer opens, more opt-outs", ylim=(0, 75), ylabel="share (%)",
            xlabel="plan (push + email a week)")  # fmt: skip
 
 
@@ -66,18 +64,22 @@ def _horizon(ax: Axes, w: dict[str, Any]) -> None:
     for (start, best), colour in zip(w["best_plan"].items(), (GREY, BLUE), strict=True):
         horizons = [b["horizon"] for b in best]
         sends = [sum(b["plan"]) for b in best]
-        ax.plot(horizons, sends, color=colour, marker="o", markersize=4, linewidth=1.5, label=start)
+        style = "-" if colour == BLUE else "--"
+        ax.plot(horizons, sends, style, color=colour, marker="o", markersize=4, linewidth=1.5,
+                label=start)  # fmt: skip
     for b in w["best_plan"]["burned in"]:
         if b["horizon"] in (1, 4, 13, 104):
-            plan = "{}+{}".format(*b["plan"])
-            ax.annotate(plan, (b["horizon"], sum(b["plan"])), (0, -13), ha="center", fontsize=8,
-                        textcoords="offset points", color=BLUE)  # fmt: skip
+            first = b["horizon"] == 1  # beside the axis: label above the line, the others below
+            ax.annotate("{}+{}".format(*b["plan"]), (b["horizon"], sum(b["plan"])),
+                        (4, 4) if first else (-2, -7), textcoords="offset points", color=BLUE,
+                        ha="left" if first else "right", va="bottom" if first else "top",
+                        fontsize=8)  # fmt: skip
     ax.set_xscale("log", base=2)
     ax.set_xticks(horizons, [str(h) for h in horizons])
     ax.minorticks_off()
-    ax.legend(title=None)
+    ax.legend()
     ax.set(title="2  The longer the view, the fewer messages", xlabel="horizon (weeks)",
-           ylabel="messages a week, best plan", ylim=(0, 24))  # fmt: skip
+           ylabel="messages a week, best plan", ylim=(0, 24), xlim=(0.6, 130))  # fmt: skip
 
 
 def _fifths(ax: Axes, w: dict[str, Any]) -> None:

@@ -120,9 +120,9 @@ def _details(w: dict[str, Any]) -> list[str]:
             ],
         ),
         "",
-        "Property 2, best of all plans by horizon (its lead over never and over the maximum is "
-        "measured on members that did not choose it; the horizon of 1 week here has one luck, the "
-        "table above 32):",
+        "Property 2, best of all plans by horizon, one luck (its lead over never and over the "
+        "maximum is measured on members that did not choose it; for the horizon of 1 week the "
+        "table above chooses by 32 lucks and measures on 128 others):",
         "",
     ]
     for start, by_horizon in w["best_plan"].items():

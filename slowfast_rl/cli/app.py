@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -76,21 +77,31 @@ def _run_in_folder(config: DictConfig, make: Maker) -> None:
     """Run one job; if it wrote nothing, leave no folder that looks like a run."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        torch.set_num_threads(config.num_threads)
         if (folder / CONFIG_FILE).exists():
             raise ValueError(f"{folder} holds a run already; allowed is another hydra.run.dir")
-        command = make(settings_of(config))
-        write_text_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
-        command.run(folder)
+        with _removed_if_nothing_came(folder):
+            torch.set_num_threads(config.num_threads)
+            command = make(settings_of(config))
+            write_text_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
+            command.run(folder)
     except (ValueError, OSError) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # the sweep's other jobs go on
             raise CompactHydraException(f"error: {error}") from error
         fail(str(error))
-    finally:
-        if folder.is_dir() and not any(folder.iterdir()):
+
+
+@contextmanager
+def _removed_if_nothing_came(folder: Path) -> Iterator[None]:
+    """Remove the run's folder after a failure that left no more than the configuration."""
+    try:
+        yield
+    except BaseException:
+        if {path.name for path in folder.iterdir()} <= {CONFIG_FILE}:
+            (folder / CONFIG_FILE).unlink(missing_ok=True)
             folder.rmdir()
+        raise
 
 
 def _check(name: str, make: Maker, arguments: Arguments) -> None:

@@ -24,6 +24,7 @@ from slowfast_rl.evaluation.leaderboard import (
     named_contestant,
     slowfast_contestants,
 )
+from slowfast_rl.evaluation.protocol import check_training_seed
 from slowfast_rl.evaluation.references import load_references
 
 
@@ -61,6 +62,8 @@ class Compare:
         self.contestants: list[Contestant] = []
         for checkpoint in s.checkpoints:
             self.contestants += self._trained(checkpoint)
+            for seed in self.contestants[-1].seeds:
+                check_training_seed(seed, self.protocol)
         self.contestants += [named_contestant(a, self.world, self.references) for a in s.agents]
 
     def run(self, folder: Path) -> None:

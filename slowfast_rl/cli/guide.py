@@ -36,7 +36,7 @@ def guide(command: str, text: str, folder: Path) -> str:
     for group, default in groups.items():
         found = sorted(path.stem for path in (folder / group).glob("*.yaml"))
         options = [default, *(name for name in found if name != default)]
-        lines.append(f"  {group:<29} {', '.join(options)}")
+        lines.append(_columns(group, ", ".join(options)))
     for group, default in groups.items():
         if (group, default) in SIGNATURES:
             lines += ["", f"Settings of {group}={default}, as {group}.name=value"]
@@ -65,8 +65,12 @@ def _groups(yaml: str) -> Iterator[tuple[str, str]]:
 
 
 def _line(name: str, value: object, meaning: str) -> str:
-    """Return a setting and its meaning, in columns and at most 100 wide."""
-    head = f"  {f'{name}={value}':<29} "
+    return _columns(f"{name}={value}", meaning)
+
+
+def _columns(left: str, meaning: str) -> str:
+    """Return two columns, at most 100 wide."""
+    head = f"  {left:<29} "
     inner = textwrap.wrap(meaning, 100 - _INDENT) or [""]
     if len(head) > _INDENT:
         inner = ["", *inner]

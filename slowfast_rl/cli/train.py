@@ -143,7 +143,6 @@ class _Watch:
         )
 
     def __enter__(self) -> Self:
-        self._bar.refresh()
         return self
 
     def __exit__(
@@ -181,7 +180,7 @@ class _Watch:
                 log.record("eval/gap_closed", gap.mean)
                 shown += f", gap closed {gap.mean:.2f}"
         log.dump(step)
-        self._bar.set_postfix_str(shown)
+        self._bar.set_postfix_str(shown, refresh=False)
 
 
 def main() -> None:

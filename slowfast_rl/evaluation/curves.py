@@ -69,14 +69,15 @@ def _write_weeks(writer: SummaryWriter, rollout: Rollout, board: Leaderboard) ->
     weekly = rollout.weekly
     cumulative = 0.0
     for week in range(board.protocol.weeks):
-        alive = max(float(weekly["alive"][week].sum()), 1.0)
+        left = float(weekly["alive"][week].sum())
+        alive = max(left, 1.0)
         reward = float(weekly["reward"][week].sum()) / members
         cumulative += reward
         writer.add_scalar("Long-term reward/per_week", reward, week)
         writer.add_scalar("Long-term reward/cumulative", cumulative, week)
         for name in ("viewing_days", "goodwill"):
             writer.add_scalar(f"long_term/{name}", float(weekly[name][week].sum()) / alive, week)
-        writer.add_scalar("long_term/active_members", alive / members, week)
+        writer.add_scalar("long_term/active_members", left / members, week)
         for c, channel in enumerate(board.world.channels):
             for name in ("sends", "fatigue"):
                 value = float(weekly[name][week, :, c].sum()) / alive

@@ -219,6 +219,9 @@ def slot_signals(
         population: the members.
         targets: [N, C] sends of this week's plan, or None without a plan.
         privileged: append the latents, [N, F_week + F_slot + F_privileged].
+
+    Raises:
+        ValueError: targets of another shape.
     """
     world, n = population.world, population.num_members
     limits = _slot_limits(world)
@@ -227,8 +230,11 @@ def slot_signals(
     topics = np.empty((world.num_candidates, n), np.uint8)
     qualities = np.empty((world.num_candidates, n), np.float32)
     fill_candidates(population.lives, population.slot, words, topics, qualities)
-    has_plan = targets is not None
-    planned = np.ascontiguousarray(targets, np.int32) if has_plan else np.empty((0, 0), np.int32)
+    has_plan, size = targets is not None, (n, len(world.channels))
+    planned = np.zeros((0, 0), np.int32) if targets is None else targets
+    if has_plan and planned.shape != size:
+        raise ValueError(f"targets have shape {planned.shape}; allowed is {size}")
+    planned = np.ascontiguousarray(planned, np.int32)
     fill_slot(population.lives, population.slot, planned, has_plan, topics, qualities, limits, out)
     return out
 

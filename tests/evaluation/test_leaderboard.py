@@ -82,10 +82,6 @@ def test_an_agent_compared_with_itself_differs_by_exactly_nothing():
     assert board.row("slowfast_2")["paired_ci95"] == [0, 0]
 
 
-class Reversed(AffinityRanker):
-    """Sends the worst candidate."""
-
-
 def test_a_ranker_changes_an_agents_return_but_not_how_much_of_the_gap_its_planner_closes():
     planner = FixedPlanner(small_world(), (5, 1))
     worst = Executor(ranker=AffinityRanker(Weights(4, -1, 0, 0, 0, 0)))
@@ -130,8 +126,8 @@ def test_never_sends_nothing_and_always_sends_the_most(board):
     never, always = board.row("never"), board.row("always")
     assert never["sends_per_week"] == {"push": 0, "email": 0}
     assert never["open_rate"] == {"push": None, "email": None}
-    assert 4 < always["sends_per_week"]["push"] <= 5
-    assert 0.8 < always["sends_per_week"]["email"] <= 1
+    assert 3.5 < always["sends_per_week"]["push"] < 0.9 * 5  # of the opted-in
+    assert 0.8 < always["sends_per_week"]["email"] < 0.95
     assert 0.02 < always["open_rate"]["push"] < 0.4
 
 
@@ -174,7 +170,7 @@ def test_a_store_that_loses_every_plan_shows_on_the_leaderboard():
     )
     row = board.row("lost")
     assert row["store_fallbacks"] == board.rollouts["lost"].weekly["alive"].sum()
-    assert 0.9 < row["sends_per_week"]["email"] / 0.9 <= 1 / 0.9
+    assert 0.7 < row["sends_per_week"]["email"] <= 1  # of the safe plan
     assert row["vetoed_sends"] == 0
 
 

@@ -22,8 +22,7 @@ from slowfast_rl.members.loading import load_world
 
 LADDER = ((1, 1), (3, 1), (5, 2), (5, 5), (14, 7))
 PLANS = (*LADDER, (0, 0), (7, 3), (10, 5), (2, 0), (5, 0), (0, 2), (0, 5))
-WORLDS = ("pronounced", "calibrated")
-both_worlds = pytest.mark.parametrize("name", WORLDS)
+both_worlds = pytest.mark.parametrize("name", ["pronounced", "calibrated"])
 
 
 @cache
@@ -77,12 +76,21 @@ def test_heavy_viewers_need_another_plan(name: str) -> None:
     assert by_fifth(lived, lived.base_rate, 52, (1, 1)).differs
 
 
-@both_worlds
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pronounced",
+        pytest.param(
+            "calibrated",
+            marks=pytest.mark.xfail(
+                reason="best alone: push 4, email 3 a week, which lead each other's by "
+                "+.01 [-.03, +.06] and -.01 [-.07, +.06] (8,192 members)"
+            ),
+        ),
+    ],
+)
 def test_the_channels_have_different_best_frequencies(name: str) -> None:
-    push, email = by_channel(year(name), 52)
-    assert push.sends != email.sends
-    assert push.over_never.low > 0
-    assert email.over_never.low > 0
+    assert all(channel.differs for channel in by_channel(year(name), 52))
 
 
 @both_worlds
@@ -109,7 +117,13 @@ def test_response_recovers_in_silence(name: str) -> None:
     "name",
     [
         "pronounced",
-        pytest.param("calibrated", marks=pytest.mark.xfail(reason="TODO")),
+        pytest.param(
+            "calibrated",
+            marks=pytest.mark.xfail(
+                reason="opt-outs carry no penalty and spare annoyance: 150.05 / 150.21 / 150.27, "
+                "steps +.15 [+.11, +.20] and +.06 [+.02, +.11] (8,192 members, 4 lucks)"
+            ),
+        ),
     ],
 )
 def test_return_of_always_send_falls_with_the_opt_out_hazard(name: str) -> None:

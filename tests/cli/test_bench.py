@@ -1,0 +1,60 @@
+import json
+
+import pytest
+
+from slowfast_rl.cli.bench import Row, cpu_name, table
+from slowfast_rl.evaluation.speed import Case, measure
+from tests.cli.calls import call
+
+
+def test_the_env_suite_writes_a_row_for_each_case_and_prints_the_ratio_to_the_peer(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    result = call(capsys, "bench", "suite=env", "num_members=64", "weeks=1", "repeats=3")
+    assert result.code == 0, result.err
+    (path,) = tmp_path.glob("runs/bench/*/bench.json")
+    rows = json.loads(path.read_text())
+    for row in rows:
+        assert list(row) == ["suite", "name", "members", "unit", "median", "min", "max", "cpu"]
+        assert 0 < row["min"] <= row["median"] <= row["max"]
+        assert row["cpu"] == cpu_name()
+        assert row["name"] in result.out
+    names = " ".join(row["name"] for row in rows)
+    for word in (
+        "(1, 1)",
+        "(3, 1)",
+        "(5, 2)",
+        "random",
+        "always",
+        "Messaging",
+        "Pacing",
+        "CartPole",
+    ):
+        assert word in names
+    assert {row["unit"] for row in rows} == {"opportunities", "weeks", "steps"}
+    peer = next(line for line in result.out.splitlines() if "CartPoleVectorEnv" in line)
+    assert peer.split()[-1] == "1.00"
+
+
+def test_a_measurement_leaves_out_its_warm_up():
+    rates = iter([1.0, 5.0, 7.0, 6.0])
+    speed = measure(Case("any", 1, "steps", lambda: next(rates)), 3)
+    assert speed == (6.0, 5.0, 7.0)
+
+
+def test_the_table_tells_the_ratio_to_the_peer():
+    rows = [
+        Row("env", "fused weeks, plan (1, 1)", 4096, "opportunities", 6e6, 5e6, 7e6, "cpu"),
+        Row("env", "Gymnasium CartPoleVectorEnv", 1024, "steps", 12e6, 11e6, 13e6, "cpu"),
+    ]
+    fused = next(line for line in table(rows).splitlines() if line.startswith("fused"))
+    assert fused.split()[-2:] == ["≥12", "0.50"]
+
+
+@pytest.mark.parametrize("world", ["calibrated", "two_type"])
+def test_every_world_can_be_measured(world, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call_ = call(capsys, "bench", f"world={world}", "num_members=16", "weeks=1", "repeats=1")
+    assert call_.code == 0, call_.err
+    assert f"world {world}" in call_.err

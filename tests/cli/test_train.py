@@ -1,0 +1,214 @@
+import csv
+import json
+import re
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
+
+import pytest
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
+
+from slowfast_rl.agents import SlowFastAgent
+from slowfast_rl.evaluation.protocol import SEGMENTS
+from tests.cli.calls import TINY, TINY_COMPARISON, Result, call, run_command
+
+AGENTS = {"slowfast", "slowfast_dealt", "slowfast_untrained", "never", "always", "random"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A tiny training, from a directory of its own: its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("train")
+    out, err = StringIO(), StringIO()
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err):
+        code = run_command("train", *TINY, "seed=3")
+    result = Result(code, out.getvalue(), err.getvalue())
+    assert result.code == 0, result.err
+    (run,) = (folder / "runs" / "train").iterdir()
+    return run, result
+
+
+def table_of(run):
+    return list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+
+
+def events(folder):
+    return EventAccumulator(str(folder), size_guidance={"tensors": 0, "scalars": 0}).Reload()
+
+
+def test_a_training_writes_every_file_of_the_contract(trained):
+    run, _ = trained
+    assert {path.name for path in run.iterdir()} == {
+        "config.yaml", "checkpoints", "metrics.csv", "tensorboard", "leaderboard.json",
+        "leaderboard.md",
+    }  # fmt: skip
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"final.zip", "latest.zip"}
+    assert {path.name for path in (run / "tensorboard").iterdir()} == AGENTS
+
+
+def test_the_configuration_is_kept_in_full(trained):
+    run, _ = trained
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["seed"] == 3
+    assert config["world_name"] == "pronounced"
+    assert config["slow"]["learning_rate"] == 0.001
+    assert "hydra" not in config
+    assert "${" not in (run / "config.yaml").read_text()
+
+
+def test_the_checkpoint_is_the_trained_agent(trained):
+    run, _ = trained
+    agent = SlowFastAgent.load(run / "checkpoints" / "final.zip")
+    assert agent.seed == 3
+    assert agent.train_opportunities >= 4000
+
+
+def test_the_leaderboard_has_the_agents_and_what_the_contract_names(trained):
+    run, _ = trained
+    board = json.loads((run / "leaderboard.json").read_text())
+    assert (board["world"], board["num_members"], board["weeks"]) == ("pronounced", 24, 3)
+    assert {row["name"] for row in board["agents"]} == AGENTS
+    row = board["agents"][0]
+    assert (row["name"], row["seeds"], row["executor"]) == ("slowfast", [3], "default")
+    assert set(row["by_segment"]) == set(SEGMENTS)
+    assert row["return_ci95"][0] < row["return"] < row["return_ci95"][1]
+    assert row["gap_closed"] is None
+    assert row["train_opportunities"] >= 4000
+
+
+def test_metrics_are_a_table_with_evaluations_from_the_first_step_to_the_last(trained):
+    run, _ = trained
+    rows = table_of(run)
+    evaluated = [row for row in rows if row["eval/return"]]
+    trained_steps = [int(row["step"]) for row in rows if row["slow/train/loss"]]
+    assert int(evaluated[0]["step"]) == 0
+    assert len(evaluated) >= 3
+    assert int(evaluated[-1]["step"]) >= max(trained_steps)
+    board = json.loads((run / "leaderboard.json").read_text())
+    assert float(evaluated[-1]["eval/return"]) == board["agents"][0]["return"]
+
+
+def test_tensorboard_shows_long_term_reward_first_and_the_week_as_step(trained):
+    run, _ = trained
+    for agent in AGENTS:
+        log = events(run / "tensorboard" / agent)
+        tags = log.Tags()["scalars"]
+        assert sorted(tag.split("/")[0] for tag in tags)[0] == "Long-term reward"
+        for tag in ("Long-term reward/per_week", "Long-term reward/cumulative"):
+            assert [event.step for event in log.Scalars(tag)] == [0, 1, 2]
+        weekly = [event.value for event in log.Scalars("Long-term reward/per_week")]
+        total = log.Scalars("Long-term reward/cumulative")[-1].value
+        assert total == pytest.approx(sum(weekly), rel=1e-5)
+        assert {tag for tag in tags if tag.startswith("store/")} == {
+            "store/fallbacks", "store/refused_writes", "store/stale_reads",
+            "store/mid_week_plan_changes",
+        }  # fmt: skip
+        for tag in ("viewing_days", "goodwill", "active_members", "sends_push", "opt_outs_email"):
+            assert f"long_term/{tag}" in tags
+        for segment in SEGMENTS:
+            assert f"segment/{segment}/viewing_days" in tags
+
+
+def test_tensorboard_has_trainings_curve_under_the_agent_and_level_lines_for_the_others(trained):
+    run, _ = trained
+    own = events(run / "tensorboard" / "slowfast")
+    assert "slow/train/loss" in own.Tags()["scalars"]
+    steps = [event.step for event in own.Scalars("eval/return")]
+    assert steps == sorted(set(steps))
+    assert len(steps) >= 3
+    never = events(run / "tensorboard" / "never")
+    assert [event.step for event in never.Scalars("eval/return")] == [0, steps[-1]]
+    assert len({event.value for event in never.Scalars("eval/return")}) == 1
+    assert not [tag for tag in never.Tags()["scalars"] if tag.startswith("slow/")]
+
+
+def test_tensorboard_has_hparams_and_a_layout_with_the_interval_as_margin(trained):
+    run, _ = trained
+    log = events(run / "tensorboard" / "slowfast")
+    assert "_hparams_/experiment" in log.summary_metadata
+    (tensor,) = log.Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(tensor.tensor_proto.string_val[0])
+    charts = {chart.title: chart for category in layout.category for chart in category.chart}
+    (series,) = charts["return, 95 % interval"].margin.series
+    tags = log.Tags()["scalars"]
+    assert {series.value, series.lower, series.upper} <= set(tags)
+    for chart in charts.values():
+        for pattern in chart.multiline.tag:
+            assert [tag for tag in tags if re.search(pattern, tag)], pattern
+
+
+def test_the_printed_table_fits_120_columns_and_ranks_by_return(trained):
+    _, result = trained
+    lines = result.out.splitlines()
+    assert max(map(len, lines)) <= 120 or str(trained[0]) in max(lines, key=len)
+    start = next(i for i, line in enumerate(lines) if line.startswith("---"))
+    table = lines[start + 1 : start + 1 + len(AGENTS)]
+    assert {line.split()[0] for line in table} == AGENTS
+    returns = [float(line.split()[1]) for line in table]
+    assert returns == sorted(returns, reverse=True)
+
+
+def test_a_short_run_without_a_terminal_draws_no_bars(trained):
+    _, result = trained
+    assert "\r" not in result.err
+    assert result.err.startswith("Training in world pronounced, seed 3; results go to ")
+
+
+def test_compare_finds_a_runs_checkpoint_and_measures_the_same_return(
+    trained, capsys, tmp_path, monkeypatch
+):
+    run, _ = trained
+    monkeypatch.chdir(tmp_path)
+    result = call(
+        capsys, "compare", f"checkpoints=['{run}']", "agents=[never,always]", "controls=false",
+        *TINY_COMPARISON,
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    (folder,) = (tmp_path / "runs" / "compare").iterdir()
+    assert {"config.yaml", "leaderboard.json", "leaderboard.md"} <= {
+        path.name for path in folder.iterdir()
+    }
+    before, after = (
+        {row["name"]: row for row in json.loads((f / "leaderboard.json").read_text())["agents"]}
+        for f in (run, folder)
+    )
+    assert list(after) == ["slowfast", "never", "always"]
+    for name in after:
+        assert after[name]["return"] == before[name]["return"]
+    assert after["never"]["paired_vs"] == "slowfast"
+
+
+def test_compare_refuses_an_agent_of_another_world(trained, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call(capsys, "compare", f"checkpoints=['{trained[0]}']", "world=costly")
+    assert result.code == 2
+    assert "'pronounced'" in result.err
+    assert "'costly'" in result.err
+
+
+def test_compare_refuses_an_agent_trained_on_the_compared_members(
+    trained, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    result = call(capsys, "compare", f"checkpoints=['{trained[0]}']", "population_seed=3")
+    assert result.code == 2
+    assert "seed is 3" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_command_trains_the_same_agent_in_a_sweep_too(
+    trained, capsys, tmp_path, monkeypatch
+):
+    run, _ = trained
+    monkeypatch.chdir(tmp_path)
+    result = call(capsys, "train", "-m", *TINY, "seed=3,4")
+    assert result.code == 0, result.err
+    (sweep,) = (tmp_path / "runs" / "train-sweep").iterdir()
+    first, same, other = (
+        [row["slow/train/loss"] for row in table_of(folder) if row["slow/train/loss"]]
+        for folder in (run, sweep / "0", sweep / "1")
+    )
+    assert len(first) >= 2
+    assert same == first
+    assert other != first
