@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from stable_baselines3 import PPO
@@ -39,6 +39,8 @@ from tests.members.worlds import world
 from tests.store.faults import Faults, FaultyStore
 
 N, WEEKS = 12, 3
+# To play costs too much for a failure to be made smaller.
+PLAY = settings(phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 
 class Witness:
@@ -145,7 +147,7 @@ def check_plans(witness: Witness, planner: VariedPlanner) -> None:
         assert count <= max(p[channel] for p in allowed_plans(planner, member, week))
 
 
-@settings(max_examples=15)
+@settings(PLAY, max_examples=15)
 @given(worlds, schedules, st.integers(0, 2**31))
 def test_random_actions_stay_within_plans_whatever_the_store_does(
     one: World, schedule: list[Faults], seed: int
@@ -164,7 +166,7 @@ def test_random_actions_stay_within_plans_whatever_the_store_does(
             assert count <= plan[channel]
 
 
-@settings(max_examples=5)
+@settings(PLAY, max_examples=5)
 @given(worlds, schedules)
 def test_raw_stable_baselines3_stays_within_plans_too(one: World, schedule: list[Faults]) -> None:
     planner = VariedPlanner(one)
@@ -178,7 +180,7 @@ def test_raw_stable_baselines3_stays_within_plans_too(one: World, schedule: list
     check_plans(witness, planner)
 
 
-@settings(max_examples=15)
+@settings(PLAY, max_examples=15)
 @given(worlds, schedules, st.integers(0, 2**31))
 def test_a_jitted_policy_that_always_sends_stays_within_plans_whatever_the_store_does(
     one: World, schedule: list[Faults], seed: int
@@ -209,7 +211,7 @@ def test_a_jitted_policy_that_always_sends_stays_within_plans_whatever_the_store
             assert (week.sends[i] <= may.max(axis=0)).all()
 
 
-@settings(max_examples=10)
+@settings(PLAY, max_examples=10)
 @given(worlds, st.data())
 def test_plans_that_others_write_at_any_time_are_kept_with_their_caps(
     one: World, data: st.DataObject
