@@ -6,8 +6,8 @@ from typing import Any
 from slowfast_rl.evaluation.leaderboard import Leaderboard
 
 _HEADER = (
-    "agent", "executor", "return", "difference to the first", "gap closed", "sends a week",
-    "viewing days a week", "churn a month",
+    "agent", "executor of gap closed", "return", "difference to the first", "gap closed",
+    "sends a week", "viewing days a week", "churn a month",
 )  # fmt: skip
 
 
