@@ -62,7 +62,7 @@ def _verdict_column(w: dict[str, Any]) -> dict[str, str]:
             f"{_number(best['over_maximum'])}",
         )
         cells[f"2. crossover: the maximum is no longer best, {start}"] = (
-            f"from a horizon of {w['crossover'][start]} weeks"
+            f"from a horizon of {w['crossover'][start]} weeks (one luck, point estimate)"
         )
     for name, groups in w["fifths"].items():
         g = groups["104"]

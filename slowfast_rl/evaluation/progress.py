@@ -1,6 +1,7 @@
 """Progress bars that are live on a terminal and quiet in a log file."""
 
 import sys
+from shutil import get_terminal_size
 from typing import Any
 
 from tqdm import tqdm
@@ -26,6 +27,7 @@ def progress_bar(
         unit_scale: write 1.2M for 1,200,000.
     """
     live = sys.stderr.isatty()
+    columns, rows = get_terminal_size((100, 24))  # where the terminal says 0, tqdm shows nothing
     return tqdm(
         total=total,
         desc=name,
@@ -33,7 +35,8 @@ def progress_bar(
         leave=leave,
         unit_scale=unit_scale,
         disable=name is None,
-        dynamic_ncols=live,
+        ncols=columns,
+        nrows=rows,
         mininterval=0.1 if live else _QUIET,
         maxinterval=10 if live else _QUIET,
         delay=0 if live else _QUIET,
