@@ -1,5 +1,6 @@
 """What the kernels need of a world: float32 numbers, the schedule, and derived normalisers."""
 
+from functools import cache
 from math import log
 from typing import NamedTuple
 
@@ -161,6 +162,7 @@ def base_rate(traits: Traits, z: Float64) -> Float64:
     return np.clip(rate, traits.base_rate_low, traits.base_rate_high)
 
 
+@cache
 def mean_slope(traits: Traits) -> float:
     """Return E[(m_x / x)^slope], the normaliser of responsiveness."""
     z, weight = _standard_normal()

@@ -11,6 +11,7 @@ from slowfast_rl.members.signals import week_signals
 from slowfast_rl.store import InMemoryFeatureStore, pacing_plan
 from tests.envs.planners import VariedPlanner
 from tests.envs.policies import eager_executor
+from tests.envs.stores import CuttableStore
 from tests.members.worlds import world
 from tests.store.faults import Faults, FaultyStore
 
@@ -126,3 +127,16 @@ def test_rows_of_a_plan_are_target_and_cap_per_channel_then_the_shape() -> None:
     plan = pacing_plan([[3, 2], [0, 7]], 0, cap=[[4, 2], [1, 9]], shape=[0, 5])
     assert rows_of(plan).tolist() == [[3, 4, 2, 2, 0], [0, 1, 7, 9, 5]]
     assert rows_of(plan).dtype == np.int32
+
+
+def test_a_plan_written_once_the_store_is_back_survives_the_deletion_owed() -> None:
+    store = CuttableStore()
+    execution = Execution(world("eventful"), store)
+    population = Population(world("eventful"), N)
+    execution.issue(population, np.full(N, population.world.plan_index((7, 7))))
+    store.down = True
+    execution.forget(population.members)
+    store.down = False
+    execution.issue(population, np.full(N, population.world.plan_index((3, 2))))
+    assert_array_equal(execution.in_force(population).target, population.opted_in * (3, 2))
+    assert execution.reader.counters == (0, 0)
