@@ -39,7 +39,7 @@ test-long: .venv/.installed ## the tests that take minutes
 
 references: .venv/.installed ## compute the reference returns of the default cases
 	@echo "Computing references"
-	@$(BIN)/python -m slowfast_rl.cli.references
+	@$(BIN)/python -m slowfast_rl.cli.references "worlds=[pronounced,calibrated]"
 
 lock: ## pin the newest set of packages that pyproject.toml allows
 	@echo "Resolving dependencies in a fresh environment"

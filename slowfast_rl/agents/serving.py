@@ -73,6 +73,7 @@ class Serving:
 
     def _plan(self, signals: Float32, ids: Int64, times: Int64) -> None:
         """Write plans for the members that have none of this week."""
+        self.reader.settle_debts()  # rows of an earlier episode must not pass for plans
         try:
             _, status = read_plans(self.store, ids, times)
             need = status != Status.PRESENT

@@ -1,8 +1,8 @@
 """python -m slowfast_rl.cli.references: compute the returns that agents are measured against.
 
-  python -m slowfast_rl.cli.references
-  python -m slowfast_rl.cli.references worlds=[] world=two_type weeks=52
-  python -m slowfast_rl.cli.references worlds=[] world_file=mine.yaml folder=here
+  python -m slowfast_rl.cli.references worlds=[pronounced,calibrated]
+  python -m slowfast_rl.cli.references world=two_type weeks=52
+  python -m slowfast_rl.cli.references world_file=mine.yaml
 
 The best fixed plan and the oracle's plan per member, by living every plan; minutes to an hour.
 Kept in the library's own folder, where train and compare find them.
@@ -42,7 +42,7 @@ class ReferenceSettings(EvaluatedSettings):
 
 
 class ComputeReferences:
-    """Computes the references of one case, or of the default cases, unless they are there.
+    """Computes the references of one case, or of several worlds, unless they are there.
 
     Raises:
         ValueError: a setting is missing, unknown, of the wrong type or outside what is allowed.

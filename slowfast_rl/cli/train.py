@@ -28,6 +28,8 @@ from slowfast_rl.evaluation.protocol import check_training_seed
 from slowfast_rl.evaluation.references import References, load_references
 from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
+from slowfast_rl.members.arrays import Float64
+from slowfast_rl.slow import FixedPlanner, PerMemberPlanner
 from slowfast_rl.slow.budget import check_budget
 
 _BASELINES = ("never", "always", "random")
@@ -137,6 +139,7 @@ class _Watch:
         self._metrics, self._folder = metrics, folder
         self._every = settings.evaluation.every_opportunities
         self._next = 0
+        self._fixed_and_oracle: tuple[Float64, Float64] | None = None
         total = settings.total_opportunities
         self._bar = progress_bar(
             total, "learning to rank", " opportunities", leave=True, unit_scale=True
@@ -174,13 +177,23 @@ class _Watch:
         shown = f"return {result.mean:.2f}"
         if self._references is not None:
             planner = self._twins.rollout(self._agent.slow).returns
-            lead = self._references.oracle - self._references.best_fixed
-            gap = ratio_interval(planner - self._references.best_fixed, lead)
+            fixed, oracle = self._reference_returns(self._references)
+            gap = ratio_interval(planner - fixed, oracle - fixed)
             if gap is not None:
                 log.record("eval/gap_closed", gap.mean)
                 shown += f", gap closed {gap.mean:.2f}"
         log.dump(step)
         self._bar.set_postfix_str(shown, refresh=False)
+
+    def _reference_returns(self, references: References) -> tuple[Float64, Float64]:
+        """Return the best fixed plan's and the oracle's returns [N] under the same first luck."""
+        if self._fixed_and_oracle is None:
+            world = self._twins.world
+            self._fixed_and_oracle = (
+                self._twins.rollout(FixedPlanner(world, references.best_fixed_plan)).returns,
+                self._twins.rollout(PerMemberPlanner(world, references.oracle_plans)).returns,
+            )
+        return self._fixed_and_oracle
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
 from slowfast_rl.evaluation.protocol import Protocol
 from slowfast_rl.evaluation.references import References, compute_references, load_references
 from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
+from slowfast_rl.evaluation.tables import markdown
 from slowfast_rl.evaluation.twins import Rollout, Twins
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "compare",
     "compute_references",
     "load_references",
+    "markdown",
     "mean_interval",
     "ratio_interval",
 ]

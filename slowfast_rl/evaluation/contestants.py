@@ -63,8 +63,8 @@ def named_contestant(name: str, world: World, references: References | None) -> 
         raise ValueError(f"unknown agent {name!r}; allowed: {', '.join(NAMES)}")
     if references is None:
         raise ValueError(
-            f"{name!r} needs references of this case; compute them with "
-            f"python -m slowfast_rl.cli.references world={world.name}"
+            f"{name!r} needs references of this case; compute them with python -m "
+            f"slowfast_rl.cli.references world={world.name} and this case's num_members and weeks"
         )
     if name == "best_fixed":
         return Contestant(name, FixedPlanner(world, references.best_fixed_plan))

@@ -20,10 +20,10 @@ __all__ = ["config_folder", "load_world", "world_from_tree", "world_hash", "worl
 
 
 def config_folder() -> Path:
-    """Return the folder of YAML files: the checkout's where there is one, else the package's."""
+    """Return the folder of YAML files: the installed package's own, else the checkout's."""
     package = Path(__file__).parent.parent
-    checkout = package.parent / "configs"
-    return checkout if (checkout / "world").is_dir() else package / "configs"
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
 
 
 def world_names() -> list[str]:

@@ -1,6 +1,7 @@
 """How long to train, what to tell of it, and randomness that nobody in between can disturb."""
 
 from collections.abc import Callable
+from math import inf
 from time import process_time
 
 import numpy as np
@@ -28,8 +29,8 @@ def check_budget(total_opportunities: int | None, total_cpu_seconds: float | Non
         ("total_opportunities", total_opportunities),
         ("total_cpu_seconds", total_cpu_seconds),
     ):
-        if value is not None and value <= 0:
-            raise ValueError(f"{name} is {value}; allowed is above 0")
+        if value is not None and not 0 < value < inf:
+            raise ValueError(f"{name} is {value}; allowed is above 0 and finite")
 
 
 class Budget(BaseCallback):
@@ -47,6 +48,7 @@ class Budget(BaseCallback):
         super().__init__()
         self._seed, self._cpu_seconds, self._progress = seed, cpu_seconds, progress
         self._start, self._elsewhere, self._rollouts = process_time(), 0.0, 0
+        self._stop = False
 
     @property
     def spent(self) -> float:
@@ -60,7 +62,9 @@ class Budget(BaseCallback):
         rollout = np.array([self._rollouts])
         words = random_words(self._seed, _STREAM, np.zeros(1, int), rollout, Domain.EXPLORATION)
         set_random_seed(int(words[0]))
+        spent = self._cpu_seconds is not None and self.spent >= self._cpu_seconds
+        self._stop = spent and self._rollouts > 0  # between rollouts: none is played in vain
         self._rollouts += 1
 
     def _on_step(self) -> bool:
-        return self._cpu_seconds is None or self.spent < self._cpu_seconds
+        return not self._stop

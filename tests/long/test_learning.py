@@ -8,7 +8,7 @@ from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.slow import FixedPlanner
 
-PROTOCOL = sf.Protocol(num_members=1024, population_seed=5, luck_seed=5, streams=(0, 1))
+PROTOCOL = sf.Protocol(population_seed=5, luck_seed=5)
 
 pytestmark = pytest.mark.long
 
