@@ -159,13 +159,24 @@ def test_cpu_time_ends_training_and_progress_does_not_count(monkeypatch):
 
     budget = Budget(0, 60.0, evaluate)
     budget.num_timesteps = 0
-    for _ in range(5):
+    for _ in range(6):
         budget._on_rollout_start()
         clock[0] += 10
-        assert budget._on_step()
-    assert budget.spent == 50
-    clock[0] += 10
+        assert budget._on_step()  # a rollout that began is played to its end and learned from
+    assert budget.spent == 60
+    budget._on_rollout_start()
     assert not budget._on_step()
+
+
+def test_a_budget_shorter_than_a_rollout_still_trains_once():
+    planner = tiny_planner().learn(small_world(), total_cpu_seconds=1e-9)
+    assert ROLLOUT <= planner.opportunities < 2 * ROLLOUT
+
+
+@pytest.mark.parametrize("budget", [float("nan"), float("inf"), 0, -1])
+def test_a_budget_that_is_no_positive_number_is_refused(budget):
+    with pytest.raises(ValueError, match="total_cpu_seconds"):
+        tiny_planner().learn(small_world(), total_cpu_seconds=budget)
 
 
 def test_a_planner_trained_for_cpu_time_stops():
