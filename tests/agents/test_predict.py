@@ -154,6 +154,16 @@ def test_candidates_are_chosen_likewise_in_a_world_of_other_channels_topics_and_
         population.step(actions)
 
 
+def test_a_cap_below_the_target_is_kept():
+    w = world("pronounced")
+    population = Population(w, 20)
+    target, times = np.full((20, 2), 99, np.int32), population.now
+    obs, ids = slot_signals(population), population.members
+    for cap, some in ((np.zeros_like(target), False), (np.ones_like(target), True)):
+        actions = choose_candidates(w, Executor(), obs, target, cap, ids, times, 0)
+        assert actions.any() == some
+
+
 def test_the_choice_does_not_depend_on_the_batch():
     w = world("pronounced")
     population = Population(w, 40)
