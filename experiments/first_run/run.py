@@ -14,13 +14,14 @@ import yaml
 from tqdm import tqdm
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.leaderboard import Leaderboard, slowfast_contestants
+from slowfast_rl.evaluation.contestants import slowfast_contestants
+from slowfast_rl.evaluation.leaderboard import Leaderboard
 from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.tables import markdown
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.loading import config_folder
 from slowfast_rl.slow import FixedPlanner
-from slowfast_rl.store.files import write_text_atomically
+from slowfast_rl.store.files import write_block, write_text_atomically
 
 FOLDER = Path(__file__).parent
 BASELINES = ("never", "always", "random", "best_fixed", "oracle")
@@ -68,10 +69,7 @@ def main() -> None:
     write_text_atomically(FOLDER / "results.json", json.dumps(result, indent=1))
     text = tables(boards, rankers, result["command"])
     for path in (FOLDER / "README.md", FOLDER.parent.parent / "README.md"):
-        before, rest = path.read_text().split("<!-- first_run -->\n", 1)
-        after = rest.split("<!-- /first_run -->", 1)[1]
-        block = f"<!-- first_run -->\n{text}\n<!-- /first_run -->"
-        write_text_atomically(path, before + block + after)
+        write_block(path, "first_run", text)
 
 
 def default_opportunities() -> int:

@@ -27,7 +27,7 @@ from slowfast_rl.evaluation.recovery import recovery
 from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.sweeps import HORIZONS, check_protocol, sweep
 from slowfast_rl.members.loading import world_hash
-from slowfast_rl.store.files import write_text_atomically
+from slowfast_rl.store.files import write_block, write_text_atomically
 
 FOLDER = Path(__file__).parent
 WORLDS = ("pronounced", "calibrated")
@@ -56,10 +56,7 @@ def main() -> None:
         return
     write_text_atomically(FOLDER / "results.json", json.dumps(results, indent=1))
     draw(results, FOLDER / "properties.png")
-    before, rest = (FOLDER / "README.md").read_text().split("<!-- world_checks -->\n", 1)
-    after = rest.split("<!-- /world_checks -->", 1)[1]
-    block = f"<!-- world_checks -->\n{text}\n<!-- /world_checks -->"
-    write_text_atomically(FOLDER / "README.md", before + block + after)
+    write_block(FOLDER / "README.md", "world_checks", text)
 
 
 def measure(world: sf.World, members: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from slowfast_rl.agents.fast_predict import choose_candidates, columns, opted_in_columns
-from slowfast_rl.envs.execution import Planner, Request
+from slowfast_rl.envs.execution import Planner, Request, ask
 from slowfast_rl.envs.guard import feasible_plans
 from slowfast_rl.envs.reader import PlanReader
 from slowfast_rl.fast import Executor
@@ -15,7 +15,7 @@ from slowfast_rl.members.world import World
 from slowfast_rl.store import (
     FeatureStore,
     Status,
-    StoreUnavailable,
+    StoreUnavailableError,
     pacing_plan,
     read_plans,
     write_plans,
@@ -82,12 +82,12 @@ class Serving:
             weeks = times[need] // WEEK_SECONDS
             opted_in = signals[need][:, opted_in_columns(self.world)] > 0.5
             feasible = feasible_plans(self.world.plans, opted_in)
-            chosen = self.slow.plan(Request(signals[need], feasible, ids[need], weeks))
+            chosen = ask(self.slow, Request(signals[need], feasible, ids[need], weeks))
             plan = pacing_plan(
                 self.world.plans[chosen], weeks, policy_version=self.slow.policy_version
             )
             write_plans(self.store, ids[need], plan, times[need])
-        except StoreUnavailable:
+        except StoreUnavailableError:
             return  # the reader falls back, and counts it
 
 

@@ -46,7 +46,7 @@ class SlowFastAgent:
         self.store: FeatureStore = InMemoryFeatureStore() if store is None else store
         self.world: World | None = None
         self.seed = 0
-        self.train_opportunities = 0
+        self.train_opportunities = 0  # all played for it, logs and set-up included
         self.train_cpu_seconds = 0.0
         self._serving: Serving | None = None
 
@@ -80,15 +80,16 @@ class SlowFastAgent:
         if isinstance(slow, PPOPlanner):
             check_budget(total_opportunities, total_cpu_seconds)
         self.world, self.seed, self._serving = world, seed, None
-        self.train_opportunities = 0
+        before = 0
         if isinstance(self.fast.ranker, AffinityRanker):
-            self.fast.ranker.learn(world, seed=seed)
+            before += self.fast.ranker.learn(world, seed=seed).opportunities
+        self.train_opportunities = before
         self.train_cpu_seconds = ranker_seconds = process_time() - start
         if not isinstance(slow, PPOPlanner):
             return self
 
         def report(opportunities: int) -> None:
-            self.train_opportunities = opportunities
+            self.train_opportunities = before + slow.opportunities_before + opportunities
             self.train_cpu_seconds = ranker_seconds + slow.cpu_seconds
             if progress is not None:
                 progress(opportunities)
@@ -102,7 +103,7 @@ class SlowFastAgent:
             logger=logger,
             progress=report,
         )
-        self.train_opportunities = slow.opportunities
+        self.train_opportunities = before + slow.opportunities_before + slow.opportunities
         self.train_cpu_seconds = ranker_seconds + slow.cpu_seconds
         return self
 
@@ -184,12 +185,15 @@ class SlowFastAgent:
         disk.write_agent(Path(path), world, content, arrays)
 
     @classmethod
-    def load(cls, path: str | Path, store: FeatureStore | None = None) -> Self:
+    def load(
+        cls, path: str | Path, store: FeatureStore | None = None, device: str | None = None
+    ) -> Self:
         """Read an agent written by :meth:`save`.
 
         Args:
             path: the directory or zip.
             store: as in the constructor.
+            device: where the planner's network goes; None for where it was.
 
         Raises:
             ValueError: the files are missing, damaged, or of another format.
@@ -200,7 +204,10 @@ class SlowFastAgent:
                 if content[part] not in known:
                     raise _unknown(part, content[part], known)
             planner, ranker = _PLANNERS[content["planner"]], _RANKERS[content["ranker"]]
-            slow = planner.from_state(world, content["planner_settings"], arrays)
+            settings = content["planner_settings"]
+            if device is not None and planner is PPOPlanner:
+                settings = settings | {"device": device}
+            slow = planner.from_state(world, settings, arrays)
             fast = Executor(ranker=ranker.from_state(content["ranker_state"]))
         except (ValueError, IndexError, OverflowError) as error:  # as damaged numbers raise
             raise ValueError(f"{path} holds no agent that can be loaded: {error}") from error

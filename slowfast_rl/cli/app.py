@@ -98,7 +98,7 @@ def _removed_if_nothing_came(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if {path.name for path in folder.iterdir()} <= {CONFIG_FILE}:
+        if folder.is_dir() and {path.name for path in folder.iterdir()} <= {CONFIG_FILE}:
             (folder / CONFIG_FILE).unlink(missing_ok=True)
             folder.rmdir()
         raise
@@ -116,7 +116,7 @@ def _check(name: str, make: Maker, arguments: Arguments) -> None:
                 config = compose(name, [*overrides, *search], return_hydra_config=True)
                 HydraConfig.instance().set_config(config)
                 directories = config.hydra.sweep if arguments.multirun else config.hydra.run
-                _check_writable(Path(directories.dir))
+                check_writable(Path(directories.dir), "run directory")
                 make(settings_of(config))
         except (HydraException, OmegaConfBaseException) as error:
             plain = compose(name, search, return_hydra_config=True)
@@ -127,11 +127,12 @@ def _check(name: str, make: Maker, arguments: Arguments) -> None:
             fail(str(error))
 
 
-def _check_writable(folder: Path) -> None:
+def check_writable(folder: Path, what: str) -> None:
+    """Raise ValueError where a folder cannot be made or written."""
     existing = folder.absolute()
     while not existing.exists():
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(
-            f"run directory {folder} cannot be written; {existing} is not a writable directory"
+            f"{what} {folder} cannot be written; {existing} is not a writable directory"
         )

@@ -5,7 +5,7 @@
   slowfast-bench suite=env repeats=21
 
 Units per CPU-second on one thread; median, least and most of some repeats. Writes to
-runs/bench/<time>: config.yaml and bench.json.
+runs/bench/<time>: config.yaml, bench.txt and bench.json.
 """
 
 import json
@@ -69,15 +69,16 @@ class Bench:
 
     def run(self, folder: Path) -> None:
         """Do it."""
-        s, cpu = self.settings, cpu_name()
+        s = self.settings
         say(f"Measuring suite {s.suite} in world {self.world.name}; results go to {folder}")
-        cases = env_cases(self.world, s.num_members, s.weeks, s.seed)
+        cases, cpu = env_cases(self.world, s.num_members, s.weeks, s.seed), cpu_name()
         rows = []
         with progress_bar(len(cases) * (s.repeats + 1), "measuring", " repeats") as bar:
             for case in cases:
                 speed = measure(case, s.repeats, bar.update)
                 rows.append(Row(s.suite, case.name, case.members, case.unit, *speed, cpu))
         text = json.dumps([row._asdict() for row in rows], indent=1)
+        write_text_atomically(folder / "bench.txt", table(rows))
         write_text_atomically(folder / "bench.json", text)
         print(table(rows))
         print(f"All results  {folder}")

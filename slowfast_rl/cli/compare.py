@@ -18,12 +18,13 @@ from slowfast_rl.cli.app import run
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, read
 from slowfast_rl.cli.settings import EvaluatedSettings
-from slowfast_rl.evaluation.leaderboard import (
+from slowfast_rl.evaluation.contestants import (
     Contestant,
-    compare,
+    dealt_contestant,
     named_contestant,
-    slowfast_contestants,
+    trained_contestant,
 )
+from slowfast_rl.evaluation.leaderboard import compare
 from slowfast_rl.evaluation.protocol import check_training_seed
 from slowfast_rl.evaluation.references import load_references
 
@@ -57,7 +58,7 @@ class Compare:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         s = self.settings = read(CompareSettings, settings)
         self.world, self.protocol = s.make_world(), s.make_protocol()
-        self.references = load_references(self.world, self.protocol)
+        self.references = load_references(self.world, self.protocol, s.reference_folders())
         build(s.store, "store")
         self.contestants: list[Contestant] = []
         for checkpoint in s.checkpoints:
@@ -81,14 +82,15 @@ class Compare:
 
     def _trained(self, checkpoint: str) -> list[Contestant]:
         """Return a trained agent and, if asked for, its plans dealt at random."""
-        agent = SlowFastAgent.load(checkpoint_file(Path(checkpoint)))
+        agent = SlowFastAgent.load(checkpoint_file(Path(checkpoint)), device=self.settings.device)
         if agent.world != self.world:
             name = agent.world.name if agent.world else "no world"
             raise ValueError(
                 f"{checkpoint} was trained in world {name!r} with parameters of its own; "
                 f"allowed is the world compared in, {self.world.name!r}"
             )
-        return slowfast_contestants(agent, self.world)[: 2 if self.settings.controls else 1]
+        trained = trained_contestant(agent, self.world)
+        return [trained, dealt_contestant(trained)] if self.settings.controls else [trained]
 
 
 def checkpoint_file(path: Path) -> Path:

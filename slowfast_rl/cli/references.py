@@ -2,10 +2,11 @@
 
   python -m slowfast_rl.cli.references worlds=[pronounced,calibrated]
   python -m slowfast_rl.cli.references world=two_type weeks=52
-  python -m slowfast_rl.cli.references world_file=mine.yaml
+  python -m slowfast_rl.cli.references world_file=mine.yaml evaluation.references=here
 
 The best fixed plan and the oracle's plan per member, by living every plan; minutes to an hour.
-Kept in the library's own folder, where train and compare find them.
+Kept in the library's own folder, where train and compare find them, or in the one that
+evaluation.references names, for train and compare too.
 """
 
 from collections.abc import Mapping
@@ -13,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slowfast_rl.cli.app import run
+from slowfast_rl.cli.app import check_writable, run
 from slowfast_rl.cli.schema import read
 from slowfast_rl.cli.settings import EvaluatedSettings
 from slowfast_rl.evaluation.references import (
-    REFERENCES_FOLDER,
     compute_references,
     load_references,
     save_references,
@@ -30,7 +30,6 @@ class ReferenceSettings(EvaluatedSettings):
     """Settings of the command, as in ``configs/references.yaml``."""
 
     worlds: tuple[str | None, ...]
-    folder: str | None
     workers: int
     again: bool
 
@@ -53,16 +52,17 @@ class ComputeReferences:
         self.protocol = s.make_protocol()
         named = [load_world("null" if name is None else name) for name in s.worlds]
         self.worlds = named or [s.make_world()]
+        check_writable(s.reference_folders()[0], "references folder")
 
     def run(self, folder: Path) -> None:
         """Do it; the run's folder keeps only the configuration."""
         s = self.settings
-        place = REFERENCES_FOLDER if s.folder is None else Path(s.folder)
+        folders = s.reference_folders()
         for world in self.worlds:
-            found = None if s.again else load_references(world, self.protocol, (place,))
+            found = None if s.again else load_references(world, self.protocol, folders[:1])
             if found is None:
                 found = compute_references(world, self.protocol, s.workers)
-                print(f"wrote {save_references(found, place)}")
+                print(f"wrote {save_references(found, folders[0])}")
             print(
                 f"{world.name}: best fixed plan {found.best_fixed_plan}, return "
                 f"{found.best_fixed.mean():.2f}; oracle {found.oracle.mean():.2f}, "

@@ -6,13 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-T = TypeVar("T")
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+T = TypeVar("T", bound=_Dataclass)
 SIGNATURES = {("slow", "ppo"): "slowfast_rl.slow.PPOPlanner"}  # by (group, option)
 _NAMES: dict[type, str] = {
     bool: "true or false", int: "a whole number", float: "a number", str: "text",
@@ -51,9 +56,9 @@ def read(kind: type[T], settings: Mapping[str, Any], where: str = "") -> T:
         ValueError: a setting is missing, unknown, of the wrong type or outside what is allowed.
     """
     hints = get_type_hints(kind)
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    names = [field.name for field in fields(kind)]
     _check_names(settings, names, where)
-    for field in fields(kind):  # type: ignore[arg-type]
+    for field in fields(kind):
         if field.default is MISSING and field.name not in settings:
             allowed = _allowed(hints[field.name])
             raise ValueError(f"{where}{field.name} is missing; allowed is {allowed}")

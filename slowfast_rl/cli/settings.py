@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from slowfast_rl.evaluation.protocol import Protocol
+from slowfast_rl.evaluation.references import REFERENCES_FOLDER
 from slowfast_rl.members.loading import load_world, world_from_tree
+from slowfast_rl.members.random import LARGEST_SEED
 from slowfast_rl.members.world import World
-
-_LARGEST_SEED = 2**32 - 1
+from slowfast_rl.slow.settings import check_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +37,11 @@ class Settings:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed is 1 or more")
         for name in ("seed", "population_seed", "luck_seed"):
-            if not 0 <= getattr(self, name) <= _LARGEST_SEED:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)}; allowed is 0 to {_LARGEST_SEED}"
-                )
-        _check_device(self.device)
+            if not 0 <= getattr(self, name) <= LARGEST_SEED:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed is 0 to {LARGEST_SEED}")
+        check_device(self.device)
+        if self.device.startswith("cuda") and not torch.cuda.is_available():
+            raise ValueError(f"device is {self.device!r}; this machine has none, cpu is allowed")
 
     def make_world(self) -> World:
         """Return the world that the settings describe.
@@ -67,6 +68,7 @@ class Evaluation:
     burn_in: int
     streams: tuple[int, ...]
     every_opportunities: int
+    references: str | None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
@@ -88,6 +90,11 @@ class EvaluatedSettings(Settings):
 
     evaluation: Evaluation
 
+    def reference_folders(self) -> tuple[Path, ...]:
+        """Return where references are looked for; new ones go to the first."""
+        own = self.evaluation.references
+        return (REFERENCES_FOLDER,) if own is None else (Path(own), REFERENCES_FOLDER)
+
     def make_protocol(self) -> Protocol:
         """Return the evaluation protocol that the settings describe."""
         return Protocol(
@@ -98,17 +105,6 @@ class EvaluatedSettings(Settings):
             self.luck_seed,
             self.evaluation.streams,
         )
-
-
-def _check_device(device: str) -> None:
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        kind = "unknown"
-    if kind not in ("cpu", "cuda"):
-        raise ValueError(f"device is {device!r}; allowed is cpu or cuda")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device is {device!r}; this machine has no such device, cpu is allowed")
 
 
 def _laid_over(tree: Any, key: str, value: Any) -> dict[str, Any]:

@@ -22,14 +22,15 @@ from slowfast_rl.cli.metrics import Metrics
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, read
 from slowfast_rl.cli.settings import EvaluatedSettings
-from slowfast_rl.evaluation.leaderboard import Leaderboard, compare, slowfast_contestants
+from slowfast_rl.evaluation.contestants import slowfast_contestants
+from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import check_training_seed
 from slowfast_rl.evaluation.references import References, load_references
 from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
-from slowfast_rl.slow import FixedPlanner, PerMemberPlanner
+from slowfast_rl.slow import FixedPlanner, PerMemberPlanner, PPOPlanner
 from slowfast_rl.slow.budget import check_budget
 
 _BASELINES = ("never", "always", "random")
@@ -71,7 +72,7 @@ class Train:
         s, agent, world = self.settings, self.agent, self.world
         say(f"Training in world {world.name}, seed {s.seed}; results go to {folder}")
         say("The first run on a machine compiles for about half a minute.")
-        references = load_references(world, self.protocol)
+        references = load_references(world, self.protocol, s.reference_folders())
         twins = Twins(world, self.protocol)
         metrics = Metrics(folder, agent.name)
         with _Watch(s, agent, twins, references, metrics, folder) as watch:
@@ -96,7 +97,8 @@ class Train:
             twins=twins,
             store_factory=lambda: build(s.store, "store"),
         )
-        steps = agent.train_opportunities // world.slots_per_week
+        played = agent.slow.opportunities if isinstance(agent.slow, PPOPlanner) else 0
+        steps = played // world.slots_per_week
         self._write_end(board, metrics, steps)
         metrics.close()
         write_leaderboard(board, folder, steps, curved=(agent.name,))

@@ -1,8 +1,9 @@
 """What both vector environments share: members, episodes, autoreset, spaces and checks."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -17,26 +18,24 @@ from slowfast_rl.envs.infos import Info, end_infos, with_masks
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int64
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.random import LARGEST_SEED
 from slowfast_rl.members.signals import Feature, bounds, privileged_features
 from slowfast_rl.members.world import World
 from slowfast_rl.store import FeatureStore
 
 Step = tuple[Float32, Float64, Bool, Bool, Info]
-_LARGEST_SEED = 2**32 - 1
+_METADATA: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
 
 
-class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]]):
+class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
     """Base of the vector environments: N members, one row each, SAME_STEP autoreset.
 
     Row i in its episode e plays member ``first_member + i + e * num_envs``: a new episode is a new
     member. ``reset(seed=s)`` sets the luck seed to s and starts at episode 0; ``reset()`` and
-    autoreset go to the next episode.
+    autoreset go to the next episode. Keywords are explained where the environments are.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
-        "render_modes": [],
-        "autoreset_mode": AutoresetMode.SAME_STEP,
-    }
+    metadata = _METADATA
 
     def __init__(
         self,
@@ -45,15 +44,15 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]]):
         num_actions: int,
         *,
         world: World,
-        weeks: int,
-        reward: str,
-        privileged: bool,
         store: FeatureStore | None,
-        executor: Executor | None,
-        population_seed: int,
-        luck_seed: int,
-        first_member: int,
-        autoreset: bool,
+        executor: Executor | None = None,
+        weeks: int = 104,
+        reward: str = "expected",
+        privileged: bool = False,
+        population_seed: int = 0,
+        luck_seed: int = 0,
+        first_member: int = 0,
+        autoreset: bool = True,
     ) -> None:
         if weeks < 1:
             raise ValueError(f"weeks is {weeks}; allowed is 1 or more")
@@ -61,7 +60,7 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]]):
         self.world, self.weeks, self.privileged = world, weeks, privileged
         self.luck_seed, self.autoreset = luck_seed, autoreset
         if not autoreset:
-            self.metadata = self.metadata | {"autoreset_mode": AutoresetMode.DISABLED}  # type: ignore[misc]
+            self.metadata = self.metadata | {"autoreset_mode": AutoresetMode.DISABLED}
         self.population = Population(
             world, num_envs, population_seed, luck_seed, first_member=first_member, reward=reward
         )
@@ -93,8 +92,8 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]]):
         if options and "reset_mask" in options:
             raise ValueError("options has reset_mask; allowed is a reset of all rows")
         seed = int(seed) if isinstance(seed, np.integer) else seed
-        if isinstance(seed, int) and seed > _LARGEST_SEED:
-            raise ValueError(f"seed is {seed}; allowed is 0 to {_LARGEST_SEED}")
+        if isinstance(seed, int) and seed > LARGEST_SEED:
+            raise ValueError(f"seed is {seed}; allowed is 0 to {LARGEST_SEED}")
         super().reset(seed=seed)
         before = self.population.members
         if seed is None and not self._begun:
@@ -121,21 +120,23 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]]):
             rows: indices, none twice.
 
         Raises:
-            ValueError: rows are no indices, or the population is in the middle of a week.
+            ValueError: rows are no indices, one comes twice, or it is the middle of a week.
+            ClosedEnvironmentError: the environment is closed.
         """
+        self._check_open()
         rows = np.asarray(rows)
         if rows.size and rows.dtype.kind not in "iu":
             raise ValueError(f"rows have dtype {rows.dtype}; allowed are integers")
         self._renew(rows.astype(np.int64))
         self._begin_week(rows.astype(np.int64))
 
+    @abstractmethod
     def _observe(self) -> Float32:
         """Return fresh observations of all rows, [N, F]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _mask(self) -> Int8:
         """Return a fresh action mask of all rows, [N, actions]."""
-        raise NotImplementedError
 
     def _begin_week(self, rows: Int64) -> None:
         """Prepare the week that begins for some rows."""

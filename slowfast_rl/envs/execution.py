@@ -21,7 +21,7 @@ from slowfast_rl.store import (
     FeatureStore,
     InMemoryFeatureStore,
     PacingPlan,
-    StoreUnavailable,
+    StoreUnavailableError,
     pacing_plan,
     write_plans,
 )
@@ -103,7 +103,7 @@ class Execution:
         self.reader.settle_debts()
         try:
             write_plans(self.store, population.members[living], plan, population.now[living])
-        except StoreUnavailable:
+        except StoreUnavailableError:
             return  # the reader falls back, and counts it
 
     def ask(self, population: Population, planner: Planner, rows: Int64 | None = None) -> Int64:
@@ -120,7 +120,7 @@ class Execution:
         living = _living(population, rows)
         plans = np.zeros(population.num_members, np.int64)
         if living.size:
-            plans[living] = self._checked(planner.plan(request(population, living)), living.size)
+            plans[living] = ask(planner, request(population, living))
         return plans
 
     def in_force(self, population: Population) -> PacingPlan:
@@ -153,25 +153,31 @@ class Execution:
         The week is lived in one go: a plan that arrives later in it is not seen.
         """
         plan = self.in_force(population)
-        return self.executor.run_week(population, plan.target, plan.cap), plan
+        return self.executor.run_week(population, plan.target, plan.cap, plan.shape), plan
 
     def forget(self, entity_ids: Int64) -> None:
         """Clear what is stored and remembered of members that start an episode."""
         self.reader.forget(entity_ids)
 
-    def _checked(self, plans: Int64, count: int) -> Int64:
-        """Return a planner's answer if it is allowed."""
-        answer, most = np.asarray(plans), len(self._plans) - 1
-        if answer.dtype.kind not in "iu" or answer.shape != (count,):
-            raise ValueError(
-                f"the planner answered with {answer.dtype} of shape {answer.shape};"
-                f" allowed are integers of shape ({count},)"
-            )
-        if answer.min() < 0 or answer.max() > most:
-            raise ValueError(
-                f"the planner's plans span {answer.min()} to {answer.max()}; allowed is 0 to {most}"
-            )
-        return answer
+
+def ask(planner: Planner, asked: Request) -> Int64:
+    """Return a planner's answer, [B].
+
+    Raises:
+        ValueError: it is not one index into the menu per member asked for.
+    """
+    answer, (count, num_plans) = np.asarray(planner.plan(asked)), asked.feasible.shape
+    if answer.dtype.kind not in "iu" or answer.shape != (count,):
+        raise ValueError(
+            f"the planner answered with {answer.dtype} of shape {answer.shape};"
+            f" allowed are integers of shape ({count},)"
+        )
+    low, high = answer.min(), answer.max()
+    if low < 0 or high >= num_plans:
+        raise ValueError(
+            f"the planner's plans span {low} to {high}; allowed is 0 to {num_plans - 1}"
+        )
+    return answer.astype(np.int64)
 
 
 def request(population: Population, rows: Int64 | Bool | None = None) -> Request:

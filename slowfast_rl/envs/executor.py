@@ -25,6 +25,7 @@ from slowfast_rl.members.random import (
     uniform,
 )
 from slowfast_rl.members.state import Log
+from slowfast_rl.store import UNIFORM_SHAPE
 
 _NO_WEIGHTS = np.zeros(1, np.float32)
 
@@ -69,7 +70,13 @@ def quality_rank(
 class Executor(Protocol):
     """Anything that lives a population through a week under given plans."""
 
-    def run_week(self, population: Population, target: Int32, cap: Int32 | None = None) -> Week:
+    def run_week(
+        self,
+        population: Population,
+        target: Int32,
+        cap: Int32 | None = None,
+        shape: Int32 | int = UNIFORM_SHAPE,
+    ) -> Week:
         """Live through one week; see :class:`JittedExecutor`."""
         ...
 
@@ -89,15 +96,22 @@ class JittedExecutor:
         """The jitted policy."""
         return self._policy
 
-    def run_week(self, population: Population, target: Int32, cap: Int32 | None = None) -> Week:
+    def run_week(
+        self,
+        population: Population,
+        target: Int32,
+        cap: Int32 | None = None,
+        shape: Int32 | int = UNIFORM_SHAPE,
+    ) -> Week:
         """Live through one week under plans handed over as arrays; every send passes the guard.
 
         Args:
             population: at the beginning of a week.
             target: [N, C] sends meant for the week.
             cap: [N, C] sends allowed in the week; None for the target.
+            shape: pacing shape id, one or [N].
         """
-        rows = plan_rows(target, target if cap is None else cap)
+        rows = plan_rows(target, target if cap is None else cap, shape)
         return population.run_week(self.policy, guard, rows)
 
 

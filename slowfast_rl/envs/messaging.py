@@ -63,16 +63,11 @@ class MessagingVectorEnv(MemberVectorEnv):
         self,
         num_envs: int = 1,
         world: str | World = "pronounced",
-        weeks: int = 104,
-        reward: str = "expected",
-        privileged: bool = False,
+        *,
         store: FeatureStore | None = None,
         menu: Mapping[str, Sequence[int]] | None = None,
         plan_source: PlanSource | None = None,
-        population_seed: int = 0,
-        luck_seed: int = 0,
-        first_member: int = 0,
-        autoreset: bool = True,
+        **episodes: Any,
     ) -> None:
         resolved = resolve_world(world, menu)
         if plan_source is not None and store is not None and plan_source.store is not store:
@@ -84,15 +79,8 @@ class MessagingVectorEnv(MemberVectorEnv):
             week_features(resolved) + slot_features(resolved),
             1 + resolved.num_candidates,
             world=resolved,
-            weeks=weeks,
-            reward=reward,
-            privileged=privileged,
             store=store if plan_source is None else plan_source.store,
-            executor=None,
-            population_seed=population_seed,
-            luck_seed=luck_seed,
-            first_member=first_member,
-            autoreset=autoreset,
+            **episodes,
         )
         no_target = np.zeros((num_envs, len(resolved.channels)), np.int32)
         self._rows = plan_rows(no_target, no_target + (0 if self.has_plan else NO_CAP))

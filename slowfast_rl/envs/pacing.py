@@ -62,16 +62,11 @@ class PacingVectorEnv(MemberVectorEnv):
         self,
         num_envs: int = 1,
         world: str | World = "pronounced",
-        weeks: int = 104,
-        reward: str = "expected",
-        privileged: bool = False,
+        *,
         store: FeatureStore | None = None,
         menu: Mapping[str, Sequence[int]] | None = None,
         executor: Executor | None = None,
-        population_seed: int = 0,
-        luck_seed: int = 0,
-        first_member: int = 0,
-        autoreset: bool = True,
+        **episodes: Any,
     ) -> None:
         resolved = resolve_world(world, menu)
         self._plans = resolved.plans
@@ -80,15 +75,9 @@ class PacingVectorEnv(MemberVectorEnv):
             week_features(resolved),
             len(self._plans),
             world=resolved,
-            weeks=weeks,
-            reward=reward,
-            privileged=privileged,
             store=store,
             executor=executor,
-            population_seed=population_seed,
-            luck_seed=luck_seed,
-            first_member=first_member,
-            autoreset=autoreset,
+            **episodes,
         )
 
     def step(self, actions: Any) -> Step:

@@ -16,7 +16,7 @@ from slowfast_rl.store import (
     PacingPlan,
     Status,
     StoreState,
-    StoreUnavailable,
+    StoreUnavailableError,
     pacing_plan,
     plan_view,
     read_plans,
@@ -135,7 +135,7 @@ class PlanReader:
             return
         try:
             self.store.delete(PLANS, self._owed)
-        except StoreUnavailable:
+        except StoreUnavailableError:
             self._owed = np.unique(self._owed)
         else:
             self._owed = _NOBODY
@@ -174,7 +174,7 @@ class PlanReader:
         self.settle_debts()
         try:
             plan, status = read_plans(self.store, entity_ids, now)
-        except StoreUnavailable:
+        except StoreUnavailableError:
             return self._safe_plan(now // WEEK_SECONDS), np.full(len(now), _NOT_FOUND)
         if self._owed.size:
             status = np.where(np.isin(entity_ids, self._owed), _NOT_FOUND, status)

@@ -10,11 +10,13 @@ from slowfast_rl.envs.base import MemberVectorEnv
 from slowfast_rl.envs.infos import Info
 from slowfast_rl.members.arrays import Bool, Float32
 
+_METADATA: dict[str, Any] = {"render_modes": []}
+
 
 class SingleMemberEnv(gym.Env[Float32, np.int64]):
     """One member; takes the vector environment's keyword arguments, ``num_envs`` excepted."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}  # type: ignore[misc]
+    metadata = _METADATA
     vector_type: ClassVar[type[Any]]  # a MemberVectorEnv
 
     def __init_subclass__(cls) -> None:

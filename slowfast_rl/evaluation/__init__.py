@@ -1,5 +1,6 @@
 """Evaluation: twins, references, the leaderboard and its curves."""
 
+from slowfast_rl.evaluation.contestants import Contestant, slowfast_contestants
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
 from slowfast_rl.evaluation.protocol import Protocol
 from slowfast_rl.evaluation.references import References, compute_references, load_references
@@ -8,6 +9,7 @@ from slowfast_rl.evaluation.tables import markdown
 from slowfast_rl.evaluation.twins import Rollout, Twins
 
 __all__ = [
+    "Contestant",
     "Interval",
     "Leaderboard",
     "Protocol",
@@ -20,4 +22,5 @@ __all__ = [
     "markdown",
     "mean_interval",
     "ratio_interval",
+    "slowfast_contestants",
 ]

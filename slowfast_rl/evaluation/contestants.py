@@ -29,15 +29,39 @@ def slowfast_contestants(agent: SlowFastAgent, world: World) -> list[Contestant]
     """Return a trained agent and its two controls: its own plans dealt at random, and untrained.
 
     Raises:
+        ValueError: as :func:`trained_contestant` does.
+    """
+    trained = trained_contestant(agent, world)
+    return [trained, dealt_contestant(trained), untrained_contestant(agent, world)]
+
+
+def trained_contestant(agent: SlowFastAgent, world: World) -> Contestant:
+    """Return an agent with its own executor.
+
+    Raises:
         ValueError: the agent was trained in a world of other channels, topics or plans.
     """
-    trained = _trained(agent, world)
-    dealt = DealtPlanner(agent.slow, _CONTROL_SEED)
-    return [
-        trained,
-        trained._replace(name=f"{agent.name}_dealt", planner=dealt),
-        untrained_contestant(agent, world),
-    ]
+    home = agent.world
+    if home is None:
+        raise ValueError(f"agent {agent.name!r} knows no world; call learn or load first")
+    for what in ("channels", "num_topics", "num_candidates", "menu"):
+        here, there = getattr(world, what), getattr(home, what)
+        if here != there:
+            raise ValueError(f"agent {agent.name!r} was trained with {what} {there}, not {here}")
+    return Contestant(
+        agent.name,
+        agent.slow,
+        agent.fast,
+        (agent.seed,),
+        agent.train_cpu_seconds,
+        agent.train_opportunities,
+    )
+
+
+def dealt_contestant(trained: Contestant) -> Contestant:
+    """Return a contestant with its plans dealt at random among members with the same opt-ins."""
+    dealt = DealtPlanner(trained.planner, _CONTROL_SEED)
+    return trained._replace(name=f"{trained.name}_dealt", planner=dealt)
 
 
 def untrained_contestant(agent: SlowFastAgent, world: World) -> Contestant:
@@ -99,28 +123,10 @@ def _contestant(
     if isinstance(agent, str):
         return named_contestant(agent, world, references)
     if isinstance(agent, SlowFastAgent):
-        return _trained(agent, world)
+        return trained_contestant(agent, world)
     if isinstance(agent, Contestant):
         return agent
     raise ValueError(
         f"agents has a {type(agent).__name__}; allowed: SlowFastAgent, Contestant, "
         f"{', '.join(NAMES)}"
-    )
-
-
-def _trained(agent: SlowFastAgent, world: World) -> Contestant:
-    home = agent.world
-    if home is None:
-        raise ValueError(f"agent {agent.name!r} knows no world; call learn or load first")
-    for what in ("channels", "num_topics", "num_candidates", "menu"):
-        here, there = getattr(world, what), getattr(home, what)
-        if here != there:
-            raise ValueError(f"agent {agent.name!r} was trained with {what} {there}, not {here}")
-    return Contestant(
-        agent.name,
-        agent.slow,
-        agent.fast,
-        (agent.seed,),
-        agent.train_cpu_seconds,
-        agent.train_opportunities,
     )

@@ -7,14 +7,7 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.evaluation.contestants import (
-    NAMES,
-    Contestant,
-    enter,
-    named_contestant,
-    slowfast_contestants,
-    untrained_contestant,
-)
+from slowfast_rl.evaluation.contestants import Contestant, enter
 from slowfast_rl.evaluation.protocol import SEGMENTS, Protocol, check_training_seed
 from slowfast_rl.evaluation.references import References, load_references, reference_key
 from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
@@ -22,17 +15,6 @@ from slowfast_rl.evaluation.twins import Rollout, StoreFactory, Twins
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.world import World
 from slowfast_rl.store import InMemoryFeatureStore
-
-__all__ = [
-    "NAMES",
-    "Contestant",
-    "Leaderboard",
-    "compare",
-    "measures",
-    "named_contestant",
-    "slowfast_contestants",
-    "untrained_contestant",
-]
 
 _WEEKS_PER_MONTH = 365.25 / 12 / 7
 

@@ -46,6 +46,11 @@ class Protocol:
         for name, least in (("num_members", 2), ("weeks", 1), ("burn_in", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed is {least} or more")
+        if self.population_seed == REFERENCE_POPULATION:
+            raise ValueError(
+                f"population_seed is {REFERENCE_POPULATION}, whose members chose the best fixed "
+                "plan; allowed is any other"
+            )
         if not self.streams or len(set(self.streams)) < len(self.streams) or min(self.streams) < 0:
             raise ValueError(f"streams is {self.streams}; allowed: different numbers from 0, some")
 
@@ -64,16 +69,24 @@ def check_training_seed(seed: int, protocol: Protocol) -> None:
         )
 
 
-def burned_in(world: World, protocol: Protocol, stream: int) -> Population:
+def burned_in(
+    world: World, protocol: Protocol, stream: int, population_seed: int | None = None
+) -> Population:
     """Return the population after its burn-in, at the first scored Monday.
 
     Random feasible plans go straight to the default executor, so that every agent takes over the
     same members in the same state.
+
+    Args:
+        world: the world.
+        protocol: who and how long.
+        stream: of luck.
+        population_seed: of other members than the protocol's; None for those.
     """
     population = Population(
         world,
         protocol.num_members,
-        protocol.population_seed,
+        protocol.population_seed if population_seed is None else population_seed,
         protocol.luck_seed,
         luck_stream=stream,
     )

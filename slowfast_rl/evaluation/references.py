@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from slowfast_rl.store.files import write_text_atomically
 REFERENCES_FOLDER = Path(__file__).parent / "references"
 _BLOCK = 64  # members at a time, so that their branches fit in the cache
 _EXECUTOR = "exact pacer, quality ranker"
-_Job = tuple[World, Protocol, int]  # with the luck stream
+_Job = tuple[World, Protocol, int, int]  # with the luck stream and the population
 _ORACLE_LUCKS = {"6": tuple(range(4, 10)), "12": REFERENCE_STREAMS, "24": tuple(range(4, 28))}
 
 
@@ -148,9 +148,8 @@ def compute_references(world: World, protocol: Protocol, workers: int = 2) -> Re
         raise ValueError(f"workers is {workers}; allowed is 1 or more")
     if set(protocol.streams) & set(_ORACLE_LUCKS["24"]):
         raise ValueError(f"streams is {protocol.streams}; 4 to 27 are those that choose the oracle")
-    elsewhere = replace(protocol, population_seed=REFERENCE_POPULATION)
-    jobs = [(world, elsewhere, s) for s in REFERENCE_STREAMS]
-    jobs += [(world, protocol, s) for s in _ORACLE_LUCKS["24"]]
+    jobs = [(world, protocol, s, REFERENCE_POPULATION) for s in REFERENCE_STREAMS]
+    jobs += [(world, protocol, s, protocol.population_seed) for s in _ORACLE_LUCKS["24"]]
     returns = []  # each [N, O]
     bar = progress_bar(len(jobs), world.name, " lucks", leave=True)
     with bar:
@@ -196,8 +195,8 @@ def _in_processes(jobs: Iterable[_Job], workers: int) -> Iterator[Float64]:
 
 def _plan_returns(job: _Job) -> Float64:
     """Return every member's return under every constant plan on one luck, [N, O]."""
-    world, protocol, stream = job
-    start = burned_in(world, protocol, stream)
+    world, protocol, stream, population_seed = job
+    start = burned_in(world, protocol, stream, population_seed)
     blocks = range(0, protocol.num_members, _BLOCK)
     parts = [
         _block_returns(start.shard(b, min(b + _BLOCK, start.num_members)), protocol.weeks)

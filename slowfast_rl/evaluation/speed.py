@@ -118,7 +118,7 @@ def _fused(
 
 def _messaging(world: World, members: int, weeks: int, seed: int) -> float:
     """Step with random candidates at about a third of the opportunities that the mask allows."""
-    env = MessagingVectorEnv(members, world, weeks + 1, population_seed=seed)
+    env = MessagingVectorEnv(members, world, weeks=weeks + 1, population_seed=seed)
     draws = np.random.default_rng(seed)
     _, info = env.reset(seed=seed)
     seconds = 0.0
@@ -134,7 +134,7 @@ def _messaging(world: World, members: int, weeks: int, seed: int) -> float:
 
 def _pacing(world: World, members: int, weeks: int, seed: int) -> float:
     """Step with random plans; a member that left a channel gets none on it."""
-    env = PacingVectorEnv(members, world, weeks + 1, population_seed=seed)
+    env = PacingVectorEnv(members, world, weeks=weeks + 1, population_seed=seed)
     draws = np.random.default_rng(seed)
     env.reset(seed=seed)
     return members * weeks / sum(_timed(env, draws, weeks, len(world.plans)))

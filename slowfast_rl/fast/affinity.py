@@ -113,6 +113,7 @@ class AffinityRanker:
                 allowed = "above 0" if name == "strength" else "a finite number"
                 raise ValueError(f"ranker weight {name} is {value!r}; allowed is {allowed}")
         self.learned = learned
+        self.opportunities = 0  # in the logs that it learned from
 
     @property
     def weights(self) -> Float32:
@@ -136,6 +137,7 @@ class AffinityRanker:
         Raises:
             ValueError: the logs hold no open or nothing else, so that nothing can be learned.
         """
+        self.opportunities = num_members * weeks * world.slots_per_week
         logs = collect_logs(world, num_members, weeks, seed)
         opened = logs[:, LOG_COLUMNS.index("opened")]
         fits = []

@@ -13,6 +13,7 @@ from slowfast_rl.members.bounds import bounded, check_bounds, positive, probabil
 PerChannel: TypeAlias = Annotated[tuple[float, ...], "one number per channel"]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Parameters:
     """Base of the groups below: checks declared bounds when an instance is made."""
 
@@ -46,7 +47,7 @@ class Traits(Parameters):
     base_rate_spread: float = rate()
     base_rate_low: float = bounded(0, 1)
     base_rate_high: float = bounded(0, 1, above=True)
-    responsiveness: PerChannel = rate()
+    responsiveness: PerChannel = probability()
     responsiveness_spread: float = rate()
     responsiveness_slope: float = bounded()
     fatigue_sensitivity_spread: float = rate()
@@ -185,7 +186,7 @@ class OptOut(Parameters):
         return_rate: probability of opting in again, per channel (per week).
     """
 
-    hazard: PerChannel = rate()
+    hazard: PerChannel = probability()
     fatigue_weight: PerChannel = rate()
     relevance_weight: float = bounded()
     ceiling: float = probability()

@@ -11,6 +11,7 @@ from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.constants import constants, schedule
 from slowfast_rl.members.launches import launch_intensity
 from slowfast_rl.members.opportunity import FastPolicy
+from slowfast_rl.members.random import LARGEST_SEED
 from slowfast_rl.members.state import (
     CAUSAL_OPENS,
     CHURNED,
@@ -37,7 +38,6 @@ from slowfast_rl.members.traits import draw_traits
 from slowfast_rl.members.world import World
 
 _CALENDAR_WEEKS = 64  # the launch calendar grows by so many weeks at a time
-_LARGEST = 2**32 - 1
 
 
 class Week(NamedTuple):
@@ -97,8 +97,8 @@ class Population:
             ("luck_stream", luck_stream),
             ("first_member", first_member),
         ):
-            if not 0 <= value <= _LARGEST:
-                raise ValueError(f"{name} is {value}; allowed is 0 to {_LARGEST}")
+            if not 0 <= value <= LARGEST_SEED:
+                raise ValueError(f"{name} is {value}; allowed is 0 to {LARGEST_SEED}")
         num_channels, n = len(world.channels), num_members
         self.world = world
         self.population_seed = population_seed
@@ -260,11 +260,13 @@ class Population:
         """Begin the next episode in some rows, each with a new member.
 
         Raises:
-            ValueError: the population is in the middle of a week.
+            ValueError: the population is in the middle of a week, or a row is named twice.
         """
         if self.slot:
             raise ValueError(f"the population is at slot {self.slot}; members start at slot 0")
         rows = np.arange(self.num_members)[rows]  # masks too
+        if len(np.unique(rows)) < len(rows):
+            raise ValueError(f"rows are {rows.tolist()}; allowed is each at most once")
         self.episodes[rows] += 1
         self._begin(rows)
 
@@ -274,8 +276,8 @@ class Population:
         if luck_seed is None:
             self.episodes += 1
         else:
-            if not 0 <= luck_seed <= _LARGEST:
-                raise ValueError(f"luck_seed is {luck_seed}; allowed is 0 to {_LARGEST}")
+            if not 0 <= luck_seed <= LARGEST_SEED:
+                raise ValueError(f"luck_seed is {luck_seed}; allowed is 0 to {LARGEST_SEED}")
             self.episodes[:] = 0
             calendar = launch_intensity(self.world, luck_seed, _CALENDAR_WEEKS)
             self.lives = self.lives._replace(seed=luck_seed, launches=calendar)

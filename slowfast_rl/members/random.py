@@ -34,6 +34,7 @@ CANDIDATE, OUTCOME, DAY, WEEK = (
 )
 TRAIT, PACER, RANKER = int(Domain.TRAIT), int(Domain.PACER), int(Domain.RANKER)
 
+LARGEST_SEED = 2**32 - 1
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 _32 = np.uint64(32)

@@ -100,7 +100,7 @@ class World:
             if isinstance(parameters, Parameters):
                 self._check_per_channel(parameters)
         for channel, targets in zip(self.channels, self.menu, strict=True):
-            if list(targets) != sorted(set(targets)) or targets[0] != 0:
+            if list(targets) != sorted(set(targets)) or targets[:1] != (0,):
                 raise ValueError(
                     f"menu.{channel} is {targets}; rising whole numbers that start at 0 are needed"
                 )
@@ -109,7 +109,7 @@ class World:
                 raise ValueError(f"safe_plan.{channel} is {target}; 0 or more is allowed")
 
     def _check_per_channel(self, parameters: Parameters) -> None:
-        for parameter in fields(parameters):  # type: ignore[arg-type]
+        for parameter in fields(parameters):
             value = getattr(parameters, parameter.name)
             if parameter.type == PerChannel and len(value) != len(self.channels):
                 where = f"{group_name(type(parameters))}.{parameter.name}"
@@ -135,8 +135,8 @@ class World:
             ValueError: the plan is not on the menu.
         """
         wanted = tuple(plan[c] for c in self.channels) if isinstance(plan, dict) else tuple(plan)
-        found = np.flatnonzero((self.plans == np.array(wanted)).all(axis=1))
+        found = [i for i, known in enumerate(self.plans.tolist()) if tuple(known) == wanted]
         if len(found) != 1:
             menu = {c: list(m) for c, m in zip(self.channels, self.menu, strict=True)}
             raise ValueError(f"plan {wanted} is not on the menu; allowed: {menu}")
-        return int(found[0])
+        return found[0]

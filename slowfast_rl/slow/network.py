@@ -7,7 +7,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
 from torch import Tensor, nn
 
 from slowfast_rl.members.arrays import Float32
@@ -53,32 +53,23 @@ class SignalExtractor(BaseFeaturesExtractor):
         return torch.cat([signals, feasible], dim=1)
 
 
-class SignalMlp(nn.Module):
+class SignalMlp(MlpExtractor):
     """Separate nets for policy and value; the policy's output keeps the mask at its end."""
 
     def __init__(self, num_signals: int, num_plans: int, hidden: int) -> None:
-        super().__init__()
+        layers = {"pi": [hidden, hidden], "vf": [hidden, hidden]}
+        super().__init__(num_signals, layers, nn.ReLU)
         self.num_signals = num_signals
-        self.policy, self.value = (
-            nn.Sequential(
-                nn.Linear(num_signals, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
-            )
-            for _ in range(2)
-        )
-        self.latent_dim_pi, self.latent_dim_vf = hidden + num_plans, hidden
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the latents of policy and value."""
-        return self.forward_actor(features), self.forward_critic(features)
+        self.latent_dim_pi = hidden + num_plans
 
     def forward_actor(self, features: Tensor) -> Tensor:
         """Return [B, hidden + O]: the policy's latent and the mask."""
         signals, feasible = features[:, : self.num_signals], features[:, self.num_signals :]
-        return torch.cat([self.policy(signals), feasible], dim=1)
+        return torch.cat([self.policy_net(signals), feasible], dim=1)
 
     def forward_critic(self, features: Tensor) -> Tensor:
         """Return [B, hidden]: the value's latent."""
-        value: Tensor = self.value(features[:, : self.num_signals])
+        value: Tensor = self.value_net(features[:, : self.num_signals])
         return value
 
 
@@ -134,9 +125,7 @@ class PlanPolicy(ActorCriticPolicy):
 
     def _build_mlp_extractor(self) -> None:
         num_plans = len(self._plans)
-        self.mlp_extractor = SignalMlp(  # type: ignore[assignment]
-            self.features_dim - num_plans, num_plans, self._hidden
-        )
+        self.mlp_extractor = SignalMlp(self.features_dim - num_plans, num_plans, self._hidden)
 
     def _build(self, lr_schedule: Any) -> None:
         self.action_dist = PlanDistribution(self._plans)

@@ -72,7 +72,8 @@ class PPOPlanner:
         }  # fmt: skip
         check_settings(self.settings)
         self.policy_version = 0  # how often it was trained
-        self.opportunities = 0  # played in the last training
+        self.opportunities = 0  # of the budget, played in the last training
+        self.opportunities_before = 0  # played before, to bring members to all ages
         self.cpu_seconds = 0.0  # spent in the last training
         self.policy: PlanPolicy | None = None
 
@@ -107,6 +108,7 @@ class PPOPlanner:
         check_budget(total_opportunities, total_cpu_seconds)
         start, s = process_time(), self.settings
         env, signals = self._begin(world, executor, seed)
+        self.opportunities_before = s["num_envs"] * (s["weeks"] - 1) * world.slots_per_week
         model = PPO(
             PlanPolicy,
             VecNormalize(StaggeredVecEnv(env), norm_obs=False, gamma=world.reward.weekly_discount),
@@ -196,7 +198,7 @@ class PPOPlanner:
         env = PacingVectorEnv(
             self.settings["num_envs"],
             world,
-            self.settings["weeks"],
+            weeks=self.settings["weeks"],
             executor=executor,
             population_seed=seed,
             luck_seed=seed,

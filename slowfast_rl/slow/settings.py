@@ -9,7 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_LEAST = {"num_envs": 1, "weeks": 1, "n_steps": 1, "batch_size": 2, "n_epochs": 1, "hidden": 1}
+_WHOLE = {
+    "num_envs": (1, 2**24), "weeks": (1, 2**16), "n_steps": (1, 2**24), "batch_size": (2, 2**31),
+    "n_epochs": (1, 1000), "hidden": (1, 4096),
+}  # fmt: skip
 _NUMBERS = {"learning_rate": (0.0, 1.0), "gae_lambda": (0.0, 1.0), "ent_coef": (0.0, 1e6)}
 
 
@@ -19,20 +22,33 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     Raises:
         ValueError: one is of the wrong type or outside what is allowed.
     """
-    for name, least in _LEAST.items():
+    for name, (least, most) in _WHOLE.items():
         value = settings[name]
-        if type(value) is not int or value < least:
-            raise ValueError(f"{name} is {value!r}; allowed is a whole number from {least}")
+        if type(value) is not int or not least <= value <= most:
+            raise ValueError(
+                f"{name} is {value!r}; allowed is a whole number from {least} to {most}"
+            )
     for name, (low, high) in _NUMBERS.items():
         value = settings[name]
         if type(value) not in (int, float) or not (isfinite(value) and low <= value <= high):
             raise ValueError(f"{name} is {value!r}; allowed is {low:g} to {high:g}")
     if settings["num_envs"] * settings["n_steps"] < 2:
         raise ValueError("num_envs and n_steps are both 1; one must be 2 or more")
+    check_device(settings["device"])
+
+
+def check_device(device: Any) -> None:
+    """Pass a device that torch knows, whether or not this machine has it.
+
+    Raises:
+        ValueError: it is neither the CPU nor a CUDA device.
+    """
     try:
-        torch.device(settings["device"])
+        kind = torch.device(device).type
     except (RuntimeError, TypeError):
-        raise ValueError(f"device is {settings['device']!r}; allowed: cpu, cuda") from None
+        kind = "unknown"
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"device is {device!r}; allowed is cpu or cuda")
 
 
 def check_weights(arrays: Mapping[str, NDArray[Any]], wanted: Mapping[str, Tensor]) -> None:

@@ -95,8 +95,8 @@ class RandomPlanner:
         words = random_words(self.seed, self.stream, request.entity_ids, request.weeks, self.domain)
         count = request.feasible.sum(axis=1)
         rank = (words.astype(np.uint64) * count.astype(np.uint64)) >> np.uint64(32)
-        cumulative = np.cumsum(request.feasible, axis=1)
-        chosen: Int64 = np.argmax(cumulative > rank[:, None].astype(np.int64), axis=1)
+        cumulative = np.cumsum(request.feasible, axis=1, dtype=np.int32)
+        chosen: Int64 = np.argmax(cumulative > rank[:, None].astype(np.int32), axis=1)
         return chosen
 
 
@@ -123,7 +123,8 @@ class DealtPlanner:
         """Return the choices in another order within each group of equal flags, [B]."""
         plans = self._planner.plan(request)
         coins = random_words(self.seed, 1, request.entity_ids, request.weeks, Domain.EXPLORATION)
-        groups = np.unique(request.feasible, axis=0, return_inverse=True)[1].ravel()
+        packed = np.packbits(request.feasible, axis=1)  # sorting bytes is cheaper than flags
+        groups = np.unique(packed, axis=0, return_inverse=True)[1].ravel()
         receivers = np.argsort(groups, kind="stable")
         givers = np.lexsort((coins, groups))
         dealt = plans.copy()

@@ -15,7 +15,7 @@ from slowfast_rl.store.protocol import (
     OnlineResponse,
     Status,
     StoreState,
-    StoreUnavailable,
+    StoreUnavailableError,
 )
 from slowfast_rl.store.views import Column, FeatureView
 
@@ -30,7 +30,7 @@ __all__ = [
     "PacingPlan",
     "Status",
     "StoreState",
-    "StoreUnavailable",
+    "StoreUnavailableError",
     "pacing_plan",
     "plan_view",
     "read_plans",

@@ -9,6 +9,22 @@ def write_text_atomically(path: Path, text: str) -> None:
     write_bytes_atomically(path, text.encode())
 
 
+def write_block(path: Path, name: str, text: str) -> None:
+    """Replace what stands between ``<!-- name -->`` and ``<!-- /name -->`` in a document.
+
+    Raises:
+        ValueError: the document has no such block.
+    """
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    before, opened, rest = path.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (opened and closed):
+        raise ValueError(
+            f"{path} has no block {name}; the lines {begin.strip()} and {end} are needed"
+        )
+    write_text_atomically(path, f"{before}{begin}{text}\n{end}{after}")
+
+
 def write_bytes_atomically(path: Path, content: bytes) -> None:
     """Write bytes so that a reader sees all of them or the old file, whatever is killed when."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -101,7 +101,7 @@ def write_plans(
 
     Raises:
         ValueError: as `FeatureStore.write_to_online_store` does.
-        StoreUnavailable: if the backend cannot be reached.
+        StoreUnavailableError: if the backend cannot be reached.
     """
     return store.write_to_online_store(PLANS, entity_ids, plan._asdict(), now)
 
@@ -117,7 +117,7 @@ def read_plans(
 
     Raises:
         ValueError: as `FeatureStore.get_online_features` does.
-        StoreUnavailable: if the backend cannot be reached.
+        StoreUnavailableError: if the backend cannot be reached.
     """
     response = store.get_online_features(PLANS, entity_ids, now)
     return PacingPlan(**response.values), response.status

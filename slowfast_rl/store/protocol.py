@@ -48,7 +48,7 @@ class StoreState(NamedTuple):
     metadata: dict[str, Any]
 
 
-class StoreUnavailable(ConnectionError):  # noqa: N818 - a state of the backend
+class StoreUnavailableError(ConnectionError):
     """The backend cannot be reached; the executor takes it as silence and uses its fallback."""
 
 
@@ -58,7 +58,7 @@ class FeatureStore(Protocol):
     Entity ids are non-negative int64; times are int64 seconds since Monday 00:00 of week 0, never
     negative, one for the batch or one per row. Every method raises ValueError for bad input,
     naming the value and what is allowed, and then has changed nothing. A backend that cannot be
-    reached raises `StoreUnavailable`.
+    reached raises `StoreUnavailableError`.
     """
 
     @property

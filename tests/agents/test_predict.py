@@ -125,6 +125,15 @@ def always(population, executor, obs):
     )
 
 
+def assert_chosen_as_in_the_fused_week(population, ranker, slots):
+    """Step through the week's first slots, each with the candidates of the fused week."""
+    for slot in population.world.schedule[:slots]:
+        actions = always(population, Executor(ranker=ranker), slot_signals(population))
+        opted_in = population.opted_in[:, slot.channel]
+        assert_array_equal(actions, np.where(opted_in, ranked(population, ranker), 0))
+        population.step(actions)
+
+
 @settings(max_examples=15)
 @given(WEIGHTS)
 def test_from_observations_the_same_candidate_is_chosen_as_in_the_fused_week(weights):
@@ -132,12 +141,7 @@ def test_from_observations_the_same_candidate_is_chosen_as_in_the_fused_week(wei
     population = Population(w, 10, 5, 5)
     random_week(population, np.random.default_rng(5), share=0.15)  # some topics were never sent
     for ranker in (AffinityRanker(weights), QualityRanker()):
-        here = population.clone()
-        for slot in w.schedule[:9]:
-            actions = always(here, Executor(ranker=ranker), slot_signals(here))
-            opted_in = here.opted_in[:, slot.channel]
-            assert_array_equal(actions, np.where(opted_in, ranked(here, ranker), 0))
-            here.step(actions)
+        assert_chosen_as_in_the_fused_week(population.clone(), ranker, slots=9)
 
 
 def test_candidates_are_chosen_likewise_in_a_world_of_other_channels_topics_and_candidates():
@@ -147,11 +151,7 @@ def test_candidates_are_chosen_likewise_in_a_world_of_other_channels_topics_and_
         AffinityRanker(untrained_agent(w).fast.ranker.learned),
     )
     random_week(population, np.random.default_rng(1))
-    for slot in w.schedule:
-        actions = always(population, Executor(ranker=ranker), slot_signals(population))
-        opted_in = population.opted_in[:, slot.channel]
-        assert_array_equal(actions, np.where(opted_in, ranked(population, ranker), 0))
-        population.step(actions)
+    assert_chosen_as_in_the_fused_week(population, ranker, slots=len(w.schedule))
 
 
 def test_a_cap_below_the_target_is_kept():

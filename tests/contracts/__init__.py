@@ -2,5 +2,15 @@
 
 import pytest
 
-for suite in ("env_contract", "plan_contract", "sb3_contract", "store_contract", "store_machine"):
+for suite in (
+    "env_episodes_contract",
+    "env_errors_contract",
+    "env_interface_contract",
+    "plan_contract",
+    "sb3_contract",
+    "store_errors_contract",
+    "store_machine",
+    "store_rows_contract",
+    "store_snapshot_contract",
+):
     pytest.register_assert_rewrite(f"{__name__}.{suite}")

@@ -11,20 +11,14 @@ from slowfast_rl.store import (
     FeatureStore,
     Status,
     pacing_plan,
-    plan_view,
     read_plans,
     write_plans,
 )
 from tests.store.backends import MakeStore
+from tests.store.cases import opened
 
 TUESDAY = DAY_SECONDS
 MEMBER = [17]
-
-
-def opened(make_store: MakeStore) -> FeatureStore:
-    store = make_store()
-    store.apply([plan_view(2)])
-    return store
 
 
 def write(store: FeatureStore, week: int, now: int, push: int = 3) -> int:

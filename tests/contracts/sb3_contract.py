@@ -9,8 +9,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from slowfast_rl.envs import SB3VecEnv
-from tests.contracts.env_contract import SEED, actions_of, steps
-from tests.envs.cases import DOOMED, WEEKS, Case
+from tests.envs.cases import DOOMED, SEED, WEEKS, Case, actions_of, steps
 from tests.members.worlds import world
 
 
@@ -46,9 +45,8 @@ class SB3Contract:
         assert ended > 6
 
     def test_a_time_limit_is_told_from_a_churn(self, case: Case) -> None:
-        more = {"plan_source": None} if case.name == "Messaging" else {}
         for one, limit in ((DOOMED, False), (world("deathless"), True)):
-            adapted = adapter(case, world=one, weeks=1, **more)
+            adapted = adapter(case, world=one, weeks=1, **case.without_planner())
             adapted.reset()
             for action in actions_of(adapted.env, steps(adapted.env, 1)):
                 _, _, done, infos = adapted.step(action)

@@ -8,8 +8,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.store import Status, pacing_plan, plan_view, read_plans, write_plans
-from tests.contracts.store_contract import MAX_AGE, SIGNALS, signals
 from tests.store.backends import MakeStore
+from tests.store.cases import MAX_AGE, SIGNALS, signals
 
 # Few ids, so that calls meet; far enough apart to leave and re-enter the table of a dense index.
 ids = st.sampled_from([0, 1, 2, 3, 70_000, 10**9, 10**9 + 1, 2**40, 2**63 - 1])

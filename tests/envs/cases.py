@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import gymnasium as gym
+import numpy as np
+from gymnasium.utils.env_checker import data_equivalence
 
-import slowfast_rl.envs  # noqa: F401 - registers the environments
-from slowfast_rl.envs import PlanSource
+from slowfast_rl.envs import MessagingVectorEnv, PlanSource  # registers the environments
 from slowfast_rl.envs.base import MemberVectorEnv
 from slowfast_rl.envs.single import SingleMemberEnv
 from slowfast_rl.members.loading import load_world
@@ -14,6 +15,7 @@ from slowfast_rl.store import InMemoryFeatureStore
 from tests.envs.planners import VariedPlanner
 from tests.members.worlds import world
 
+SEED = 11
 WEEKS = 3
 DOOMED = load_world("pronounced", {"churn.floor": 1})  # nobody survives the first week
 
@@ -31,7 +33,7 @@ class Case(NamedTuple):
 
     def single(self, **more: Any) -> SingleMemberEnv:
         """The environment of one member, unwrapped."""
-        return gym.make(self.id, **self.arguments() | more).unwrapped  # type: ignore[return-value]
+        return gym.make(self.id, **self.arguments() | more).unwrapped
 
     def vector(self, num_envs: int, **more: Any) -> MemberVectorEnv:
         """The vector environment."""
@@ -43,6 +45,10 @@ class Case(NamedTuple):
         )
         assert isinstance(env, MemberVectorEnv)
         return env
+
+    def without_planner(self) -> dict[str, Any]:
+        """Arguments without its planner, which knows no world but the case's."""
+        return {"plan_source": None} if self.name == "Messaging" else {}
 
 
 def plain(name: str) -> dict[str, Any]:
@@ -62,3 +68,23 @@ CASES = {
     "pacing": Case("Pacing", lambda: plain("eventful")),
     "pacing-in-app": Case("Pacing", lambda: plain("in_app") | {"privileged": True}),
 }
+
+
+def steps(env: MemberVectorEnv, weeks: int) -> int:
+    """How many steps a number of weeks takes."""
+    return weeks * (env.world.slots_per_week if isinstance(env, MessagingVectorEnv) else 1)
+
+
+def actions_of(env: MemberVectorEnv, count: int, seed: int = 0) -> np.ndarray:
+    """[count, N] random actions, forbidden ones too."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, env.num_actions, (count, env.num_envs))
+
+
+def play(env: gym.vector.VectorEnv, actions: np.ndarray, seed: int | None = SEED) -> list[Any]:
+    """Everything that reset and the steps return, in order."""
+    return [env.reset(seed=seed), *(env.step(a) for a in actions)]
+
+
+def same(one: Any, other: Any) -> bool:
+    return data_equivalence(one, other, exact=True)

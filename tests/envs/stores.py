@@ -2,7 +2,7 @@
 
 from numpy.typing import ArrayLike
 
-from slowfast_rl.store import InMemoryFeatureStore, StoreUnavailable
+from slowfast_rl.store import InMemoryFeatureStore, StoreUnavailableError
 from tests.store.faults import Faults, FaultyStore
 
 
@@ -23,5 +23,5 @@ class CuttableStore(FaultyStore):
 
     def delete(self, view: str, entity_ids: ArrayLike) -> int:
         if self.down or self.fail_deletes:
-            raise StoreUnavailable("delete")
+            raise StoreUnavailableError("delete")
         return super().delete(view, entity_ids)

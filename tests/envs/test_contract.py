@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.contracts.env_contract import EnvContract
+from tests.contracts.env_episodes_contract import EnvEpisodesContract
+from tests.contracts.env_errors_contract import EnvErrorsContract
+from tests.contracts.env_interface_contract import EnvInterfaceContract
 from tests.contracts.sb3_contract import SB3Contract
 from tests.envs.cases import CASES
 
@@ -10,8 +12,8 @@ every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
 @every_case
-class TestEnv(EnvContract):
-    """The suite, once per case."""
+class TestEnv(EnvInterfaceContract, EnvEpisodesContract, EnvErrorsContract):
+    """The suites, once per case."""
 
 
 @every_case

@@ -32,7 +32,7 @@ from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population, Week
 from slowfast_rl.members.state import Events
 from slowfast_rl.members.world import World
-from slowfast_rl.store import InMemoryFeatureStore, pacing_plan, write_plans
+from slowfast_rl.store import UNIFORM_SHAPE, InMemoryFeatureStore, pacing_plan, write_plans
 from tests.envs.planners import VariedPlanner
 from tests.envs.policies import Columns, eager_executor
 from tests.members.worlds import world
@@ -49,7 +49,7 @@ class Witness:
     def __init__(self, population: Population) -> None:
         self.population, self._step = population, population.step
         self.sends: Counter[tuple[int, int, int]] = Counter()  # by member, week, channel
-        population.step = self.step  # type: ignore[method-assign]
+        population.step = self.step
 
     @property
     def channel(self) -> int:
@@ -80,8 +80,14 @@ class Recorder:
         self._executor = executor
         self.weeks: list[Week] = []
 
-    def run_week(self, population: Population, target: Int32, cap: Int32 | None = None) -> Week:
-        self.weeks.append(self._executor.run_week(population, target, cap))
+    def run_week(
+        self,
+        population: Population,
+        target: Int32,
+        cap: Int32 | None = None,
+        shape: Int32 | int = UNIFORM_SHAPE,
+    ) -> Week:
+        self.weeks.append(self._executor.run_week(population, target, cap, shape))
         return self.weeks[-1]
 
 
@@ -154,11 +160,10 @@ def test_random_actions_stay_within_plans_whatever_the_store_does(
 ) -> None:
     planner = VariedPlanner(one)
     env = MessagingVectorEnv(
-        N, one, WEEKS, plan_source=PlanSource(planner, faulty(schedule)), population_seed=seed
+        N, one, weeks=WEEKS, plan_source=PlanSource(planner, faulty(schedule)), population_seed=seed
     )
     rng = np.random.default_rng(seed)
-    policy = lambda _: rng.integers(0, env.num_actions, N)  # noqa: E731
-    witness = play_and_watch(env, policy, WEEKS + 1)
+    witness = play_and_watch(env, lambda _: rng.integers(0, env.num_actions, N), WEEKS + 1)
     check_plans(witness, planner)
     if all(today == Faults() for today in schedule):
         for (member, week, channel), count in witness.sends.items():
@@ -170,7 +175,7 @@ def test_random_actions_stay_within_plans_whatever_the_store_does(
 @given(worlds, schedules)
 def test_raw_stable_baselines3_stays_within_plans_too(one: World, schedule: list[Faults]) -> None:
     planner = VariedPlanner(one)
-    env = MessagingVectorEnv(N, one, WEEKS, plan_source=PlanSource(planner, faulty(schedule)))
+    env = MessagingVectorEnv(N, one, weeks=WEEKS, plan_source=PlanSource(planner, faulty(schedule)))
     model = PPO("MlpPolicy", SB3VecEnv(env), n_steps=8, batch_size=8 * N, seed=1)
 
     def policy(observations: Float32) -> Int64:
@@ -187,7 +192,7 @@ def test_a_jitted_policy_that_always_sends_stays_within_plans_whatever_the_store
 ) -> None:
     executor = Recorder(eager_executor())
     env = PacingVectorEnv(
-        N, one, WEEKS, store=faulty(schedule), executor=executor, population_seed=seed
+        N, one, weeks=WEEKS, store=faulty(schedule), executor=executor, population_seed=seed
     )
     planner = VariedPlanner(one)
     slots = np.bincount([slot.channel for slot in one.schedule])
@@ -217,7 +222,7 @@ def test_plans_that_others_write_at_any_time_are_kept_with_their_caps(
     one: World, data: st.DataObject
 ) -> None:
     store = InMemoryFeatureStore()
-    env = MessagingVectorEnv(N, one, WEEKS, store=store)
+    env = MessagingVectorEnv(N, one, weeks=WEEKS, store=store)
     witness = Witness(env.population)
     rng = np.random.default_rng(data.draw(st.integers(0, 2**31)))
     highest: dict[tuple[int, int], int] = {}
@@ -238,7 +243,7 @@ def test_plans_that_others_write_at_any_time_are_kept_with_their_caps(
 
 
 def test_without_a_plan_only_opt_ins_bind() -> None:
-    env = MessagingVectorEnv(200, world("eventful"), WEEKS)
+    env = MessagingVectorEnv(200, world("eventful"), weeks=WEEKS)
     witness = Witness(env.population)
     env.reset(seed=3)
     for _ in range(env.world.slots_per_week):

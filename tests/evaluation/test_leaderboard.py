@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import slowfast_rl as sf
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.evaluation import Protocol, Twins
-from slowfast_rl.evaluation.leaderboard import Contestant, measures, slowfast_contestants
+from slowfast_rl.evaluation.contestants import Contestant, slowfast_contestants
+from slowfast_rl.evaluation.leaderboard import measures
 from slowfast_rl.fast import AffinityRanker, Executor
 from slowfast_rl.fast.affinity import Weights
 from slowfast_rl.slow import FixedPlanner

@@ -31,6 +31,7 @@ def test_the_defaults_are_those_of_the_contract():
         {"streams": ()},
         {"streams": (1, 1)},
         {"streams": (-1,)},
+        {"population_seed": 2_000_000},
     ],
 )
 def test_what_cannot_be_evaluated_is_refused(changes):

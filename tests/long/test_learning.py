@@ -3,7 +3,7 @@
 import pytest
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.leaderboard import slowfast_contestants
+from slowfast_rl.evaluation.contestants import slowfast_contestants
 from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.slow import FixedPlanner

@@ -74,3 +74,10 @@ def test_committed_references_are_what_the_world_gives_today():
     ):
         lived = twins.rollout(planner).returns
         assert abs(lived - returns[:members]).max() < 1e-4
+
+
+def test_the_readmes_numbers_of_the_calibrated_world_are_those_of_the_study():
+    stated = re.findall(r"\d+\.\d+ / \d+\.\d+ / \d+\.\d+", (ROOT / "README.md").read_text())
+    assert stated
+    study = (ROOT / "experiments" / "world_checks" / "README.md").read_text()
+    assert all(numbers in study for numbers in stated)

@@ -44,3 +44,18 @@ def test_staggering_depends_on_the_seed_alone():
     one, again, other = (stagger(PacingVectorEnv(16, w, weeks=4), seed) for seed in (1, 1, 2))
     assert_array_equal(one, again)
     assert not np.array_equal(one, other)
+
+
+def test_an_episode_that_began_before_training_says_nothing_of_its_return():
+    env = PacingVectorEnv(8, world("deathless"), weeks=4)
+    stagger(env, seed=0)
+    venv, plans = StaggeredVecEnv(env), np.zeros(8, np.int64)
+    begun_before = env.population.weeks > 0
+    reported = np.zeros(8, int)
+    for _ in range(8):  # two episodes' length: every row ends twice, but those that began now
+        _, _, done, infos = venv.step(plans)
+        assert all("terminal_observation" in infos[row] for row in np.flatnonzero(done))
+        reported += [("episode" in info) for info in infos]
+        lengths = [info["episode"]["l"] for info in infos if "episode" in info]
+        assert set(lengths) <= {4}
+    assert_array_equal(reported, np.where(begun_before, 1, 2))

@@ -12,7 +12,7 @@ from slowfast_rl.store import (
     FeatureView,
     OnlineResponse,
     StoreState,
-    StoreUnavailable,
+    StoreUnavailableError,
 )
 
 NOBODY = np.iinfo(np.int64).max  # an id that no test writes
@@ -25,9 +25,9 @@ class Faults:
     Attributes:
         drop_writes: a write is lost, and its writer told that all is well.
         delay_seconds: a write arrives this much later, before the first call due by then.
-        fail_writes: a write raises StoreUnavailable.
+        fail_writes: a write raises StoreUnavailableError.
         empty_reads: a read finds no row at all.
-        fail_reads: a read raises StoreUnavailable.
+        fail_reads: a read raises StoreUnavailableError.
     """
 
     drop_writes: bool = False
@@ -72,7 +72,7 @@ class FaultyStore:
     ) -> int:
         clock, faults = self._at(event_timestamp)
         if faults.fail_writes:
-            raise StoreUnavailable(f"write at {clock} s")
+            raise StoreUnavailableError(f"write at {clock} s")
         if faults.drop_writes:
             return len(np.asarray(entity_ids))
         if faults.delay_seconds:
@@ -93,7 +93,7 @@ class FaultyStore:
     ) -> OnlineResponse:
         clock, faults = self._at(now)
         if faults.fail_reads:
-            raise StoreUnavailable(f"read at {clock} s")
+            raise StoreUnavailableError(f"read at {clock} s")
         if faults.empty_reads:
             entity_ids = np.full(np.shape(entity_ids), NOBODY)
         return self.store.get_online_features(view, entity_ids, now)

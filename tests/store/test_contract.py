@@ -5,16 +5,18 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.contracts.plan_contract import PlanContract
-from tests.contracts.store_contract import StoreContract
+from tests.contracts.store_errors_contract import StoreErrorsContract
 from tests.contracts.store_machine import store_machine
+from tests.contracts.store_rows_contract import StoreRowsContract
+from tests.contracts.store_snapshot_contract import StoreSnapshotContract
 from tests.store.backends import BACKENDS, MakeStore
 
 every_backend = pytest.mark.parametrize("make_store", BACKENDS.values(), ids=BACKENDS)
 
 
 @every_backend
-class TestStore(StoreContract):
-    """The suite, once per backend."""
+class TestStore(StoreRowsContract, StoreErrorsContract, StoreSnapshotContract):
+    """The suites, once per backend."""
 
 
 @every_backend

@@ -8,7 +8,7 @@ from slowfast_rl.store import (
     FeatureStore,
     InMemoryFeatureStore,
     Status,
-    StoreUnavailable,
+    StoreUnavailableError,
     pacing_plan,
     plan_view,
     read_plans,
@@ -81,7 +81,7 @@ def test_an_unreachable_store_raises_on_schedule() -> None:
     store.faults = lambda now: Faults(fail_reads=now >= 10, fail_writes=now >= 20)
     assert plan(store, week=0, now=19) == 3
     assert status(store, 9) == {Status.PRESENT}
-    with pytest.raises(StoreUnavailable, match="read at 10 s"):
+    with pytest.raises(StoreUnavailableError, match="read at 10 s"):
         status(store, 10)
-    with pytest.raises(StoreUnavailable, match="write at 20 s"):
+    with pytest.raises(StoreUnavailableError, match="write at 20 s"):
         plan(store, week=0, now=20)

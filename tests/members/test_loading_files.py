@@ -1,0 +1,45 @@
+"""World files of a user: they build on others, and a bad one is refused in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from slowfast_rl.members.loading import load_world
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("- 1", "holds list; a mapping is needed"),
+        ("a: [", "is not YAML"),
+        ("base: atlantis", "unknown world 'atlantis'"),
+        ("base: [pronounced]", r"base is \['pronounced'\]; the name or path of a world"),
+        ("base: pronounced\nchurn: {flor: 1}", "unknown parameter 'flor' in churn"),
+    ],
+)
+def test_a_bad_file_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message) as raised:
+        load_world(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"gone.yaml' cannot be read: No such file"):
+        load_world(tmp_path / "gone.yaml")
+
+
+def test_files_that_are_each_others_base_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"base: {tmp_path}/b.yaml")
+    (tmp_path / "b.yaml").write_text(f"base: {tmp_path}/a.yaml")
+    with pytest.raises(ValueError, match=r"a.yaml' is its own base"):
+        load_world(tmp_path / "a.yaml")
+
+
+def test_a_users_file_builds_on_a_users_file(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("base: calibrated\nreward: {churn: 3}")
+    (tmp_path / "b.yaml").write_text(f"base: {tmp_path}/a.yaml\nreward: {{opt_out: 2}}")
+    world = load_world(tmp_path / "b.yaml")
+    assert world.name == "b"
+    assert (world.reward.churn, world.reward.opt_out, world.reward.message_cost) == (3, 2, 0.0005)
