@@ -4,7 +4,7 @@ The only way a plan reaches a scored or served run. Learners' branches skip it a
 arrays to the same executor.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,9 +12,11 @@ from slowfast_rl.envs.executor import Executor, default_executor
 from slowfast_rl.envs.guard import feasible_plans, feasible_target, plan_rows
 from slowfast_rl.envs.reader import PlanReader, Reading
 from slowfast_rl.members.arrays import Bool, Float32, Int32, Int64
-from slowfast_rl.members.population import Population, Week
-from slowfast_rl.members.signals import week_signals
+from slowfast_rl.members.beliefs import BeliefFilter
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.signals import privileged_signals, week_signals
 from slowfast_rl.members.state import put_rows
+from slowfast_rl.members.week import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.store import (
     UNIFORM_SHAPE,
@@ -34,6 +36,8 @@ class Request(NamedTuple):
     feasible: Bool  # [B, O] plans that leave alone every channel the member has left
     entity_ids: Int64  # [B] member ids
     weeks: Int64  # [B] week that begins
+    beliefs: Float32 | None = None  # [B, F_belief] where the planner asks for them
+    latents: Float32 | None = None  # [B, F_privileged] what no company sees, for upper bounds
 
 
 class Planner(Protocol):
@@ -46,6 +50,21 @@ class Planner(Protocol):
 
     def plan(self, request: Request) -> Int64:
         """Return the chosen plan's index in the world's menu, [B]."""
+        ...
+
+
+@runtime_checkable
+class CuriousPlanner(Planner, Protocol):
+    """A planner that wants to know more than the week's signals."""
+
+    @property
+    def belief_filter(self) -> BeliefFilter | None:
+        """Makes the beliefs in its requests; None for none."""
+        ...
+
+    @property
+    def privileged(self) -> bool:
+        """Whether its requests hold the latents."""
         ...
 
 
@@ -120,7 +139,7 @@ class Execution:
         living = _living(population, rows)
         plans = np.zeros(population.num_members, np.int64)
         if living.size:
-            plans[living] = ask(planner, request(population, living))
+            plans[living] = ask(planner, request(population, living, planner))
         return plans
 
     def in_force(self, population: Population) -> PacingPlan:
@@ -180,20 +199,41 @@ def ask(planner: Planner, asked: Request) -> Int64:
     return answer.astype(np.int64)
 
 
-def request(population: Population, rows: Int64 | Bool | None = None) -> Request:
+def filter_of(planner: Planner) -> BeliefFilter | None:
+    """Return the filter that a population needs before this planner can be asked, if any."""
+    return planner.belief_filter if isinstance(planner, CuriousPlanner) else None
+
+
+def request(
+    population: Population, rows: Int64 | Bool | None = None, planner: Planner | None = None
+) -> Request:
     """Return what a planner sees of some members now.
 
     Args:
         population: N members.
         rows: indices of B members, or [N] which; None for all.
+        planner: who asks; None for one that wants to know nothing but the week's signals.
+
+    Raises:
+        ValueError: the planner wants beliefs that this population does not keep.
     """
     chosen = slice(None) if rows is None else rows
     opted_in = population.opted_in[chosen]
+    beliefs = latents = None
+    if isinstance(planner, CuriousPlanner):
+        if planner.belief_filter is not None:
+            if population.beliefs is None:
+                raise ValueError("the planner needs beliefs; the population keeps none")
+            beliefs = population.beliefs.signals()[chosen]
+        if planner.privileged:
+            latents = privileged_signals(population)[chosen]
     return Request(
         signals=week_signals(population)[chosen],
         feasible=feasible_plans(population.world.plans, opted_in),
         entity_ids=population.members[chosen],
         weeks=population.weeks[chosen].astype(np.int64),
+        beliefs=beliefs,
+        latents=latents,
     )
 
 

@@ -13,7 +13,7 @@ from slowfast_rl.members.opportunity import (
     FastPolicy,
     Opportunity,
 )
-from slowfast_rl.members.population import Population, Week
+from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import (
     CANDIDATE,
     PACER,
@@ -25,6 +25,7 @@ from slowfast_rl.members.random import (
     uniform,
 )
 from slowfast_rl.members.state import Log
+from slowfast_rl.members.week import Week
 from slowfast_rl.store import UNIFORM_SHAPE
 
 _NO_WEIGHTS = np.zeros(1, np.float32)

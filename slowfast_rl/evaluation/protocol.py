@@ -7,6 +7,7 @@ import numpy as np
 from slowfast_rl.envs.execution import request
 from slowfast_rl.envs.executor import default_executor
 from slowfast_rl.members.arrays import Int64
+from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain
 from slowfast_rl.members.world import World
@@ -70,7 +71,11 @@ def check_training_seed(seed: int, protocol: Protocol) -> None:
 
 
 def burned_in(
-    world: World, protocol: Protocol, stream: int, population_seed: int | None = None
+    world: World,
+    protocol: Protocol,
+    stream: int,
+    population_seed: int | None = None,
+    belief_filter: BeliefFilter | None = None,
 ) -> Population:
     """Return the population after its burn-in, at the first scored Monday.
 
@@ -82,6 +87,7 @@ def burned_in(
         protocol: who and how long.
         stream: of luck.
         population_seed: of other members than the protocol's; None for those.
+        belief_filter: keeps beliefs about the members from week 0 on; None for none.
     """
     population = Population(
         world,
@@ -89,6 +95,7 @@ def burned_in(
         protocol.population_seed if population_seed is None else population_seed,
         protocol.luck_seed,
         luck_stream=stream,
+        belief_filter=belief_filter,
     )
     planner = RandomPlanner(protocol.luck_seed, Domain.BURN_IN, stream)
     executor = default_executor()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from slowfast_rl.envs.execution import Execution, Planner
+from slowfast_rl.envs.execution import Execution, Planner, filter_of
 from slowfast_rl.envs.executor import Executor
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import SEGMENTS, Protocol, burned_in, segments
@@ -65,6 +65,7 @@ class Twins:
     ) -> None:
         self.world, self.protocol = world, protocol or Protocol()
         self._starts = starts or [burned_in(world, self.protocol, s) for s in self.protocol.streams]
+        self._believed: tuple[World, Sequence[Population]] | None = None
         self.segments: Int64 = segments(self._starts[0])
 
     def first_luck(self) -> "Twins":
@@ -93,7 +94,7 @@ class Twins:
                 self._live(
                     start.clone(), planner, Execution(self.world, store_factory(), executor), bar
                 )
-                for start in self._starts
+                for start in self._starts_for(planner)
             ]
         return Rollout(
             returns=np.mean([p.returns for p in parts], axis=0),
@@ -107,6 +108,17 @@ class Twins:
             refused_writes=sum(p.refused_writes for p in parts),
             stale_reads=sum(p.stale_reads for p in parts),
         )
+
+    def _starts_for(self, planner: Planner) -> Sequence[Population]:
+        """Return the burned-in members, with the beliefs that this planner asks for."""
+        wanted = filter_of(planner)
+        if wanted is None:
+            return self._starts
+        if self._believed is None or self._believed[0] != wanted.world:
+            p = self.protocol
+            starts = [burned_in(self.world, p, s, None, wanted) for s in p.streams]
+            self._believed = (wanted.world, starts)
+        return self._believed[1]
 
     def _live(
         self, population: Population, planner: Planner, execution: Execution, bar: "tqdm[Any]"

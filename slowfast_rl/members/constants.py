@@ -144,7 +144,7 @@ def mean_launch_intensity(world: World) -> float:
 
 def mean_relevance(world: World) -> float:
     """Return E[r] of a random candidate without launch, in (0, 1)."""
-    z, weight = _standard_normal()
+    z, weight = standard_normal()
     spread = (1 + world.response.taste_weight**2) ** 0.5
     return float(weight @ _logistic(world.response.intercept + spread * z))
 
@@ -165,13 +165,24 @@ def base_rate(traits: Traits, z: Float64) -> Float64:
 @cache
 def mean_slope(traits: Traits) -> float:
     """Return E[(m_x / x)^slope], the normaliser of responsiveness."""
-    z, weight = _standard_normal()
+    z, weight = standard_normal()
     return float(
         weight @ (typical_rate(traits) / base_rate(traits, z)) ** traits.responsiveness_slope
     )
 
 
-def _standard_normal() -> tuple[Float64, Float64]:
+def mean_pick(world: World) -> float:
+    """Return the mean relevance of the best of K candidates by quality, no launch, in (0, 1)."""
+    z, weight = standard_normal()
+    below = np.cumsum(weight) - weight / 2  # distribution function of one candidate's quality
+    k = world.num_candidates
+    best = k * below ** (k - 1) * weight  # that of the largest, as weights on z
+    taste, taste_weight = z[::200], weight[::200] / weight[::200].sum()
+    logits = world.response.intercept + z[::20, None] + world.response.taste_weight * taste
+    return float((best[::20] / best[::20].sum()) @ _logistic(logits) @ taste_weight)
+
+
+def standard_normal() -> tuple[Float64, Float64]:
     """Return nodes and weights of a fine rule on +-10 sd, right for clipped integrands too."""
     z = np.linspace(-10, 10, 20001)
     weight = np.exp(-(z**2) / 2)

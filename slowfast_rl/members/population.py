@@ -1,12 +1,13 @@
 """A population of members: the state, its two drivers, clones, shards and restarts."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 
 from slowfast_rl.members import driver
-from slowfast_rl.members.arrays import Bool, Float32, Float64, Int32, Int64
+from slowfast_rl.members.arrays import Bool, Float64, Int32, Int64
+from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.constants import constants, schedule
 from slowfast_rl.members.launches import launch_intensity
@@ -35,25 +36,10 @@ from slowfast_rl.members.state import (
     take_rows,
 )
 from slowfast_rl.members.traits import draw_traits
+from slowfast_rl.members.week import Week
 from slowfast_rl.members.world import World
 
 _CALENDAR_WEEKS = 64  # the launch calendar grows by so many weeks at a time
-
-
-class Week(NamedTuple):
-    """What the last completed week brought, per member; zero for the churned."""
-
-    views: Float32  # [N] viewing days, expected or sampled as the population's reward is
-    causal_opens: Float32  # [N] responses, expected or sampled likewise
-    viewing_days: Float32  # [N] sampled
-    sends: Float32  # [N, C]
-    opens: Float32  # [N, C] logged
-    dismissals: Float32  # [N, C] logged
-    opt_outs: Float32  # [N, C]
-    churned: Float32  # [N] 1 in the week of the churn
-    ignored: Float32  # [N] sends on a channel the member had left
-    vetoed: Float32  # [N] sends that the guard turned into holds
-    reward: Float64  # [N] the published utility, in viewing days
 
 
 class Population:
@@ -71,6 +57,7 @@ class Population:
         first_member: id of row 0's first member.
         reward: "expected" takes views and causal opens by expectation (less noise, same mean),
             "sampled" takes them as drawn.
+        belief_filter: keeps ``beliefs`` about the members from their log; None for none.
 
     Raises:
         ValueError: an argument is outside what is allowed.
@@ -86,6 +73,7 @@ class Population:
         luck_stream: int = 0,
         first_member: int = 0,
         reward: str = "expected",
+        belief_filter: BeliefFilter | None = None,
     ) -> None:
         if num_members < 1:
             raise ValueError(f"num_members is {num_members}; allowed is 1 or more")
@@ -119,6 +107,7 @@ class Population:
             luck_seed,
             reward == "sampled",
         )
+        self.beliefs = None if belief_filter is None else Beliefs(belief_filter, n)
         self._events = empty_events(n)
         self._begin(np.arange(n))
 
@@ -189,6 +178,8 @@ class Population:
         self.keep_calendar()
         driver.step_slot(self.lives, self.slot, actions, self._events, rewards)
         self.slot = (self.slot + 1) % self.world.slots_per_week
+        if self.slot == 0:
+            self._believe()
         return rewards, Events(*(e.copy() for e in self._events))
 
     def run_week(self, policy: FastPolicy, guard: Callable[..., bool], rows: Int32) -> Week:
@@ -210,6 +201,7 @@ class Population:
         rows = np.ascontiguousarray(rows, np.int32)
         pace, rank, pacing, ranking = policy
         driver.run_week(self.lives, pace, rank, guard, rows, pacing, ranking, self._events)
+        self._believe()
         return self.last_week()
 
     def last_week(self) -> Week:
@@ -253,6 +245,7 @@ class Population:
             log=take_rows(lives.log, rows),
             ledger=np.ascontiguousarray(lives.ledger[rows]),
         )
+        other.beliefs = None if self.beliefs is None else self.beliefs.take(rows)
         other._events = empty_events(len(other.first_members))
         return other
 
@@ -292,6 +285,11 @@ class Population:
             calendar = launch_intensity(self.world, self.lives.seed, wanted)
             self.lives = self.lives._replace(launches=calendar)
 
+    def _believe(self) -> None:
+        """Let beliefs take in the week that ended."""
+        if self.beliefs is not None:
+            self.beliefs.update(self.lives.log, self.lives.state.alive)
+
     def _begin(self, rows: Int64) -> None:
         lives, rows = self.lives, np.ascontiguousarray(rows, np.int64)
         members = self.first_members[rows] + self.episodes[rows] * self.stride
@@ -299,3 +297,5 @@ class Population:
         traits = draw_traits(self.world, self.population_seed, lives.state.member[rows])
         put_rows(lives.traits, rows, traits)
         driver.begin(lives, rows)
+        if self.beliefs is not None:
+            self.beliefs.forget(rows)

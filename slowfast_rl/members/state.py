@@ -84,7 +84,7 @@ class Events(NamedTuple):
     viewed: UInt8  # [N] a viewing day was counted in this slot
 
 
-T = TypeVar("T", State, Traits, Log)
+T = TypeVar("T", bound=NamedTuple)
 
 
 def empty_state(num_members: int, num_channels: int) -> State:
@@ -126,7 +126,8 @@ def empty_events(num_members: int) -> Events:
 
 def take_rows(arrays: T, rows: Any) -> T:
     """Return a NamedTuple of arrays with some rows copied out, in the order given."""
-    return type(arrays)(*(np.ascontiguousarray(a[rows]) for a in arrays))
+    taken = {k: np.ascontiguousarray(a[rows]) for k, a in zip(arrays._fields, arrays, strict=True)}
+    return arrays._replace(**taken)
 
 
 def put_rows(arrays: NamedTuple, rows: Any, values: NamedTuple) -> None:

@@ -6,8 +6,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from slowfast_rl.envs.execution import Planner, Request
+from slowfast_rl.envs.execution import CuriousPlanner, Planner, Request, filter_of
 from slowfast_rl.members.arrays import Bool, Int64
+from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.random import Domain, random_words
 from slowfast_rl.members.world import World
 
@@ -118,6 +119,16 @@ class DealtPlanner:
     def policy_version(self) -> int:
         """The dealt planner's version."""
         return self._planner.policy_version
+
+    @property
+    def belief_filter(self) -> BeliefFilter | None:
+        """Makes the beliefs that the dealt planner asks for."""
+        return filter_of(self._planner)
+
+    @property
+    def privileged(self) -> bool:
+        """Whether the dealt planner sees latents."""
+        return isinstance(self._planner, CuriousPlanner) and self._planner.privileged
 
     def plan(self, request: Request) -> Int64:
         """Return the choices in another order within each group of equal flags, [B]."""

@@ -29,8 +29,9 @@ from slowfast_rl.envs.guard import (
 from slowfast_rl.members.arrays import Float32, Int32, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.loading import load_world
-from slowfast_rl.members.population import Population, Week
+from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Events
+from slowfast_rl.members.week import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.store import UNIFORM_SHAPE, InMemoryFeatureStore, pacing_plan, write_plans
 from tests.envs.planners import VariedPlanner
