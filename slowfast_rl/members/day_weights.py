@@ -135,10 +135,10 @@ def day_weights(
     weights = np.empty((len(shape), 7), np.float32)
     fill_day_weights(
         _table(world),
-        np.ascontiguousarray(shape, np.int32),
+        np.array(shape, np.int32),  # copies: kernels take no read-only arrays
         launches,
-        np.ascontiguousarray(week, np.int32),
-        np.ascontiguousarray(viewing, np.float32),
+        np.array(week, np.int32),
+        np.array(viewing, np.float32),
         weights,
     )
     return weights
