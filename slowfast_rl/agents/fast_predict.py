@@ -2,85 +2,71 @@
 
 import numpy as np
 
+from slowfast_rl.agents.columns import columns
+from slowfast_rl.agents.pace_predict import least_scores
 from slowfast_rl.fast import AffinityRanker, Executor, QualityRanker
 from slowfast_rl.fast.affinity import UNTRAINED, affinity, open_rate, score
-from slowfast_rl.members.arrays import Float32, Int32, Int64
+from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.compile import driver
-from slowfast_rl.members.features import per_world
-from slowfast_rl.members.random import Domain, random_words
-from slowfast_rl.members.signals import slot_features, week_features
 from slowfast_rl.members.world import World
+from slowfast_rl.store import PacingPlan
 
 _TOPIC_PARTS = 4  # sends, opens, days since a send, launch: adjacent columns of the table
 _QUALITY_ONLY = np.array(UNTRAINED, np.float32)
-
-
-@per_world
-def columns(world: World) -> dict[str, int]:
-    """Return the column of each signal in an observation of ``Messaging-v0``, by name."""
-    features = week_features(world) + slot_features(world)
-    return {feature.name: i for i, feature in enumerate(features)}
-
-
-def opted_in_columns(world: World) -> list[int]:
-    """Return the columns of the opt-in flags, [C]."""
-    return [columns(world)[f"{channel}_opted_in"] for channel in world.channels]
 
 
 def choose_candidates(
     world: World,
     executor: Executor,
     obs: Float32,
-    target: Int32,
-    cap: Int32,
+    plan: PacingPlan,
     entity_ids: Int64,
     times: Int64,
     seed: int,
 ) -> Int64:
     """Return the executor's action for each of B members, [B].
 
-    Paces exactly, with coins of its own, and ranks as the executor's ranker does, by the same
-    scalar functions: it picks the candidate that the fused executor picks in the same situation.
+    Paces as the executor's pacer does, with coins of its own, and ranks as its ranker does, by the
+    same scalar functions: it picks the candidate that the fused executor picks in the same
+    situation.
 
     Args:
         world: the world.
         executor: pacer and ranker.
         obs: [B, F] observations of ``Messaging-v0``.
-        target: [B, C] of the plans in force.
-        cap: [B, C] likewise.
+        plan: the plans in force, [B].
         entity_ids: [B] member ids, which key the pacer's coins.
-        times: [B] simulated seconds, likewise.
+        times: [B] simulated seconds, whose weeks do likewise.
         seed: of the coins.
 
     Raises:
-        ValueError: the executor's pacer or ranker cannot work from observations.
+        ValueError: the executor's ranker, or a plan's shape, cannot work from observations.
     """
-    weights = _ranking(executor)
-    column, channels = columns(world), world.channels
-    channel = obs[:, [column[f"slot_is_{c}"] for c in channels]].argmax(axis=1)
-    rows = np.arange(len(obs))
-    sent = obs[:, [column[f"{c}_sends_this_week"] for c in channels]][rows, channel]
-    opted_in = obs[:, opted_in_columns(world)][rows, channel] > 0.5
-    words = random_words(seed, 0, entity_ids, times // 60, Domain.PACER)
-    wanted = words / 2**32 * obs[:, column["slots_left"]] < target[rows, channel] - sent
-    best = np.empty(len(obs), np.int64)
-    first_topic, first_candidate = column["topic_0_sends"], column["candidate_1_quality"]
-    sizes = (world.num_topics, world.num_candidates)
-    _best_candidates(np.ascontiguousarray(obs), first_topic, first_candidate, *sizes, weights, best)
-    return np.where(wanted & opted_in & (sent < cap[rows, channel]), best, 0)
+    weights, column = _ranking(executor), columns(world)
+    least = least_scores(world, executor, obs, plan, entity_ids, times, seed)
+    best, scores = np.empty(len(obs), np.int64), np.empty(len(obs))
+    _best_candidates(
+        np.ascontiguousarray(obs),
+        column["topic_0_sends"],
+        column["candidate_1_quality"],
+        world.num_topics,
+        world.num_candidates,
+        weights,
+        best,
+        scores,
+    )
+    return np.where(scores >= least, best, 0)
 
 
 def _ranking(executor: Executor) -> Float32:
     """Return the weights of the score that ranks as this executor does."""
     ranker = executor.ranker
-    if executor.pacer.name == "exact":
-        if isinstance(ranker, AffinityRanker):
-            return ranker.weights
-        if isinstance(ranker, QualityRanker):
-            return _QUALITY_ONLY
+    if isinstance(ranker, AffinityRanker):
+        return ranker.weights
+    if isinstance(ranker, QualityRanker):
+        return _QUALITY_ONLY
     raise ValueError(
-        f"pacer {executor.pacer.name!r} with ranker {ranker.name!r} cannot work from observations; "
-        "allowed: exact with quality or affinity"
+        f"ranker {ranker.name!r} cannot work from observations; allowed: quality or affinity"
     )
 
 
@@ -93,6 +79,7 @@ def _best_candidates(
     num_candidates: int,
     weights: Float32,
     best: Int64,
+    scores: Float64,
 ) -> None:
     for i in range(obs.shape[0]):
         opens = sends = np.float32(0)
@@ -110,3 +97,4 @@ def _best_candidates(
                     value = score(weights, obs[i, k], obs[i, k + 1], liking, obs[i, t + 2])
                     if value > best_score:
                         best[i], best_score = j + 1, value
+        scores[i] = best_score

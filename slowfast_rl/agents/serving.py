@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from slowfast_rl.agents.fast_predict import choose_candidates, columns, opted_in_columns
+from slowfast_rl.agents.columns import columns, opted_in_columns
+from slowfast_rl.agents.fast_predict import choose_candidates
 from slowfast_rl.envs.execution import Planner, Request, ask
 from slowfast_rl.envs.guard import feasible_plans
 from slowfast_rl.envs.reader import PlanReader
@@ -67,9 +68,7 @@ class Serving:
             self.reader.forget(ids[first])
         self._plan(obs[:, : len(week_features(self.world))], ids, times)
         plan = self.reader.read(ids, times)
-        return choose_candidates(
-            self.world, self.fast, obs, plan.target, plan.cap, ids, times, self.seed
-        )
+        return choose_candidates(self.world, self.fast, obs, plan, ids, times, self.seed)
 
     def _plan(self, signals: Float32, ids: Int64, times: Int64) -> None:
         """Write plans for the members that have none of this week."""
@@ -84,7 +83,10 @@ class Serving:
             feasible = feasible_plans(self.world.plans, opted_in)
             chosen = ask(self.slow, Request(signals[need], feasible, ids[need], weeks))
             plan = pacing_plan(
-                self.world.plans[chosen], weeks, policy_version=self.slow.policy_version
+                self.world.plans[chosen],
+                weeks,
+                shape=self.world.plan_shapes[chosen],
+                policy_version=self.slow.policy_version,
             )
             write_plans(self.store, ids[need], plan, times[need])
         except StoreUnavailableError:

@@ -10,7 +10,14 @@ from numpy.typing import ArrayLike
 from slowfast_rl.agents import disk
 from slowfast_rl.agents.serving import Serving
 from slowfast_rl.envs.execution import Planner
-from slowfast_rl.fast import AffinityRanker, Executor, QualityRanker
+from slowfast_rl.fast import (
+    AffinityRanker,
+    BidPricePacer,
+    CoinPacer,
+    ExactPacer,
+    Executor,
+    QualityRanker,
+)
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.world import World
 from slowfast_rl.slow import FixedPlanner, PPOPlanner
@@ -20,7 +27,7 @@ from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
 # What can be saved, by the name it has on disk.
 _PLANNERS = {planner.name: planner for planner in (PPOPlanner, FixedPlanner)}
 _RANKERS = {ranker.name: ranker for ranker in (AffinityRanker, QualityRanker)}
-_PACERS = ("exact",)
+_PACERS = {pacer.name: pacer for pacer in (ExactPacer, CoinPacer, BidPricePacer)}
 
 
 class SlowFastAgent:
@@ -60,10 +67,10 @@ class SlowFastAgent:
         logger: Any = None,
         progress: Callable[[int], None] | None = None,
     ) -> Self:
-        """Fit the ranker on randomised logs, then train the planner on top of it.
+        """Fit ranker and pacer on simulated logs, then train the planner on top of them.
 
-        A second call starts anew. Planners and rankers that do not learn stay as they are, and
-        need no budget.
+        A second call starts anew. What does not learn stays as it is; a planner that does not
+        needs no budget.
 
         Args:
             world: the world to train in.
@@ -83,6 +90,8 @@ class SlowFastAgent:
         before = 0
         if isinstance(self.fast.ranker, AffinityRanker):
             before += self.fast.ranker.learn(world, seed=seed).opportunities
+        if isinstance(self.fast.pacer, BidPricePacer):
+            before += self.fast.pacer.learn(world, self.fast.ranker, seed=seed).opportunities
         self.train_opportunities = before
         self.train_cpu_seconds = ranker_seconds = process_time() - start
         if not isinstance(slow, PPOPlanner):
@@ -109,12 +118,14 @@ class SlowFastAgent:
 
     def untrained_copy(self, world: World) -> "SlowFastAgent":
         """Return the same agent as before its training, with the weights that it began with."""
-        slow, ranker = self.slow, self.fast.ranker
+        slow, pacer, ranker = self.slow, self.fast.pacer, self.fast.ranker
+        if isinstance(pacer, BidPricePacer):
+            pacer = BidPricePacer()
         if isinstance(slow, PPOPlanner):
             slow = PPOPlanner(**slow.settings).untrained(world, self.seed, self.fast)
         if isinstance(ranker, AffinityRanker):
             ranker = AffinityRanker()
-        agent = SlowFastAgent(slow, Executor(self.fast.pacer, ranker))
+        agent = SlowFastAgent(slow, Executor(pacer, ranker))
         agent.world, agent.seed = world, self.seed
         return agent
 
@@ -169,7 +180,7 @@ class SlowFastAgent:
             raise _unknown("planner", type(slow).__name__, _PLANNERS)
         if not isinstance(ranker, AffinityRanker | QualityRanker):
             raise _unknown("ranker", ranker.name, _RANKERS)
-        if pacer.name not in _PACERS:
+        if not isinstance(pacer, ExactPacer | CoinPacer | BidPricePacer):
             raise _unknown("pacer", pacer.name, _PACERS)
         settings, arrays = slow.state()
         content = {
@@ -177,6 +188,7 @@ class SlowFastAgent:
             "train_opportunities": self.train_opportunities,
             "train_cpu_seconds": self.train_cpu_seconds,
             "pacer": pacer.name,
+            "pacer_state": pacer.state(),
             "ranker": ranker.name,
             "ranker_state": ranker.state(),
             "planner": slow.name,
@@ -204,11 +216,13 @@ class SlowFastAgent:
                 if content[part] not in known:
                     raise _unknown(part, content[part], known)
             planner, ranker = _PLANNERS[content["planner"]], _RANKERS[content["ranker"]]
+            pacer = _PACERS[content["pacer"]].from_state(content["pacer_state"])
             settings = content["planner_settings"]
             if device is not None and planner is PPOPlanner:
                 settings = settings | {"device": device}
             slow = planner.from_state(world, settings, arrays)
-            fast = Executor(ranker=ranker.from_state(content["ranker_state"]))
+            fast = Executor(pacer, ranker.from_state(content["ranker_state"]))
+            fast.policy(world)  # a pacer of other channels shows itself
         except (ValueError, IndexError, OverflowError) as error:  # as damaged numbers raise
             raise ValueError(f"{path} holds no agent that can be loaded: {error}") from error
         agent = cls(slow, fast, store)

@@ -19,7 +19,6 @@ from slowfast_rl.members.state import put_rows
 from slowfast_rl.members.week import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.store import (
-    UNIFORM_SHAPE,
     FeatureStore,
     InMemoryFeatureStore,
     PacingPlan,
@@ -91,7 +90,7 @@ class Execution:
         self.store = InMemoryFeatureStore() if store is None else store
         self.executor = default_executor() if executor is None else executor
         self.reader = PlanReader(world, self.store)
-        self._plans = world.plans
+        self._plans, self._shapes = world.plans, world.plan_shapes
 
     def issue(
         self,
@@ -115,7 +114,7 @@ class Execution:
         plan = PacingPlan(
             target=target,
             cap=target,
-            shape=np.full(living.size, UNIFORM_SHAPE, np.int32),
+            shape=self._shapes[plans[living]],
             week=population.weeks[living].astype(np.int64),
             policy_version=np.full(living.size, policy_version, np.int64),
         )

@@ -7,6 +7,7 @@ import numpy as np
 from slowfast_rl.envs.guard import guard, plan_rows, target_of
 from slowfast_rl.members.arrays import Float32, Int32
 from slowfast_rl.members.compile import driver, kernel
+from slowfast_rl.members.day_weights import pacing_parameters, week_weights, weighed_slots
 from slowfast_rl.members.opportunity import (
     PACER_SIGNATURE,
     RANKER_SIGNATURE,
@@ -26,9 +27,10 @@ from slowfast_rl.members.random import (
 )
 from slowfast_rl.members.state import Log
 from slowfast_rl.members.week import Week
+from slowfast_rl.members.world import World
 from slowfast_rl.store import UNIFORM_SHAPE
 
-_NO_WEIGHTS = np.zeros(1, np.float32)
+_NO_WEIGHTS = np.zeros(0, np.float32)
 
 
 @kernel
@@ -41,15 +43,24 @@ def candidate_words(
 
 @driver(PACER_SIGNATURE)
 def exact_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
-    """Send with probability remaining / slots left: the target is met exactly, evenly in time."""
+    """Send with probability remaining / slots left, each slot counted by its weight.
+
+    The target is met exactly, evenly in time where weights are equal; ``pacing`` is
+    :func:`exact_pacing`.
+    """
     remaining = target_of(rows, chance.row, chance.channel) - chance.sent
     if remaining <= 0 or chance.opted_in == 0:
         return np.inf
     if remaining < chance.slots_left:
         coin = uniform(draw(chance.seed, chance.stream, chance.member, chance.time, 0, PACER))
-        if coin * np.float32(chance.slots_left) >= np.float32(remaining):
+        if coin * weighed_slots(chance, pacing, 1, chance.slots_left) >= np.float32(remaining):
             return np.inf
     return -np.inf
+
+
+def exact_pacing(world: World, weights: Float32 | None = None) -> Float32:
+    """Return the exact pacer's parameters for a week under day weights [N, 7], None for equal."""
+    return pacing_parameters(world, _NO_WEIGHTS, weights)
 
 
 @driver(RANKER_SIGNATURE)
@@ -86,16 +97,23 @@ class JittedExecutor:
     """A fast policy of a jitted pacer and a jitted ranker, run by the fused driver.
 
     Args:
-        policy: what decides; the default meets the plan exactly and ranks on quality.
+        policy: what decides, whatever the pacing shape; the default meets the plan exactly, paced
+            by its shape, and ranks on quality.
     """
 
     def __init__(self, policy: FastPolicy | None = None) -> None:
-        self._policy = policy or FastPolicy(exact_pace, quality_rank, _NO_WEIGHTS, _NO_WEIGHTS)
+        self._policy = policy
 
-    @property
-    def policy(self) -> FastPolicy:
-        """The jitted policy."""
-        return self._policy
+    def policy(self, world: World, weights: Float32 | None = None) -> FastPolicy:
+        """Return the jitted policy of one week.
+
+        Args:
+            world: the world.
+            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
+        """
+        if self._policy is not None:
+            return self._policy
+        return FastPolicy(exact_pace, quality_rank, exact_pacing(world, weights), _NO_WEIGHTS)
 
     def run_week(
         self,
@@ -110,10 +128,11 @@ class JittedExecutor:
             population: at the beginning of a week.
             target: [N, C] sends meant for the week.
             cap: [N, C] sends allowed in the week; None for the target.
-            shape: pacing shape id, one or [N].
+            shape: pacing shape id, one or [N]; an id that the world does not offer is uniform.
         """
         rows = plan_rows(target, target if cap is None else cap, shape)
-        return population.run_week(self.policy, guard, rows)
+        policy = self.policy(population.world, week_weights(population, shape))
+        return population.run_week(policy, guard, rows)
 
 
 def default_executor() -> JittedExecutor:

@@ -27,10 +27,16 @@ def target_of(rows: Int32, row: int, channel: int) -> int:
     return int(rows[row, 2 * channel])
 
 
+@kernel
+def cap_of(rows: Int32, row: int, channel: int) -> int:
+    """Return the cap in a plan row."""
+    return int(rows[row, 2 * channel + 1])
+
+
 @driver(GUARD_SIGNATURE)
 def guard(chance: Opportunity, rows: Int32) -> bool:
     """Return whether the plan row allows a send now; drivers ask before every send."""
-    return allowed(chance.sent, rows[chance.row, 2 * chance.channel + 1], chance.opted_in)
+    return allowed(chance.sent, cap_of(rows, chance.row, chance.channel), chance.opted_in)
 
 
 @driver(

@@ -27,7 +27,8 @@ class PacingVectorEnv(MemberVectorEnv):
     in the week is not seen in it, and a remembered or the safe plan is executed instead.
 
     ## Action Space
-    `Discrete(O)`: an index into `world.plans`, the product of the menu's weekly targets. A plan
+    `Discrete(O)`: an index into `world.plans`, the product of the menu's weekly targets, and into
+    `world.plan_shapes`, where the world offers pacing shapes besides the uniform one. A plan
     with a target on a channel that the member left is executed with 0 there;
     `info["action_mask"]` (int8) and `action_masks()` (bool) name the plans that are feasible.
 

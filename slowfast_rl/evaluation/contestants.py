@@ -44,7 +44,7 @@ def trained_contestant(agent: SlowFastAgent, world: World) -> Contestant:
     home = agent.world
     if home is None:
         raise ValueError(f"agent {agent.name!r} knows no world; call learn or load first")
-    for what in ("channels", "num_topics", "num_candidates", "menu"):
+    for what in ("channels", "num_topics", "num_candidates", "menu", "shapes"):
         here, there = getattr(world, what), getattr(home, what)
         if here != there:
             raise ValueError(f"agent {agent.name!r} was trained with {what} {there}, not {here}")
@@ -91,7 +91,8 @@ def named_contestant(name: str, world: World, references: References | None) -> 
             f"slowfast_rl.cli.references world={world.name} and this case's num_members and weeks"
         )
     if name == "best_fixed":
-        return Contestant(name, FixedPlanner(world, references.best_fixed_plan))
+        best = FixedPlanner(world, references.best_fixed_plan, references.best_fixed_shape)
+        return Contestant(name, best)
     return Contestant(name, PerMemberPlanner(world, references.oracle_plans))
 
 

@@ -100,7 +100,8 @@ def burned_in(
     planner = RandomPlanner(protocol.luck_seed, Domain.BURN_IN, stream)
     executor = default_executor()
     for _ in range(protocol.burn_in):
-        executor.run_week(population, world.plans[planner.plan(request(population))])
+        plans = planner.plan(request(population))
+        executor.run_week(population, world.plans[plans], shape=world.plan_shapes[plans])
     return population
 
 

@@ -26,6 +26,7 @@ from slowfast_rl.members.arrays import Float64, Int64
 from slowfast_rl.members.branching import branch
 from slowfast_rl.members.loading import world_hash
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.shapes import UNIFORM
 from slowfast_rl.members.world import World
 from slowfast_rl.slow.simple import FixedPlanner, PerMemberPlanner
 from slowfast_rl.store.files import write_text_atomically
@@ -49,7 +50,9 @@ class References:
         best_fixed: [N] its return on the scoring lucks, default executor.
         oracle: [N] likewise.
         oracle_return_by_lucks: the oracle's mean return if it is chosen by 6, 12 or 24 lucks.
-        fixed_returns: mean return of every plan on the reference population, by "push,email".
+        fixed_returns: mean return of every plan on the reference population, by "push,email", and
+            its shape after a blank where it is not uniform.
+        best_fixed_shape: the best fixed plan's pacing shape.
     """
 
     world: str
@@ -60,6 +63,7 @@ class References:
     oracle: Float64
     oracle_return_by_lucks: dict[str, float]
     fixed_returns: dict[str, float]
+    best_fixed_shape: str = UNIFORM
 
     @property
     def gap(self) -> float:
@@ -105,6 +109,7 @@ def _parsed(content: dict[str, Any], world: World, protocol: Protocol) -> Refere
         oracle=np.array(content["oracle"], np.float64),
         oracle_return_by_lucks=dict(content["oracle_return_by_lucks"]),
         fixed_returns=dict(content["fixed_returns"]),
+        best_fixed_shape=str(content.get("best_fixed_shape", UNIFORM)),
     )
     if references.key != key:
         raise ValueError(f"key is {references.key}; {key} is needed")
@@ -162,7 +167,9 @@ def compute_references(world: World, protocol: Protocol, workers: int = 2) -> Re
         lucks: np.mean([own[s] for s in streams], axis=0).argmax(axis=1)
         for lucks, streams in _ORACLE_LUCKS.items()
     }
-    best = tuple(int(t) for t in world.plans[int(fixed.argmax())])
+    first = int(fixed.argmax())
+    best = tuple(int(t) for t in world.plans[first])
+    shape_names = [world.shape_names[shape] for shape in world.plan_shapes]  # [O]
     twins = Twins(world, protocol)
     oracles = {
         lucks: twins.rollout(PerMemberPlanner(world, plans)).returns
@@ -173,13 +180,14 @@ def compute_references(world: World, protocol: Protocol, workers: int = 2) -> Re
         key=reference_key(world, protocol),
         best_fixed_plan=best,
         oracle_plans=oracle_plans["12"],
-        best_fixed=twins.rollout(FixedPlanner(world, best)).returns,
+        best_fixed=twins.rollout(FixedPlanner(world, best, shape_names[first])).returns,
         oracle=oracles["12"],
         oracle_return_by_lucks={lucks: float(r.mean()) for lucks, r in oracles.items()},
         fixed_returns={
-            ",".join(map(str, plan)): float(value)
-            for plan, value in zip(world.plans.tolist(), fixed, strict=True)
+            ",".join(map(str, plan)) + (f" {shape}" if shape != UNIFORM else ""): float(value)
+            for plan, shape, value in zip(world.plans.tolist(), shape_names, fixed, strict=True)
         },
+        best_fixed_shape=shape_names[first],
     )
 
 
@@ -209,8 +217,10 @@ def _block_returns(start: Population, weeks: int) -> Float64:
     world, executor = start.world, default_executor()
     population = branch(start, len(world.plans))
     target = np.tile(world.plans, (start.num_members, 1))  # [N O, C]
+    shape = np.tile(world.plan_shapes, start.num_members)  # [N O]
     returns = np.zeros(population.num_members)
     for week in range(weeks):
-        reward = executor.run_week(population, feasible_target(target, population.opted_in)).reward
+        feasible = feasible_target(target, population.opted_in)
+        reward = executor.run_week(population, feasible, shape=shape).reward
         returns += world.reward.weekly_discount**week * reward
     return returns.reshape(start.num_members, len(world.plans))

@@ -12,6 +12,7 @@ from slowfast_rl.evaluation.protocol import Protocol, burned_in
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int32
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
+from slowfast_rl.store import UNIFORM_SHAPE
 
 CHECK_POPULATION = 3_000_000  # of the property checks: neither evaluation nor references use it
 HORIZONS = (1, 2, 4, 8, 13, 26, 52, 104)  # weeks
@@ -57,10 +58,11 @@ def sweep(
     Args:
         world: the world.
         protocol: who, for how long, after which burn-in; the return is the mean over its lucks.
-        plans: [P, C] sends a week; None for the world's whole menu.
+        plans: [P, C] sends a week, paced evenly; None for the world's whole menu.
         progress: name for a progress bar; None for none.
     """
-    menu = np.array(world.plans if plans is None else plans, np.int32)
+    uniform = world.plans[world.plan_shapes == UNIFORM_SHAPE]
+    menu = np.array(uniform if plans is None else plans, np.int32)
     n, num_plans, num_channels = protocol.num_members, *menu.shape
     by_channel = (num_plans, n, num_channels)
     result = Sweep(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from slowfast_rl.evaluation.leaderboard import Leaderboard
+from slowfast_rl.members.shapes import UNIFORM
 
 _HEADER = (
     "agent", "executor of gap closed", "return", "difference to the first", "gap closed",
@@ -31,8 +32,9 @@ def markdown(board: Leaderboard) -> str:
         plan = " + ".join(
             f"{t} {c}" for t, c in zip(r.best_fixed_plan, board.world.channels, strict=True)
         )
+        shape = "" if r.best_fixed_shape == UNIFORM else f", shape {r.best_fixed_shape}"
         lines += [
-            f"Best fixed plan: {plan} a week. The oracle leads it by {100 * r.gap:.1f} %.",
+            f"Best fixed plan: {plan} a week{shape}. The oracle leads it by {100 * r.gap:.1f} %.",
             "",
         ]
     lines += ["## By segment (terciles of the base viewing rate)", "", *_segments(board), ""]

@@ -5,11 +5,17 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from slowfast_rl.envs.executor import JittedExecutor, exact_pace, quality_rank
+from slowfast_rl.envs.executor import (
+    JittedExecutor,
+    exact_pace,
+    exact_pacing,
+    quality_rank,
+)
 from slowfast_rl.members.arrays import Float32
 from slowfast_rl.members.opportunity import FastPolicy
+from slowfast_rl.members.world import World
 
-_NO_WEIGHTS = np.zeros(1, np.float32)
+_NO_WEIGHTS = np.zeros(0, np.float32)
 
 
 class Pacer(Protocol):
@@ -22,9 +28,13 @@ class Pacer(Protocol):
         """Return the jitted pacer, compiled with PACER_SIGNATURE."""
         ...
 
-    @property
-    def weights(self) -> Float32:
-        """Return the jitted pacer's parameters, [W]."""
+    def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
+        """Return the jitted pacer's parameters for a week, [W].
+
+        Args:
+            world: the world.
+            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
+        """
         ...
 
 
@@ -49,7 +59,21 @@ class ExactPacer:
 
     name = "exact"
     function = staticmethod(exact_pace)
-    weights = _NO_WEIGHTS
+    pacing = staticmethod(exact_pacing)
+
+    def state(self) -> dict[str, Any]:
+        """Return what JSON must hold of the pacer: nothing."""
+        return {}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild a pacer from :meth:`state`.
+
+        Raises:
+            ValueError: there is something to hold.
+        """
+        check_stateless(cls.name, state)
+        return cls()
 
 
 class QualityRanker:
@@ -88,9 +112,18 @@ class Executor(JittedExecutor):
         self.pacer: Pacer = ExactPacer() if pacer is None else pacer
         self.ranker: Ranker = QualityRanker() if ranker is None else ranker
 
-    @property
-    def policy(self) -> FastPolicy:
-        """The jitted policy with the present weights of pacer and ranker."""
-        return FastPolicy(
-            self.pacer.function, self.ranker.function, self.pacer.weights, self.ranker.weights
-        )
+    def policy(self, world: World, weights: Float32 | None = None) -> FastPolicy:
+        """Return the jitted policy of one week, with the present parameters of pacer and ranker.
+
+        Args:
+            world: the world.
+            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
+        """
+        pacing = self.pacer.pacing(world, weights)
+        return FastPolicy(self.pacer.function, self.ranker.function, pacing, self.ranker.weights)
+
+
+def check_stateless(name: str, state: Mapping[str, Any]) -> None:
+    """Raise ValueError if a pacer without parameters is given some."""
+    if state:
+        raise ValueError(f"{name} pacer has parameters {sorted(state)}; allowed: none")

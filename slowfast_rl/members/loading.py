@@ -6,7 +6,7 @@ A file may name another world as its ``base`` and then holds only what differs.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,12 @@ def load_world(
 
 
 def world_hash(world: World) -> str:
-    """Return a short digest of all parameters, the name left out."""
-    content = {k: v for k, v in asdict(world).items() if k != "name"}
+    """Return a short digest of all parameters, the name and what is at its default left out.
+
+    So a parameter that the library learns to know changes no digest of worlds that do without it.
+    """
+    defaults = {f.name: f.default for f in fields(World)}
+    content = {k: v for k, v in asdict(world).items() if k != "name" and v != defaults[k]}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

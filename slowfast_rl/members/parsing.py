@@ -1,14 +1,16 @@
 """Build a world from nested mappings, as YAML gives them, and name what is wrong with them."""
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
 from typing import Any
 
 from slowfast_rl.members.parameters import PerChannel, group_types
+from slowfast_rl.members.shapes import Shape
 from slowfast_rl.members.world import Slot, World
 
 _WEEKDAYS = range(7)
 _SLOT_KEYS = ["time", "channel", "weekdays"]
+_FLAT = [0] * 7  # log weights of a shape that leaves them out
 
 
 def world_from_tree(tree: Mapping[str, Any], name: str) -> World:
@@ -17,7 +19,9 @@ def world_from_tree(tree: Mapping[str, Any], name: str) -> World:
     Raises:
         ValueError: a key is missing or unknown, or a value is not allowed.
     """
-    _check_keys(tree, [f.name for f in fields(World) if f.name != "name"], "world")
+    allowed = [f.name for f in fields(World) if f.name != "name"]
+    optional = [f.name for f in fields(World) if f.default is not MISSING]
+    _check_keys(tree, allowed, "world", optional)
     channels = _names(tree["channels"], "channels")
     groups = {
         group: _group(kind, tree[group], channels, group) for group, kind in group_types().items()
@@ -36,6 +40,7 @@ def world_from_tree(tree: Mapping[str, Any], name: str) -> World:
         safe_plan=tuple(
             _whole(t, "safe_plan") for t in _by_channel(safe_plan, channels, "safe_plan")
         ),
+        shapes=_shapes(tree.get("shapes", {})),
         **groups,
     )
 
@@ -120,12 +125,34 @@ def _slots(entry: Any, channels: tuple[str, ...]) -> list[Slot]:
     return [Slot(int(weekday), hours * 3600 + minutes * 60, channel) for weekday in weekdays]
 
 
-def _check_keys(tree: Any, allowed: list[str], where: str) -> None:
+def _shapes(tree: Any) -> tuple[Shape, ...]:
+    """Return the pacing shapes; what a shape leaves out is 0."""
+    if not isinstance(tree, Mapping):
+        raise ValueError(f"shapes is {tree!r}; a mapping of names to shapes is needed")
+    return tuple(_shape(name, shape) for name, shape in tree.items())
+
+
+def _shape(name: Any, tree: Any) -> Shape:
+    allowed, where = [f.name for f in fields(Shape) if f.name != "name"], f"shapes.{name}"
+    _check_keys(tree, allowed, where, optional=allowed)
+    lists = {key: tree.get(key, _FLAT) for key in ("day", "activity")}
+    for key, value in lists.items():
+        if not isinstance(value, list):
+            raise ValueError(f"{where}.{key} is {value!r}; a list of seven numbers is needed")
+    launch = tree.get("launch", 0)
+    return Shape(
+        name=name,
+        launch=_float(launch),
+        **{key: tuple(map(_float, value)) for key, value in lists.items()},
+    )
+
+
+def _check_keys(tree: Any, allowed: list[str], where: str, optional: Sequence[str] = ()) -> None:
     if not isinstance(tree, Mapping):
         raise ValueError(f"{where} is {tree!r}; a mapping with {', '.join(allowed)} is needed")
     _check_known(tree, allowed, where)
     for key in allowed:
-        if key not in tree:
+        if key not in tree and key not in optional:
             raise ValueError(f"{where} lacks {key!r}; needed: {', '.join(allowed)}")
 
 
@@ -169,4 +196,8 @@ def tree_from_world(world: World) -> dict[str, Any]:
         ],
         "menu": by_channel(world.menu),
         "safe_plan": by_channel(world.safe_plan),
+        "shapes": {
+            s.name: {"day": list(s.day), "launch": s.launch, "activity": list(s.activity)}
+            for s in world.shapes
+        },
     } | {name: group(getattr(world, name)) for name in group_types()}

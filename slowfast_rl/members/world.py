@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, fields
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from slowfast_rl.members.parameters import (
     Traits,
     group_name,
 )
+from slowfast_rl.members.shapes import UNIFORM, Shape
 
 MOST_SLOTS = 127  # a day; the slot of the organic view is an int8
 
@@ -50,10 +52,12 @@ class World:
         num_topics: D, topics of candidates.
         num_candidates: K, candidates at each opportunity.
         schedule: the week's slots, in order of time.
-        menu: per channel the allowed weekly targets (sends per week); plans are their product.
+        menu: per channel the allowed weekly targets (sends per week).
         safe_plan: the plan used when none is known (sends per week), per channel.
         traits, organic, launches, response, fatigue, opt_out, churn, dismissal, reward:
             parameter groups, see ``parameters``.
+        shapes: pacing shapes of plans besides the uniform one, ids from 1; plans are the product
+            of targets and shapes.
 
     Raises:
         ValueError: a value is outside what is allowed; the message names both.
@@ -75,6 +79,7 @@ class World:
     churn: Churn
     dismissal: Dismissal
     reward: Reward
+    shapes: tuple[Shape, ...] = ()
 
     DAYS: ClassVar[int] = 7
 
@@ -107,6 +112,8 @@ class World:
         for channel, target in zip(self.channels, self.safe_plan, strict=True):
             if target < 0:
                 raise ValueError(f"safe_plan.{channel} is {target}; 0 or more is allowed")
+        if len(set(self.shape_names)) < len(self.shape_names):
+            raise ValueError(f"shapes is {self.shape_names[1:]}; each name once is needed")
 
     def _check_per_channel(self, parameters: Parameters) -> None:
         for parameter in fields(parameters):
@@ -123,19 +130,40 @@ class World:
         return len(self.schedule)
 
     @property
-    def plans(self) -> Int32:
-        """All plans of the menu, [O, C] sends per week; the last channel varies fastest."""
-        grids = np.meshgrid(*(np.array(m, np.int32) for m in self.menu), indexing="ij")
-        return np.stack([g.ravel() for g in grids], axis=1).astype(np.int32)
+    def shape_names(self) -> tuple[str, ...]:
+        """Names of the pacing shapes by their id, the uniform one first."""
+        return (UNIFORM, *(shape.name for shape in self.shapes))
 
-    def plan_index(self, plan: tuple[int, ...] | dict[str, int] | Any) -> int:
+    @property
+    def plans(self) -> Int32:
+        """Targets of all plans, [O, C] sends per week.
+
+        The last channel varies fastest, the pacing shape slowest: the first plans are the uniform
+        ones, whatever other shapes there are.
+        """
+        grids = np.meshgrid(*(np.array(m, np.int32) for m in self.menu), indexing="ij")
+        targets = np.stack([g.ravel() for g in grids], axis=1).astype(np.int32)
+        return np.tile(targets, (len(self.shape_names), 1))
+
+    @property
+    def plan_shapes(self) -> Int32:
+        """Pacing shape ids of all plans, [O]."""
+        shapes = np.arange(len(self.shape_names), dtype=np.int32)
+        return np.repeat(shapes, prod(len(targets) for targets in self.menu))
+
+    def plan_index(self, plan: tuple[int, ...] | dict[str, int] | Any, shape: str = UNIFORM) -> int:
         """Return the index of a plan in the menu.
 
         Raises:
             ValueError: the plan is not on the menu.
         """
         wanted = tuple(plan[c] for c in self.channels) if isinstance(plan, dict) else tuple(plan)
-        found = [i for i, known in enumerate(self.plans.tolist()) if tuple(known) == wanted]
+        if shape not in self.shape_names:
+            allowed = ", ".join(self.shape_names)
+            raise ValueError(f"shape {shape!r} is not on the menu; allowed: {allowed}")
+        number = self.shape_names.index(shape)
+        known = zip(self.plans.tolist(), self.plan_shapes.tolist(), strict=True)
+        found = [i for i, (p, s) in enumerate(known) if tuple(p) == wanted and s == number]
         if len(found) != 1:
             menu = {c: list(m) for c, m in zip(self.channels, self.menu, strict=True)}
             raise ValueError(f"plan {wanted} is not on the menu; allowed: {menu}")

@@ -74,14 +74,19 @@ class SignalMlp(MlpExtractor):
 
 
 class PlanLogits(nn.Module):
-    """Logits of plans as a sum of one head per channel; infeasible plans get none."""
+    """Logits of plans as a sum of one head per channel and one of the pacing shape.
+
+    Infeasible plans get none; the only shape needs no head.
+    """
 
     selector: Tensor
 
-    def __init__(self, hidden: int, plans: Plans) -> None:
+    def __init__(self, hidden: int, plans: Plans, num_shapes: int) -> None:
         super().__init__()
         menu = np.array(plans)
         heads = [menu[:, c] == t for c in range(menu.shape[1]) for t in np.unique(menu[:, c])]
+        shapes = np.arange(num_shapes).repeat(len(menu) // num_shapes)  # [O], varies slowest
+        heads += [shapes == h for h in range(num_shapes) if num_shapes > 1]
         selector = torch.tensor(np.stack(heads), dtype=torch.float32)  # [sum of menu sizes, O]
         self.hidden = hidden
         self.heads = nn.Linear(hidden, len(selector))
@@ -96,31 +101,42 @@ class PlanLogits(nn.Module):
 class PlanDistribution(CategoricalDistribution):
     """A distribution over plans; its mode is the feasible plan nearest to the expected sends.
 
-    The most probable plan of ordinal heads would collapse to few sends.
+    The most probable plan of ordinal heads would collapse to few sends. Of that plan's pacing
+    shapes it is the most probable one.
     """
 
-    def __init__(self, plans: Plans) -> None:
+    def __init__(self, plans: Plans, num_shapes: int) -> None:
         super().__init__(len(plans))
-        self.plans = plans
+        self.plans, self.num_shapes = plans, num_shapes
 
     def proba_distribution_net(self, latent_dim: int) -> nn.Module:
         """Return the layer from the latent, mask included, to logits."""
-        return PlanLogits(latent_dim - len(self.plans), self.plans)
+        return PlanLogits(latent_dim - len(self.plans), self.plans, self.num_shapes)
 
     def mode(self) -> Tensor:
         """Return the deterministic choice, [B]."""
         probabilities: Tensor = self.distribution.probs
-        return nearest_feasible(probabilities, probabilities.new_tensor(self.plans))
+        num_targets = len(self.plans) // self.num_shapes
+        by_shape = probabilities.view(-1, self.num_shapes, num_targets)
+        targets = probabilities.new_tensor(self.plans[:num_targets])
+        nearest = nearest_feasible(by_shape.sum(dim=1), targets)
+        shape: Tensor = by_shape[
+            torch.arange(len(nearest), device=nearest.device), :, nearest
+        ].argmax(dim=1)
+        return shape * num_targets + nearest
 
 
 class PlanPolicy(ActorCriticPolicy):
     """Actor-critic over plans that never gives an infeasible plan a chance.
 
-    Takes ``plans`` and the nets' width ``hidden`` besides the arguments of Stable-Baselines3.
+    Takes ``plans``, the number of their pacing shapes and the nets' width ``hidden`` besides the
+    arguments of Stable-Baselines3.
     """
 
-    def __init__(self, *args: Any, plans: Plans, hidden: int, **kwargs: Any) -> None:
-        self._plans, self._hidden = plans, hidden
+    def __init__(
+        self, *args: Any, plans: Plans, num_shapes: int, hidden: int, **kwargs: Any
+    ) -> None:
+        self._plans, self._num_shapes, self._hidden = plans, num_shapes, hidden
         super().__init__(*args, **kwargs)
 
     def _build_mlp_extractor(self) -> None:
@@ -128,7 +144,7 @@ class PlanPolicy(ActorCriticPolicy):
         self.mlp_extractor = SignalMlp(self.features_dim - num_plans, num_plans, self._hidden)
 
     def _build(self, lr_schedule: Any) -> None:
-        self.action_dist = PlanDistribution(self._plans)
+        self.action_dist = PlanDistribution(self._plans, self._num_shapes)
         super()._build(lr_schedule)
 
 

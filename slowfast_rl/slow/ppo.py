@@ -225,6 +225,7 @@ def policy_arguments(world: World, signals: Float32, hidden: int) -> dict[str, A
     plans = world.plans.tolist()
     return {
         "plans": plans,
+        "num_shapes": len(world.shape_names),
         "hidden": hidden,
         "features_extractor_class": SignalExtractor,
         "features_extractor_kwargs": {

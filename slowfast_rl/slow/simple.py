@@ -10,6 +10,7 @@ from slowfast_rl.envs.execution import CuriousPlanner, Planner, Request, filter_
 from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.shapes import UNIFORM
 from slowfast_rl.members.world import World
 
 
@@ -19,6 +20,7 @@ class FixedPlanner:
     Args:
         world: whose menu the plan is on.
         plan: sends a week per channel, in the order of ``world.channels``.
+        shape: name of the pacing shape.
 
     Raises:
         ValueError: the plan is not on the menu.
@@ -27,12 +29,12 @@ class FixedPlanner:
     name = "fixed"
     policy_version = 0
 
-    def __init__(self, world: World, plan: Sequence[int]) -> None:
+    def __init__(self, world: World, plan: Sequence[int], shape: str = UNIFORM) -> None:
         if len(plan) != len(world.channels):
             raise ValueError(f"plan is {plan}; one target per channel {world.channels} is needed")
         self._feasible = FeasibleIndex(world)
-        self._index = world.plan_index(tuple(plan))
-        self.wanted = tuple(int(target) for target in plan)
+        self._index = world.plan_index(tuple(plan), shape)
+        self.wanted, self.shape = tuple(int(target) for target in plan), shape
 
     def plan(self, request: Request) -> Int64:
         """Return the plan's index for each of B members, [B]."""
@@ -41,7 +43,7 @@ class FixedPlanner:
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return settings that JSON can hold, and no arrays."""
-        return {"plan": list(self.wanted)}, {}
+        return {"plan": list(self.wanted), "shape": self.shape}, {}
 
     @classmethod
     def from_state(
@@ -52,10 +54,13 @@ class FixedPlanner:
         Raises:
             ValueError: settings or arrays are not those of a fixed planner of this world.
         """
-        plan = settings.get("plan")
-        if list(settings) != ["plan"] or arrays or not isinstance(plan, list):
-            raise ValueError(f"planner settings are {dict(settings)}; allowed: a list as plan")
-        return cls(world, plan)
+        plan, shape = settings.get("plan"), settings.get("shape")
+        known = sorted(settings) == ["plan", "shape"] and not arrays
+        if not known or not isinstance(plan, list) or not isinstance(shape, str):
+            raise ValueError(
+                f"planner settings are {dict(settings)}; allowed: a list as plan, a name as shape"
+            )
+        return cls(world, plan, shape)
 
 
 class PerMemberPlanner:
@@ -153,10 +158,11 @@ class FeasibleIndex:
     def __init__(self, world: World) -> None:
         plans, num_channels = world.plans, len(world.channels)
         bits = np.arange(2**num_channels)[:, None] >> np.arange(num_channels) & 1  # [2^C, C]
-        sizes = [len(targets) for targets in world.menu]
-        positions = np.stack(np.unravel_index(np.arange(len(plans)), sizes))  # [C, O]
-        kept = positions[:, None] * bits.T[:, :, None]  # [C, 2^C, O], 0 where the channel is left
-        self._index = np.ravel_multi_index(tuple(kept), sizes).astype(np.int64)  # [2^C, O]
+        sizes = [len(world.shape_names), *(len(targets) for targets in world.menu)]
+        shape, *positions = np.unravel_index(np.arange(len(plans)), sizes)  # each [O]
+        kept = np.stack(positions)[:, None] * bits.T[:, :, None]  # [C, 2^C, O], 0 if it was left
+        shapes = np.broadcast_to(shape, kept.shape[1:])
+        self._index = np.ravel_multi_index((shapes, *kept), sizes).astype(np.int64)  # [2^C, O]
         others = plans.sum(axis=1, keepdims=True) - plans
         self._alone = (plans > 0) & (others == 0)  # [O, C] plans that send on this channel only
 

@@ -10,7 +10,7 @@ from safetensors.numpy import load
 
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.envs import default_executor
-from slowfast_rl.fast import Executor
+from slowfast_rl.fast import BidPricePacer, CoinPacer, Executor
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.signals import slot_signals
@@ -63,6 +63,20 @@ def test_an_agent_of_a_fixed_plan_and_a_quality_ranker_comes_back_too(tmp_path):
     agent.save(tmp_path / "agent")
     again = SlowFastAgent.load(str(tmp_path / "agent"))
     assert again.slow.wanted == (5, 2)
+    assert_array_equal(week_of_actions(again, w), week_of_actions(agent, w))
+
+
+@pytest.mark.parametrize(
+    "pacer", [CoinPacer(), BidPricePacer(), BidPricePacer([[-1, 0, 2.5], [0, 0.1]])]
+)
+def test_an_agent_of_any_pacer_comes_back_too(tmp_path, pacer):
+    w = world("shaped")
+    agent = SlowFastAgent(FixedPlanner(w, (5, 2), "weekend"), Executor(pacer))
+    agent.world = w
+    agent.save(tmp_path / "agent")
+    again = SlowFastAgent.load(tmp_path / "agent")
+    assert again.world == w
+    assert again.fast.pacer.state() == pacer.state()
     assert_array_equal(week_of_actions(again, w), week_of_actions(agent, w))
 
 
@@ -162,7 +176,12 @@ def test_a_path_without_an_agent_is_refused_in_one_line(tmp_path, name):
         {"train_cpu_seconds": None},
         {"planner": "oracle"},
         {"ranker": "uplift"},
-        {"pacer": "coin"},
+        {"pacer": "oracle"},
+        {"pacer_state": {"quantiles": []}},
+        {"pacer_state": None},
+        {"pacer": "bid_price"},
+        {"pacer": "bid_price", "pacer_state": {"quantiles": [[0, "x"]]}},
+        {"pacer": "bid_price", "pacer_state": {"quantiles": [[0, 1]]}},
         {"ranker_state": {"quality": 1}},
         {"planner_settings": {}},
         {"weights_sha256": "0"},

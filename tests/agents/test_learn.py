@@ -5,7 +5,7 @@ from numpy.testing import assert_array_equal
 
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.evaluation import Protocol, Twins
-from slowfast_rl.fast import AffinityRanker, Executor
+from slowfast_rl.fast import AffinityRanker, BidPricePacer, Executor
 from slowfast_rl.fast.affinity import UNTRAINED
 from slowfast_rl.slow import FixedPlanner
 from tests.slow.cases import small_world, tiny_planner
@@ -104,6 +104,19 @@ def test_a_planner_that_does_not_learn_needs_no_budget():
     assert agent.fast.ranker.learned != UNTRAINED
     assert agent.train_opportunities == agent.fast.ranker.opportunities > 0
     assert agent.train_cpu_seconds > 0
+
+
+def test_a_bid_price_pacer_learns_the_scores_of_the_ranker_that_was_just_learned():
+    world = small_world()
+    agent = SlowFastAgent(FixedPlanner(world, (2, 7)), Executor(BidPricePacer(), ShortRanker()))
+    agent.learn(world, seed=4)
+    ranker, pacer = agent.fast.ranker, agent.fast.pacer
+    assert pacer.quantiles == BidPricePacer().learn(world, ranker, seed=4).quantiles
+    assert agent.train_opportunities == ranker.opportunities + pacer.opportunities
+    assert pacer.opportunities > 0
+    copy = agent.untrained_copy(world)
+    assert copy.fast.pacer.quantiles == ()
+    assert pacer.quantiles != ()
 
 
 def test_the_planner_trains_on_members_and_luck_of_the_seed():

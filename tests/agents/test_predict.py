@@ -1,17 +1,25 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.agents.fast_predict import choose_candidates
 from slowfast_rl.envs import MessagingVectorEnv, PlanSource
-from slowfast_rl.fast import AffinityRanker, Executor, QualityRanker
+from slowfast_rl.fast import (
+    AffinityRanker,
+    BidPricePacer,
+    CoinPacer,
+    ExactPacer,
+    Executor,
+    QualityRanker,
+)
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.signals import slot_signals
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
-from slowfast_rl.store import InMemoryFeatureStore, Status, read_plans
+from slowfast_rl.store import InMemoryFeatureStore, Status, pacing_plan, read_plans
+from tests.agents.cases import WEIGHTS as UNIT
 from tests.agents.cases import Lived, live, untrained_agent
 from tests.fast.cases import random_week, ranked
 from tests.fast.test_rankers import WEIGHTS
@@ -120,8 +128,9 @@ def always(population, executor, obs):
     """Actions where the plan wants a send at every slot."""
     size = (population.num_members, len(population.world.channels))
     many = np.full(size, 99, np.int32)
+    plan = pacing_plan(many, 0)
     return choose_candidates(
-        population.world, executor, obs, many, many, population.members, population.now, 0
+        population.world, executor, obs, plan, population.members, population.now, 0
     )
 
 
@@ -154,13 +163,53 @@ def test_candidates_are_chosen_likewise_in_a_world_of_other_channels_topics_and_
     assert_chosen_as_in_the_fused_week(population, ranker, slots=len(w.schedule))
 
 
+PACERS = [ExactPacer(), CoinPacer(), BidPricePacer([[-1, 0, 0.5, 1, 1.5, 3]] * 2)]
+
+
+@pytest.mark.parametrize("pacer", PACERS, ids=lambda pacer: pacer.name)
+@pytest.mark.parametrize("ranker", [QualityRanker(), AffinityRanker(UNIT)], ids=lambda r: r.name)
+def test_with_the_lucks_coins_predict_lives_the_very_week_of_the_fused_executor(pacer, ranker):
+    w, executor = world("shaped"), Executor(pacer, ranker)
+    stepped, fused = (Population(w, 200, 4, 4) for _ in range(2))
+    generator = np.random.default_rng(4)
+    shapes = np.array([0, 1, 3])[generator.integers(0, 3, 200)]
+    for week in range(3):
+        target = generator.integers(0, 8, (200, 2)).astype(np.int32)
+        plan = pacing_plan(target, week, shape=shapes)
+        expected = executor.run_week(fused, plan.target, plan.cap, plan.shape)
+        for _ in w.schedule:
+            obs, ids, now = slot_signals(stepped), stepped.members, stepped.now
+            actions = choose_candidates(w, executor, obs, plan, ids, now, 4)
+            stepped.step(np.where(stepped.alive, actions, 0))
+        for name, mine, theirs in zip(expected._fields, stepped.last_week(), expected, strict=True):
+            assert_allclose(mine, theirs, rtol=1e-12, err_msg=name)
+    assert expected.sends.sum() > 400
+
+
+def test_predict_writes_the_shapes_that_its_planner_chose():
+    w = world("shaped")
+    agent = SlowFastAgent(FixedPlanner(w, (3, 1), "active"), Executor()).learn(w)
+    population = Population(w, 5)
+    agent.predict(slot_signals(population), entity_ids=population.members, now=population.now)
+    plan, _ = read_plans(agent.store, population.members, population.now)
+    assert_array_equal(plan.shape, 3)
+
+
+def test_a_shape_that_depends_on_launches_cannot_work_from_observations():
+    w = world("shaped")
+    agent = SlowFastAgent(FixedPlanner(w, (3, 1), "launches"), Executor()).learn(w)
+    with pytest.raises(ValueError, match="shape 'launches' depends on the week's launches"):
+        agent.predict(slot_signals(Population(w, 3)), entity_ids=[0, 1, 2], now=0)
+
+
 def test_a_cap_below_the_target_is_kept():
     w = world("pronounced")
     population = Population(w, 20)
     target, times = np.full((20, 2), 99, np.int32), population.now
     obs, ids = slot_signals(population), population.members
     for cap, some in ((np.zeros_like(target), False), (np.ones_like(target), True)):
-        actions = choose_candidates(w, Executor(), obs, target, cap, ids, times, 0)
+        plan = pacing_plan(np.minimum(target, cap), 0)._replace(target=target, cap=cap)
+        actions = choose_candidates(w, Executor(), obs, plan, ids, times, 0)
         assert actions.any() == some
 
 

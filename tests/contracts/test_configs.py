@@ -51,7 +51,7 @@ def test_every_option_composes_and_builds(option):
     elif group == "slow":
         assert name in type(built.agent.slow).__name__.lower()
     elif group == "fast":
-        assert name == built.agent.fast.ranker.name
+        assert name in (built.agent.fast.ranker.name, built.agent.fast.pacer.name)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from slowfast_rl.envs import Execution
+from slowfast_rl.envs import Execution, default_executor
 from slowfast_rl.envs.execution import request, rows_of
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.signals import week_signals
@@ -127,6 +127,25 @@ def test_rows_of_a_plan_are_target_and_cap_per_channel_then_the_shape() -> None:
     plan = pacing_plan([[3, 2], [0, 7]], 0, cap=[[4, 2], [1, 9]], shape=[0, 5])
     assert rows_of(plan).tolist() == [[3, 4, 2, 2, 0], [0, 1, 7, 9, 5]]
     assert rows_of(plan).dtype == np.int32
+
+
+def test_a_plans_shape_travels_through_the_store_to_the_executor() -> None:
+    w = world("shaped")
+    planned, direct = (Population(w, 400, 2, 2) for _ in range(2))
+    execution, plans = Execution(w), np.arange(400) * 7 % len(w.plans)
+    for _ in range(3):
+        before = direct.opted_in & direct.alive[:, None]
+        shape = np.where(direct.alive, w.plan_shapes[plans], 0)
+        execution.issue(planned, plans)
+        week, plan = execution.run_week(planned)
+        assert_array_equal(plan.shape, shape)
+        same = default_executor().run_week(direct, w.plans[plans] * before, shape=shape)
+        for mine, theirs in zip(week, same, strict=True):
+            assert_array_equal(mine, theirs)
+    uniform = Population(w, 400, 2, 2)
+    for _ in range(3):
+        last = default_executor().run_week(uniform, w.plans[plans] * uniform.opted_in)
+    assert not np.array_equal(last.reward, week.reward)
 
 
 def test_a_plan_written_once_the_store_is_back_survives_the_deletion_owed() -> None:

@@ -16,6 +16,7 @@ from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.store import InMemoryFeatureStore
 from tests.agents.cases import untrained_agent
 from tests.evaluation.cases import TINY, AlternatingPlanner, references, small_world, twins
+from tests.members.worlds import world
 from tests.store.faults import Faults, FaultyStore
 
 WIDE = Protocol(num_members=192, weeks=30, burn_in=4, streams=(0, 1))  # its oracle leads
@@ -215,6 +216,12 @@ def test_an_agent_trained_on_the_evaluations_members_is_refused():
     agent = untrained_agent(small_world(), seed=1_000_000)
     with pytest.raises(ValueError, match="seed is 1000000, which evaluation uses"):
         compare([agent])
+
+
+def test_an_agent_of_other_shapes_is_refused():
+    other = replace(small_world(), shapes=world("shaped").shapes)
+    with pytest.raises(ValueError, match=r"'slowfast' was trained with shapes .*weekend.*, not"):
+        compare([untrained_agent(other)])
 
 
 def test_an_agent_of_another_menu_is_refused():

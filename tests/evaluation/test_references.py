@@ -14,18 +14,19 @@ from slowfast_rl.evaluation.references import REFERENCES_FOLDER, reference_key, 
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.store import files
 from tests.evaluation.cases import TINY, references, small_world
+from tests.members.worlds import world
 
 
 def returns_by_hand(world, protocol, streams, population_seed=None):
     """Mean return over lucks of every member under every plan, [N, O]."""
     total = np.zeros((protocol.num_members, len(world.plans)))
     for stream in streams:
-        for o, plan in enumerate(world.plans):
+        for o, (plan, shape) in enumerate(zip(world.plans, world.plan_shapes, strict=True)):
             population = burned_in(world, protocol, stream, population_seed)
             for week in range(protocol.weeks):
                 wanted = np.tile(plan, (protocol.num_members, 1))
                 target = feasible_target(wanted, population.opted_in)
-                brought = default_executor().run_week(population, target)
+                brought = default_executor().run_week(population, target, shape=int(shape))
                 total[:, o] += world.reward.weekly_discount**week * brought.reward
     return total / len(streams)
 
@@ -44,6 +45,22 @@ def test_references_are_what_living_every_plan_by_hand_gives():
     assert_allclose(found.best_fixed, scored[:, best])
     assert_allclose(found.oracle, scored[np.arange(32), oracle])
     assert_allclose(found.gap, found.oracle.mean() / found.best_fixed.mean() - 1)
+
+
+def test_references_of_a_world_with_shapes_name_the_shape_of_each_plan(tmp_path):
+    weekend = world("shaped").shapes[:1]
+    w = replace(small_world(), shapes=weekend, menu=((0, 5), (0,)))
+    found = compute_references(w, TINY, workers=1)
+    fixed = returns_by_hand(w, TINY, range(4, 16), REFERENCE_POPULATION).mean(axis=0)
+    assert list(found.fixed_returns) == ["0,0", "5,0", "0,0 weekend", "5,0 weekend"]
+    assert_allclose(list(found.fixed_returns.values()), fixed)
+    best = int(fixed.argmax())
+    assert found.best_fixed_plan == tuple(w.plans[best])
+    assert found.best_fixed_shape == w.shape_names[w.plan_shapes[best]]
+    assert_allclose(found.best_fixed, returns_by_hand(w, TINY, TINY.streams)[:, best])
+    save_references(found, tmp_path)
+    again = load_references(w, TINY, (tmp_path,))
+    assert again.best_fixed_shape == found.best_fixed_shape
 
 
 def test_the_oracle_is_stated_for_6_12_and_24_lucks():

@@ -48,6 +48,7 @@ def test_a_cap_below_the_target_is_never_exceeded():
 @pytest.mark.parametrize("target", [1, 5, 13])
 def test_sends_are_spread_evenly_over_the_slots_of_the_week(target):
     members, slots, pacer = 3000, 14, ExactPacer()
+    pacing = pacer.pacing(world("pronounced"))
     rows = plan_rows(np.array([[target, 0]], np.int32), np.array([[target, 0]], np.int32))
     sends = np.zeros((members, slots), bool)
     for member in range(members):
@@ -57,7 +58,7 @@ def test_sends_are_spread_evenly_over_the_slots_of_the_week(target):
                 opted_in=1, day=slot // 2, num_candidates=4, num_topics=4, seed=5, stream=0,
                 member=member, time=slot, flag_threshold=np.float32(0.5),
             )  # fmt: skip
-            sends[member, slot] = pacer.function(chance, rows, pacer.weights) < np.inf
+            sends[member, slot] = pacer.function(chance, rows, pacing) < np.inf
     assert_array_equal(sends.sum(axis=1), target)
     share = target / slots
     assert np.abs(sends.mean(axis=0) - share).max() < 4.5 * (share * (1 - share) / members) ** 0.5

@@ -173,6 +173,37 @@ MISTAKES: dict[str, tuple[Change, str]] = {
         put("safe_plan", {"push": 1, "email": -1}),
         "safe_plan.email is -1; 0 or more",
     ),
+    "shapes of a list": (put("shapes", ["weekend"]), "shapes is .*; a mapping of names to shapes"),
+    "a shape of a number": (put("shapes", {"odd": 3}), "shapes.odd is 3; a mapping with day"),
+    "a shape's unknown key": (
+        put("shapes", {"odd": {"days": [0] * 7}}),
+        "unknown parameter 'days' in shapes.odd; allowed: day, launch, activity",
+    ),
+    "a shape of six days": (
+        put("shapes", {"odd": {"day": [0] * 6}}),
+        "shapes.odd.day is .*; seven numbers are needed",
+    ),
+    "a shape's activity of eight days": (
+        put("shapes", {"odd": {"activity": [0] * 8}}),
+        "shapes.odd.activity is .*; seven numbers are needed",
+    ),
+    "a number for a shape's days": (
+        put("shapes", {"odd": {"day": 1}}),
+        "shapes.odd.day is 1; a list of seven numbers",
+    ),
+    "a shape beyond its bounds": (
+        put("shapes", {"odd": {"launch": 21}}),
+        r"shapes.odd.launch is 21; allowed is \[-20, 20\]",
+    ),
+    "a text in a shape": (
+        put("shapes", {"odd": {"launch": "much"}}),
+        "shapes.odd.launch is 'much'; a finite number",
+    ),
+    "the uniform shape again": (
+        put("shapes", {"uniform": {}}),
+        "shapes has 'uniform'; a name other than 'uniform'",
+    ),
+    "a shape named by a number": (put("shapes", {1: {}}), "shapes has 1; a name other than"),
     "no slots": (put("schedule", []), "schedule is empty; at least one slot"),
     "schedule of a number": (put("schedule", 3), "schedule is 3; a list of slots"),
     "slot of a text": (put("schedule", 0, "08:00"), "schedule has '08:00'; a slot is a mapping"),

@@ -18,8 +18,17 @@ def world(name: str) -> World:
         return load_world("pronounced", EVENTFUL)
     if name == "deathless":
         return load_world("pronounced", {"churn.floor": 0, "churn.scale": 0})
+    if name == "shaped":
+        return load_world("pronounced", {"shapes": SHAPES})
     return load_world(name)
 
+
+# Each instance of the shape mechanism.
+SHAPES = {
+    "weekend": {"day": [0, 0, 0, 0, 0.7, 0.7, 0.7]},
+    "launches": {"launch": 1},
+    "active": {"activity": [0.5, 0.5, 0, 0, 0, 0, -0.5]},
+}
 
 # Rare events made frequent, so that a short life meets all of them.
 EVENTFUL = {

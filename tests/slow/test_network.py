@@ -108,8 +108,27 @@ def test_the_choice_has_a_chance_and_none_with_a_chance_is_nearer(seed):
 
 def test_the_mode_of_a_plan_distribution_is_not_its_most_probable_plan():
     plans = [[0], [1], [2], [3]]
-    distribution = PlanDistribution(plans)
+    distribution = PlanDistribution(plans, 1)
     distribution.proba_distribution(torch.tensor([[1.0, 0.9, 0.9, 0.9]]))
     assert distribution.distribution.probs.argmax(dim=1).tolist() == [0]
     assert distribution.mode().tolist() == [1]
     assert distribution.get_actions(deterministic=True).tolist() == [1]
+
+
+def test_the_mode_has_the_most_probable_shape_of_the_plan_nearest_to_the_expected_sends():
+    plans = [[0], [1], [2], [3]] * 2
+    distribution = PlanDistribution(plans, 2)
+    chances = torch.tensor([[0.26, 0.01, 0.04, 0.11, 0.04, 0.03, 0.21, 0.30]])
+    distribution.proba_distribution(chances.log())  # 1.77 sends: 2, by shape 1
+    assert distribution.mode().tolist() == [6]
+
+
+def test_planners_of_random_weights_choose_among_all_shapes():
+    w = world("shaped")
+    asked = requests(w, np.random.default_rng(0).random((200, 2)) < 0.7)
+    shapes = set()
+    for seed in range(8):
+        chosen = random_policy("shaped", seed, 0.3).plan(asked)
+        assert asked.feasible[np.arange(200), chosen].all()
+        shapes |= set(w.plan_shapes[chosen].tolist())
+    assert shapes == {0, 1, 2, 3}

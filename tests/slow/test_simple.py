@@ -21,6 +21,15 @@ def test_a_fixed_planner_zeroes_exactly_the_channels_a_member_left(name):
         assert_array_equal(chosen, np.where(opted_in, plan, 0))
 
 
+def test_left_channels_change_a_plans_targets_and_never_its_shape():
+    w = world("shaped")
+    opted_in = patterns(2)
+    for plan, shape in ((5, 2), "weekend"), ((0, 7), "active"), ((14, 1), "uniform"):
+        chosen = FixedPlanner(w, plan, shape).plan(requests(w, opted_in))
+        assert_array_equal(w.plans[chosen], np.where(opted_in, plan, 0))
+        assert {w.shape_names[s] for s in w.plan_shapes[chosen]} == {shape}
+
+
 def test_a_fixed_planner_takes_a_whole_plan_of_the_menu_only():
     for plan in [(5,), (5, 2, 1), (6, 2)]:
         with pytest.raises(ValueError, match=r"plan.*(needed|allowed)"):

@@ -108,11 +108,16 @@ def test_a_fixed_planner_comes_back_from_its_state():
     w = world("pronounced")
     settings, arrays = FixedPlanner(w, (5, 2)).state()
     assert FixedPlanner.from_state(w, json.loads(json.dumps(settings)), arrays).wanted == (5, 2)
+    w = world("shaped")
+    settings, arrays = FixedPlanner(w, (5, 2), "active").state()
+    again = FixedPlanner.from_state(w, json.loads(json.dumps(settings)), arrays)
+    assert (again.wanted, again.shape) == ((5, 2), "active")
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"plan": 5}, {"plan": [5, 2], "more": 1}, {"plan": [6, 2]}]
+    "changes", [{"plan": None}, {"plan": 5}, {"more": 1}, {"plan": [6, 2]}, {"shape": "weekend"}]
 )
-def test_a_fixed_planner_refuses_settings_that_are_not_its_own(settings):
+def test_a_fixed_planner_refuses_settings_that_are_not_its_own(changes):
+    settings, _ = FixedPlanner(world("pronounced"), (5, 2)).state()
     with pytest.raises(ValueError, match="allowed"):
-        FixedPlanner.from_state(world("pronounced"), settings, {})
+        FixedPlanner.from_state(world("pronounced"), settings | changes, {})

@@ -1,0 +1,172 @@
+"""A pacer that waits: it sends a candidate that beats the price of a send kept for later."""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from typing import Any, Self
+
+import numpy as np
+
+from slowfast_rl.envs.executor import exact_pace, exact_pacing
+from slowfast_rl.envs.guard import target_of
+from slowfast_rl.fast.executor import Ranker
+from slowfast_rl.fast.scores import best_scores
+from slowfast_rl.members.arrays import Float32, Float64, Int32
+from slowfast_rl.members.compile import driver
+from slowfast_rl.members.day_weights import pacing_parameters, weighed_slots
+from slowfast_rl.members.numerics import HALF
+from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity
+from slowfast_rl.members.world import World
+
+_QUANTILES = 200  # of the scores that are kept
+
+
+def bid_prices(scores: Float64, slots: int) -> Float64:
+    """Return the least score worth a send, [slots + 1, slots + 1], by (slots left, sends left).
+
+    With n slots and b sends left, all of which must be made, the expected total score is V(n, b) =
+    E max(X + V(n - 1, b - 1), V(n - 1, b)), where X is the best candidate's score: independent from
+    slot to slot, of known law. A send is worth making from V(n - 1, b) - V(n - 1, b - 1) on, the
+    bid price of a unit of capacity (Talluri & van Ryzin, "The Theory and Practice of Revenue
+    Management", 2004, chapter 2). It is minus infinity where every slot left is needed, infinity
+    where no send is left.
+
+    Args:
+        scores: [Q] equally likely scores.
+        slots: the most slots left.
+    """
+    value = np.zeros((slots + 1, slots + 1))
+    price = np.full((slots + 1, slots + 1), -np.inf)
+    price[:, 0] = np.inf
+    for n in range(1, slots + 1):
+        for b in range(1, n):
+            price[n, b] = value[n - 1, b] - value[n - 1, b - 1]
+            value[n, b] = value[n - 1, b - 1] + np.maximum(scores, price[n, b]).mean()
+        value[n, n] = value[n - 1, n - 1] + scores.mean()
+    return price
+
+
+@driver(PACER_SIGNATURE)
+def bid_price_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
+    """Return the bid price; ``pacing`` is S, most slots M, prices [C, M + 1, M + 1], day weights'.
+
+    Under day weights a slot counts as many slots left as the weights say, so that good days ask
+    less.
+    """
+    remaining = target_of(rows, chance.row, chance.channel) - chance.sent
+    if remaining <= 0 or chance.opted_in == 0:
+        return np.inf
+    if remaining >= chance.slots_left:
+        return -np.inf
+    most = int(pacing[1])
+    size = (most + 1) * (most + 1)
+    first = 2 + size * (rows.shape[1] // 2)
+    weighed = weighed_slots(chance, pacing, first, chance.slots_left)
+    left = min(max(int(weighed + HALF), remaining), most)
+    return float(pacing[2 + size * chance.channel + (most + 1) * left + remaining])
+
+
+class BidPricePacer:
+    """Meets the weekly target exactly with the candidates of the best scores to be expected.
+
+    It learns the law of the ranker's best score on each channel; untrained it paces exactly, blind
+    to the candidates.
+
+    Args:
+        quantiles: [C][Q] equally likely scores of each channel's best candidate, rising.
+
+    Raises:
+        ValueError: quantiles are no rising finite numbers.
+    """
+
+    name = "bid_price"
+
+    def __init__(self, quantiles: Sequence[Sequence[float]] = ()) -> None:
+        for law in quantiles:
+            finite = all(type(q) in (int, float) and isfinite(q) for q in law)
+            if not law or not finite or list(law) != sorted(law):
+                raise ValueError(
+                    f"pacer quantiles are {str(list(law))[:60]}; rising finite numbers are needed"
+                )
+        self.quantiles = tuple(tuple(map(float, law)) for law in quantiles)
+        self.opportunities = 0  # lived while it learned
+        self._prices: tuple[int, Float32] | None = None  # by the most slots of a channel
+
+    @property
+    def function(self) -> Callable[..., float]:
+        """The jitted pacer."""
+        return bid_price_pace if self.quantiles else exact_pace
+
+    def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
+        """Return the jitted pacer's parameters for a week, [W].
+
+        Args:
+            world: the world.
+            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
+
+        Raises:
+            ValueError: the pacer learned in a world of other channels.
+        """
+        if not self.quantiles:
+            return exact_pacing(world, weights)
+        if len(self.quantiles) != len(world.channels):
+            raise ValueError(
+                f"pacer knows the scores of {len(self.quantiles)} channels;"
+                f" {len(world.channels)} are needed for {world.channels}"
+            )
+        most = int(np.bincount([slot.channel for slot in world.schedule]).max())
+        if self._prices is None or self._prices[0] != most:
+            prices = np.stack([bid_prices(np.array(law), most) for law in self.quantiles])
+            own = np.concatenate([[most], prices.ravel()]).astype(np.float32)
+            self._prices = most, own
+        return pacing_parameters(world, self._prices[1], weights)
+
+    def learn(
+        self,
+        world: World,
+        ranker: Ranker,
+        *,
+        num_members: int = 512,
+        weeks: int = 24,
+        burn_in: int = 8,
+        seed: int = 0,
+    ) -> Self:
+        """Learn the law of the ranker's best scores; what was learned before is forgotten.
+
+        Args:
+            world: the world.
+            ranker: whose scores; learned already.
+            num_members: members that live under random plans.
+            weeks: weeks that they live.
+            burn_in: weeks at the beginning whose scores are left out.
+            seed: of population, luck and plans.
+
+        Raises:
+            ValueError: no week is left after the burn-in.
+        """
+        if not 0 <= burn_in < weeks:
+            raise ValueError(f"burn_in is {burn_in}; allowed is 0 to {weeks - 1}, below weeks")
+        middles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+        laws = best_scores(world, ranker, num_members, weeks, burn_in, seed)
+        self.quantiles = tuple(
+            tuple(np.quantile(law, middles).tolist()) if law.size else (0.0,) for law in laws
+        )
+        self._prices = None
+        self.opportunities = num_members * weeks * world.slots_per_week
+        return self
+
+    def state(self) -> dict[str, Any]:
+        """Return the quantiles as JSON can hold them."""
+        return {"quantiles": [list(law) for law in self.quantiles]}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild a pacer from :meth:`state`.
+
+        Raises:
+            ValueError: quantiles are missing or not allowed, or there is something else.
+        """
+        laws = state.get("quantiles")
+        lists = list(state) == ["quantiles"] and isinstance(laws, list)
+        if not lists or not all(isinstance(law, list) for law in laws or ()):
+            raise ValueError(f"pacer has {sorted(state)}; allowed: quantiles, a list per channel")
+        return cls(laws or ())

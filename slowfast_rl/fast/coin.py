@@ -1,0 +1,70 @@
+"""The published pacer: one coin of the same probability at each of a channel's opportunities."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from slowfast_rl.envs.guard import cap_of, target_of
+from slowfast_rl.fast.executor import check_stateless
+from slowfast_rl.members.arrays import Float32, Int32
+from slowfast_rl.members.compile import driver
+from slowfast_rl.members.day_weights import pacing_parameters, weighed_slots
+from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity
+from slowfast_rl.members.random import PACER, draw, uniform
+from slowfast_rl.members.world import World
+
+
+@driver(PACER_SIGNATURE)
+def coin_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
+    """Send with probability target / the channel's slots a week, up to the cap.
+
+    ``pacing`` is S, slots a week [C], then what :meth:`CoinPacer.pacing` adds for day weights.
+    """
+    target = target_of(rows, chance.row, chance.channel)
+    full = chance.sent >= cap_of(rows, chance.row, chance.channel)
+    if target <= 0 or full or chance.opted_in == 0:
+        return np.inf
+    in_week = np.int64(pacing[1 + chance.channel])
+    first = 1 + rows.shape[1] // 2
+    coin = uniform(draw(chance.seed, chance.stream, chance.member, chance.time, 0, PACER))
+    if coin * weighed_slots(chance, pacing, first, in_week) >= np.float32(target):
+        return np.inf
+    return -np.inf
+
+
+class CoinPacer:
+    """Turns a plan's target into one probability per opportunity, as the published system does.
+
+    Coins are independent, so that the week's sends scatter around the target and the cap cuts them
+    off: with a cap equal to the target the mean stays below it. A pacing shape multiplies the
+    probability of a day's slots by the day's weight relative to the mean one.
+    """
+
+    name = "coin"
+    function = staticmethod(coin_pace)
+
+    def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
+        """Return the jitted pacer's parameters for a week, [W].
+
+        Args:
+            world: the world.
+            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
+        """
+        channels = [slot.channel for slot in world.schedule]
+        in_week = np.bincount(channels, minlength=len(world.channels)).astype(np.float32)
+        return pacing_parameters(world, in_week, weights, whole_week=True)
+
+    def state(self) -> dict[str, Any]:
+        """Return what JSON must hold of the pacer: nothing."""
+        return {}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild a pacer from :meth:`state`.
+
+        Raises:
+            ValueError: there is something to hold.
+        """
+        check_stateless(cls.name, state)
+        return cls()

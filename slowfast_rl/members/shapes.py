@@ -1,0 +1,43 @@
+"""Pacing shapes: how a plan's sends spread over the days of its week."""
+
+from dataclasses import dataclass
+
+from slowfast_rl.members.bounds import bounded, check_bounds
+
+UNIFORM = "uniform"  # every world has this shape: id 0, all weights equal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Seven day weights, log-linear in what is logged and announced by Monday 00:00.
+
+    The weight of weekday d is exp(day[d] + launch L_d + activity[d] v): L_d is the day's total
+    launch intensity, v the member's viewing days a week, averaged over about 4 weeks. A
+    weekend-heavy shape has ``day`` alone, a launch-aligned one ``launch``, an activity-conditioned
+    one ``activity``. Only ratios within a week count.
+
+    Attributes:
+        name: as plans name it; not "uniform".
+        day: seven log weights from Monday.
+        launch: log weight per unit of launch intensity.
+        activity: seven log weights from Monday, per viewing day a week.
+
+    Raises:
+        ValueError: a value is outside what is allowed.
+    """
+
+    name: str
+    day: tuple[float, ...] = bounded(-20, 20)
+    launch: float = bounded(-20, 20)
+    activity: tuple[float, ...] = bounded(-20, 20)
+
+    def __post_init__(self) -> None:
+        """Check name, bounds and the seven days."""
+        if not isinstance(self.name, str) or self.name in ("", UNIFORM):
+            raise ValueError(f"shapes has {self.name!r}; a name other than {UNIFORM!r} is needed")
+        check_bounds(self, f"shapes.{self.name}")
+        for what in ("day", "activity"):
+            if len(getattr(self, what)) != 7:
+                raise ValueError(
+                    f"shapes.{self.name}.{what} is {getattr(self, what)}; seven numbers are needed"
+                )
