@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from slowfast_rl.agents.belief_memory import BeliefMemory
 from slowfast_rl.agents.columns import columns, opted_in_columns
 from slowfast_rl.agents.fast_predict import choose_candidates
-from slowfast_rl.envs.execution import Planner, Request, ask
+from slowfast_rl.envs.execution import Planner, Request, ask, filter_of
 from slowfast_rl.envs.guard import feasible_plans
 from slowfast_rl.envs.reader import PlanReader
 from slowfast_rl.fast import Executor
@@ -39,6 +40,8 @@ class Serving:
     ) -> None:
         self.world, self.slow, self.fast, self.store, self.seed = world, slow, fast, store, seed
         self.reader = PlanReader(world, store)
+        belief_filter = filter_of(slow)
+        self.memory = None if belief_filter is None else BeliefMemory(belief_filter)
 
     def choose(
         self, obs: Float32, entity_ids: ArrayLike, now: ArrayLike, begins: ArrayLike | None = None
@@ -66,12 +69,17 @@ class Serving:
             if first.shape != batch:
                 raise ValueError(f"episode_start has shape {first.shape}; allowed is {batch}")
             self.reader.forget(ids[first])
+            if self.memory is not None:
+                self.memory.forget(ids[first])
         self._plan(obs[:, : len(week_features(self.world))], ids, times)
         plan = self.reader.read(ids, times)
         return choose_candidates(self.world, self.fast, obs, plan, ids, times, self.seed)
 
     def _plan(self, signals: Float32, ids: Int64, times: Int64) -> None:
         """Write plans for the members that have none of this week."""
+        beliefs = None
+        if self.memory is not None:  # of everyone, planned for or not: no week may be lost
+            beliefs = self.memory.look(ids, times // WEEK_SECONDS, signals)
         self.reader.settle_debts()  # rows of an earlier episode must not pass for plans
         try:
             _, status = read_plans(self.store, ids, times)
@@ -81,7 +89,9 @@ class Serving:
             weeks = times[need] // WEEK_SECONDS
             opted_in = signals[need][:, opted_in_columns(self.world)] > 0.5
             feasible = feasible_plans(self.world.plans, opted_in)
-            chosen = ask(self.slow, Request(signals[need], feasible, ids[need], weeks))
+            believed = None if beliefs is None else beliefs[need]
+            asked = Request(signals[need], feasible, ids[need], weeks, believed)
+            chosen = ask(self.slow, asked)
             plan = pacing_plan(
                 self.world.plans[chosen],
                 weeks,

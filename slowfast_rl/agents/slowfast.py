@@ -20,12 +20,14 @@ from slowfast_rl.fast import (
 )
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.world import World
-from slowfast_rl.slow import FixedPlanner, PPOPlanner
+from slowfast_rl.slow import FixedPlanner, LearningPlanner, PPOPlanner, RolloutPlanner, SavedPlanner
 from slowfast_rl.slow.budget import check_budget
 from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
 
 # What can be saved, by the name it has on disk.
-_PLANNERS = {planner.name: planner for planner in (PPOPlanner, FixedPlanner)}
+_PLANNERS: dict[str, type[SavedPlanner]] = {
+    planner.name: planner for planner in (RolloutPlanner, PPOPlanner, FixedPlanner)
+}
 _RANKERS = {ranker.name: ranker for ranker in (AffinityRanker, QualityRanker)}
 _PACERS = {pacer.name: pacer for pacer in (ExactPacer, CoinPacer, BidPricePacer)}
 
@@ -34,7 +36,7 @@ class SlowFastAgent:
     """Plans each member's week with ``slow``, picks messages with ``fast``, through ``store``.
 
     Args:
-        slow: the planner; :class:`~slowfast_rl.slow.PPOPlanner` by default.
+        slow: the planner; :class:`~slowfast_rl.slow.RolloutPlanner` by default.
         fast: the executor; exact pacer and affinity ranker by default.
         store: the feature store that :meth:`predict` uses, for one population under one luck;
             None makes one in memory. Evaluation gives every luck a store of its own.
@@ -48,7 +50,7 @@ class SlowFastAgent:
         fast: Executor | None = None,
         store: FeatureStore | None = None,
     ) -> None:
-        self.slow: Planner = PPOPlanner() if slow is None else slow
+        self.slow: Planner = RolloutPlanner() if slow is None else slow
         self.fast = Executor(ranker=AffinityRanker()) if fast is None else fast
         self.store: FeatureStore = InMemoryFeatureStore() if store is None else store
         self.world: World | None = None
@@ -84,7 +86,7 @@ class SlowFastAgent:
             ValueError: the planner learns and not exactly one budget above 0 is given.
         """
         slow, start = self.slow, process_time()
-        if isinstance(slow, PPOPlanner):
+        if isinstance(slow, LearningPlanner):
             check_budget(total_opportunities, total_cpu_seconds)
         self.world, self.seed, self._serving = world, seed, None
         before = 0
@@ -94,7 +96,7 @@ class SlowFastAgent:
             before += self.fast.pacer.learn(world, self.fast.ranker, seed=seed).opportunities
         self.train_opportunities = before
         self.train_cpu_seconds = ranker_seconds = process_time() - start
-        if not isinstance(slow, PPOPlanner):
+        if not isinstance(slow, LearningPlanner):
             return self
 
         def report(opportunities: int) -> None:
@@ -121,8 +123,8 @@ class SlowFastAgent:
         slow, pacer, ranker = self.slow, self.fast.pacer, self.fast.ranker
         if isinstance(pacer, BidPricePacer):
             pacer = BidPricePacer()
-        if isinstance(slow, PPOPlanner):
-            slow = PPOPlanner(**slow.settings).untrained(world, self.seed, self.fast)
+        if isinstance(slow, LearningPlanner):
+            slow = type(slow)(**slow.settings).untrained(world, self.seed, self.fast)
         if isinstance(ranker, AffinityRanker):
             ranker = AffinityRanker()
         agent = SlowFastAgent(slow, Executor(pacer, ranker))
@@ -176,7 +178,7 @@ class SlowFastAgent:
         """
         world = self._known_world()
         slow, pacer, ranker = self.slow, self.fast.pacer, self.fast.ranker
-        if not isinstance(slow, PPOPlanner | FixedPlanner):
+        if not isinstance(slow, SavedPlanner) or slow.name not in _PLANNERS:
             raise _unknown("planner", type(slow).__name__, _PLANNERS)
         if not isinstance(ranker, AffinityRanker | QualityRanker):
             raise _unknown("ranker", ranker.name, _RANKERS)

@@ -18,7 +18,10 @@ class _Dataclass(Protocol):
 
 
 T = TypeVar("T", bound=_Dataclass)
-SIGNATURES = {("slow", "ppo"): "slowfast_rl.slow.PPOPlanner"}  # by (group, option)
+SIGNATURES = {  # by (group, option)
+    ("slow", "rollouts"): "slowfast_rl.slow.RolloutPlanner",
+    ("slow", "ppo"): "slowfast_rl.slow.PPOPlanner",
+}
 _NAMES: dict[type, str] = {
     bool: "true or false", int: "a whole number", float: "a number", str: "text",
     dict: "a mapping", tuple: "a list",

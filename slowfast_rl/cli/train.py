@@ -30,7 +30,7 @@ from slowfast_rl.evaluation.references import References, load_references
 from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
-from slowfast_rl.slow import FixedPlanner, PerMemberPlanner, PPOPlanner
+from slowfast_rl.slow import FixedPlanner, LearningPlanner, PerMemberPlanner
 from slowfast_rl.slow.budget import check_budget
 
 _BASELINES = ("never", "always", "random")
@@ -97,7 +97,7 @@ class Train:
             twins=twins,
             store_factory=lambda: build(s.store, "store"),
         )
-        played = agent.slow.opportunities if isinstance(agent.slow, PPOPlanner) else 0
+        played = agent.slow.opportunities if isinstance(agent.slow, LearningPlanner) else 0
         steps = played // world.slots_per_week
         self._write_end(board, metrics, steps)
         metrics.close()

@@ -16,6 +16,7 @@ from slowfast_rl.envs.execution import Execution
 from slowfast_rl.envs.executor import Executor
 from slowfast_rl.envs.infos import Info, end_infos, with_masks
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int64
+from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import LARGEST_SEED
@@ -53,6 +54,7 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         luck_seed: int = 0,
         first_member: int = 0,
         autoreset: bool = True,
+        belief_filter: BeliefFilter | None = None,
     ) -> None:
         if weeks < 1:
             raise ValueError(f"weeks is {weeks}; allowed is 1 or more")
@@ -62,7 +64,13 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         if not autoreset:
             self.metadata = self.metadata | {"autoreset_mode": AutoresetMode.DISABLED}
         self.population = Population(
-            world, num_envs, population_seed, luck_seed, first_member=first_member, reward=reward
+            world,
+            num_envs,
+            population_seed,
+            luck_seed,
+            first_member=first_member,
+            reward=reward,
+            belief_filter=belief_filter,
         )
         self.execution = Execution(world, store, executor)
         self.features = features + (privileged_features(world) if privileged else ())

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.envs.base import MemberVectorEnv, Step, resolve_world
-from slowfast_rl.envs.execution import PlanSource, rows_of
+from slowfast_rl.envs.execution import PlanSource, filter_of, rows_of
 from slowfast_rl.envs.guard import NO_CAP, action_mask, hold_forbidden, plan_rows
 from slowfast_rl.envs.infos import Info
 from slowfast_rl.envs.single import SingleMemberEnv
@@ -80,6 +80,7 @@ class MessagingVectorEnv(MemberVectorEnv):
             1 + resolved.num_candidates,
             world=resolved,
             store=store if plan_source is None else plan_source.store,
+            belief_filter=None if plan_source is None else filter_of(plan_source.planner),
             **episodes,
         )
         no_target = np.zeros((num_envs, len(resolved.channels)), np.int32)

@@ -19,9 +19,18 @@ from slowfast_rl.members.constants import (
     mean_pick,
     standard_normal,
 )
-from slowfast_rl.members.features import Feature
+from slowfast_rl.members.features import Feature, week_features
 from slowfast_rl.members.filtering import Grid, Tables, read_out, update
-from slowfast_rl.members.state import Log, put_rows, take_rows
+from slowfast_rl.members.state import (
+    DISMISSALS,
+    LAST,
+    OPENS,
+    SENDS,
+    Log,
+    empty_log,
+    put_rows,
+    take_rows,
+)
 from slowfast_rl.members.world import World
 
 _SENSITIVITIES, _SENSITIVITY_SPAN = 16, 2.8  # points, standard deviations either side
@@ -135,6 +144,19 @@ class Beliefs:
         """Take in the last completed week; beliefs about the churned stay as they are."""
         room = np.empty((2, len(self.filter.grid.sensitivity)), np.float32)
         update(self.tables, self.filter.grid, self.filter.constants, log, alive, room)
+
+    def update_from_signals(self, signals: Float32) -> None:
+        """Take in the last completed week as the week's signals [N, F_week] tell of it."""
+        world = self.filter.world
+        column = {feature.name: i for i, feature in enumerate(week_features(world))}
+        counts = empty_log(len(signals), len(world.channels), 0)
+        counts.by_member[:, LAST] = signals[:, column["viewing_days_last_week"]]
+        events = (("sends", SENDS), ("opens", OPENS), ("dismissals", DISMISSALS))
+        for c, channel in enumerate(world.channels):
+            for event, first in events:
+                logged = signals[:, column[f"{channel}_{event}_last_week"]]
+                counts.by_channel[:, c, first + LAST] = logged
+        self.update(counts, np.ones(len(signals), np.uint8))
 
     def signals(self) -> Float32:
         """Return :attr:`BeliefFilter.features` of every member, [N, F_belief]."""

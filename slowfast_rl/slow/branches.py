@@ -1,5 +1,7 @@
 """Members of all ages, and what plans bring to them on the same luck."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -10,8 +12,10 @@ from slowfast_rl.members.arrays import Bool, Float64, Int64
 from slowfast_rl.members.branching import branch
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.week import Week
 from slowfast_rl.slow.simple import RandomPlanner
 
+Played = Callable[[int], None]
 _STREAM = 3  # of the coins that mix random plans in, 0 to 2 being those of other explorers
 
 
@@ -24,6 +28,7 @@ def live_on(
     ages: int,
     random_share: float,
     seed: int,
+    played: Played,
 ) -> None:
     """Let members live on under a planner, some weeks under random plans instead.
 
@@ -39,18 +44,27 @@ def live_on(
         ages: greatest age (weeks).
         random_share: share of member-weeks with a random plan.
         seed: of the coins.
+        played: told after each week how many opportunities it took.
     """
-    world, wild = population.world, RandomPlanner(seed)
+    wild = RandomPlanner(seed)
     rows = np.arange(population.num_members)
     for _ in range(weeks):
-        coins = random_words(
-            seed, _STREAM, population.members, population.weeks, Domain.EXPLORATION
-        )
+        weeks_lived = population.weeks.astype(np.int64)
+        coins = random_words(seed, _STREAM, population.members, weeks_lived, Domain.EXPLORATION)
         random = coins < random_share * 2**32
         plans = np.where(random, wild.plan(request(population)), chosen(population, planner))
-        executor.run_week(population, feasible_target(world.plans[plans], population.opted_in))
+        execute(population, plans, executor, played)
         most = np.where(population.episodes == 0, 1 + rows % ages, ages)
         population.restart(rows[~population.alive | (population.weeks >= most)])
+
+
+def execute(population: Population, plans: Int64, executor: Executor, played: Played) -> Week:
+    """Live through a week under plans [N], handed over as they are, and tell of it."""
+    world = population.world
+    target = feasible_target(world.plans[plans], population.opted_in)
+    week = executor.run_week(population, target, shape=world.plan_shapes[plans])
+    played(population.num_members * world.slots_per_week)
+    return week
 
 
 def chosen(population: Population, planner: Planner) -> Int64:
@@ -83,6 +97,7 @@ def branched_returns(
     executor: Executor,
     hold: int,
     horizon: int,
+    played: Played,
 ) -> Float64:
     """Return what each plan brings to each member on the same luck, [B, M], in viewing days.
 
@@ -93,13 +108,11 @@ def branched_returns(
         executor: the fast policy.
         hold: weeks for which the plan is held.
         horizon: weeks in all; rewards are discounted by the week.
+        played: told after each week how many opportunities it took.
     """
-    world = population.world
-    branches = branch(population, plans.shape[1])
-    held = world.plans[plans.ravel()]  # [B M, C]
+    branches, discount = branch(population, plans.shape[1]), population.world.reward.weekly_discount
     returns = np.zeros(branches.num_members)
     for week in range(horizon):
-        target = held if week < hold else world.plans[chosen(branches, planner)]
-        reward = executor.run_week(branches, feasible_target(target, branches.opted_in)).reward
-        returns += world.reward.weekly_discount**week * reward
+        now = plans.ravel() if week < hold else chosen(branches, planner)
+        returns += discount**week * execute(branches, now, executor, played).reward
     return returns.reshape(plans.shape)

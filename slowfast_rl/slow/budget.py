@@ -33,6 +33,24 @@ def check_budget(total_opportunities: int | None, total_cpu_seconds: float | Non
             raise ValueError(f"{name} is {value}; allowed is above 0 and finite")
 
 
+class Stopwatch:
+    """CPU seconds since it was made, those spent in :meth:`elsewhere` not counted."""
+
+    def __init__(self) -> None:
+        self._start = process_time()
+
+    @property
+    def spent(self) -> float:
+        """CPU seconds."""
+        return process_time() - self._start
+
+    def elsewhere(self, progress: Progress, steps: int) -> None:
+        """Call ``progress`` without counting its time."""
+        left = process_time()
+        progress(steps)
+        self._start += process_time() - left
+
+
 class Budget(BaseCallback):
     """Stops training when its CPU time is spent, and calls ``progress`` before each rollout.
 
@@ -47,18 +65,16 @@ class Budget(BaseCallback):
     def __init__(self, seed: int, cpu_seconds: float | None, progress: Progress) -> None:
         super().__init__()
         self._seed, self._cpu_seconds, self._progress = seed, cpu_seconds, progress
-        self._start, self._elsewhere, self._rollouts = process_time(), 0.0, 0
+        self._watch, self._rollouts = Stopwatch(), 0
         self._stop = False
 
     @property
     def spent(self) -> float:
         """CPU seconds of training since this was made, those of ``progress`` not counted."""
-        return process_time() - self._start - self._elsewhere
+        return self._watch.spent
 
     def _on_rollout_start(self) -> None:
-        left = process_time()
-        self._progress(self.num_timesteps)
-        self._elsewhere += process_time() - left
+        self._watch.elsewhere(self._progress, self.num_timesteps)
         rollout = np.array([self._rollouts])
         words = random_words(self._seed, _STREAM, np.zeros(1, int), rollout, Domain.EXPLORATION)
         set_random_seed(int(words[0]))

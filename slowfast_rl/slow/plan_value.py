@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -10,13 +11,14 @@ from slowfast_rl.members.world import World
 
 _LEAST_SCALE = 0.01  # signals that hardly vary are not blown up
 _FAR = 5.0  # standard deviations beyond which a signal is clipped
+_CHUNK = 2048  # rows whose activations stay in the cache
 
 
 class PlanValue(nn.Module):
-    """Q(signals, plan) = f(signals) . g(plan), one pair of nets per member of the ensemble.
+    """Q(signals, plan) = f(signals) . g(plan), a pair of nets for each member of the ensemble.
 
     Args:
-        plans: [O, C] sends a week.
+        plans: [O, P] features of plans.
         num_signals: F.
         ensemble: E, nets whose values are averaged.
         hidden: width of the nets.
@@ -40,17 +42,16 @@ class PlanValue(nn.Module):
         super().__init__()
         self.register_buffer("centre", torch.zeros(num_signals))
         self.register_buffer("scale", torch.ones(num_signals))
-        self.register_buffer("plans", plan_features(plans), persistent=False)
+        self.register_buffer("plans", plans, persistent=False)
 
         def layer(inputs: int, outputs: int) -> nn.Parameter:
-            bound = inputs**-0.5
             weights = torch.rand(ensemble, inputs + 1, outputs, generator=generator)
-            return nn.Parameter(bound * (2 * weights - 1))
+            return nn.Parameter((2 * weights - 1) / inputs**0.5)
 
         self.signals_1 = layer(num_signals, hidden)
         self.signals_2 = layer(hidden, hidden)
         self.signals_3 = layer(hidden, rank)
-        self.plans_1 = layer(self.plans.shape[1], hidden)
+        self.plans_1 = layer(plans.shape[1], hidden)
         self.plans_2 = layer(hidden, rank)
 
     def standardise(self, signals: Tensor) -> None:
@@ -69,23 +70,37 @@ class PlanValue(nn.Module):
         g = _affine(torch.relu(_affine(g, self.plans_1)), self.plans_2)
         return x @ g.transpose(1, 2)
 
-
-def plan_features(plans: Tensor) -> Tensor:
-    """Return p / 7, sqrt(p) and p > 0 per channel of plans [O, C], [O, 3 C]."""
-    return torch.cat([plans / 7, plans.sqrt(), (plans > 0).float()], dim=1)
+    @torch.no_grad()
+    def mean(self, signals: Float32) -> Tensor:
+        """Return the ensemble's mean values of all plans for signals [B, F], [B, O], on the CPU."""
+        chunks = torch.split(torch.as_tensor(signals, device=self.centre.device), _CHUNK)
+        return torch.cat([self(chunk).mean(dim=0) for chunk in chunks]).cpu()
 
 
 def plan_table(world: World) -> Tensor:
-    """Return a world's plans as floats, [O, C]."""
-    return torch.as_tensor(world.plans, dtype=torch.float32)
+    """Return features of a world's plans, [O, P].
+
+    Per channel p / 7, sqrt(p) and p > 0; where there are several pacing shapes, also which.
+    """
+    plans = torch.as_tensor(world.plans, dtype=torch.float32)
+    features = [plans / 7, plans.sqrt(), (plans > 0).float()]
+    if world.shapes:
+        shapes = torch.as_tensor(world.plan_shapes, dtype=torch.int64)
+        features.append(nn.functional.one_hot(shapes).float())
+    return torch.cat(features, dim=1)
 
 
 class Branched(NamedTuple):
-    """States and what some plans brought from there under the same luck."""
+    """States, and what some plans brought from each of them on the same luck."""
 
-    signals: Float32  # [S, F]
-    plans: Int64  # [S, M] indices into the menu
-    returns: Float32  # [S, M] in viewing days
+    signals: Float32  # [B, F]
+    plans: Int64  # [B, M] indices into the menu
+    returns: Float32  # [B, M] in viewing days
+
+
+def joined(parts: list[Branched]) -> Branched:
+    """Return all states together."""
+    return Branched(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 def fit(
@@ -98,34 +113,45 @@ def fit(
     weight_decay: float,
     generator: torch.Generator,
 ) -> float:
-    """Fit differences between plans of a state by least squares; return the last epoch's loss.
+    """Fit differences between the plans of a state by least squares; return the last epoch's loss.
 
-    What a state is worth under all plans alike is subtracted on both sides: nothing has to be
-    learned of it, and the branches' common luck is gone.
+    What a state is worth under all its plans alike is subtracted on both sides: nothing has to be
+    learned of it, and the luck that branches share is gone. The loss is in units of the returns'
+    variance within a state, so that 1 is nothing learned.
+
+    Args:
+        value: the nets.
+        data: what to fit.
+        epochs: passes over the data.
+        batch_size: states in a gradient step.
+        learning_rate: AdamW's first, falling to 0 by a cosine.
+        weight_decay: AdamW's.
+        generator: of the batches.
     """
-    signals, plans = torch.as_tensor(data.signals), torch.as_tensor(data.plans)
-    target = torch.as_tensor(data.returns)
+    signals, plans, target = (torch.as_tensor(a, device=value.centre.device) for a in data)
     target = target - target.mean(dim=1, keepdim=True)
-    target = target / target.std()
+    target = target / target.std().clamp(min=torch.finfo(torch.float32).tiny)
     value.standardise(signals)
-    parameters = list(value.parameters())
-    optimiser = torch.optim.AdamW(parameters, learning_rate, weight_decay=weight_decay, fused=True)
+    optimiser = torch.optim.AdamW(
+        value.parameters(), learning_rate, weight_decay=weight_decay, fused=True
+    )
     steps = epochs * -(-len(signals) // batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    total = torch.zeros(())
+    total = 0.0
     for _ in range(epochs):
-        total.zero_()
-        for rows in torch.randperm(len(signals), generator=generator).split(batch_size):
+        total = 0.0
+        order = torch.randperm(len(signals), generator=generator)
+        for rows in torch.split(order, batch_size):
             q = value(signals[rows])  # [E, B, O]
-            q = q.gather(2, plans[rows].expand(len(q), -1, -1))
+            q = q.gather(2, plans[rows].expand(len(q), -1, -1))  # [E, B, M]
             error = q - q.mean(dim=2, keepdim=True) - target[rows]
             loss = error.square().mean()
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             schedule.step()
-            total += loss.detach() * len(rows)
-    return float(total) / len(signals)
+            total += loss.item() * len(rows)
+    return total / len(signals)
 
 
 def _affine(x: Tensor, weights: Tensor) -> Tensor:

@@ -11,30 +11,61 @@ from torch import Tensor
 
 _WHOLE = {
     "num_envs": (1, 2**24), "weeks": (1, 2**16), "n_steps": (1, 2**24), "batch_size": (2, 2**31),
-    "n_epochs": (1, 1000), "hidden": (1, 4096),
+    "n_epochs": (1, 1000), "hidden": (1, 4096), "states": (2, 2**24), "branches": (2, 2**16),
+    "hold": (1, 2**16), "horizon": (1, 2**16), "ages": (1, 2**16), "weeks_between": (1, 2**16),
+    "ensemble": (1, 1024), "rank": (1, 4096), "epochs": (1, 1000), "acting": (1, 1024),
 }  # fmt: skip
-_NUMBERS = {"learning_rate": (0.0, 1.0), "gae_lambda": (0.0, 1.0), "ent_coef": (0.0, 1e6)}
+_NUMBERS = {
+    "learning_rate": (0.0, 1.0), "gae_lambda": (0.0, 1.0), "ent_coef": (0.0, 1e6),
+    "random_share": (0.0, 1.0), "weight_decay": (0.0, 1e3),
+}  # fmt: skip
+_FLAGS = ("beliefs", "privileged")
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Pass the settings of a PPO planner.
+    """Pass the settings of a planner that learns.
 
     Raises:
         ValueError: one is of the wrong type or outside what is allowed.
     """
-    for name, (least, most) in _WHOLE.items():
-        value = settings[name]
-        if type(value) is not int or not least <= value <= most:
-            raise ValueError(
-                f"{name} is {value!r}; allowed is a whole number from {least} to {most}"
-            )
-    for name, (low, high) in _NUMBERS.items():
-        value = settings[name]
-        if type(value) not in (int, float) or not (isfinite(value) and low <= value <= high):
-            raise ValueError(f"{name} is {value!r}; allowed is {low:g} to {high:g}")
-    if settings["num_envs"] * settings["n_steps"] < 2:
+    for name, value in settings.items():
+        if name in _WHOLE:
+            least, most = _WHOLE[name]
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(
+                    f"{name} is {value!r}; allowed is a whole number from {least} to {most}"
+                )
+        elif name in _NUMBERS:
+            low, high = _NUMBERS[name]
+            if type(value) not in (int, float) or not (isfinite(value) and low <= value <= high):
+                raise ValueError(f"{name} is {value!r}; allowed is {low:g} to {high:g}")
+        elif name in _FLAGS and type(value) is not bool:
+            raise ValueError(f"{name} is {value!r}; allowed is true or false")
+    if settings.get("num_envs", 2) * settings.get("n_steps", 2) < 2:
         raise ValueError("num_envs and n_steps are both 1; one must be 2 or more")
-    check_device(settings["device"])
+    if "device" in settings:
+        check_device(settings["device"])
+
+
+def split_version(
+    settings: Mapping[str, Any], own: Mapping[str, Any]
+) -> tuple[dict[str, Any], int]:
+    """Return a saved planner's settings and its policy version.
+
+    Args:
+        settings: as saved, the version among them.
+        own: settings that such a planner has.
+
+    Raises:
+        ValueError: one is missing or unknown, or the version is no whole number from 0.
+    """
+    known = ["policy_version", *own]
+    if sorted(settings) != sorted(known):
+        raise ValueError(f"planner settings are {sorted(settings)}; allowed: {sorted(known)}")
+    version = settings["policy_version"]
+    if type(version) is not int or version < 0:
+        raise ValueError(f"policy_version is {version!r}; allowed is a whole number from 0")
+    return {k: v for k, v in settings.items() if k != "policy_version"}, version
 
 
 def check_device(device: Any) -> None:

@@ -1,0 +1,62 @@
+"""Beliefs of served members, kept up to date from their observations alone."""
+
+import numpy as np
+
+from slowfast_rl.members.arrays import Float32, Int64
+from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
+from slowfast_rl.members.state import put_rows
+from slowfast_rl.store.index import EntityIndex
+
+
+class BeliefMemory:
+    """What is believed of each member, by id; each week's counts are taken in once.
+
+    A population keeps its members' beliefs itself; a service sees members only when they come. A
+    week in which a member is not seen is lost to the beliefs. Whoever is first seen after the
+    first week is believed to be new but for the last week's counts.
+
+    Args:
+        belief_filter: makes and updates the beliefs.
+    """
+
+    def __init__(self, belief_filter: BeliefFilter) -> None:
+        self._beliefs = Beliefs(belief_filter, 1)
+        self._weeks = np.zeros(1, np.int64)  # [R] up to which counts were taken in
+        self._index = EntityIndex()
+
+    def look(self, entity_ids: Int64, weeks: Int64, signals: Float32) -> Float32:
+        """Return the beliefs' signals of B members, [B, F_belief].
+
+        Args:
+            entity_ids: [B] member ids, none twice.
+            weeks: [B] the week that each is in.
+            signals: [B, F_week] the week's logged signals.
+        """
+        known = self._index.find(entity_ids) > 0
+        slots = self._index.claim(entity_ids)
+        self._make_room()
+        new = slots[~known]
+        self._beliefs.forget(new)
+        self._weeks[new] = np.maximum(weeks[~known] - 1, 0)
+        due = self._weeks[slots] < weeks
+        rows = slots[due]
+        seen = self._beliefs.take(rows)
+        seen.update_from_signals(signals[due])
+        put_rows(self._beliefs.tables, rows, seen.tables)
+        self._weeks[rows] = weeks[due]
+        return self._beliefs.take(slots).signals()
+
+    def forget(self, entity_ids: Int64) -> None:
+        """Drop what is believed of some members."""
+        self._index.release(entity_ids)
+
+    def _make_room(self) -> None:
+        """Grow the tables to hold every slot that was given out."""
+        size, wanted = len(self._weeks), self._index.end
+        if wanted <= size:
+            return
+        grown = Beliefs(self._beliefs.filter, 2 * wanted)
+        put_rows(grown.tables, slice(size), self._beliefs.tables)
+        weeks = np.zeros(2 * wanted, np.int64)
+        weeks[:size] = self._weeks
+        self._beliefs, self._weeks = grown, weeks
