@@ -32,7 +32,7 @@ def main() -> None:
     """Search, print every move, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--members", type=int, default=131_072)
-    parser.add_argument("--halvings", type=int, default=4)
+    parser.add_argument("--halvings", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="1,024 members; writes nothing")
     options = parser.parse_args()
     members = 1024 if options.quick else options.members
@@ -55,17 +55,19 @@ def search(members: int, halvings: int) -> list[dict[str, object]]:
     values = {name: start for name, (start, _, _) in PARAMETERS.items()}
     steps = {name: step for name, (_, step, _) in PARAMETERS.items()}
     best = _tried(values, members)
-    moves, tried = [best | {"tried": 1}], 1
+    moves, known = [best | {"tried": 1}], {tuple(values.values())}
     while halvings >= 0:
         moved = False
         for name, (_, _, decimals) in PARAMETERS.items():
             for sign in (1, -1):
-                value = round(values[name] + sign * steps[name], decimals)
-                tried += 1
-                candidate = _tried(values | {name: value}, members)
+                moved_to = values | {name: round(values[name] + sign * steps[name], decimals)}
+                if tuple(moved_to.values()) in known:  # it was worse than where we stand
+                    continue
+                known.add(tuple(moved_to.values()))
+                candidate = _tried(moved_to, members)
                 if candidate["miss"] < best["miss"]:
                     best, values, moved = candidate, candidate["values"], True
-                    moves.append(best | {"tried": tried})
+                    moves.append(best | {"tried": len(known)})
                     break
         if not moved:
             steps = {name: step / 2 for name, step in steps.items()}

@@ -8,6 +8,7 @@ from slowfast_rl.evaluation.sweeps import check_protocol
 
 PLAN = (3, 2)  # under which a company's reports are compared
 REPORT_WEEKS = 52
+MENU_LUCKS = (8, 4)  # that choose plans and that score them
 
 
 class Target(NamedTuple):

@@ -37,27 +37,38 @@ LIGHT, PROBE = (1, 1), (3, 2)
 
 
 def main() -> None:
-    """Measure, print, and write if this is the full run."""
+    """Measure, print, and write; a run of one world keeps what was measured of the other."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--world", nargs="+", default=list(WORLDS), choices=sf.world_names())
     parser.add_argument("--members", type=int, default=8192)
     parser.add_argument("--quick", action="store_true", help="256 members; writes nothing")
     options = parser.parse_args()
     members = 256 if options.quick else options.members
-    results = {
-        "command": f"python experiments/world_checks/run.py --members {members}",
-        "population_seed": check_protocol(members, 1).population_seed,
-        "luck_seed": check_protocol(members, 1).luck_seed,
-        "members": members,
-        "worlds": {name: measure(sf.load_world(name), members) for name in options.world},
-    }
-    text = tables(results)
-    sys.stdout.write(text + "\n")
-    if options.quick or options.world != list(WORLDS):
+    kept = json.loads((FOLDER / "results.json").read_text())
+    writes = not options.quick and set(options.world) <= set(WORLDS)
+    if writes and kept["members"] != members and set(options.world) < set(WORLDS):
+        parser.error(f"members is {members}; the other world was measured on {kept['members']}")
+    worlds = {name: measure(sf.load_world(name), members) for name in options.world}
+    if not writes:
+        sys.stdout.write(tables(header(members) | {"worlds": worlds}) + "\n")
         return
+    worlds = {name: worlds.get(name) or kept["worlds"][name] for name in WORLDS}
+    results = header(members) | {"worlds": worlds}
+    sys.stdout.write(tables(results) + "\n")
     write_text_atomically(FOLDER / "results.json", json.dumps(results, indent=1))
     draw(results, FOLDER / "properties.png")
-    write_block(FOLDER / "README.md", "world_checks", text)
+    write_block(FOLDER / "README.md", "world_checks", tables(results))
+
+
+def header(members: int) -> dict[str, Any]:
+    """Return what was run and on whom."""
+    protocol = check_protocol(members, 1)
+    return {
+        "command": f"python experiments/world_checks/run.py --members {members}",
+        "population_seed": protocol.population_seed,
+        "luck_seed": protocol.luck_seed,
+        "members": members,
+    }
 
 
 def measure(world: sf.World, members: int) -> dict[str, Any]:
