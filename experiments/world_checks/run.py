@@ -14,6 +14,7 @@ from figure import draw
 from report import tables
 
 import slowfast_rl as sf
+from slowfast_rl.evaluation.markdown import as_json
 from slowfast_rl.evaluation.properties import (
     Best,
     always_send_by_hazard,
@@ -36,27 +37,38 @@ LIGHT, PROBE = (1, 1), (3, 2)
 
 
 def main() -> None:
-    """Measure, print, and write if this is the full run."""
+    """Measure, print, and write; a run of one world keeps what was measured of the other."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--world", nargs="+", default=list(WORLDS), choices=sf.world_names())
     parser.add_argument("--members", type=int, default=8192)
     parser.add_argument("--quick", action="store_true", help="256 members; writes nothing")
     options = parser.parse_args()
     members = 256 if options.quick else options.members
-    results = {
-        "command": f"python experiments/world_checks/run.py --members {members}",
-        "population_seed": check_protocol(members, 1).population_seed,
-        "luck_seed": check_protocol(members, 1).luck_seed,
-        "members": members,
-        "worlds": {name: measure(sf.load_world(name), members) for name in options.world},
-    }
-    text = tables(results)
-    sys.stdout.write(text + "\n")
-    if options.quick or options.world != list(WORLDS):
+    kept = json.loads((FOLDER / "results.json").read_text())
+    writes = not options.quick and set(options.world) <= set(WORLDS)
+    if writes and kept["members"] != members and set(options.world) < set(WORLDS):
+        parser.error(f"members is {members}; the other world was measured on {kept['members']}")
+    worlds = {name: measure(sf.load_world(name), members) for name in options.world}
+    if not writes:
+        sys.stdout.write(tables(header(members) | {"worlds": worlds}) + "\n")
         return
+    worlds = {name: worlds.get(name) or kept["worlds"][name] for name in WORLDS}
+    results = header(members) | {"worlds": worlds}
+    sys.stdout.write(tables(results) + "\n")
     write_text_atomically(FOLDER / "results.json", json.dumps(results, indent=1))
     draw(results, FOLDER / "properties.png")
-    write_block(FOLDER / "README.md", "world_checks", text)
+    write_block(FOLDER / "README.md", "world_checks", tables(results))
+
+
+def header(members: int) -> dict[str, Any]:
+    """Return what was run and on whom."""
+    protocol = check_protocol(members, 1)
+    return {
+        "command": f"python experiments/world_checks/run.py --members {members}",
+        "population_seed": protocol.population_seed,
+        "luck_seed": protocol.luck_seed,
+        "members": members,
+    }
 
 
 def measure(world: sf.World, members: int) -> dict[str, Any]:
@@ -71,17 +83,17 @@ def measure(world: sf.World, members: int) -> dict[str, Any]:
     return {
         "channels": world.channels,
         "world_hash": world_hash(world),
-        "frequency": _json(frequency(fresh, LADDER)) | {"plans": LADDER},
-        "first_week": {s: _json(first_week(world, members, w)) for s, w in starts.items()},
-        "best_plan": {s: [_json(best_plan(p, h)) for h in HORIZONS] for s, p in lived.items()},
+        "frequency": as_json(frequency(fresh, LADDER)) | {"plans": LADDER},
+        "first_week": {s: as_json(first_week(world, members, w)) for s, w in starts.items()},
+        "best_plan": {s: [as_json(best_plan(p, h)) for h in HORIZONS] for s, p in lived.items()},
         "crossover": {s: crossover(part) for s, part in lived.items()},
         "fifths": {
-            name: {str(h): _json(by_fifth(after, trait, h, LIGHT)) for h in (52, 104)}
+            name: {str(h): as_json(by_fifth(after, trait, h, LIGHT)) for h in (52, 104)}
             for name, trait in fifths.items()
         },
-        "channel": [_json(c) for c in by_channel(after, 104)],
-        "recovery": _json(recovery(world, check_protocol(members, 8, 0), PROBE)),
-        "hazard": _json(always_send_by_hazard(world, check_protocol(members, 104, 8, 4))),
+        "channel": [as_json(c) for c in by_channel(after, 104)],
+        "recovery": as_json(recovery(world, check_protocol(members, 8, 0), PROBE)),
+        "hazard": as_json(always_send_by_hazard(world, check_protocol(members, 104, 8, 4))),
     }
 
 
@@ -95,22 +107,6 @@ def first_week(world: sf.World, members: int, burn_in: int) -> Best:
     others = replace(protocol, streams=tuple(range(32, 160)))
     two = sweep(world, others, (best.plan, best.next_plan), f"{world.name}, best two").returns[1]
     return best._replace(over_next=mean_interval(two[0] - two[1]))
-
-
-def _json(value: Any) -> Any:
-    """Return a named tuple of results as a mapping, verdicts included, down to plain numbers."""
-    if hasattr(value, "_asdict"):
-        if set(value._fields) == {"mean", "low", "high"}:
-            return list(value)
-        verdicts = [n for n, v in vars(type(value)).items() if isinstance(v, property)]
-        return {k: _json(v) for k, v in value._asdict().items()} | {
-            name: bool(getattr(value, name)) for name in verdicts
-        }
-    if isinstance(value, dict):
-        return {str(k): _json(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(v) for v in value]
-    return value.tolist() if hasattr(value, "tolist") else value
 
 
 if __name__ == "__main__":

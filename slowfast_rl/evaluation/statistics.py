@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
-from slowfast_rl.members.arrays import Float64
+import numpy as np
+
+from slowfast_rl.members.arrays import Float32, Float64, Int64
 
 Z95 = 1.959963985
 
@@ -36,3 +38,10 @@ def ratio_interval(numerator: Float64, denominator: Float64) -> Interval | None:
     residual = mean_interval((numerator - ratio * denominator) / denominator.mean())
     half = residual.high - residual.mean
     return Interval(ratio, ratio - half, ratio + half)
+
+
+def ranked_groups(values: Float64 | Float32, count: int) -> Int64:
+    """Return each member's group [N], 0 to count - 1: equally many by rank, ties by order."""
+    ranks = np.empty(len(values), np.int64)
+    ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
+    return np.asarray(ranks * count // len(values), np.int64)

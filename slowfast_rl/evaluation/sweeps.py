@@ -27,6 +27,7 @@ class Sweep(NamedTuple):
     plans: Int32  # [P, C] sends a week
     curve: Float64  # [P, W] discounted return after each week, mean over members and lucks
     returns: dict[int, Float64]  # by horizon in weeks: [P, N] discounted return, mean over lucks
+    views: Float64  # [P, N] viewing days, expected
     sends: Float64  # [P, N, C]
     opens: Float64  # [P, N, C] logged
     responses: Float64  # [P, N] causal opens, expected
@@ -69,6 +70,7 @@ def sweep(
         plans=menu,
         curve=np.zeros((num_plans, protocol.weeks)),
         returns={h: np.zeros((num_plans, n)) for h in HORIZONS if h <= protocol.weeks},
+        views=np.zeros((num_plans, n)),
         sends=np.zeros(by_channel),
         opens=np.zeros(by_channel),
         responses=np.zeros((num_plans, n)),
@@ -103,6 +105,7 @@ def _live(result: Sweep, row: int, population: Population, protocol: Protocol) -
         result.curve[row, number] += share * reached.mean()
         if number + 1 in result.returns:
             result.returns[number + 1][row] += share * reached
+        result.views[row] += week.views
         result.sends[row] += week.sends
         result.opens[row] += week.opens
         result.responses[row] += week.causal_opens

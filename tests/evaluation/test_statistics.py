@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from slowfast_rl.evaluation import mean_interval, ratio_interval
+from slowfast_rl.evaluation.statistics import ranked_groups
 
 
 def test_an_interval_is_the_mean_and_1_96_standard_errors_to_each_side():
@@ -65,3 +66,8 @@ def test_intervals_scale_and_shift_with_their_values(seed, scale, shift):
     values = np.random.default_rng(seed).normal(size=20)
     moved = mean_interval(values * scale + shift)
     assert_allclose(moved, np.array(mean_interval(values)) * scale + shift, atol=1e-9)
+
+
+def test_ranked_groups_are_equally_large_whatever_the_ties():
+    groups = ranked_groups(np.array([5.0, 1, 1, 1, 3, 9]), 3)
+    assert groups.tolist() == [2, 0, 0, 1, 1, 2]

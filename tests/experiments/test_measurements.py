@@ -20,6 +20,7 @@ def made_up(returns: np.ndarray, curve: np.ndarray | None = None) -> Sweep:
         plans=PLANS,
         curve=returns.mean(axis=1)[:, None] if curve is None else curve,
         returns={1: returns},
+        views=returns,
         sends=counts,
         opens=counts,
         responses=np.tile(np.linspace(0, 1, n), (num_plans, 1)),

@@ -1,0 +1,69 @@
+"""Measure the world ``calibrated`` against its targets, and write this folder's results.
+
+python experiments/calibration/run.py [--quick] [--members 262144]
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from figure import draw
+from report import tables
+from targets import MENU_LUCKS, report
+
+import slowfast_rl as sf
+from slowfast_rl.evaluation.calibration import viewing_lift
+from slowfast_rl.evaluation.gap import personal_gap
+from slowfast_rl.evaluation.markdown import as_json
+from slowfast_rl.evaluation.sweeps import CHECK_POPULATION, check_protocol, sweep
+from slowfast_rl.members.loading import world_hash
+from slowfast_rl.store.files import write_block, write_text_atomically
+
+FOLDER = Path(__file__).parent
+MENU_MEMBERS = 512  # that live the whole menu
+
+
+def main() -> None:
+    """Measure, print, and write if this is the full run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--members", type=int, default=262_144)
+    parser.add_argument("--quick", action="store_true", help="few members; writes nothing")
+    options = parser.parse_args()
+    members, on_menu = (4096, 32) if options.quick else (options.members, MENU_MEMBERS)
+    world = sf.load_world("calibrated")
+    results = {
+        "command": f"python experiments/calibration/run.py --members {members}",
+        "world_hash": world_hash(world),
+        "population_seed": CHECK_POPULATION,
+        "members": members,
+        "menu_members": on_menu,
+        "measured": as_json(report(world, members)),
+        **planning(world, on_menu),
+    }
+    text = tables(results, json.loads((FOLDER / "sweep.json").read_text()))
+    sys.stdout.write(text + "\n")
+    if options.quick:
+        return
+    write_text_atomically(FOLDER / "results.json", json.dumps(results, indent=1))
+    draw(results, FOLDER / "calibration.png")
+    write_block(FOLDER / "README.md", "calibration", text)
+
+
+def planning(world: sf.World, members: int) -> dict[str, Any]:
+    """Return what the best plan, and personal plans, add in two years after the burn-in."""
+    choose, score = MENU_LUCKS
+    protocol = check_protocol(members, 104, 8, choose)
+    others = replace(protocol, streams=tuple(range(choose, choose + score)))
+    chosen = sweep(world, protocol, progress="lucks that choose")
+    scored = sweep(world, others, progress="lucks that score")
+    return {
+        "lift": as_json(viewing_lift(chosen, 104)),
+        "gap": as_json(personal_gap(chosen, scored, 104)),
+    }
+
+
+if __name__ == "__main__":
+    main()
