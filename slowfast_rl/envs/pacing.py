@@ -11,7 +11,8 @@ from slowfast_rl.envs.guard import feasible_plans
 from slowfast_rl.envs.infos import Info
 from slowfast_rl.envs.single import SingleMemberEnv
 from slowfast_rl.members.arrays import Float32, Int8
-from slowfast_rl.members.signals import week_features, week_signals
+from slowfast_rl.members.beliefs import BeliefFilter
+from slowfast_rl.members.signals import privileged_signals, week_features, week_signals
 from slowfast_rl.members.world import World
 from slowfast_rl.store import FeatureStore
 
@@ -34,6 +35,7 @@ class PacingVectorEnv(MemberVectorEnv):
 
     ## Observation Space
     `Box` of the week's logged signals; `env.unwrapped.features` names each with unit and bounds.
+    `beliefs=True` appends what a belief filter with the world's parameters makes of the log;
     `privileged=True` appends the latents.
 
     ## Rewards
@@ -49,7 +51,7 @@ class PacingVectorEnv(MemberVectorEnv):
 
     ## Arguments
     * `world="pronounced"`: a world or its name; `menu=None`: other targets per channel.
-    * `weeks=104`; `reward="expected"`; `privileged=False`.
+    * `weeks=104`; `reward="expected"`; `beliefs=False`; `privileged=False`.
     * `store=None`: a feature store of its own; None makes one in memory.
     * `executor=None`: the fast policy; None for exact pacer and quality ranker.
     * `population_seed=0`, `luck_seed=0`, `first_member=0`: who, and with what luck.
@@ -67,17 +69,20 @@ class PacingVectorEnv(MemberVectorEnv):
         store: FeatureStore | None = None,
         menu: Mapping[str, Sequence[int]] | None = None,
         executor: Executor | None = None,
+        beliefs: bool = False,
         **episodes: Any,
     ) -> None:
         resolved = resolve_world(world, menu)
+        belief_filter = BeliefFilter(resolved) if beliefs else None
         self._plans = resolved.plans
         super().__init__(
             num_envs,
-            week_features(resolved),
+            week_features(resolved) + (belief_filter.features if belief_filter else ()),
             len(self._plans),
             world=resolved,
             store=store,
             executor=executor,
+            belief_filter=belief_filter,
             **episodes,
         )
 
@@ -104,7 +109,12 @@ class PacingVectorEnv(MemberVectorEnv):
         return self._finish(week.reward, info)
 
     def _observe(self) -> Float32:
-        return week_signals(self.population, privileged=self.privileged)
+        parts = [week_signals(self.population)]
+        if self.population.beliefs is not None:
+            parts.append(self.population.beliefs.signals())
+        if self.privileged:
+            parts.append(privileged_signals(self.population))
+        return np.concatenate(parts, axis=1)
 
     def _mask(self) -> Int8:
         return feasible_plans(self._plans, self.population.opted_in).astype(np.int8)

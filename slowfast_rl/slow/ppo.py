@@ -17,7 +17,8 @@ from slowfast_rl.envs.execution import Request
 from slowfast_rl.envs.executor import Executor
 from slowfast_rl.envs.pacing import PacingVectorEnv
 from slowfast_rl.members.arrays import Float32, Int64
-from slowfast_rl.members.signals import bounds, week_features
+from slowfast_rl.members.beliefs import BeliefFilter
+from slowfast_rl.members.signals import Feature, bounds, week_features
 from slowfast_rl.members.world import World
 from slowfast_rl.slow.budget import Budget, Progress, check_budget
 from slowfast_rl.slow.network import PlanPolicy, SignalExtractor
@@ -25,6 +26,7 @@ from slowfast_rl.slow.settings import check_settings, check_weights, split_versi
 from slowfast_rl.slow.stagger import StaggeredVecEnv, stagger
 
 _LEAST_SCALE = 0.01  # signals that hardly vary are not blown up
+_OWN = ("num_envs", "weeks", "hidden", "beliefs")  # settings that are not SB3's
 _ENDLESS = 2**62  # steps, where CPU time is the budget
 
 
@@ -44,6 +46,7 @@ class PPOPlanner:
             members says "send less" where Monte Carlo says "send more".
         ent_coef: weight of the entropy bonus.
         hidden: width of the nets.
+        beliefs: whether signals include the belief filter's, under the world's own parameters.
         device: "cpu" or "cuda"; the CPU where there is no GPU.
 
     Raises:
@@ -63,12 +66,14 @@ class PPOPlanner:
         gae_lambda: float = 1.0,
         ent_coef: float = 0.0,
         hidden: int = 64,
+        beliefs: bool = True,
         device: str = "cpu",
     ) -> None:
         self.settings: dict[str, Any] = {
             "num_envs": num_envs, "weeks": weeks, "n_steps": n_steps, "batch_size": batch_size,
             "n_epochs": n_epochs, "learning_rate": learning_rate, "gae_lambda": gae_lambda,
-            "ent_coef": ent_coef, "hidden": hidden, "device": device,
+            "ent_coef": ent_coef, "hidden": hidden, "beliefs": beliefs,
+            "device": device,
         }  # fmt: skip
         check_settings(self.settings)
         self.policy_version = 0  # how often it was trained
@@ -76,6 +81,8 @@ class PPOPlanner:
         self.opportunities_before = 0  # played before, to bring members to all ages
         self.cpu_seconds = 0.0  # spent in the last training
         self.policy: PlanPolicy | None = None
+        self.belief_filter: BeliefFilter | None = None
+        self.privileged = False
 
     def learn(
         self,
@@ -115,7 +122,7 @@ class PPOPlanner:
             gamma=world.reward.weekly_discount,
             seed=seed,
             policy_kwargs=policy_arguments(world, signals, s["hidden"]),
-            **{k: v for k, v in s.items() if k not in ("num_envs", "weeks", "hidden")},
+            **{k: v for k, v in s.items() if k not in _OWN},
         )
         model.set_logger(logger or Logger(None, []))
         assert isinstance(model.policy, PlanPolicy)
@@ -151,7 +158,7 @@ class PPOPlanner:
         policy = self._trained()
         policy.set_training_mode(False)
         with torch.no_grad():
-            observations = torch.as_tensor(request.signals, device=policy.device)
+            observations = torch.as_tensor(self._signals(request), device=policy.device)
             chosen = policy.get_distribution(observations).mode()
         return chosen.cpu().numpy().astype(np.int64)
 
@@ -175,11 +182,27 @@ class PPOPlanner:
         """
         own, version = split_version(settings, cls().settings)
         planner = cls(**own)
-        policy = planner._network(world, np.zeros((1, len(week_features(world))), np.float32), 0)
+        planner._believe(world)
+        signals = np.zeros((1, len(planner._features(world))), np.float32)
+        policy = planner._network(world, signals, 0)
         check_weights(arrays, policy.state_dict())
         policy.load_state_dict({k: torch.as_tensor(v) for k, v in arrays.items()})
         planner.policy, planner.policy_version = policy, version
         return planner
+
+    def _believe(self, world: World) -> None:
+        self.belief_filter = BeliefFilter(world) if self.settings["beliefs"] else None
+
+    def _features(self, world: World) -> tuple[Feature, ...]:
+        return week_features(world) + (self.belief_filter.features if self.belief_filter else ())
+
+    def _signals(self, request: Request) -> Float32:
+        """Return all that the network sees, [B, F]."""
+        if self.belief_filter is None:
+            return request.signals
+        if request.beliefs is None:
+            raise ValueError("the request lacks beliefs that the planner needs")
+        return np.concatenate([request.signals, request.beliefs], axis=1)
 
     def _trained(self) -> PlanPolicy:
         if self.policy is None:
@@ -190,11 +213,13 @@ class PPOPlanner:
         self, world: World, executor: Executor | None, seed: int
     ) -> tuple[PacingVectorEnv, Float32]:
         """Return members of all ages and signals that they met, [B, F]."""
+        self._believe(world)
         env = PacingVectorEnv(
             self.settings["num_envs"],
             world,
             weeks=self.settings["weeks"],
             executor=executor,
+            beliefs=self.settings["beliefs"],
             population_seed=seed,
             luck_seed=seed,
         )
@@ -202,7 +227,7 @@ class PPOPlanner:
 
     def _network(self, world: World, signals: Float32, seed: int) -> PlanPolicy:
         """Return a new network; the caller's random numbers stay as they are."""
-        low, high = bounds(week_features(world))
+        low, high = bounds(self._features(world))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             policy = PlanPolicy(

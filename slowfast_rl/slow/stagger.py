@@ -22,13 +22,11 @@ def stagger(env: MemberVectorEnv, seed: int) -> Float32:
     env.reset(seed=seed)
     planner = RandomPlanner(seed)
     rows = np.arange(env.num_envs)
-    asked = request(env.population)
-    met = [asked.signals[::_SIGNAL_SHARE]]
+    met = [env.observe()[::_SIGNAL_SHARE]]
     for week in range(env.weeks - 1):
-        env.step(planner.plan(asked))
+        env.step(planner.plan(request(env.population)))
         env.restart(rows[rows % env.weeks == week])
-        asked = request(env.population)
-        met.append(asked.signals[(week + 1) % _SIGNAL_SHARE :: _SIGNAL_SHARE])
+        met.append(env.observe()[(week + 1) % _SIGNAL_SHARE :: _SIGNAL_SHARE])
     return np.concatenate(met)
 
 
