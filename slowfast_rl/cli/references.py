@@ -63,8 +63,9 @@ class ComputeReferences:
             if found is None:
                 found = compute_references(world, self.protocol, s.workers)
                 print(f"wrote {save_references(found, folders[0])}")
+            shape = f", shape {found.best_fixed_shape}" if world.shapes else ""
             print(
-                f"{world.name}: best fixed plan {found.best_fixed_plan}, return "
+                f"{world.name}: best fixed plan {found.best_fixed_plan}{shape}, return "
                 f"{found.best_fixed.mean():.2f}; oracle {found.oracle.mean():.2f}, "
                 f"gap {100 * found.gap:.1f} %"
             )

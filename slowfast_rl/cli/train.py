@@ -191,8 +191,9 @@ class _Watch:
         """Return the best fixed plan's and the oracle's returns [N] under the same first luck."""
         if self._fixed_and_oracle is None:
             world = self._twins.world
+            fixed = FixedPlanner(world, references.best_fixed_plan, references.best_fixed_shape)
             self._fixed_and_oracle = (
-                self._twins.rollout(FixedPlanner(world, references.best_fixed_plan)).returns,
+                self._twins.rollout(fixed).returns,
                 self._twins.rollout(PerMemberPlanner(world, references.oracle_plans)).returns,
             )
         return self._fixed_and_oracle

@@ -1,0 +1,48 @@
+import json
+
+import pytest
+
+from slowfast_rl.cli import train
+from slowfast_rl.slow import FixedPlanner
+from tests.cli.calls import TINY, TINY_COMPARISON, call
+
+SHAPED = (
+    "world=pronounced",
+    "world_overrides={shapes: {weekend: {day: [0, 0, 0, 0, 3, 3, 3]}}, menu.push: [0, 5],"
+    " menu.email: [0]}",
+)
+
+
+@pytest.fixture
+def references(capsys, tmp_path, monkeypatch):
+    """What the command printed, and the file that it wrote."""
+    monkeypatch.chdir(tmp_path)
+    arguments = (*TINY_COMPARISON, *SHAPED, "workers=1", "evaluation.references=kept")
+    result = call(capsys, "references", *arguments)
+    assert result.code == 0, result.err
+    (file,) = (tmp_path / "kept").iterdir()
+    return result.out, file
+
+
+def test_the_shape_of_the_best_fixed_plan_is_printed_where_there_are_several(references):
+    out, file = references
+    kept = json.loads(file.read_text())
+    plan, shape = tuple(kept["best_fixed_plan"]), kept["best_fixed_shape"]
+    assert f"pronounced: best fixed plan {plan}, shape {shape}, return " in out
+
+
+def test_training_lives_the_best_fixed_plan_in_its_shape(references, capsys, monkeypatch):
+    _, file = references
+    wanted = {"best_fixed_plan": [5, 0], "best_fixed_shape": "weekend"}
+    file.write_text(json.dumps(json.loads(file.read_text()) | wanted))
+    lived = []
+
+    class Spy(FixedPlanner):
+        def __init__(self, world, plan, shape):
+            lived.append((*plan, shape))
+            super().__init__(world, plan, shape)
+
+    monkeypatch.setattr(train, "FixedPlanner", Spy)
+    result = call(capsys, "train", *TINY, *SHAPED, "evaluation.references=kept")
+    assert result.code == 0, result.err
+    assert lived == [(5, 0, "weekend")]
