@@ -2,5 +2,18 @@
 
 from slowfast_rl.fast.affinity import AffinityRanker
 from slowfast_rl.fast.executor import ExactPacer, Executor, Pacer, QualityRanker, Ranker
+from slowfast_rl.fast.ppo import PPOExecutor
+from slowfast_rl.fast.threshold import ThresholdPacer
+from slowfast_rl.fast.uplift import UpliftRanker
 
-__all__ = ["AffinityRanker", "ExactPacer", "Executor", "Pacer", "QualityRanker", "Ranker"]
+__all__ = [
+    "AffinityRanker",
+    "ExactPacer",
+    "Executor",
+    "PPOExecutor",
+    "Pacer",
+    "QualityRanker",
+    "Ranker",
+    "ThresholdPacer",
+    "UpliftRanker",
+]

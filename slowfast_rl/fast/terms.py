@@ -48,7 +48,8 @@ def usual_views(by_member: Float32, weeks: Integer, window: int) -> np.float32:
     """Return viewing days a week from a moving average, freed of its start at 0 and shrunk."""
     rate = _LOG_KEPT_4 if window == EW4 else _LOG_KEPT_20
     seen = ONE - exp(rate * np.float32(weeks))
-    return (by_member[window] + _PRIOR_WEIGHT * _PRIOR_VIEWS) / (seen + _PRIOR_WEIGHT)
+    views: np.float32 = by_member[window] + _PRIOR_WEIGHT * _PRIOR_VIEWS
+    return views / (seen + _PRIOR_WEIGHT)
 
 
 @kernel

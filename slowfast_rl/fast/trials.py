@@ -99,9 +99,7 @@ def _trials(
 
 
 @driver(types.void(LIVES, types.int64, types.Array(types.int64, 1, "C"), _FLOATS, _FLOATS))
-def _fill_terms(
-    lives: Lives, s: int, choice: Int64, organic: Float32, response: Float32
-) -> None:
+def _fill_terms(lives: Lives, s: int, choice: Int64, organic: Float32, response: Float32) -> None:
     log, state, schedule = lives.log, lives.state, lives.schedule
     num_topics = log.by_topic.shape[1]
     for i in range(choice.shape[0]):

@@ -63,11 +63,11 @@ def held_back(
     weights: Float32, by_member: Float32, by_channel: Float32, launches: Float32, day: Integer
 ) -> np.float32:
     """Return the chance that a member does not view today without the message."""
-    logit = weights[day % _DAYS]
+    logit = np.float32(weights[day % _DAYS])
     terms = organic_terms(by_member, by_channel, launches, day)
     for k in range(ORGANIC_TERMS):
         logit += weights[_DAYS + k] * terms[k]
-    return ONE - logistic(logit)
+    return ONE - logistic(np.float32(logit))
 
 
 @kernel
@@ -84,7 +84,7 @@ def member_logit(
     terms = member_terms(by_member, by_channel, by_topic, c, day)
     for k in range(MEMBER_TERMS):
         logit += weights[_MEMBER + k] * terms[k]
-    return logit
+    return np.float32(logit)
 
 
 @kernel

@@ -152,7 +152,7 @@ def test_opportunities_are_rounded_up_to_whole_rollouts_and_reported():
 
 def test_cpu_time_ends_training_and_progress_does_not_count(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("slowfast_rl.slow.budget.process_time", lambda: clock[0])
+    monkeypatch.setattr("slowfast_rl.envs.budget.process_time", lambda: clock[0])
 
     def evaluate(_):
         clock[0] += 1000
