@@ -162,7 +162,7 @@ class MessageLogits(nn.Module):
     def forward(self, latent: Tensor) -> Tensor:
         """Return masked logits [B, 1 + K]."""
         state, flat, prior, may = torch.split(latent, self.sizes, dim=1)
-        candidates = flat.unflatten(1, (self.num_candidates, self.width))
+        candidates = flat.view(-1, self.num_candidates, self.width)
         mixed = torch.relu(self.context(state)[:, None] + self.candidate(candidates))
         correction = torch.cat([self.hold(state), self.score(mixed).squeeze(2)], dim=1)
         allowed = torch.cat([torch.ones_like(may), may.expand(-1, self.num_candidates)], dim=1)
