@@ -2,24 +2,16 @@
 
 import numpy as np
 
-from slowfast_rl.fast import AffinityRanker, Executor, QualityRanker
+from slowfast_rl.fast import AffinityRanker, Executor, QualityRanker, UpliftRanker
 from slowfast_rl.fast.affinity import UNTRAINED, affinity, open_rate, score
+from slowfast_rl.fast.observed import columns, observed_effects
 from slowfast_rl.members.arrays import Float32, Int32, Int64
 from slowfast_rl.members.compile import driver
-from slowfast_rl.members.features import per_world
 from slowfast_rl.members.random import Domain, random_words
-from slowfast_rl.members.signals import slot_features, week_features
 from slowfast_rl.members.world import World
 
 _TOPIC_PARTS = 4  # sends, opens, days since a send, launch: adjacent columns of the table
 _QUALITY_ONLY = np.array(UNTRAINED, np.float32)
-
-
-@per_world
-def columns(world: World) -> dict[str, int]:
-    """Return the column of each signal in an observation of ``Messaging-v0``, by name."""
-    features = week_features(world) + slot_features(world)
-    return {feature.name: i for i, feature in enumerate(features)}
 
 
 def opted_in_columns(world: World) -> list[int]:
@@ -55,7 +47,7 @@ def choose_candidates(
     Raises:
         ValueError: the executor's pacer or ranker cannot work from observations.
     """
-    weights = _ranking(executor)
+    best = _best(world, executor, obs)
     column, channels = columns(world), world.channels
     channel = obs[:, [column[f"slot_is_{c}"] for c in channels]].argmax(axis=1)
     rows = np.arange(len(obs))
@@ -63,25 +55,27 @@ def choose_candidates(
     opted_in = obs[:, opted_in_columns(world)][rows, channel] > 0.5
     words = random_words(seed, 0, entity_ids, times // 60, Domain.PACER)
     wanted = words / 2**32 * obs[:, column["slots_left"]] < target[rows, channel] - sent
-    best = np.empty(len(obs), np.int64)
-    first_topic, first_candidate = column["topic_0_sends"], column["candidate_1_quality"]
-    sizes = (world.num_topics, world.num_candidates)
-    _best_candidates(np.ascontiguousarray(obs), first_topic, first_candidate, *sizes, weights, best)
     return np.where(wanted & opted_in & (sent < cap[rows, channel]), best, 0)
 
 
-def _ranking(executor: Executor) -> Float32:
-    """Return the weights of the score that ranks as this executor does."""
-    ranker = executor.ranker
-    if executor.pacer.name == "exact":
-        if isinstance(ranker, AffinityRanker):
-            return ranker.weights
-        if isinstance(ranker, QualityRanker):
-            return _QUALITY_ONLY
-    raise ValueError(
-        f"pacer {executor.pacer.name!r} with ranker {ranker.name!r} cannot work from observations; "
-        "allowed: exact with quality or affinity"
-    )
+def _best(world: World, executor: Executor, obs: Float32) -> Int64:
+    """Return the candidate, from 1, that the executor's ranker picks, [B]."""
+    ranker, weights = executor.ranker, _QUALITY_ONLY
+    known = isinstance(ranker, AffinityRanker | QualityRanker | UpliftRanker)
+    if executor.pacer.name != "exact" or not known:
+        raise ValueError(
+            f"pacer {executor.pacer.name!r} with ranker {ranker.name!r} cannot work from "
+            "observations; allowed: exact with quality, affinity or uplift"
+        )
+    if isinstance(ranker, UpliftRanker):
+        return np.asarray(observed_effects(world, ranker.weights, obs).argmax(axis=1) + 1)
+    if isinstance(ranker, AffinityRanker):
+        weights = ranker.weights
+    column, best = columns(world), np.empty(len(obs), np.int64)
+    first_topic, first_candidate = column["topic_0_sends"], column["candidate_1_quality"]
+    sizes = (world.num_topics, world.num_candidates)
+    _best_candidates(np.ascontiguousarray(obs), first_topic, first_candidate, *sizes, weights, best)
+    return best
 
 
 @driver()

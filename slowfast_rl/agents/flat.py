@@ -3,10 +3,15 @@
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from slowfast_rl.agents import disk
-from slowfast_rl.agents.single import Unplanned
+from slowfast_rl.agents.single import Unplanned, may_send
 from slowfast_rl.envs.budget import Progress
 from slowfast_rl.fast.ppo import PPOExecutor
+from slowfast_rl.members.arrays import Float32, Int64
+from slowfast_rl.members.random import Domain, random_words
 from slowfast_rl.members.world import World
 
 
@@ -73,6 +78,44 @@ class FlatPPOAgent:
         self.train_opportunities = self.policy.opportunities + self.policy.opportunities_before
         self.train_cpu_seconds = self.policy.cpu_seconds
         return self
+
+    def predict(
+        self,
+        obs: Float32,
+        *,
+        entity_ids: ArrayLike,
+        now: ArrayLike,
+        state: None = None,
+        episode_start: ArrayLike | None = None,
+        deterministic: bool = True,
+    ) -> tuple[Int64, None]:
+        """Choose an action of ``Messaging-v0`` for each of B members.
+
+        Args:
+            obs: [B, F] observations of ``Messaging-v0`` (without latents).
+            entity_ids: [B] member ids, which key the coins.
+            now: simulated seconds, one or [B], likewise.
+            state: as in Stable-Baselines3; not used, as are all that follow.
+            episode_start: likewise.
+            deterministic: likewise; coins are keyed by seed, member and time either way.
+
+        Returns:
+            [B] actions, 0 holds; and None, as there is no recurrent state.
+
+        Raises:
+            ValueError: observations of another shape, or not one id and time per row.
+            RuntimeError: the agent has not learned yet.
+        """
+        if self.world is None:
+            raise RuntimeError("the agent has no world; call learn or load first")
+        seen = np.asarray(obs, np.float32)
+        may, size = may_send(self.world, seen), len(seen)
+        ids = np.broadcast_to(np.asarray(entity_ids, np.int64), size)
+        minutes = np.broadcast_to(np.asarray(now, np.int64), size) // 60
+        words = random_words(self.seed, 0, ids, minutes, Domain.PACER)
+        masks = np.column_stack([np.ones(size), *[may] * self.world.num_candidates])
+        coins = (words >> 8).astype(np.float32) * np.float32(2.0**-24)
+        return self.policy.act(seen, masks.astype(np.int8), coins), None
 
     def save(self, path: str | Path) -> None:
         """Write the agent to a directory, or to a zip if the path ends in ``.zip``.

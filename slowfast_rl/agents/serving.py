@@ -3,11 +3,12 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from slowfast_rl.agents.fast_predict import choose_candidates, columns, opted_in_columns
+from slowfast_rl.agents.fast_predict import choose_candidates, opted_in_columns
 from slowfast_rl.envs.execution import Planner, Request, ask
 from slowfast_rl.envs.guard import feasible_plans
 from slowfast_rl.envs.reader import PlanReader
 from slowfast_rl.fast import Executor
+from slowfast_rl.fast.observed import columns
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.signals import week_features

@@ -4,9 +4,11 @@ from typing import Protocol
 
 import numpy as np
 
+from slowfast_rl.agents.fast_predict import opted_in_columns
 from slowfast_rl.envs.executor import Executor
 from slowfast_rl.envs.guard import NO_CAP
-from slowfast_rl.members.arrays import Int32
+from slowfast_rl.fast.observed import columns
+from slowfast_rl.members.arrays import Bool, Float32, Int32
 from slowfast_rl.members.population import Population, Week
 from slowfast_rl.members.world import World
 from slowfast_rl.store import UNIFORM_SHAPE
@@ -47,3 +49,20 @@ class Unplanned:
         """Live through one week as if nobody had planned it."""
         free = np.full_like(target, NO_CAP)
         return self._executor.run_week(population, free, free, shape)
+
+
+def may_send(world: World, obs: Float32) -> Bool:
+    """Return who has not left the channel of its opportunity, [B].
+
+    Args:
+        world: the world.
+        obs: [B, F] observations of ``Messaging-v0``.
+
+    Raises:
+        ValueError: observations of another shape.
+    """
+    column = columns(world)
+    if obs.ndim != 2 or obs.shape[1] != len(column):
+        raise ValueError(f"obs has shape {obs.shape}; allowed is (B, {len(column)})")
+    here = obs[:, [column[f"slot_is_{c}"] for c in world.channels]]
+    return np.asarray((here * obs[:, opted_in_columns(world)]).sum(axis=1) > 0.5)

@@ -6,14 +6,17 @@ from time import process_time
 from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from slowfast_rl.agents import disk
-from slowfast_rl.agents.single import Unplanned
+from slowfast_rl.agents.single import Unplanned, may_send
 from slowfast_rl.envs.execution import request
 from slowfast_rl.envs.executor import default_executor
 from slowfast_rl.fast import Executor
+from slowfast_rl.fast.observed import observed_effects
 from slowfast_rl.fast.threshold import ThresholdPacer
 from slowfast_rl.fast.uplift import UpliftRanker
+from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.slow import RandomPlanner
@@ -123,6 +126,41 @@ class ThresholdAgent:
             value += discount**number * float(week.reward.mean())
             sends += float(week.sends.sum())
         return Trial(threshold, value, sends / max(lived, 1.0))
+
+    def predict(
+        self,
+        obs: Float32,
+        *,
+        entity_ids: ArrayLike | None = None,
+        now: ArrayLike | None = None,
+        state: None = None,
+        episode_start: ArrayLike | None = None,
+        deterministic: bool = True,
+    ) -> tuple[Int64, None]:
+        """Choose an action of ``Messaging-v0`` for each of B members.
+
+        Args:
+            obs: [B, F] observations of ``Messaging-v0`` (without latents).
+            entity_ids: as in the two-level agent; not used, as are all that follow.
+            now: likewise.
+            state: likewise.
+            episode_start: likewise.
+            deterministic: likewise.
+
+        Returns:
+            [B] actions, 0 holds; and None, as there is no recurrent state.
+
+        Raises:
+            ValueError: observations of another shape.
+            RuntimeError: the agent has not learned yet.
+        """
+        if self.world is None:
+            raise RuntimeError("the agent has no world; call learn or load first")
+        seen = np.asarray(obs, np.float32)
+        may = may_send(self.world, seen)
+        effects = observed_effects(self.world, self.ranker.weights, seen)
+        send = may & (effects.max(axis=1) >= self.threshold)
+        return np.where(send, effects.argmax(axis=1) + 1, 0), None
 
     def save(self, path: str | Path) -> None:
         """Write the agent to a directory, or to a zip if the path ends in ``.zip``.

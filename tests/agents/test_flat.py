@@ -8,6 +8,7 @@ import slowfast_rl as sf
 from slowfast_rl.agents import FlatPPOAgent
 from slowfast_rl.fast import PPOExecutor
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.signals import slot_signals
 from tests.evaluation.cases import TINY as CASE
 from tests.evaluation.cases import references, small_world, twins
 from tests.fast.test_ppo import TINY
@@ -70,3 +71,21 @@ def test_a_policy_that_reads_plans_is_refused():
 def test_an_agent_that_has_not_learned_cannot_be_saved(tmp_path):
     with pytest.raises(RuntimeError, match="has no network"):
         FlatPPOAgent().save(tmp_path)
+
+
+def test_predict_is_the_policys_choice_by_coins_of_the_member_and_the_time(agent):
+    w = small_world()
+    population = Population(w, 200, 9, 9)
+    obs, ids = slot_signals(population), population.members
+    actions, state = agent.predict(obs, entity_ids=ids, now=population.now)
+    assert state is None
+    opted_in = population.opted_in[:, w.schedule[0].channel]
+    assert 0.05 < (actions[opted_in] > 0).mean() < 0.5
+    assert (actions[~opted_in] == 0).all()
+    rows = np.arange(20, 90)
+    some, _ = agent.predict(obs[rows], entity_ids=ids[rows], now=0)
+    later, _ = agent.predict(obs, entity_ids=ids, now=3600)
+    assert_array_equal(some, actions[rows])
+    assert (later != actions).any()
+    with pytest.raises(RuntimeError, match="no world"):
+        FlatPPOAgent().predict(obs, entity_ids=ids, now=0)

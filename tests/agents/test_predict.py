@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.agents.fast_predict import choose_candidates
 from slowfast_rl.envs import MessagingVectorEnv, PlanSource
-from slowfast_rl.fast import AffinityRanker, Executor, QualityRanker
+from slowfast_rl.fast import AffinityRanker, Executor, QualityRanker, UpliftRanker
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.signals import slot_signals
@@ -14,6 +14,7 @@ from slowfast_rl.slow import FixedPlanner, RandomPlanner
 from slowfast_rl.store import InMemoryFeatureStore, Status, read_plans
 from tests.agents.cases import Lived, live, untrained_agent
 from tests.fast.cases import random_week, ranked
+from tests.fast.test_observed import made_up
 from tests.fast.test_rankers import WEIGHTS
 from tests.members.worlds import world
 from tests.store.faults import Faults, FaultyStore
@@ -140,7 +141,7 @@ def test_from_observations_the_same_candidate_is_chosen_as_in_the_fused_week(wei
     w = world("pronounced")
     population = Population(w, 10, 5, 5)
     random_week(population, np.random.default_rng(5), share=0.15)  # some topics were never sent
-    for ranker in (AffinityRanker(weights), QualityRanker()):
+    for ranker in (AffinityRanker(weights), QualityRanker(), UpliftRanker(made_up(2))):
         assert_chosen_as_in_the_fused_week(population.clone(), ranker, slots=9)
 
 

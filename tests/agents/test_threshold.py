@@ -8,6 +8,8 @@ from slowfast_rl.agents import ThresholdAgent
 from slowfast_rl.fast import UpliftRanker
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.signals import slot_signals
+from tests.fast.test_observed import made_up
 from tests.members.worlds import world
 
 SMALL = {"num_members": 128, "weeks": 30}
@@ -128,3 +130,32 @@ def test_arguments_outside_what_is_allowed_are_refused(arguments):
 def test_an_agent_that_has_not_learned_cannot_be_saved(tmp_path):
     with pytest.raises(RuntimeError, match="no world"):
         ThresholdAgent().save(tmp_path)
+
+
+def test_predict_sends_what_the_fused_week_sends():
+    made, w = ThresholdAgent(UpliftRanker(made_up(2))), world("pronounced")
+    made.world, made.threshold = w, 0.4
+    fused, stepped = (Population(w, 80, 9, 9) for _ in range(2))
+    for _ in range(3):
+        week = made.executor.run_week(fused, np.zeros((80, 2), np.int32))
+        for _ in w.schedule:
+            actions, state = made.predict(slot_signals(stepped))
+            assert state is None
+            stepped.step(actions)
+        assert 80 < week.sends.sum() < 1200
+        differ = (week.sends != stepped.last_week().sends).any(axis=1)
+        assert differ.mean() < 0.05  # an effect at the threshold may round to either side
+
+
+def test_predict_never_sends_to_who_left_the_channel():
+    made, w = ThresholdAgent(), world("pronounced")
+    made.world, made.threshold = w, -1.0
+    population = Population(w, 80, 9, 9)
+    for slot in w.schedule[:3]:
+        actions, _ = made.predict(slot_signals(population))
+        assert_array_equal(actions > 0, population.opted_in[:, slot.channel])
+        population.step(actions)
+    with pytest.raises(ValueError, match=r"obs has shape \(3, 5\); allowed is \(B, "):
+        made.predict(np.zeros((3, 5), np.float32))
+    with pytest.raises(RuntimeError, match="no world"):
+        ThresholdAgent().predict(np.zeros((3, 5), np.float32))
