@@ -11,7 +11,9 @@ import pytest
 
 from slowfast_rl.agents.single import Unplanned
 from slowfast_rl.fast import Executor, ThresholdPacer, UpliftRanker
+from slowfast_rl.fast.observed import observed_effects
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.signals import slot_signals
 from tests.fast.test_observed import made_up
 from tests.members.worlds import world
 
@@ -41,7 +43,8 @@ def test_a_measure_that_loses_a_tenth_when_sends_double_moves_by_minus_ten_perce
 def test_a_plan_and_a_threshold_live_as_the_jitted_executors_do() -> None:
     measure = part("measure").measure
     ranker, start = UpliftRanker(made_up(2)), Population(world("deathless"), 60, 3, 3)
-    for threshold, plan in ((None, (4, 2)), (0.2, None)):
+    middle = float(np.median(observed_effects(start.world, ranker.weights, slot_signals(start))))
+    for threshold, plan in ((None, (4, 2)), (middle, None)):
         setting = measure(start, ranker, 3, threshold=threshold, plan=plan)
         pacer = None if threshold is None else ThresholdPacer(threshold)
         executor = Executor(pacer, ranker)
