@@ -51,7 +51,8 @@ class PPOExecutor:
         batch_size: opportunities in a gradient step.
         n_epochs: passes over a rollout.
         learning_rate: Adam's.
-        gae_lambda: of the generalised advantage estimate.
+        gae_lambda: 1 keeps the Monte Carlo return of a rollout; a bootstrapped value over partially
+            observed members says "send less" where Monte Carlo says "send more".
         ent_coef: weight of the entropy bonus.
         hidden: width of the nets.
         device: "cpu" or "cuda"; the CPU where there is no GPU.
@@ -70,17 +71,19 @@ class PPOExecutor:
         send_share: float = 0.2,
         num_envs: int = 1024,
         weeks: int = 56,
-        n_steps: int = 80,
-        batch_size: int = 8192,
+        n_steps: int = 320,
+        batch_size: int = 16384,
         n_epochs: int = 2,
         learning_rate: float = 5e-4,
-        gae_lambda: float = 0.99,
+        gae_lambda: float = 1.0,
         ent_coef: float = 0.0,
         hidden: int = 64,
         device: str = "cpu",
     ) -> None:
-        if not 0 < send_share < 1:
-            raise ValueError(f"send_share is {send_share}; allowed is between 0 and 1")
+        if type(planned) is not bool:
+            raise ValueError(f"planned is {planned!r}; allowed is true or false")
+        if type(send_share) not in (int, float) or not 0 < send_share < 1:
+            raise ValueError(f"send_share is {send_share!r}; allowed is between 0 and 1")
         self.ranker, self.planned, self.send_share = ranker, planned, send_share
         self.settings: dict[str, Any] = {
             "num_envs": num_envs, "weeks": weeks, "n_steps": n_steps, "batch_size": batch_size,
@@ -171,7 +174,7 @@ class PPOExecutor:
             distribution = policy.get_distribution(seen).distribution
             assert isinstance(distribution, Categorical)
             chances = distribution.probs.cpu().numpy()
-        send = (coins >= chances[:, 0]) & (masks[:, 1] > 0)
+        send = (coins < 1 - chances[:, 0]) & (masks[:, 1] > 0)
         return np.where(send, chances[:, 1:].argmax(axis=1) + 1, 0)
 
     def run_week(

@@ -4,7 +4,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from slowfast_rl.envs.guard import NO_CAP
-from slowfast_rl.fast import PPOExecutor, UpliftRanker
+from slowfast_rl.fast import Executor, PPOExecutor, UpliftRanker
 from slowfast_rl.fast.network import layout
 from slowfast_rl.fast.observed import observed_effects
 from slowfast_rl.members.loading import load_world
@@ -113,7 +113,7 @@ def test_a_coin_decides_whether_to_send_and_the_best_candidate_is_sent():
     executor = disturbed(tiny(planned=False).untrained(world("pronounced"), seed=1))
     _, seen = observed()
     masks, found = np.ones((50, 5), np.int8), chances(executor, seen)
-    low, high = (executor.act(seen, masks, np.full(50, c, np.float32)) for c in (0.0, 0.9999999))
+    low, high = (executor.act(seen, masks, np.full(50, c, np.float32)) for c in (0.9999999, 0.0))
     assert (low == 0).all()
     sendable = found[:, 1:].sum(axis=1) > 1e-3
     assert_array_equal(high[sendable], found[sendable, 1:].argmax(axis=1) + 1)
@@ -159,8 +159,27 @@ def test_it_comes_back_from_its_state():
         assert_array_equal(week.reward, same.reward)
 
 
+def test_with_the_coins_of_the_exact_pacer_it_begins_by_living_almost_the_same_weeks():
+    w, ranker = world("deathless"), UpliftRanker(made_up(2))
+    stepwise = tiny(ranker).untrained(w, RandomPlanner(1), seed=1)
+    one, other = (Population(w, 150, 9, 9) for _ in range(2))
+    target = np.tile(np.array([[3, 1]], np.int32), (150, 1))
+    for _ in range(3):
+        week, same = stepwise.run_week(one, target), Executor(ranker=ranker).run_week(other, target)
+        unlike = (week.sends != same.sends).any(axis=1)
+        assert unlike.mean() < 0.15  # its chance of sending stays below .99
+
+
 @pytest.mark.parametrize(
-    "changes", [{"send_share": 0}, {"hidden": "wide"}, {"colour": 1}, {"ranker": {}}, {"hidden": 9}]
+    "changes",
+    [
+        {"send_share": 0},
+        {"planned": 3},
+        {"hidden": "wide"},
+        {"colour": 1},
+        {"ranker": {}},
+        {"hidden": 9},
+    ],
 )
 def test_a_state_that_does_not_fit_is_refused_in_one_line(changes):
     w = world("pronounced")
