@@ -39,7 +39,7 @@ def main() -> None:
     runs = []
     for seed in seeds:
         check_training_seed(seed, protocol)
-        ranker = UpliftRanker().learn(world, num_members=256 if quick else 2048, seed=seed)
+        ranker = UpliftRanker().learn(world, num_members=256 if quick else 4096, seed=seed)
         step = 3 if quick else 1
         runs.append(
             {

@@ -58,7 +58,7 @@ class ThresholdAgent:
         ranker: UpliftRanker | None = None,
         *,
         sends_per_week: float | None = None,
-        num_members: int = 2048,
+        num_members: int = 1536,
         weeks: int = 104,
     ) -> None:
         if sends_per_week is not None and not sends_per_week > 0:

@@ -7,7 +7,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from slowfast_rl.envs.executor import candidate_words
-from slowfast_rl.fast.regression import logistic_regression, response_regression
+from slowfast_rl.fast.regression import (
+    logistic_regression,
+    response_likelihood,
+    response_regression,
+)
 from slowfast_rl.fast.terms import (
     CANDIDATE_TERMS,
     MEMBER_TERMS,
@@ -17,7 +21,7 @@ from slowfast_rl.fast.terms import (
     organic_terms,
 )
 from slowfast_rl.fast.trials import Trials, collect_trials
-from slowfast_rl.members.arrays import Float32, Float64, Integer
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Integer
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.dynamics import candidate
 from slowfast_rl.members.numerics import ONE, logistic
@@ -30,7 +34,8 @@ _DAYS = 7
 _MEMBER = _DAYS + ORGANIC_TERMS  # where, among the weights, those of member_terms begin
 _CANDIDATE = _MEMBER + MEMBER_TERMS
 _CHANNEL = _CANDIDATE + CANDIDATE_TERMS
-_RIDGE = 3.0  # precision of a response's coefficients; chosen on held-out trials
+_RIDGES = (3.0, 30.0, 300.0)  # precisions of a response's coefficients that learning chooses among
+_HELD_OUT = 4  # one trial in so many chooses
 _RARE = -3.0  # logits of an untrained response
 _NOTHING = np.float32(-30)  # logits of a response on a channel that was not learned
 
@@ -161,9 +166,11 @@ class UpliftRanker:
         return np.concatenate(self.learned).astype(np.float32)
 
     def learn(
-        self, world: World, *, num_members: int = 2048, weeks: int = 40, seed: int = 0
+        self, world: World, *, num_members: int = 4096, weeks: int = 40, seed: int = 0
     ) -> Self:
         """Fit both models on randomised trials. What was learned before is forgotten.
+
+        How far the response's coefficients are drawn to 0 is chosen on trials that are held out.
 
         Args:
             world: the world.
@@ -176,13 +183,11 @@ class UpliftRanker:
         """
         self.opportunities = num_members * weeks * world.slots_per_week
         trials = collect_trials(world, num_members, weeks, seed)
-        viewing, responding = _features(trials, len(world.channels))
-        sent, viewed = trials.sent, trials.viewed.astype(np.float64)
-        organic, _ = logistic_regression(viewing[~sent], viewed[~sent])
-        base = 1 / (1 + np.exp(-viewing[sent] @ organic))
-        response = response_regression(
-            responding[sent], viewed[sent], base, _RIDGE, len(world.channels)
-        )
+        num_channels, sent = len(world.channels), trials.sent
+        held, treated = _among(trials, ~sent), _among(trials, sent)
+        organic, _ = logistic_regression(_viewing(held), held.viewed.astype(np.float64))
+        base = 1 / (1 + np.exp(-_viewing(treated) @ organic))
+        response = _respond(treated, base, num_channels)
         parts = np.split(response, [MEMBER_TERMS, MEMBER_TERMS + CANDIDATE_TERMS])
         parts = [organic[:_DAYS], organic[_DAYS:], *parts]
         self.learned = Weights(*(tuple(map(float, part)) for part in parts))
@@ -206,11 +211,31 @@ class UpliftRanker:
         return cls(Weights(**state))
 
 
-def _features(trials: Trials, num_channels: int) -> tuple[Float64, Float64]:
-    """Return what the models regress on: [B, 7 + ORGANIC_TERMS], [B, response terms + C]."""
-    weekdays = trials.weekday[:, None] == np.arange(_DAYS)
-    channels = trials.channel[:, None] == np.arange(num_channels)
-    return (
-        np.column_stack([weekdays, trials.organic]).astype(np.float64),
-        np.column_stack([trials.response, channels]).astype(np.float64),
+def _among(trials: Trials, rows: Bool) -> Trials:
+    """Return some trials."""
+    return Trials(
+        trials.channel[rows],
+        trials.weekday[rows],
+        trials.organic[rows],
+        trials.response[rows],
+        trials.sent[rows],
+        trials.viewed[rows],
     )
+
+
+def _viewing(trials: Trials) -> Float64:
+    """Return what viewing without the message is regressed on, [B, 7 + ORGANIC_TERMS]."""
+    weekdays = trials.weekday[:, None] == np.arange(_DAYS)
+    return np.column_stack([weekdays, trials.organic]).astype(np.float64)
+
+
+def _respond(sent: Trials, base: Float64, num_channels: int) -> Float64:
+    """Return the response's coefficients, channels' intercepts last, fitted on sent trials."""
+    channels = sent.channel[:, None] == np.arange(num_channels)
+    x = np.column_stack([sent.response, channels]).astype(np.float64)
+    y, chooses = sent.viewed.astype(np.float64), np.arange(len(x)) % _HELD_OUT == 0
+    fits = []
+    for ridge in _RIDGES:
+        fit = response_regression(x[~chooses], y[~chooses], base[~chooses], ridge, num_channels)
+        fits.append((response_likelihood(x[chooses], y[chooses], base[chooses], fit), ridge))
+    return response_regression(x, y, base, max(fits)[1], num_channels)

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from slowfast_rl.fast.regression import logistic_regression, response_regression
+from slowfast_rl.fast.regression import (
+    logistic_regression,
+    response_likelihood,
+    response_regression,
+)
 
 
 def simulated(coefficients, size=40_000, seed=0):
@@ -97,3 +101,19 @@ def test_no_response_can_be_learned_from_labels_that_are_all_equal(labels):
         response_regression(
             np.ones((len(labels), 1)), np.array(labels), np.zeros(len(labels)), ridge=1
         )
+
+
+def test_the_prior_draws_coefficients_to_0_but_not_the_intercept():
+    features, labels = responding(np.array([-2.0, 0.8]), np.full(60_000, 0.2))
+    found = response_regression(features[:, ::-1], labels, np.full(60_000, 0.2), ridge=1e6)
+    mean = (labels.mean() - 0.2) / 0.8
+    assert abs(found[0]) < 0.01
+    assert 1 / (1 + np.exp(-found[1])) == pytest.approx(mean, abs=0.002)
+
+
+def test_the_likelihood_of_a_response_is_that_of_its_chance():
+    features, labels = np.array([[1.0], [1.0], [2.0]]), np.array([1.0, 0, 1])
+    base, logits = np.array([0.2, 0.0, 0.5]), np.array([0.5, 0.5, 1.0])
+    chance = base + (1 - base) / (1 + np.exp(-logits))
+    wanted = np.log([chance[0], 1 - chance[1], chance[2]]).sum()
+    assert response_likelihood(features, labels, base, np.array([0.5])) == pytest.approx(wanted)

@@ -90,7 +90,7 @@ def test_predicted_effects_rank_and_match_the_true_effects_on_members_never_seen
     assert abs(predicted.mean() / true.mean() - 1) < 0.15
     order = predicted.argsort()
     low, high = np.split(order, [len(order) // 2])
-    assert true[high].mean() > 2 * true[low].mean()
+    assert true[high].mean() > 1.7 * true[low].mean()
 
 
 def test_where_messages_do_nothing_scores_are_near_zero_though_members_open_them():
