@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from slowfast_rl.agents.columns import columns
 from slowfast_rl.agents.pace_predict import least_scores
-from slowfast_rl.fast import AffinityRanker, Executor, QualityRanker
+from slowfast_rl.envs.columns import columns
+from slowfast_rl.fast import AffinityRanker, Executor, QualityRanker, UpliftRanker
 from slowfast_rl.fast.affinity import UNTRAINED, affinity, open_rate, score
+from slowfast_rl.fast.observed import observed_effects
 from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.world import World
@@ -42,8 +43,11 @@ def choose_candidates(
     Raises:
         ValueError: the executor's ranker, or a plan's shape, cannot work from observations.
     """
-    weights, column = _ranking(executor), columns(world)
     least = least_scores(world, executor, obs, plan, entity_ids, times, seed)
+    if isinstance(executor.ranker, UpliftRanker):
+        effects = observed_effects(world, executor.ranker.weights, obs)  # [B, K]
+        return np.where(effects.max(axis=1) >= least, effects.argmax(axis=1) + 1, 0)
+    weights, column = _ranking(executor), columns(world)
     best, scores = np.empty(len(obs), np.int64), np.empty(len(obs))
     _best_candidates(
         np.ascontiguousarray(obs),
@@ -65,9 +69,8 @@ def _ranking(executor: Executor) -> Float32:
         return ranker.weights
     if isinstance(ranker, QualityRanker):
         return _QUALITY_ONLY
-    raise ValueError(
-        f"ranker {ranker.name!r} cannot work from observations; allowed: quality or affinity"
-    )
+    allowed = "quality, affinity or uplift"
+    raise ValueError(f"ranker {ranker.name!r} cannot work from observations; allowed: {allowed}")
 
 
 @driver()

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from slowfast_rl.agents.columns import columns, opted_in_columns
+from slowfast_rl.envs.columns import columns, opted_in_columns
 from slowfast_rl.envs.guard import guard, plan_rows
 from slowfast_rl.fast import Executor
 from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from slowfast_rl.agents.belief_memory import BeliefMemory
-from slowfast_rl.agents.columns import columns, opted_in_columns
 from slowfast_rl.agents.fast_predict import choose_candidates
+from slowfast_rl.envs.columns import columns, opted_in_columns
 from slowfast_rl.envs.execution import Planner, Request, ask, filter_of
 from slowfast_rl.envs.guard import feasible_plans
 from slowfast_rl.envs.reader import PlanReader

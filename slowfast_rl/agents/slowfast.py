@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from slowfast_rl.agents import disk
 from slowfast_rl.agents.serving import Serving
+from slowfast_rl.envs.budget import check_budget
 from slowfast_rl.envs.execution import Planner
 from slowfast_rl.fast import (
     AffinityRanker,
@@ -16,19 +17,20 @@ from slowfast_rl.fast import (
     CoinPacer,
     ExactPacer,
     Executor,
+    LearningRanker,
     QualityRanker,
+    UpliftRanker,
 )
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.world import World
 from slowfast_rl.slow import FixedPlanner, LearningPlanner, PPOPlanner, RolloutPlanner, SavedPlanner
-from slowfast_rl.slow.budget import check_budget
 from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
 
 # What can be saved, by the name it has on disk.
 _PLANNERS: dict[str, type[SavedPlanner]] = {
     planner.name: planner for planner in (RolloutPlanner, PPOPlanner, FixedPlanner)
 }
-_RANKERS = {ranker.name: ranker for ranker in (AffinityRanker, QualityRanker)}
+_RANKERS = {ranker.name: ranker for ranker in (AffinityRanker, UpliftRanker, QualityRanker)}
 _PACERS = {pacer.name: pacer for pacer in (ExactPacer, CoinPacer, BidPricePacer)}
 
 
@@ -40,6 +42,13 @@ class SlowFastAgent:
         fast: the executor; exact pacer and affinity ranker by default.
         store: the feature store that :meth:`predict` uses, for one population under one luck;
             None makes one in memory. Evaluation gives every luck a store of its own.
+        plans_for: the executor that the planner learns to plan for. "default" is the exact pacer
+            with the quality ranker, that planners are scored with: either level can then change
+            without the other. "own" is this agent's: a little more return, for plans that suit it
+            alone.
+
+    Raises:
+        ValueError: ``plans_for`` is neither.
     """
 
     name = "slowfast"
@@ -49,7 +58,11 @@ class SlowFastAgent:
         slow: Planner | None = None,
         fast: Executor | None = None,
         store: FeatureStore | None = None,
+        plans_for: str = "default",
     ) -> None:
+        if plans_for not in ("default", "own"):
+            raise ValueError(f"plans_for is {plans_for!r}; allowed: default, own")
+        self.plans_for = plans_for
         self.slow: Planner = RolloutPlanner() if slow is None else slow
         self.fast = Executor(ranker=AffinityRanker()) if fast is None else fast
         self.store: FeatureStore = InMemoryFeatureStore() if store is None else store
@@ -90,7 +103,7 @@ class SlowFastAgent:
             check_budget(total_opportunities, total_cpu_seconds)
         self.world, self.seed, self._serving = world, seed, None
         before = 0
-        if isinstance(self.fast.ranker, AffinityRanker):
+        if isinstance(self.fast.ranker, LearningRanker):
             before += self.fast.ranker.learn(world, seed=seed).opportunities
         if isinstance(self.fast.pacer, BidPricePacer):
             before += self.fast.pacer.learn(world, self.fast.ranker, seed=seed).opportunities
@@ -107,7 +120,7 @@ class SlowFastAgent:
 
         slow.learn(
             world,
-            self.fast,
+            self.fast if self.plans_for == "own" else None,
             total_opportunities=total_opportunities,
             total_cpu_seconds=total_cpu_seconds,
             seed=seed,
@@ -125,8 +138,8 @@ class SlowFastAgent:
             pacer = BidPricePacer()
         if isinstance(slow, LearningPlanner):
             slow = type(slow)(**slow.settings).untrained(world, self.seed, self.fast)
-        if isinstance(ranker, AffinityRanker):
-            ranker = AffinityRanker()
+        if isinstance(ranker, LearningRanker):
+            ranker = type(ranker)()
         agent = SlowFastAgent(slow, Executor(pacer, ranker))
         agent.world, agent.seed = world, self.seed
         return agent
@@ -180,7 +193,7 @@ class SlowFastAgent:
         slow, pacer, ranker = self.slow, self.fast.pacer, self.fast.ranker
         if not isinstance(slow, SavedPlanner) or slow.name not in _PLANNERS:
             raise _unknown("planner", type(slow).__name__, _PLANNERS)
-        if not isinstance(ranker, AffinityRanker | QualityRanker):
+        if not isinstance(ranker, AffinityRanker | UpliftRanker | QualityRanker):
             raise _unknown("ranker", ranker.name, _RANKERS)
         if not isinstance(pacer, ExactPacer | CoinPacer | BidPricePacer):
             raise _unknown("pacer", pacer.name, _PACERS)

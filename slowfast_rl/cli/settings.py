@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
+from slowfast_rl.envs.settings import check_device
 from slowfast_rl.evaluation.protocol import Protocol
 from slowfast_rl.evaluation.references import REFERENCES_FOLDER
 from slowfast_rl.members.loading import load_world, world_from_tree
 from slowfast_rl.members.random import LARGEST_SEED
 from slowfast_rl.members.world import World
-from slowfast_rl.slow.settings import check_device
 
 
 @dataclass(frozen=True, kw_only=True)

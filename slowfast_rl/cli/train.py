@@ -22,6 +22,7 @@ from slowfast_rl.cli.metrics import Metrics
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, read
 from slowfast_rl.cli.settings import EvaluatedSettings
+from slowfast_rl.envs.budget import check_budget
 from slowfast_rl.evaluation.contestants import slowfast_contestants
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
 from slowfast_rl.evaluation.progress import progress_bar
@@ -31,7 +32,6 @@ from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.slow import FixedPlanner, LearningPlanner, PerMemberPlanner
-from slowfast_rl.slow.budget import check_budget
 
 _BASELINES = ("never", "always", "random")
 _REFERENCES = ("best_fixed", "oracle")
@@ -44,6 +44,7 @@ class TrainSettings(EvaluatedSettings):
     slow: dict[str, Any]
     fast: dict[str, Any]
     store: dict[str, Any]
+    plans_for: str
     total_opportunities: int | None
     total_cpu_seconds: float | None
 
@@ -64,7 +65,9 @@ class Train:
         s = self.settings = read(TrainSettings, settings)
         self.world, self.protocol = s.make_world(), s.make_protocol()
         check_training_seed(s.seed, self.protocol)
-        self.agent: SlowFastAgent = SlowFastAgent(build(s.slow, "slow"), build(s.fast, "fast"))
+        self.agent: SlowFastAgent = SlowFastAgent(
+            build(s.slow, "slow"), build(s.fast, "fast"), plans_for=s.plans_for
+        )
         build(s.store, "store")
 
     def run(self, folder: Path) -> None:

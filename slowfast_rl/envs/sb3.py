@@ -10,6 +10,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, VecEnvStepReturn
 
 from slowfast_rl.envs.base import MemberVectorEnv
+from slowfast_rl.members.arrays import Float32
 
 
 class SB3VecEnv(VecEnv):
@@ -93,3 +94,26 @@ class SB3VecEnv(VecEnv):
     def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> list[bool]:
         """Return, per row asked for, whether it reports its episodes as this wrapper would."""
         return [issubclass(wrapper_class, Monitor) for _ in self._get_indices(indices)]
+
+
+class StaggeredVecEnv(SB3VecEnv):
+    """An environment that was begun already: a reset goes on from where it is.
+
+    An episode that began before says nothing of its return: only its rest was seen.
+    """
+
+    def __init__(self, env: MemberVectorEnv) -> None:
+        super().__init__(env)
+        self._begun_before = env.population.weeks > 0  # [N]
+
+    def reset(self) -> Float32:
+        """Return current observations."""
+        return self.env.observe()
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Take the step."""
+        observations, rewards, done, infos = super().step_wait()
+        for row in np.flatnonzero(done & self._begun_before):
+            del infos[row]["episode"]
+        self._begun_before &= ~done
+        return observations, rewards, done, infos

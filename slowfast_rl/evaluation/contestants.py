@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from slowfast_rl.agents import SlowFastAgent
+from slowfast_rl.agents import FlatPPOAgent, SlowFastAgent, ThresholdAgent
+from slowfast_rl.agents.single import SinglePolicyAgent
 from slowfast_rl.envs.execution import Planner
 from slowfast_rl.envs.executor import Executor
+from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.references import References
 from slowfast_rl.members.world import World
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
 
-NAMES = ("never", "always", "random", "best_fixed", "oracle")
+NAMES = ("never", "always", "random", "best_fixed", "oracle", "threshold")
+_SINGLE = (ThresholdAgent, FlatPPOAgent)  # agents without a planner
 _CONTROL_SEED = 7  # of random plans and of dealing
 
 
@@ -23,6 +26,10 @@ class Contestant(NamedTuple):
     seeds: tuple[int, ...] = ()  # that it was trained with
     train_cpu_seconds: float = 0.0
     train_opportunities: int = 0
+    single: bool = False  # one policy without a planner, scored by its own return
+
+
+Entrant = SlowFastAgent | ThresholdAgent | FlatPPOAgent | Contestant | str
 
 
 def slowfast_contestants(agent: SlowFastAgent, world: World) -> list[Contestant]:
@@ -41,13 +48,7 @@ def trained_contestant(agent: SlowFastAgent, world: World) -> Contestant:
     Raises:
         ValueError: the agent was trained in a world of other channels, topics or plans.
     """
-    home = agent.world
-    if home is None:
-        raise ValueError(f"agent {agent.name!r} knows no world; call learn or load first")
-    for what in ("channels", "num_topics", "num_candidates", "menu", "shapes"):
-        here, there = getattr(world, what), getattr(home, what)
-        if here != there:
-            raise ValueError(f"agent {agent.name!r} was trained with {what} {there}, not {here}")
+    _check_home(agent, world, ("channels", "num_topics", "num_candidates", "menu", "shapes"))
     return Contestant(
         agent.name,
         agent.slow,
@@ -55,6 +56,24 @@ def trained_contestant(agent: SlowFastAgent, world: World) -> Contestant:
         (agent.seed,),
         agent.train_cpu_seconds,
         agent.train_opportunities,
+    )
+
+
+def single_contestant(agent: SinglePolicyAgent, world: World) -> Contestant:
+    """Return an agent without a planner; the empty plan that goes with it is ignored.
+
+    Raises:
+        ValueError: the agent was trained in a world of other channels or topics.
+    """
+    _check_home(agent, world, ("channels", "num_topics", "num_candidates"))
+    return Contestant(
+        agent.name,
+        FixedPlanner(world, world.plans.min(axis=0).tolist()),
+        agent.executor,
+        (agent.seed,),
+        agent.train_cpu_seconds,
+        agent.train_opportunities,
+        single=True,
     )
 
 
@@ -70,8 +89,16 @@ def untrained_contestant(agent: SlowFastAgent, world: World) -> Contestant:
     return Contestant(f"{agent.name}_untrained", fresh.slow, fresh.fast, seeds=(agent.seed,))
 
 
-def named_contestant(name: str, world: World, references: References | None) -> Contestant:
-    """Return a baseline by name.
+def named_contestant(
+    name: str, world: World, references: References | None, progress: bool = True
+) -> Contestant:
+    """Return a baseline by name; the threshold is trained here, on seed 0.
+
+    Args:
+        name: one of NAMES.
+        world: the world.
+        references: of this case, where the name needs them.
+        progress: show a progress bar where something is trained.
 
     Raises:
         ValueError: unknown name, or a reference that was not computed for this case.
@@ -83,6 +110,10 @@ def named_contestant(name: str, world: World, references: References | None) -> 
         return Contestant(name, FixedPlanner(world, plans.max(axis=0).tolist()))
     if name == "random":
         return Contestant(name, RandomPlanner(_CONTROL_SEED))
+    if name == "threshold":
+        with progress_bar(None, "training threshold" if progress else None, " slots") as bar:
+            agent = ThresholdAgent().learn(world, progress=lambda done: bar.update(done - bar.n))
+        return single_contestant(agent, world)
     if name not in NAMES:
         raise ValueError(f"unknown agent {name!r}; allowed: {', '.join(NAMES)}")
     if references is None:
@@ -97,7 +128,7 @@ def named_contestant(name: str, world: World, references: References | None) -> 
 
 
 def enter(
-    agents: Sequence[SlowFastAgent | Contestant | str], world: World, references: References | None
+    agents: Sequence[Entrant], world: World, references: References | None, progress: bool = True
 ) -> list[Contestant]:
     """Return the contestants, each under a name of its own: a second ``a`` becomes ``a_2``.
 
@@ -108,7 +139,7 @@ def enter(
         raise ValueError(f"agents is {agents!r}; a list of at least one agent or name is needed")
     entrants: list[Contestant] = []
     for agent in agents:
-        entrant = _contestant(agent, world, references)
+        entrant = _contestant(agent, world, references, progress)
         taken = {other.name for other in entrants}
         number, name = 1, entrant.name
         while name in taken:
@@ -119,15 +150,34 @@ def enter(
 
 
 def _contestant(
-    agent: SlowFastAgent | Contestant | str, world: World, references: References | None
+    agent: Entrant, world: World, references: References | None, progress: bool
 ) -> Contestant:
     if isinstance(agent, str):
-        return named_contestant(agent, world, references)
+        return named_contestant(agent, world, references, progress)
     if isinstance(agent, SlowFastAgent):
         return trained_contestant(agent, world)
+    if isinstance(agent, _SINGLE):
+        return single_contestant(agent, world)
     if isinstance(agent, Contestant):
         return agent
     raise ValueError(
-        f"agents has a {type(agent).__name__}; allowed: SlowFastAgent, Contestant, "
-        f"{', '.join(NAMES)}"
+        f"agents has a {type(agent).__name__}; allowed: SlowFastAgent, "
+        f"{', '.join(kind.__name__ for kind in _SINGLE)}, Contestant, {', '.join(NAMES)}"
     )
+
+
+def _check_home(
+    agent: SlowFastAgent | SinglePolicyAgent, world: World, shared: Sequence[str]
+) -> None:
+    """Pass an agent whose home world has these parameters in common with a world.
+
+    Raises:
+        ValueError: it knows no world, or one that differs in them.
+    """
+    home = agent.world
+    if home is None:
+        raise ValueError(f"agent {agent.name!r} knows no world; call learn or load first")
+    for what in shared:
+        here, there = getattr(world, what), getattr(home, what)
+        if here != there:
+            raise ValueError(f"agent {agent.name!r} was trained with {what} {there}, not {here}")

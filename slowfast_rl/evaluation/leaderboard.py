@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.evaluation.contestants import Contestant, enter
+from slowfast_rl.evaluation.contestants import Contestant, Entrant, enter
 from slowfast_rl.evaluation.protocol import SEGMENTS, Protocol, check_training_seed
 from slowfast_rl.evaluation.references import References, load_references, reference_key
 from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
@@ -58,7 +57,7 @@ class Leaderboard:
 
 
 def compare(
-    agents: Sequence[SlowFastAgent | Contestant | str],
+    agents: Sequence[Entrant],
     world: World,
     protocol: Protocol | None = None,
     *,
@@ -90,17 +89,17 @@ def compare(
         references = load_references(world, protocol)
     elif references.key != reference_key(world, protocol):
         raise ValueError(f"references {references.key} are of another world or protocol")
-    entrants = enter(agents, world, references)
+    entrants = enter(agents, world, references, progress)
     for seed in {seed for entrant in entrants for seed in entrant.seeds}:
         check_training_seed(seed, protocol)
     twins = twins or Twins(world, protocol)
     rollouts: dict[str, Rollout] = {}
-    planners: dict[str, Rollout] = {}  # the same planners with the default executor
+    planners: dict[str, Rollout] = {}  # with the default executor, single policies with their own
     for c in entrants:
         bar = c.name if progress else None
         rollouts[c.name] = twins.rollout(c.planner, c.executor, store_factory, bar)
         planners[c.name] = rollouts[c.name]
-        if c.executor is not None and references is not None:
+        if c.executor is not None and references is not None and not c.single:
             bar = f"{c.name}, default executor" if progress else None
             planners[c.name] = twins.rollout(c.planner, None, store_factory, bar)
     first = entrants[0].name
@@ -122,7 +121,7 @@ def _row(
     channels = twins.world.channels
     return {
         "name": contestant.name,
-        "executor": "default",  # gap_closed is the planner's; single-policy agents say "own"
+        "executor": "own" if contestant.single else "default",  # that gap_closed is measured with
         "seeds": list(contestant.seeds),
         "return": own.mean,
         "return_ci95": _ends(own),

@@ -3,7 +3,17 @@
 from slowfast_rl.fast.affinity import AffinityRanker
 from slowfast_rl.fast.bid_price import BidPricePacer
 from slowfast_rl.fast.coin import CoinPacer
-from slowfast_rl.fast.executor import ExactPacer, Executor, Pacer, QualityRanker, Ranker
+from slowfast_rl.fast.executor import (
+    ExactPacer,
+    Executor,
+    LearningRanker,
+    Pacer,
+    QualityRanker,
+    Ranker,
+)
+from slowfast_rl.fast.ppo import PPOExecutor
+from slowfast_rl.fast.threshold import ThresholdPacer
+from slowfast_rl.fast.uplift import UpliftRanker
 
 __all__ = [
     "AffinityRanker",
@@ -11,7 +21,11 @@ __all__ = [
     "CoinPacer",
     "ExactPacer",
     "Executor",
+    "LearningRanker",
+    "PPOExecutor",
     "Pacer",
     "QualityRanker",
     "Ranker",
+    "ThresholdPacer",
+    "UpliftRanker",
 ]

@@ -1,7 +1,7 @@
 """The executor put together from a pacer and a ranker."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -51,6 +51,17 @@ class Ranker(Protocol):
     @property
     def weights(self) -> Float32:
         """Return the jitted ranker's parameters, [W]."""
+        ...
+
+
+@runtime_checkable
+class LearningRanker(Ranker, Protocol):
+    """A ranker that learns from logs of its own."""
+
+    opportunities: int  # in the logs that it learned from
+
+    def learn(self, world: World, *, seed: int = 0) -> Self:
+        """Fit it on simulated logs; what was learned before is forgotten."""
         ...
 
 

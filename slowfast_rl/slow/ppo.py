@@ -13,16 +13,16 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecNormalize
 
+from slowfast_rl.envs.budget import Budget, Progress, check_budget
 from slowfast_rl.envs.execution import Request
 from slowfast_rl.envs.executor import Executor
 from slowfast_rl.envs.pacing import PacingVectorEnv
+from slowfast_rl.envs.settings import check_settings, check_weights, split_version
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.signals import Feature, bounds, week_features
 from slowfast_rl.members.world import World
-from slowfast_rl.slow.budget import Budget, Progress, check_budget
 from slowfast_rl.slow.network import PlanPolicy, SignalExtractor
-from slowfast_rl.slow.settings import check_settings, check_weights, split_version
 from slowfast_rl.slow.stagger import StaggeredVecEnv, stagger
 
 _LEAST_SCALE = 0.01  # signals that hardly vary are not blown up

@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import get_device
 
+from slowfast_rl.envs.budget import Progress, Stopwatch, check_budget
 from slowfast_rl.envs.execution import Request, request
 from slowfast_rl.envs.executor import Executor, default_executor
+from slowfast_rl.envs.settings import check_settings, check_weights, split_version
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.signals import privileged_features, week_features
 from slowfast_rl.members.world import World
 from slowfast_rl.slow.branches import branched_returns, feasible_sample, live_on
-from slowfast_rl.slow.budget import Progress, Stopwatch, check_budget
 from slowfast_rl.slow.plan_value import Branched, PlanValue, fit, joined, plan_table
-from slowfast_rl.slow.settings import check_settings, check_weights, split_version
 from slowfast_rl.slow.simple import FixedPlanner
 
 _FIT = ("epochs", "batch_size", "learning_rate", "weight_decay")

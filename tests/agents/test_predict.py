@@ -13,6 +13,7 @@ from slowfast_rl.fast import (
     ExactPacer,
     Executor,
     QualityRanker,
+    UpliftRanker,
 )
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
@@ -22,6 +23,7 @@ from slowfast_rl.store import InMemoryFeatureStore, Status, pacing_plan, read_pl
 from tests.agents.cases import WEIGHTS as UNIT
 from tests.agents.cases import Lived, live, untrained_agent
 from tests.fast.cases import random_week, ranked
+from tests.fast.test_observed import made_up
 from tests.fast.test_rankers import WEIGHTS
 from tests.members.worlds import world
 from tests.store.faults import Faults, FaultyStore
@@ -149,7 +151,7 @@ def test_from_observations_the_same_candidate_is_chosen_as_in_the_fused_week(wei
     w = world("pronounced")
     population = Population(w, 10, 5, 5)
     random_week(population, np.random.default_rng(5), share=0.15)  # some topics were never sent
-    for ranker in (AffinityRanker(weights), QualityRanker()):
+    for ranker in (AffinityRanker(weights), QualityRanker(), UpliftRanker(made_up(2))):
         assert_chosen_as_in_the_fused_week(population.clone(), ranker, slots=9)
 
 

@@ -187,7 +187,7 @@ def test_controls_of_an_agent_are_its_dealt_plans_and_its_untrained_self():
     assert_array_equal(untrained.executor.ranker.weights, AffinityRanker().weights)
 
 
-NAMES = "never, always, random, best_fixed, oracle"
+NAMES = "never, always, random, best_fixed, oracle, threshold"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,11 @@ NAMES = "never, always, random, best_fixed, oracle"
         (["orcale"], f"unknown agent 'orcale'; allowed: {NAMES}"),
         ([], "a list of at least one agent or name is needed"),
         ("oracle", "a list of at least one agent or name is needed"),
-        ([3], f"agents has a int; allowed: SlowFastAgent, Contestant, {NAMES}"),
+        (
+            [3],
+            "agents has a int; allowed: SlowFastAgent, ThresholdAgent, FlatPPOAgent, Contestant, "
+            + NAMES,
+        ),
         ([SlowFastAgent()], "'slowfast' knows no world; call learn or load first"),
     ],
 )

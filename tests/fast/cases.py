@@ -2,16 +2,24 @@
 
 import numpy as np
 
-from slowfast_rl.members.opportunity import opportunity
+from slowfast_rl.members.opportunity import Opportunity, opportunity
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.signals import slot_features, slot_signals, week_features
+from slowfast_rl.members.state import TOPIC_LAST_SENT
+from tests.members.reference import Reference
+
+
+def chance_of(population: Population, i: int) -> Opportunity:
+    """Member i's opportunity at this slot."""
+    chance = opportunity(population.lives, i, population.slot)
+    return chance._replace(flag_threshold=np.float32(chance.flag_threshold))
 
 
 def ranked(population: Population, ranker) -> np.ndarray:
     """The candidate, counted from 1, that a ranker picks for each member at this slot, [N]."""
     lives, chosen = population.lives, []
     for i in range(population.num_members):
-        chance = opportunity(lives, i, population.slot)
-        chance = chance._replace(flag_threshold=np.float32(chance.flag_threshold))
+        chance = chance_of(population, i)
         chosen.append(ranker.function(chance, lives.log, lives.launches, ranker.weights)[0])
     return np.array(chosen)
 
@@ -21,3 +29,32 @@ def random_week(population: Population, generator: np.random.Generator, share: f
     for _ in range(population.world.slots_per_week):
         actions = generator.integers(1, population.world.num_candidates + 1, population.num_members)
         population.step(np.where(generator.random(population.num_members) < share, actions, 0))
+
+
+def true_effect(population: Population, choice: np.ndarray) -> np.ndarray:
+    """(1 - p_day) p_m of sending candidate ``choice``, from 0, now, by the model's own page, [N].
+
+    p_day is that of the present state, as if the day began now.
+    """
+    w, lives, rows = population.world, population.lives, np.arange(population.num_members)
+    page, state, traits = Reference(w), lives.state, lives.traits
+    slot = w.schedule[population.slot]
+    c, day = slot.channel, state.week * 7 + slot.weekday
+    names = [f.name for f in week_features(w) + slot_features(w)]
+    signals = slot_signals(population)
+
+    def shown(what: str) -> np.ndarray:
+        columns = [names.index(f"candidate_{j + 1}_{what}") for j in range(w.num_candidates)]
+        return signals[:, columns][rows, choice]
+
+    topic = np.argmax([shown(f"is_topic_{d}") for d in range(w.num_topics)], axis=0)
+    launches, fatigue = lives.launches[day], state.fatigue
+    total, kappa = fatigue.sum(axis=1), traits.fatigue_sensitivity
+    p_day = page.p_day(
+        traits.base_logit, state.habit, state.goodwill, kappa, total, launches.sum(axis=1),
+        slot.weekday,
+    )  # fmt: skip
+    r = page.relevance(shown("quality"), traits.taste[rows, topic], launches[rows, topic])
+    felt = page.felt(kappa, fatigue[:, c], total - fatigue[:, c])
+    since = day - lives.log.by_topic[rows, topic, TOPIC_LAST_SENT]
+    return (1 - p_day) * page.response(c, traits.responsiveness[:, c], r, since, felt, state.habit)

@@ -5,10 +5,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.vec_env import VecNormalize
 
+from slowfast_rl.envs.budget import Budget
 from slowfast_rl.envs.execution import request
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
-from slowfast_rl.slow.budget import Budget
 from slowfast_rl.slow.network import PlanPolicy
 from tests.slow.cases import small_world, tiny_planner
 
@@ -152,7 +152,7 @@ def test_opportunities_are_rounded_up_to_whole_rollouts_and_reported():
 
 def test_cpu_time_ends_training_and_progress_does_not_count(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("slowfast_rl.slow.budget.process_time", lambda: clock[0])
+    monkeypatch.setattr("slowfast_rl.envs.budget.process_time", lambda: clock[0])
 
     def evaluate(_):
         clock[0] += 1000

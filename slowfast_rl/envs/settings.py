@@ -1,4 +1,4 @@
-"""The planner's door: settings and weights that do not fit stop here, in one line."""
+"""A learner's door: settings and weights that do not fit stop here, in one line."""
 
 from collections.abc import Mapping
 from math import isfinite

@@ -1,0 +1,243 @@
+"""The earlier kind of system: one causal model of a message, one global threshold, no plan."""
+
+from collections.abc import Callable
+from pathlib import Path
+from time import process_time
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from slowfast_rl.agents import disk
+from slowfast_rl.agents.single import Unplanned, may_send
+from slowfast_rl.envs.execution import request
+from slowfast_rl.envs.executor import default_executor
+from slowfast_rl.fast import Executor
+from slowfast_rl.fast.observed import observed_effects
+from slowfast_rl.fast.threshold import ThresholdPacer
+from slowfast_rl.fast.uplift import UpliftRanker
+from slowfast_rl.members.arrays import Float32, Int64
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.world import World
+from slowfast_rl.slow import RandomPlanner
+
+_BURN_IN = 8  # weeks under random plans before a threshold takes over, as in evaluation
+_LEAST, _MOST = 1e-3, 0.5  # thresholds worth a look: differences in probability
+_COARSE, _FINE = 12, 4  # thresholds tried over the whole range, then between the best's neighbours
+_HALVINGS = 8  # of the range, on the way to a send rate
+
+
+class Trial(NamedTuple):
+    """What a threshold brought the training members."""
+
+    threshold: float
+    long_run_return: float  # discounted, per member
+    sends: float  # per living member-week
+
+
+class ThresholdAgent:
+    """Sends the best candidate whenever its predicted effect reaches one global threshold.
+
+    No plan and no caps; only the guard's opt-ins bind. The threshold is tuned on the long-run
+    return of training members, or set so that they are sent a given number of messages.
+
+    Args:
+        ranker: the causal model; one of its own by default.
+        sends_per_week: target per living member and week, over all channels; None tunes on return.
+        num_members: training members that thresholds are tried on.
+        weeks: weeks that a threshold is tried for.
+
+    Raises:
+        ValueError: an argument is outside what is allowed.
+    """
+
+    name = "threshold"
+
+    def __init__(
+        self,
+        ranker: UpliftRanker | None = None,
+        *,
+        sends_per_week: float | None = None,
+        num_members: int = 1536,
+        weeks: int = 104,
+    ) -> None:
+        if sends_per_week is not None and not sends_per_week > 0:
+            raise ValueError(f"sends_per_week is {sends_per_week}; allowed is above 0")
+        for name, value in (("num_members", num_members), ("weeks", weeks)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}; allowed is 1 or more")
+        self.ranker = UpliftRanker() if ranker is None else ranker
+        self.sends_per_week, self.num_members, self.weeks = sends_per_week, num_members, weeks
+        self.threshold = 0.0
+        self.trials: list[Trial] = []  # of the last tuning, by threshold
+        self.world: World | None = None
+        self.seed = 0
+        self.train_cpu_seconds = 0.0
+        self.train_opportunities = 0
+
+    @property
+    def executor(self) -> Unplanned:
+        """What lives the weeks."""
+        return self._at(self.threshold)
+
+    def learn(
+        self, world: World, *, seed: int = 0, progress: Callable[[int], object] | None = None
+    ) -> Self:
+        """Fit the causal model on randomised trials, then choose the threshold.
+
+        Args:
+            world: the world to train in.
+            seed: of population, luck and exploration.
+            progress: called with the opportunities played so far.
+        """
+        start = process_time()
+        self.world, self.seed, self.trials = world, seed, []
+        self.ranker.learn(world, seed=seed)
+        self.train_opportunities = self.ranker.opportunities
+        members = Population(world, self.num_members, seed, seed, luck_stream=1)
+        planner, executor = RandomPlanner(seed), default_executor()
+        for _ in range(_BURN_IN):
+            executor.run_week(members, world.plans[planner.plan(request(members))])
+        self.train_opportunities += _BURN_IN * self.num_members * world.slots_per_week
+        report = progress or (lambda _: None)
+        report(self.train_opportunities)
+        if self.sends_per_week is None:
+            self._tune(members, report)
+        else:
+            self._calibrate(members, self.sends_per_week, report)
+        self.trials.sort()
+        self.train_cpu_seconds = process_time() - start
+        return self
+
+    def try_threshold(self, members: Population, threshold: float) -> Trial:
+        """Return what a threshold brings some members, which stay as they are.
+
+        Args:
+            members: at the beginning of a week.
+            threshold: a difference in probability.
+        """
+        population, executor = members.clone(), self._at(threshold)
+        discount = population.world.reward.weekly_discount
+        no_plan = np.zeros((population.num_members, len(population.world.channels)), np.int32)
+        value = sends = lived = 0.0
+        for number in range(self.weeks):
+            lived += float(population.alive.sum())
+            week = executor.run_week(population, no_plan)
+            value += discount**number * float(week.reward.mean())
+            sends += float(week.sends.sum())
+        return Trial(threshold, value, sends / max(lived, 1.0))
+
+    def predict(
+        self,
+        obs: Float32,
+        *,
+        entity_ids: ArrayLike | None = None,
+        now: ArrayLike | None = None,
+        state: None = None,
+        episode_start: ArrayLike | None = None,
+        deterministic: bool = True,
+    ) -> tuple[Int64, None]:
+        """Choose an action of ``Messaging-v0`` for each of B members.
+
+        Args:
+            obs: [B, F] observations of ``Messaging-v0`` (without latents).
+            entity_ids: as in the two-level agent; not used, as are all that follow.
+            now: likewise.
+            state: likewise.
+            episode_start: likewise.
+            deterministic: likewise.
+
+        Returns:
+            [B] actions, 0 holds; and None, as there is no recurrent state.
+
+        Raises:
+            ValueError: observations of another shape.
+            RuntimeError: the agent has not learned yet.
+        """
+        if self.world is None:
+            raise RuntimeError("the agent has no world; call learn or load first")
+        seen = np.asarray(obs, np.float32)
+        may = may_send(self.world, seen)
+        effects = observed_effects(self.world, self.ranker.weights, seen)
+        send = may & (effects.max(axis=1) >= self.threshold)
+        return np.where(send, effects.argmax(axis=1) + 1, 0), None
+
+    def save(self, path: str | Path) -> None:
+        """Write the agent to a directory, or to a zip if the path ends in ``.zip``.
+
+        Raises:
+            RuntimeError: the agent has not learned yet.
+        """
+        if self.world is None:
+            raise RuntimeError("the agent has no world; call learn or load first")
+        content = {
+            "seed": self.seed,
+            "train_opportunities": self.train_opportunities,
+            "train_cpu_seconds": self.train_cpu_seconds,
+            "pacer": ThresholdPacer.name,
+            "ranker": self.ranker.name,
+            "ranker_state": self.ranker.state(),
+            "planner": "none",
+            "planner_settings": {"threshold": self.threshold},
+        }
+        disk.write_agent(Path(path), self.world, content, {})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read an agent written by :meth:`save`.
+
+        Raises:
+            ValueError: the files are missing, damaged, or hold another kind of agent.
+        """
+        try:
+            world, content, _ = disk.read_agent(Path(path))
+            parts = tuple(content[part] for part in ("pacer", "ranker", "planner"))
+            if parts != (ThresholdPacer.name, UpliftRanker.name, "none"):
+                raise ValueError(f"an agent of {parts}; allowed: threshold, uplift, none")
+            if list(content["planner_settings"]) != ["threshold"]:
+                raise ValueError("planner_settings have other keys than threshold")
+            agent = cls(UpliftRanker.from_state(content["ranker_state"]))
+            agent.threshold = ThresholdPacer(content["planner_settings"]["threshold"]).threshold
+        except ValueError as error:
+            raise ValueError(f"{path} holds no agent that can be loaded: {error}") from error
+        agent.world, agent.seed = world, content["seed"]
+        agent.train_opportunities = content["train_opportunities"]
+        agent.train_cpu_seconds = content["train_cpu_seconds"]
+        return agent
+
+    def _at(self, threshold: float) -> Unplanned:
+        return Unplanned(Executor(ThresholdPacer(threshold), self.ranker))
+
+    def _tune(self, members: Population, report: Callable[[int], object]) -> None:
+        """Choose the threshold of the best return: a coarse grid, then one around its best."""
+        grid = np.geomspace(_LEAST, _MOST, _COARSE)
+        for threshold in [0.0, *grid.tolist()]:
+            self._note(members, threshold, report)
+        best = max(self.trials, key=lambda trial: trial.long_run_return).threshold
+        step = grid[1] / grid[0]
+        low, high = max(best, _LEAST) / step, max(best, _LEAST) * step
+        for threshold in np.geomspace(low, high, _FINE + 2)[1:-1].tolist():
+            self._note(members, threshold, report)
+        self.threshold = max(self.trials, key=lambda trial: trial.long_run_return).threshold
+
+    def _calibrate(
+        self, members: Population, wanted: float, report: Callable[[int], object]
+    ) -> None:
+        """Choose the threshold whose send rate is the one wanted, by bisection of its logarithm."""
+        low, high = _LEAST, _MOST
+        for _ in range(_HALVINGS):
+            middle = float(np.sqrt(low * high))
+            if self._note(members, middle, report).sends > wanted:
+                low = middle
+            else:
+                high = middle
+        self.threshold = min(self.trials, key=lambda trial: abs(trial.sends - wanted)).threshold
+
+    def _note(
+        self, members: Population, threshold: float, report: Callable[[int], object]
+    ) -> Trial:
+        trial = self.try_threshold(members, threshold)
+        self.trials.append(trial)
+        self.train_opportunities += self.weeks * members.num_members * members.world.slots_per_week
+        report(self.train_opportunities)
+        return trial

@@ -1,0 +1,165 @@
+"""What the uplift model knows of a member, a candidate and a day: terms made of the log alone.
+
+Written once, as functions of the log, for the jitted ranker and for the logs that it learns from.
+"""
+
+import numpy as np
+
+from slowfast_rl.members.arrays import Float32, Integer
+from slowfast_rl.members.compile import kernel
+from slowfast_rl.members.numerics import ONE, exp, log
+from slowfast_rl.members.state import (
+    DISMISSALS,
+    EW4,
+    EW20,
+    HEAVY,
+    LAST,
+    LAST_SENT,
+    LIGHT,
+    OPENS,
+    SENDS,
+    THIS,
+    TOPIC_LAST_SENT,
+    TOPIC_OPENS,
+    TOPIC_SENDS,
+)
+
+ORGANIC_TERMS = 5  # of viewing without the message, weekday apart
+MEMBER_TERMS = 17  # of a response to it: member and channel
+CANDIDATE_TERMS = 6  # of a response to it: candidate
+
+_ZERO = np.float32(0)
+_DAYS, _HALF_DAY = np.float32(7), np.float32(0.5)  # of a week; added to both sides of a rate
+_LOG_KEPT_4, _LOG_KEPT_20 = np.float32(np.log(3 / 4)), np.float32(np.log(19 / 20))
+_PRIOR_WEIGHT = np.float32(0.1)  # of a member's own history at which it counts for half
+_PRIOR_VIEWS = np.float32(1.5)  # viewing days a week, assumed before anything is known
+_PRIOR_COUNT, _PRIOR_SENDS = ONE, np.float32(10)  # shares are shrunk to .1 by ten sends
+_PRIOR_SHARE_LOG = np.float32(np.log(10))  # minus the log of that share
+_RECENT = np.float32(8)  # weeks of sends that a moving average over 20 weeks counts for
+_TOPIC_PRIOR = np.float32(8)  # opens that a topic's rate is shrunk by towards the member's own
+_SHORT, _LONG = np.float32(7), np.float32(30)  # days of the recency terms
+LONG_AGO = np.float32(60)  # days; the table of signals clips "days since" here, so do the terms
+
+Five = tuple[np.float32, np.float32, np.float32, np.float32, np.float32]
+
+
+@kernel
+def usual_views(by_member: Float32, weeks: Integer, window: int) -> np.float32:
+    """Return viewing days a week from a moving average, freed of its start at 0 and shrunk."""
+    rate = _LOG_KEPT_4 if window == EW4 else _LOG_KEPT_20
+    seen = ONE - exp(rate * np.float32(weeks))
+    views: np.float32 = by_member[window] + _PRIOR_WEIGHT * _PRIOR_VIEWS
+    return views / (seen + _PRIOR_WEIGHT)
+
+
+@kernel
+def viewing_logit(views: np.float32) -> np.float32:
+    """Return the logit of viewing on a day, half a day away from never and always."""
+    return log((views + _HALF_DAY) / (_DAYS - min(views, _DAYS) + _HALF_DAY))
+
+
+@kernel
+def shrunk_log(count: np.float32, sends: np.float32) -> np.float32:
+    """Return the log of a share of sends relative to .1, towards which ten sends shrink it."""
+    return log((count + _PRIOR_COUNT) / (sends + _PRIOR_SENDS)) + _PRIOR_SHARE_LOG
+
+
+@kernel
+def week_sends(by_channel: Float32, window: Integer) -> np.float32:
+    """Return sends over all channels in a window."""
+    total = _ZERO
+    for c in range(by_channel.shape[0]):
+        total += by_channel[c, SENDS + window]
+    return total
+
+
+@kernel
+def organic_terms(by_member: Float32, by_channel: Float32, launches: Float32, day: Integer) -> Five:
+    """Return what viewing on a day depends on without the message.
+
+    Args:
+        by_member: [WINDOWS] a member's viewing days.
+        by_channel: [C, CHANNEL_COLUMNS].
+        launches: [D] intensity today.
+        day: since the member's episode began.
+    """
+    weeks = day // 7
+    launched = _ZERO
+    for d in range(launches.shape[0]):
+        launched += launches[d]
+    return (
+        viewing_logit(usual_views(by_member, weeks, EW4)),
+        viewing_logit(usual_views(by_member, weeks, EW20)),
+        by_member[LAST] / _DAYS if weeks else _ZERO,
+        launched,
+        week_sends(by_channel, THIS) / _DAYS,
+    )
+
+
+@kernel
+def member_terms(
+    by_member: Float32, by_channel: Float32, by_topic: Float32, c: Integer, day: Integer
+) -> tuple[np.float32, ...]:
+    """Return what the response to a message on channel c depends on, the candidate apart.
+
+    Args:
+        by_member: [WINDOWS] a member's viewing days.
+        by_channel: [C, CHANNEL_COLUMNS].
+        by_topic: [D, TOPIC_COLUMNS].
+        c: the channel.
+        day: since the member's episode began.
+    """
+    weeks = day // 7
+    own = by_channel[c]
+    opens = sends = _ZERO
+    for d in range(by_topic.shape[0]):
+        opens += by_topic[d, TOPIC_OPENS]
+        sends += by_topic[d, TOPIC_SENDS]
+    overall = shrunk_log(opens, sends)
+    heavy = shrunk_log(own[HEAVY + 2], own[HEAVY])
+    usual = usual_views(by_member, weeks, EW4)
+    load = (week_sends(by_channel, THIS) + week_sends(by_channel, LAST)) / _DAYS
+    usual_load = week_sends(by_channel, EW4) / _DAYS
+    return (
+        overall,
+        shrunk_log(own[LIGHT + 1], own[LIGHT]),
+        shrunk_log(own[HEAVY + 1], own[HEAVY]),
+        shrunk_log(own[LIGHT + 2], own[LIGHT]),
+        heavy,
+        shrunk_log(_RECENT * own[OPENS + EW20], _RECENT * own[SENDS + EW20]),
+        shrunk_log(_RECENT * own[DISMISSALS + EW20], _RECENT * own[SENDS + EW20]),
+        viewing_logit(usual),
+        viewing_logit(usual_views(by_member, weeks, EW20)),
+        exp(-usual),
+        load,
+        usual_load,
+        (own[SENDS + THIS] + own[SENDS + LAST]) / _DAYS,
+        load * heavy,
+        load * overall,
+        exp(-min(np.float32(day) - own[LAST_SENT], LONG_AGO) / _SHORT),
+        ONE / np.float32(1 + weeks),
+    )
+
+
+@kernel
+def candidate_terms(
+    by_topic: Float32, topic: Integer, quality: np.float32, launch: np.float32, day: Integer
+) -> tuple[np.float32, ...]:
+    """Return what the response to a message depends on, of its candidate.
+
+    Args:
+        by_topic: [D, TOPIC_COLUMNS].
+        topic: the candidate's.
+        quality: the candidate's, in standard deviations.
+        launch: the topic's launch intensity today.
+        day: since the member's episode began.
+    """
+    opens = sends = _ZERO
+    for d in range(by_topic.shape[0]):
+        opens += by_topic[d, TOPIC_OPENS]
+        sends += by_topic[d, TOPIC_SENDS]
+    rate = (opens + _PRIOR_COUNT) / (sends + _PRIOR_SENDS)
+    row = by_topic[topic]
+    liking = log((row[TOPIC_OPENS] + _TOPIC_PRIOR) / (row[TOPIC_SENDS] * rate + _TOPIC_PRIOR))
+    days = min(np.float32(day) - row[TOPIC_LAST_SENT], LONG_AGO)
+    return quality, quality * quality, launch, liking, exp(-days / _SHORT), exp(-days / _LONG)

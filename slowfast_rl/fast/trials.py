@@ -1,0 +1,119 @@
+"""Randomised trials: random candidates, sent or held back by a coin, and who viewed that day."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import types
+
+from slowfast_rl.fast.terms import (
+    CANDIDATE_TERMS,
+    MEMBER_TERMS,
+    ORGANIC_TERMS,
+    candidate_terms,
+    member_terms,
+    organic_terms,
+)
+from slowfast_rl.members.arrays import Bool, Float32, Int64
+from slowfast_rl.members.compile import driver
+from slowfast_rl.members.dynamics import candidate
+from slowfast_rl.members.opportunity import LIVES
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.random import CANDIDATE, Domain, draw, random_words
+from slowfast_rl.members.state import Lives
+from slowfast_rl.members.world import World
+
+_SEND_SHARE = 0.25  # of opportunities; as many again are trials that hold
+_FLOATS = types.Array(types.float32, 2, "C")
+
+
+class Trials(NamedTuple):
+    """B opportunities at which a coin decided whether a random candidate was sent."""
+
+    channel: Int64  # [B]
+    weekday: Int64  # [B] 0 is Monday
+    organic: Float32  # [B, ORGANIC_TERMS]
+    response: Float32  # [B, MEMBER_TERMS + CANDIDATE_TERMS]
+    sent: Bool  # [B]
+    viewed: Bool  # [B] on the day of the opportunity
+
+
+def collect_trials(world: World, num_members: int, weeks: int, seed: int) -> Trials:
+    """Return trials of members that are opted in, terms as known at the moment of the coin.
+
+    The coin, the candidate and everything sent at other opportunities do not depend on the member:
+    the difference in viewing between sent and held trials is what the message caused.
+
+    Args:
+        world: the world.
+        num_members: members of population ``seed``.
+        weeks: weeks to log, 1 or more.
+        seed: of population, luck and exploration.
+    """
+    if weeks < 1:
+        raise ValueError(f"weeks is {weeks}; allowed is 1 or more")
+    population = Population(world, num_members, seed, seed)
+    viewed = np.zeros(num_members, np.bool_)
+    today: list[tuple[Int64, Trials]] = []  # members and trials whose day is not over
+    trials = []
+    for time in range(weeks * world.slots_per_week):
+        number = population.slot
+        slot = world.schedule[number]
+        words = random_words(
+            seed, 0, population.members, np.full(num_members, time), Domain.EXPLORATION
+        )
+        coin = words / 2**32
+        choice = words.astype(np.int64) % world.num_candidates  # [N], by the word's low bits
+        may = population.opted_in[:, slot.channel] & population.alive
+        sent = may & (coin < _SEND_SHARE)
+        rows = np.flatnonzero(may & (coin < 2 * _SEND_SHARE))
+        organic, response = trial_terms(population, choice)
+        known = len(rows), organic[rows], response[rows], sent[rows]
+        today.append((rows, _trials(slot.channel, slot.weekday, *known)))
+        _, events = population.step(np.where(sent, choice + 1, 0))
+        viewed |= events.viewed.view(np.bool_)
+        if world.schedule[population.slot].weekday != slot.weekday or population.slot == 0:
+            trials += [t._replace(viewed=viewed[who]) for who, t in today]
+            today, viewed = [], np.zeros(num_members, np.bool_)
+    return Trials(*(np.concatenate(column) for column in zip(*trials, strict=True)))
+
+
+def trial_terms(population: Population, choice: Int64) -> tuple[Float32, Float32]:
+    """Return the terms of every member's candidate ``choice``, from 0, at this slot.
+
+    Returns:
+        [N, ORGANIC_TERMS] and [N, MEMBER_TERMS + CANDIDATE_TERMS].
+    """
+    population.keep_calendar()
+    n = population.num_members
+    organic = np.empty((n, ORGANIC_TERMS), np.float32)
+    response = np.empty((n, MEMBER_TERMS + CANDIDATE_TERMS), np.float32)
+    _fill_terms(population.lives, population.slot, choice, organic, response)
+    return organic, response
+
+
+def _trials(
+    channel: int, weekday: int, size: int, organic: Float32, response: Float32, sent: Bool
+) -> Trials:
+    whole = np.full(size, channel), np.full(size, weekday)
+    return Trials(*whole, organic, response, sent, np.zeros(size, np.bool_))
+
+
+@driver(types.void(LIVES, types.int64, types.Array(types.int64, 1, "C"), _FLOATS, _FLOATS))
+def _fill_terms(lives: Lives, s: int, choice: Int64, organic: Float32, response: Float32) -> None:
+    log, state, schedule = lives.log, lives.state, lives.schedule
+    num_topics = log.by_topic.shape[1]
+    for i in range(choice.shape[0]):
+        day = state.week[i] * 7 + schedule.weekday[s]
+        time = state.week[i] * schedule.channel.shape[0] + s
+        word = draw(lives.seed, state.stream[i], state.member[i], time, choice[i], CANDIDATE)
+        topic, quality = candidate(num_topics, word)
+        views, channels, topics = log.by_member[i], log.by_channel[i], log.by_topic[i]
+        viewing = organic_terms(views, channels, lives.launches[day], day)
+        for k in range(ORGANIC_TERMS):
+            organic[i, k] = viewing[k]
+        member = member_terms(views, channels, topics, schedule.channel[s], day)
+        for k in range(MEMBER_TERMS):
+            response[i, k] = member[k]
+        chosen = candidate_terms(topics, topic, quality, lives.launches[day, topic], day)
+        for k in range(CANDIDATE_TERMS):
+            response[i, MEMBER_TERMS + k] = chosen[k]

@@ -1,0 +1,241 @@
+"""A ranker on causal effect: how much likelier a message makes viewing within the day."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from slowfast_rl.envs.executor import candidate_words
+from slowfast_rl.fast.regression import (
+    logistic_regression,
+    response_likelihood,
+    response_regression,
+)
+from slowfast_rl.fast.terms import (
+    CANDIDATE_TERMS,
+    MEMBER_TERMS,
+    ORGANIC_TERMS,
+    candidate_terms,
+    member_terms,
+    organic_terms,
+)
+from slowfast_rl.fast.trials import Trials, collect_trials
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Integer
+from slowfast_rl.members.compile import driver, kernel
+from slowfast_rl.members.dynamics import candidate
+from slowfast_rl.members.numerics import ONE, logistic
+from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity
+from slowfast_rl.members.random import lane
+from slowfast_rl.members.state import Log
+from slowfast_rl.members.world import World
+
+_DAYS = 7
+_MEMBER = _DAYS + ORGANIC_TERMS  # where, among the weights, those of member_terms begin
+_CANDIDATE = _MEMBER + MEMBER_TERMS
+_CHANNEL = _CANDIDATE + CANDIDATE_TERMS
+_RIDGES = (3.0, 30.0, 300.0)  # precisions of a response's coefficients that learning chooses among
+_HELD_OUT = 4  # one trial in so many chooses
+_RARE = -3.0  # logits of an untrained response
+_NOTHING = np.float32(-30)  # logits of a response on a channel that was not learned
+
+
+class Weights(NamedTuple):
+    """The model's coefficients, in logits."""
+
+    weekday: tuple[float, ...]  # [7] of viewing without the message, Monday first
+    organic: tuple[float, ...]  # [ORGANIC_TERMS] of the same
+    member: tuple[float, ...]  # [MEMBER_TERMS] of a response to the message
+    candidate: tuple[float, ...]  # [CANDIDATE_TERMS] likewise
+    channel: tuple[float, ...]  # [C] likewise
+
+
+_SIZES = {
+    "weekday": _DAYS, "organic": ORGANIC_TERMS, "member": MEMBER_TERMS,
+    "candidate": CANDIDATE_TERMS,
+}  # fmt: skip
+UNTRAINED = Weights(
+    (0.0,) * _DAYS,
+    (0.0,) * ORGANIC_TERMS,
+    (0.0,) * MEMBER_TERMS,
+    (1.0,) + (0.0,) * (CANDIDATE_TERMS - 1),
+    (_RARE,) * 8,
+)
+
+
+@kernel
+def held_back(
+    weights: Float32, by_member: Float32, by_channel: Float32, launches: Float32, day: Integer
+) -> np.float32:
+    """Return the chance that a member does not view today without the message."""
+    logit = np.float32(weights[day % _DAYS])
+    terms = organic_terms(by_member, by_channel, launches, day)
+    for k in range(ORGANIC_TERMS):
+        logit += weights[_DAYS + k] * terms[k]
+    return ONE - logistic(np.float32(logit))
+
+
+@kernel
+def member_logit(
+    weights: Float32,
+    by_member: Float32,
+    by_channel: Float32,
+    by_topic: Float32,
+    c: Integer,
+    day: Integer,
+) -> np.float32:
+    """Return a member's part of the logit of responding to a message on channel c."""
+    logit = weights[_CHANNEL + c] if _CHANNEL + c < weights.shape[0] else _NOTHING
+    terms = member_terms(by_member, by_channel, by_topic, c, day)
+    for k in range(MEMBER_TERMS):
+        logit += weights[_MEMBER + k] * terms[k]
+    return np.float32(logit)
+
+
+@kernel
+def candidate_logit(
+    weights: Float32,
+    by_topic: Float32,
+    topic: Integer,
+    quality: np.float32,
+    launch: np.float32,
+    day: Integer,
+) -> np.float32:
+    """Return a candidate's part of the logit of responding to it."""
+    logit = np.float32(0)
+    terms = candidate_terms(by_topic, topic, quality, launch, day)
+    for k in range(CANDIDATE_TERMS):
+        logit += weights[_CANDIDATE + k] * terms[k]
+    return logit
+
+
+@driver(RANKER_SIGNATURE)
+def uplift_rank(
+    chance: Opportunity, log: Log, launches: Float32, ranking: Float32
+) -> tuple[int, float]:
+    """Return the candidate of the greatest effect and that effect, a difference in probability."""
+    i, day = chance.row, chance.day
+    views, channels, topics = log.by_member[i], log.by_channel[i], log.by_topic[i]
+    best, best_logit = 0, np.float32(-np.inf)
+    words = candidate_words(chance, 0)
+    for j in range(chance.num_candidates):
+        if j and not j & 3:
+            words = candidate_words(chance, j >> 2)
+        topic, quality = candidate(chance.num_topics, lane(words, j & 3))
+        logit = candidate_logit(ranking, topics, topic, quality, launches[day, topic], day)
+        if logit > best_logit:
+            best, best_logit = j + 1, logit
+    logit = best_logit + member_logit(ranking, views, channels, topics, chance.channel, day)
+    free = held_back(ranking, views, channels, launches[day], day)
+    return best, float(free * logistic(logit))
+
+
+class UpliftRanker:
+    """Ranks on the causal effect of a message on viewing within the day, not on open rate.
+
+    Two models of randomised trials: who views without the message (a logistic regression on
+    held-back trials), and who responds to it. A member views by itself or in response, so that the
+    effect is (1 - P(views without)) P(responds): the score, a difference in probability. A
+    T-learner (Künzel et al. 2019) whose second model is given the first one as its base; messages
+    that keep a member away the same day are outside the model.
+
+    Untrained it ranks on quality only.
+
+    Raises:
+        ValueError: a weight is no finite number, or there are too few or too many.
+    """
+
+    name = "uplift"
+    function = staticmethod(uplift_rank)
+
+    def __init__(self, learned: Weights = UNTRAINED) -> None:
+        for name, values in learned._asdict().items():
+            size = _SIZES.get(name, len(values) if isinstance(values, tuple | list) else 0)
+            if not (isinstance(values, tuple | list) and len(values) == size > 0):
+                raise ValueError(f"ranker weights {name} are {values!r}; allowed are {size or 'C'}")
+            for value in values:
+                number = isinstance(value, int | float) and not isinstance(value, bool)
+                if not (number and isfinite(value)):
+                    raise ValueError(f"ranker weight {name} has {value!r}; allowed: finite numbers")
+        self.learned = Weights(*(tuple(values) for values in learned))
+        self.opportunities = 0  # in the trials that it learned from
+
+    @property
+    def weights(self) -> Float32:
+        """The jitted ranker's parameters."""
+        return np.concatenate(self.learned).astype(np.float32)
+
+    def learn(
+        self, world: World, *, num_members: int = 4096, weeks: int = 40, seed: int = 0
+    ) -> Self:
+        """Fit both models on randomised trials. What was learned before is forgotten.
+
+        How far the response's coefficients are drawn to 0 is chosen on trials that are held out.
+
+        Args:
+            world: the world.
+            num_members: members whose trials are used.
+            weeks: weeks of trials.
+            seed: of population, luck and exploration.
+
+        Raises:
+            ValueError: in the trials nobody viewed or everybody did.
+        """
+        self.opportunities = num_members * weeks * world.slots_per_week
+        trials = collect_trials(world, num_members, weeks, seed)
+        num_channels, sent = len(world.channels), trials.sent
+        held, treated = _among(trials, ~sent), _among(trials, sent)
+        organic, _ = logistic_regression(_viewing(held), held.viewed.astype(np.float64))
+        base = 1 / (1 + np.exp(-_viewing(treated) @ organic))
+        response = _respond(treated, base, num_channels)
+        parts = np.split(response, [MEMBER_TERMS, MEMBER_TERMS + CANDIDATE_TERMS])
+        parts = [organic[:_DAYS], organic[_DAYS:], *parts]
+        self.learned = Weights(*(tuple(map(float, part)) for part in parts))
+        return self
+
+    def state(self) -> dict[str, Any]:
+        """Return the weights as JSON can hold them."""
+        return {name: list(values) for name, values in self.learned._asdict().items()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild a ranker from :meth:`state`.
+
+        Raises:
+            ValueError: a weight is missing, unknown or not allowed.
+        """
+        if sorted(state) != sorted(Weights._fields):
+            raise ValueError(
+                f"ranker weights are {sorted(state)}; allowed: {sorted(Weights._fields)}"
+            )
+        return cls(Weights(**state))
+
+
+def _among(trials: Trials, rows: Bool) -> Trials:
+    """Return some trials."""
+    return Trials(
+        trials.channel[rows],
+        trials.weekday[rows],
+        trials.organic[rows],
+        trials.response[rows],
+        trials.sent[rows],
+        trials.viewed[rows],
+    )
+
+
+def _viewing(trials: Trials) -> Float64:
+    """Return what viewing without the message is regressed on, [B, 7 + ORGANIC_TERMS]."""
+    weekdays = trials.weekday[:, None] == np.arange(_DAYS)
+    return np.column_stack([weekdays, trials.organic]).astype(np.float64)
+
+
+def _respond(sent: Trials, base: Float64, num_channels: int) -> Float64:
+    """Return the response's coefficients, channels' intercepts last, fitted on sent trials."""
+    channels = sent.channel[:, None] == np.arange(num_channels)
+    x = np.column_stack([sent.response, channels]).astype(np.float64)
+    y, chooses = sent.viewed.astype(np.float64), np.arange(len(x)) % _HELD_OUT == 0
+    fits = []
+    for ridge in _RIDGES:
+        fit = response_regression(x[~chooses], y[~chooses], base[~chooses], ridge, num_channels)
+        fits.append((response_likelihood(x[chooses], y[chooses], base[chooses], fit), ridge))
+    return response_regression(x, y, base, max(fits)[1], num_channels)

@@ -1,0 +1,72 @@
+"""The committed tables of experiments/coupling are what its results say."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from slowfast_rl.agents.single import Unplanned
+from slowfast_rl.fast import Executor, ThresholdPacer, UpliftRanker
+from slowfast_rl.fast.observed import observed_effects
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.signals import slot_signals
+from tests.fast.test_observed import made_up
+from tests.members.worlds import world
+
+FOLDER = Path(__file__).parents[2] / "experiments" / "coupling"
+
+
+def part(name: str):
+    spec = importlib.util.spec_from_file_location(f"coupling_{name}", FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_readme_tables_are_generated_from_the_results() -> None:
+    text = part("report").tables(json.loads((FOLDER / "results.json").read_text()))
+    block = f"<!-- coupling -->\n{text}\n<!-- /coupling -->"
+    assert block in (FOLDER / "README.md").read_text()
+
+
+def test_a_measure_that_loses_a_tenth_when_sends_double_moves_by_minus_ten_percent() -> None:
+    rows = [{"sends": [2.0**k, 0, 0], "open_rate": [0.2 * 0.9**k, 0, 0]} for k in range(-2, 4)]
+    assert part("report").doubling(rows, "open_rate") == pytest.approx(-10)
+
+
+def test_a_plan_and_a_threshold_live_as_the_jitted_executors_do() -> None:
+    measure = part("measure").measure
+    ranker, start = UpliftRanker(made_up(2)), Population(world("deathless"), 60, 3, 3)
+    middle = float(np.median(observed_effects(start.world, ranker.weights, slot_signals(start))))
+    for threshold, plan in ((None, (4, 2)), (middle, None)):
+        setting = measure(start, ranker, 3, threshold=threshold, plan=plan)
+        pacer = None if threshold is None else ThresholdPacer(threshold)
+        executor = Executor(pacer, ranker)
+        runner = executor if threshold is None else Unplanned(executor)
+        population, sends, opens = start.clone(), 0.0, 0.0
+        for _ in range(3):
+            target = np.where(population.opted_in, plan or (0, 0), 0).astype(np.int32)
+            week = runner.run_week(population, target)
+            sends, opens = sends + week.sends.sum(), opens + week.opens.sum()
+        assert setting.sends.mean == pytest.approx(sends / 180, rel=0.02)
+        assert setting.open_rate.mean == pytest.approx(opens / sends, rel=0.1)
+        assert 0.5 < setting.relevance.mean < 2.5
+        assert 0 < setting.best.mean <= 1
+    with pytest.raises(ValueError, match="one of them is needed"):
+        measure(start, ranker, 3)
+
+
+@pytest.mark.long
+def test_quick_run_prints_tables_and_writes_nothing() -> None:
+    before = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.is_file()}
+    command = [sys.executable, "run.py", "--quick"]
+    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=True)
+    assert "| arm | seed |" in done.stdout
+    after = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.is_file()}
+    assert after == before
