@@ -24,7 +24,6 @@ class Grid(NamedTuple):
     """What the filter assumes of a world, besides its constants: J sensitivities, A traits."""
 
     sensitivity: Float32  # [J] kappa
-    log_sensitivity: Float32  # [J]
     score: Float32  # [J] ln kappa, standardised
     responsiveness: Float32  # [C, A] A_c
     propensity: Float32  # [A] psi
@@ -80,6 +79,14 @@ def _week_of_fatigue(
         mean += fatigue + HALF * daily
         fatigue = min((fatigue + daily) * w.fatigue_kept[c], w.fatigue_ceiling)
     return mean / _WEEK, fatigue
+
+
+@kernel
+def _counts(channel: Float32) -> tuple[np.float32, np.float32, np.float32]:
+    """Return last week's sends, opens and dismissals; what a late log tells beyond sends is cut."""
+    sends = channel[SENDS + LAST]
+    opens = min(channel[OPENS + LAST], sends)
+    return sends, opens, min(channel[DISMISSALS + LAST], sends - opens)
 
 
 @kernel
@@ -175,13 +182,13 @@ def update(t: Tables, g: Grid, w: Constants, counts: Log, alive: UInt8, room: Fl
         channels = counts.by_channel[i]
         total = opened = loss = _ZERO
         for c in range(channels.shape[0]):
-            sends, opens = channels[c, SENDS + LAST], channels[c, OPENS + LAST]
+            sends, opens, _ = _counts(channels[c])
             mean, _ = _week_of_fatigue(w, g, c, t.fatigue[i, c], opens, sends)
             total += mean
             opened += opens
             loss += w.goodwill_loss[c] * (sends - opens)
         for c in range(channels.shape[0]):
-            sends, opens = channels[c, SENDS + LAST], channels[c, OPENS + LAST]
+            sends, opens, dismissed = _counts(channels[c])
             mean, after = _week_of_fatigue(w, g, c, t.fatigue[i, c], opens, sends)
             t.fatigue[i, c] = after
             if sends > _ZERO:
@@ -193,14 +200,13 @@ def update(t: Tables, g: Grid, w: Constants, counts: Log, alive: UInt8, room: Fl
                     annoyed[j] = ONE - exp(-felt)
                 _see_opens(w, g, c, t.response[i, c], kept, habit, opens, sends)
                 _scale(t.response[i, c])
-                dismissed = channels[c, DISMISSALS + LAST]
                 _see_dismissals(w, g, c, t.dismissal[i], annoyed, dismissed, sends - opens)
         _scale(t.dismissal[i])
         days = _WEEK - min(_WEEK, opened)
         _see_views(w, g, t, i, habit, total, days, min(days, max(_ZERO, views - opened)))
         _scale(t.sensitivity[i : i + 1])
         goodwill = t.goodwill[i]
-        regained = _WEEK * w.goodwill_share
+        regained = min(ONE, _WEEK * w.goodwill_share)
         for j in range(goodwill.shape[0]):
             left = goodwill[j] * exp(-g.sensitivity[j] * loss)
             goodwill[j] = left + (ONE - left) * regained
