@@ -22,6 +22,7 @@ from slowfast_rl.store import (
     read_plans,
     write_plans,
 )
+from slowfast_rl.store.checks import check_distinct, check_ids
 
 
 class Serving:
@@ -55,7 +56,7 @@ class Serving:
             begins: [B] true where an episode begins: what is known of them is forgotten.
 
         Raises:
-            ValueError: an argument of another shape or type.
+            ValueError: an argument of another shape or type, or an id that comes twice.
         """
         obs = np.asarray(obs, np.float32)
         width = len(columns(self.world))
@@ -63,6 +64,7 @@ class Serving:
             raise ValueError(f"obs has shape {obs.shape}; allowed is (B, {width})")
         batch = (len(obs),)
         ids = _integers("entity_ids", entity_ids, [batch])
+        check_distinct(check_ids(ids))
         times = np.broadcast_to(_integers("now", now, [batch, ()]), batch)
         if begins is not None:
             first = np.asarray(begins, np.bool_)

@@ -233,7 +233,7 @@ class SlowFastAgent:
             planner, ranker = _PLANNERS[content["planner"]], _RANKERS[content["ranker"]]
             pacer = _PACERS[content["pacer"]].from_state(content["pacer_state"])
             settings = content["planner_settings"]
-            if device is not None and planner is PPOPlanner:
+            if device is not None and "device" in settings:
                 settings = settings | {"device": device}
             slow = planner.from_state(world, settings, arrays)
             fast = Executor(pacer, ranker.from_state(content["ranker_state"]))

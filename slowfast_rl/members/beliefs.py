@@ -36,6 +36,7 @@ from slowfast_rl.members.world import World
 _SENSITIVITIES, _SENSITIVITY_SPAN = 16, 2.8  # points, standard deviations either side
 _TRAITS, _TRAIT_SPAN = 11, 2.75
 _LEAST_VARIANCE = 1e-4  # of b, where all members have the same
+_LEAST_SENSITIVITY = 1e-4  # whoever never tires has a logarithm too
 
 
 class BeliefFilter:
@@ -53,7 +54,7 @@ class BeliefFilter:
         prior = np.exp(-(z**2) / 2)
         kappa = _lognormal(law.fatigue_sensitivity_spread, z)
         if law.fatigue_sensitivity_values:
-            kappa = np.array(law.fatigue_sensitivity_values)
+            kappa = np.maximum(law.fatigue_sensitivity_values, _LEAST_SENSITIVITY)
             prior = np.array(law.fatigue_sensitivity_shares)
         trait = np.linspace(-_TRAIT_SPAN, _TRAIT_SPAN, _TRAITS)
         levels = np.array(law.responsiveness)[:, None]
@@ -168,6 +169,7 @@ class Beliefs:
 
     def take(self, rows: Any) -> "Beliefs":
         """Return a copy of some rows, repeats allowed."""
+        rows = np.arange(len(self.tables.habit))[rows]  # of a slice, numpy would return no copy
         other = object.__new__(Beliefs)
         other.filter, other.tables = self.filter, take_rows(self.tables, rows)
         return other

@@ -100,6 +100,14 @@ def _weigh(row: Float32, chance: Float32, hits: np.float32, misses: np.float32) 
 
 
 @kernel
+def _counts(channel: Float32) -> tuple[np.float32, np.float32, np.float32]:
+    """Return last week's sends, opens and dismissals; what a late log tells beyond sends is cut."""
+    sends = channel[SENDS + LAST]
+    opens = min(channel[OPENS + LAST], sends)
+    return sends, opens, min(channel[DISMISSALS + LAST], sends - opens)
+
+
+@kernel
 def _see_opens(
     w: Constants,
     g: Grid,
@@ -193,13 +201,13 @@ def update(t: Tables, g: Grid, w: Constants, counts: Log, alive: UInt8, room: Fl
         channels = counts.by_channel[i]
         total = opened = loss = _ZERO
         for c in range(channels.shape[0]):
-            sends, opens = channels[c, SENDS + LAST], channels[c, OPENS + LAST]
+            sends, opens, _ = _counts(channels[c])
             mean, _ = _week_of_fatigue(w, g, c, t.fatigue[i, c], opens, sends)
             total += mean
             opened += opens
             loss += w.goodwill_loss[c] * (sends - opens)
         for c in range(channels.shape[0]):
-            sends, opens = channels[c, SENDS + LAST], channels[c, OPENS + LAST]
+            sends, opens, dismissed = _counts(channels[c])
             mean, after = _week_of_fatigue(w, g, c, t.fatigue[i, c], opens, sends)
             t.fatigue[i, c] = after
             if sends > _ZERO:
@@ -211,7 +219,6 @@ def update(t: Tables, g: Grid, w: Constants, counts: Log, alive: UInt8, room: Fl
                     annoyed[j] = ONE - exp(-felt)
                 _see_opens(w, g, c, t.response[i, c], kept, chance, habit, opens, sends)
                 _scale(t.response[i, c], chance)
-                dismissed = channels[c, DISMISSALS + LAST]
                 unopened = sends - opens
                 _see_dismissals(w, g, c, t.dismissal[i], annoyed, chance, dismissed, unopened)
                 _scale(t.dismissal[i], chance)
@@ -219,7 +226,7 @@ def update(t: Tables, g: Grid, w: Constants, counts: Log, alive: UInt8, room: Fl
         _see_views(w, g, t, i, habit, total, days, min(days, max(_ZERO, views - opened)))
         _scale(t.sensitivity[i : i + 1], chance)
         goodwill = t.goodwill[i]
-        regained = _WEEK * w.goodwill_share
+        regained = min(ONE, _WEEK * w.goodwill_share)
         for j in range(goodwill.shape[0]):
             left = goodwill[j] * exp(-g.sensitivity[j] * loss)
             goodwill[j] = left + (ONE - left) * regained

@@ -234,6 +234,7 @@ class Population:
 
     def take(self, rows: Any) -> Self:
         """Return a copy of some rows, repeats allowed, with their members and their luck."""
+        rows = np.arange(self.num_members)[rows]  # of a slice, numpy would return no copy
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         lives = self.lives

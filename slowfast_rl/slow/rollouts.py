@@ -154,7 +154,8 @@ class RolloutPlanner:
                 seed=seed,
                 played=played,
             )
-            reached = population.take(population.opted_in.any(axis=1))  # others have no choice
+            free = population.opted_in.any(axis=1)  # others have no choice
+            reached = population.take(free if free.sum() > 1 else slice(None))
             asked = request(reached, None, self)
             plans = feasible_sample(asked.feasible, s["branches"], generator)
             returns = branched_returns(
