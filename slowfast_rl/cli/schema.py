@@ -18,7 +18,11 @@ class _Dataclass(Protocol):
 
 
 T = TypeVar("T", bound=_Dataclass)
-SIGNATURES = {("slow", "ppo"): "slowfast_rl.slow.PPOPlanner"}  # by (group, option)
+SIGNATURES = {  # by (group, option)
+    ("slow", "ppo"): "slowfast_rl.slow.PPOPlanner",
+    ("slow", "segments"): "slowfast_rl.slow.SegmentsPlanner",
+    ("slow", "utility"): "slowfast_rl.slow.UtilityPlanner",
+}
 _NAMES: dict[type, str] = {
     bool: "true or false", int: "a whole number", float: "a number", str: "text",
     dict: "a mapping", tuple: "a list",

@@ -1,8 +1,10 @@
 """Slow policies: which pacing plan, this week, for each member."""
 
 from slowfast_rl.slow.ppo import PPOPlanner
+from slowfast_rl.slow.segments import SegmentsPlanner
 from slowfast_rl.slow.simple import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
 from slowfast_rl.slow.smdp import option_target
+from slowfast_rl.slow.utility import UtilityPlanner
 
 __all__ = [
     "DealtPlanner",
@@ -10,5 +12,7 @@ __all__ = [
     "PPOPlanner",
     "PerMemberPlanner",
     "RandomPlanner",
+    "SegmentsPlanner",
+    "UtilityPlanner",
     "option_target",
 ]

@@ -21,7 +21,7 @@ from slowfast_rl.members.signals import bounds, week_features
 from slowfast_rl.members.world import World
 from slowfast_rl.slow.budget import Budget, Progress, check_budget
 from slowfast_rl.slow.network import PlanPolicy, SignalExtractor
-from slowfast_rl.slow.settings import check_settings, check_weights
+from slowfast_rl.slow.settings import check_settings, check_weights, split_version
 from slowfast_rl.slow.stagger import StaggeredVecEnv, stagger
 
 _LEAST_SCALE = 0.01  # signals that hardly vary are not blown up
@@ -173,13 +173,8 @@ class PPOPlanner:
         Raises:
             ValueError: settings or arrays are not those of a planner of this world.
         """
-        known = ["policy_version", *cls().settings]
-        if sorted(settings) != sorted(known):
-            raise ValueError(f"planner settings are {sorted(settings)}; allowed: {sorted(known)}")
-        version = settings["policy_version"]
-        if type(version) is not int or version < 0:
-            raise ValueError(f"policy_version is {version!r}; allowed is a whole number from 0")
-        planner = cls(**{k: v for k, v in settings.items() if k != "policy_version"})
+        own, version = split_version(settings, cls().settings)
+        planner = cls(**own)
         policy = planner._network(world, np.zeros((1, len(week_features(world))), np.float32), 0)
         check_weights(arrays, policy.state_dict())
         policy.load_state_dict({k: torch.as_tensor(v) for k, v in arrays.items()})

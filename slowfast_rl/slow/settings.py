@@ -1,6 +1,6 @@
-"""The planner's door: settings and weights that do not fit stop here, in one line."""
+"""The planners' door: settings and weights that do not fit stop here, in one line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
 
@@ -23,18 +23,47 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         ValueError: one is of the wrong type or outside what is allowed.
     """
     for name, (least, most) in _WHOLE.items():
-        value = settings[name]
-        if type(value) is not int or not least <= value <= most:
-            raise ValueError(
-                f"{name} is {value!r}; allowed is a whole number from {least} to {most}"
-            )
+        check_whole(name, settings[name], least, most)
     for name, (low, high) in _NUMBERS.items():
-        value = settings[name]
-        if type(value) not in (int, float) or not (isfinite(value) and low <= value <= high):
-            raise ValueError(f"{name} is {value!r}; allowed is {low:g} to {high:g}")
+        check_number(name, settings[name], low, high)
     if settings["num_envs"] * settings["n_steps"] < 2:
         raise ValueError("num_envs and n_steps are both 1; one must be 2 or more")
     check_device(settings["device"])
+
+
+def check_whole(name: str, value: Any, least: int, most: int) -> None:
+    """Pass a whole number in a range.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{name} is {value!r}; allowed is a whole number from {least} to {most}")
+
+
+def check_number(name: str, value: Any, low: float, high: float) -> None:
+    """Pass a finite number in a range.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    if type(value) not in (int, float) or not (isfinite(value) and low <= value <= high):
+        raise ValueError(f"{name} is {value!r}; allowed is {low:g} to {high:g}")
+
+
+def split_version(settings: Mapping[str, Any], known: Iterable[str]) -> tuple[dict[str, Any], int]:
+    """Return a saved planner's own settings, and its policy version.
+
+    Raises:
+        ValueError: a setting is missing or unknown, or the version is no whole number from 0.
+    """
+    names = sorted(["policy_version", *known])
+    if sorted(settings) != names:
+        raise ValueError(f"planner settings are {sorted(settings)}; allowed: {names}")
+    version = settings["policy_version"]
+    if type(version) is not int or version < 0:
+        raise ValueError(f"policy_version is {version!r}; allowed is a whole number from 0")
+    return {k: v for k, v in settings.items() if k != "policy_version"}, version
 
 
 def check_device(device: Any) -> None:
