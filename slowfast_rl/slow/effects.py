@@ -17,6 +17,7 @@ from slowfast_rl.members.world import World
 _LEAST_SCALE = 0.01  # signals that hardly vary are not blown up
 _FAR = 5  # standard deviations at which terms are clipped
 _BASELINE_RIDGE = 1e-4
+_LEAST_PRIOR = 1e-6  # where the logs tell nothing
 _BLOCK = 8192  # rows at a time, so that products of terms and plan features stay small
 
 
@@ -87,7 +88,7 @@ def fit_effects(
         z = (surprise[rows, :, None] * x[rows, None, :]).reshape(-1, size)
         gram += z.T @ z
         moment += z.T @ residual[rows]
-    prior = np.full(size, ridge * np.diag(gram).mean())
+    prior = np.full(size, max(ridge * np.diag(gram).mean(), _LEAST_PRIOR))
     prior[:: x.shape[1]] /= 100
     solved = np.linalg.solve(gram + np.diag(prior), moment)
     shape = (features.shape[1], x.shape[1], outcomes.shape[1])
