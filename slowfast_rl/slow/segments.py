@@ -15,13 +15,14 @@ from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.slow.lives import burn_in, constant_plan_returns
+from slowfast_rl.slow.segment_search import improve
 from slowfast_rl.slow.settings import check_whole, split_version
 from slowfast_rl.slow.simple import FeasibleIndex
 from slowfast_rl.slow.terms import mean_viewing
 
 _ALLOWED = {
     "segments": (1, 100), "num_members": (2, 2**20), "lucks": (1, 1000), "weeks": (1, 2**16),
-    "burn_in_weeks": (1, 2**16),
+    "burn_in_weeks": (1, 2**16), "rounds": (0, 1000),
 }  # fmt: skip
 
 
@@ -30,7 +31,8 @@ class SegmentsPlanner:
 
     Training members live under every plan of the menu on the same luck. Segments are quantiles of
     logged viewing days a week; a member whose viewing moves it to another segment gets that
-    segment's plan from then on.
+    segment's plan from then on. Because members move, plans are then improved step by step with
+    all of them living under all segments' plans.
 
     Args:
         segments: quantiles of logged viewing; 3 for terciles, 1 for the best fixed plan.
@@ -38,6 +40,7 @@ class SegmentsPlanner:
         lucks: lucks that each lives under.
         weeks: weeks that each plan is lived.
         burn_in_weeks: weeks under random plans before them; segments are told apart after these.
+        rounds: steps of that improvement at most; 0 for none.
 
     Raises:
         ValueError: a setting is of the wrong type or outside what is allowed.
@@ -48,14 +51,15 @@ class SegmentsPlanner:
     def __init__(
         self,
         segments: int = 3,
-        num_members: int = 2048,
-        lucks: int = 2,
+        num_members: int = 4096,
+        lucks: int = 1,
         weeks: int = 104,
         burn_in_weeks: int = 8,
+        rounds: int = 6,
     ) -> None:
         self.settings: dict[str, Any] = {
             "segments": segments, "num_members": num_members, "lucks": lucks, "weeks": weeks,
-            "burn_in_weeks": burn_in_weeks,
+            "burn_in_weeks": burn_in_weeks, "rounds": rounds,
         }  # fmt: skip
         for name, (least, most) in _ALLOWED.items():
             check_whole(name, self.settings[name], least, most)
@@ -81,22 +85,35 @@ class SegmentsPlanner:
             executor: the fast policy that executes the plans; None for the default.
             seed: of population and luck, 0 to 2^32 - 1.
             progress: called before each luck with the opportunities played so far.
+
+        Raises:
+            ValueError: no member stays through the burn-in.
         """
         start, s = process_time(), self.settings
-        weeks = s["burn_in_weeks"] + s["weeks"] * len(world.plans)
-        each = s["num_members"] * weeks * world.slots_per_week
-        viewing, returns = [], []
+        each = s["num_members"] * world.slots_per_week
+        starts, returns = [], []
         for luck in range(s["lucks"]):
             if progress is not None:
-                progress(luck * each)
+                progress(luck * each * (s["burn_in_weeks"] + s["weeks"] * len(world.plans)))
             population = Population(world, s["num_members"], seed, seed, luck_stream=luck)
             burn_in(population, s["burn_in_weeks"], seed, luck, executor)
-            alive = population.alive
-            viewing.append(mean_viewing(world, request(population).signals)[alive])
-            returns.append(constant_plan_returns(population, s["weeks"], executor)[alive])
-        self._choose(world, np.concatenate(viewing), np.concatenate(returns))
+            if not population.alive.any():
+                raise ValueError(
+                    f"burn_in_weeks is {s['burn_in_weeks']}; allowed are fewer: nobody stayed"
+                )
+            starts.append(population.take(population.alive))
+            returns.append(constant_plan_returns(starts[-1], s["weeks"], executor))
+        viewing = [mean_viewing(world, request(start).signals) for start in starts]
+        chosen = self._choose(np.concatenate(viewing), np.concatenate(returns))
+        lives = s["lucks"] * s["num_members"] * len(world.plans)
+        if s["segments"] > 1:
+            thresholds = np.array(self.thresholds)
+            chosen, more = improve(starts, thresholds, chosen, s["weeks"], s["rounds"], executor)
+            lives += more
+        self.world, self.wanted = world, tuple(tuple(map(int, world.plans[p])) for p in chosen)
         self.policy_version += 1
-        self.opportunities = s["lucks"] * each
+        weeks = lives * s["weeks"] + s["lucks"] * s["num_members"] * s["burn_in_weeks"]
+        self.opportunities = weeks * world.slots_per_week
         self.cpu_seconds = process_time() - start
         return self
 
@@ -150,9 +167,9 @@ class SegmentsPlanner:
         planner.thresholds, planner.wanted = tuple(thresholds), tuple(map(tuple, plans))
         return planner
 
-    def _choose(self, world: World, viewing: Float32, returns: Float64) -> None:
-        """Take thresholds from viewing [B] and the best plan per segment from returns [B, O]."""
-        self.world, segments = world, self.settings["segments"]
+    def _choose(self, viewing: Float32, returns: Float64) -> Int64:
+        """Set thresholds by viewing [B]; return the best plans by returns [B, O], [S]."""
+        segments = self.settings["segments"]
         shares = np.arange(1, segments) / segments
         self.thresholds = tuple(float(t) for t in np.quantile(viewing, shares))
         segment = self._segments(viewing)
@@ -161,7 +178,7 @@ class SegmentsPlanner:
             (returns[segment == s].mean(axis=0) if (segment == s).any() else everyone).argmax()
             for s in range(segments)
         ]
-        self.wanted = tuple(tuple(int(t) for t in world.plans[b]) for b in best)
+        return np.array(best, np.int64)
 
     def _segments(self, viewing: Float32) -> Int64:
         return np.searchsorted(np.array(self.thresholds), viewing, side="right")

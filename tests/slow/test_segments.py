@@ -6,6 +6,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from slowfast_rl.envs.execution import request
+from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.slow import SegmentsPlanner
 from slowfast_rl.slow.lives import burn_in, constant_plan_returns
@@ -13,7 +14,7 @@ from slowfast_rl.slow.terms import mean_viewing
 from tests.members.worlds import world
 from tests.slow.cases import requests, small_world
 
-SMALL = {"num_members": 48, "lucks": 1, "weeks": 4, "burn_in_weeks": 3}
+SMALL = {"num_members": 48, "lucks": 1, "weeks": 4, "burn_in_weeks": 3, "rounds": 0}
 
 
 def learned(name="pronounced", seed=0, **settings):
@@ -88,6 +89,20 @@ def test_segments_with_the_same_plan_are_the_best_fixed_plan():
 @pytest.mark.parametrize("segments", [1, 3])
 def test_where_a_send_costs_more_than_it_can_bring_no_segment_gets_any(segments):
     assert set(learned("costly", segments=segments).wanted) == {(0, 0)}
+
+
+def test_where_nobody_stays_through_the_burn_in_learning_says_so():
+    w = load_world("pronounced", {"churn.floor": 1.0})
+    with pytest.raises(ValueError, match="burn_in_weeks is 3; allowed are fewer"):
+        SegmentsPlanner(**SMALL).learn(w)
+
+
+def test_improved_plans_are_counted_and_other_segments_keep_their_thresholds():
+    plain, improved = learned(weeks=12), learned(weeks=12, rounds=1)
+    assert improved.thresholds == plain.thresholds
+    assert improved.opportunities > plain.opportunities
+    moved = np.abs(np.array(improved.wanted) - plain.wanted) > 0
+    assert moved.sum() <= 1
 
 
 def test_a_menu_of_one_plan_leaves_no_choice():
