@@ -3,8 +3,10 @@
 from slowfast_rl.slow.learner import LearningPlanner, SavedPlanner
 from slowfast_rl.slow.ppo import PPOPlanner
 from slowfast_rl.slow.rollouts import RolloutPlanner
+from slowfast_rl.slow.segments import SegmentsPlanner
 from slowfast_rl.slow.simple import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
 from slowfast_rl.slow.smdp import option_target
+from slowfast_rl.slow.utility import UtilityPlanner
 
 __all__ = [
     "DealtPlanner",
@@ -15,5 +17,7 @@ __all__ = [
     "RandomPlanner",
     "RolloutPlanner",
     "SavedPlanner",
+    "SegmentsPlanner",
+    "UtilityPlanner",
     "option_target",
 ]
