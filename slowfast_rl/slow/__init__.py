@@ -1,6 +1,6 @@
 """Slow policies: which pacing plan, this week, for each member."""
 
-from slowfast_rl.slow.learner import LearningPlanner, SavedPlanner
+from slowfast_rl.slow.learner import FittedPlanner, LearningPlanner, SavedPlanner
 from slowfast_rl.slow.ppo import PPOPlanner
 from slowfast_rl.slow.rollouts import RolloutPlanner
 from slowfast_rl.slow.segments import SegmentsPlanner
@@ -10,6 +10,7 @@ from slowfast_rl.slow.utility import UtilityPlanner
 
 __all__ = [
     "DealtPlanner",
+    "FittedPlanner",
     "FixedPlanner",
     "LearningPlanner",
     "PPOPlanner",

@@ -10,8 +10,8 @@ from slowfast_rl.envs.executor import Executor, default_executor
 from slowfast_rl.envs.guard import feasible_target
 from slowfast_rl.members.arrays import Bool, Float32, Int64
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.week import Week
 from slowfast_rl.members.state import put_rows
+from slowfast_rl.members.week import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.slow.simple import RandomPlanner
 
