@@ -1,0 +1,98 @@
+"""Train every agent on several seeds, evaluate all on the same members and luck, write the tables.
+
+python experiments/leaderboard/run.py [--worlds pronounced no_dismissals] [--seeds 0 1 2]
+    [--agents slowfast ppo ...] [--quick]
+
+What was measured is kept in runs/leaderboard, one file per world, agent and seed: a run that was
+stopped goes on where it was, and several may share the work.
+"""
+
+import argparse
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from agents import AGENTS, make
+from report import summary, tables
+from tqdm import tqdm
+
+import slowfast_rl as sf
+from slowfast_rl.evaluation.contestants import Contestant
+from slowfast_rl.evaluation.references import load_references
+from slowfast_rl.evaluation.twins import Twins
+from slowfast_rl.store.files import write_block, write_bytes_atomically, write_text_atomically
+
+FOLDER = Path(__file__).parent
+KEPT = FOLDER.parent.parent / "runs" / "leaderboard"
+WORLDS = ("pronounced", "no_dismissals")
+
+
+def main() -> None:
+    """Train and evaluate what is missing, then write what is there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--worlds", nargs="+", default=WORLDS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--agents", nargs="+", default=list(AGENTS), choices=list(AGENTS))
+    parser.add_argument("--quick", action="store_true", help="few members, little training")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    kept = KEPT.with_name("leaderboard-quick") if options.quick else KEPT
+    protocol = sf.Protocol(num_members=64, weeks=8) if options.quick else sf.Protocol()
+    seeds = options.seeds[:1] if options.quick else options.seeds
+    jobs = [
+        (w, a, s)
+        for w in options.worlds
+        for s in seeds
+        for a in options.agents
+        if (AGENTS[a].seeds is None or s < AGENTS[a].seeds) and w in (AGENTS[a].worlds or [w])
+    ]
+    twins: dict[str, Twins] = {}
+    with tqdm(jobs, unit="agent") as bar:
+        for name, agent, seed in bar:
+            bar.set_postfix_str(f"{name} {agent} seed {seed}")
+            path = kept / f"{name}-{agent}-{seed}.npz"
+            if path.is_file():
+                continue
+            world = sf.load_world(name)
+            if name not in twins:
+                twins[name] = Twins(world, protocol)
+            write_arrays(path, measure(make(agent, world, seed, options.quick), twins[name]))
+    if options.quick:
+        return
+    references = {w: load_references(sf.load_world(w), protocol) for w in options.worlds}
+    results = summary(kept, options.worlds, references)
+    write_text_atomically(FOLDER / "results.json", json.dumps(results, indent=1))
+    text = tables(results)
+    write_block(FOLDER / "README.md", "leaderboard", text)
+    sys.stdout.write(text + "\n")
+
+
+def measure(contestant: Contestant, twins: Twins) -> dict[str, np.ndarray]:
+    """Return what an agent brought: returns [N] with its own and with the default executor."""
+    own = twins.rollout(contestant.planner, contestant.executor)
+    default = own
+    if contestant.executor is not None and not contestant.single:
+        default = twins.rollout(contestant.planner)
+    weeks = own.weekly["alive"].sum()
+    return {
+        "own": own.returns,
+        "default": default.returns,
+        "sends": own.weekly["sends"].sum(axis=(0, 1)) / weeks,
+        "churn": np.array(own.weekly["churned"].sum() / weeks),
+        "cpu_seconds": np.array(contestant.train_cpu_seconds),
+        "opportunities": np.array(contestant.train_opportunities),
+    }
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_bytes_atomically(path, buffer.getvalue())
+
+
+if __name__ == "__main__":
+    main()
