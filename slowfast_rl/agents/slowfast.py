@@ -23,12 +23,22 @@ from slowfast_rl.fast import (
 )
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.world import World
-from slowfast_rl.slow import FixedPlanner, LearningPlanner, PPOPlanner, RolloutPlanner, SavedPlanner
+from slowfast_rl.slow import (
+    FittedPlanner,
+    FixedPlanner,
+    LearningPlanner,
+    PPOPlanner,
+    RolloutPlanner,
+    SavedPlanner,
+    SegmentsPlanner,
+    UtilityPlanner,
+)
 from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
 
 # What can be saved, by the name it has on disk.
 _PLANNERS: dict[str, type[SavedPlanner]] = {
-    planner.name: planner for planner in (RolloutPlanner, PPOPlanner, FixedPlanner)
+    planner.name: planner
+    for planner in (RolloutPlanner, PPOPlanner, UtilityPlanner, SegmentsPlanner, FixedPlanner)
 }
 _RANKERS = {ranker.name: ranker for ranker in (AffinityRanker, UpliftRanker, QualityRanker)}
 _PACERS = {pacer.name: pacer for pacer in (ExactPacer, CoinPacer, BidPricePacer)}
@@ -84,8 +94,8 @@ class SlowFastAgent:
     ) -> Self:
         """Fit ranker and pacer on simulated logs, then train the planner on top of them.
 
-        A second call starts anew. What does not learn stays as it is; a planner that does not
-        needs no budget.
+        A second call starts anew. What does not learn stays as it is; a planner that does not, or
+        whose settings say how long, needs no budget.
 
         Args:
             world: the world to train in.
@@ -109,26 +119,33 @@ class SlowFastAgent:
             before += self.fast.pacer.learn(world, self.fast.ranker, seed=seed).opportunities
         self.train_opportunities = before
         self.train_cpu_seconds = ranker_seconds = process_time() - start
-        if not isinstance(slow, LearningPlanner):
+        if not isinstance(slow, LearningPlanner | FittedPlanner):
             return self
+        executor = self.fast if self.plans_for == "own" else None
+
+        def account(opportunities: int) -> None:
+            set_up = slow.opportunities_before if isinstance(slow, LearningPlanner) else 0
+            self.train_opportunities = before + set_up + opportunities
+            self.train_cpu_seconds = ranker_seconds + slow.cpu_seconds
 
         def report(opportunities: int) -> None:
-            self.train_opportunities = before + slow.opportunities_before + opportunities
-            self.train_cpu_seconds = ranker_seconds + slow.cpu_seconds
+            account(opportunities)
             if progress is not None:
                 progress(opportunities)
 
-        slow.learn(
-            world,
-            self.fast if self.plans_for == "own" else None,
-            total_opportunities=total_opportunities,
-            total_cpu_seconds=total_cpu_seconds,
-            seed=seed,
-            logger=logger,
-            progress=report,
-        )
-        self.train_opportunities = before + slow.opportunities_before + slow.opportunities
-        self.train_cpu_seconds = ranker_seconds + slow.cpu_seconds
+        if isinstance(slow, LearningPlanner):
+            slow.learn(
+                world,
+                executor,
+                total_opportunities=total_opportunities,
+                total_cpu_seconds=total_cpu_seconds,
+                seed=seed,
+                logger=logger,
+                progress=report,
+            )
+        else:
+            slow.learn(world, executor, seed=seed, progress=report)
+        account(slow.opportunities)
         return self
 
     def untrained_copy(self, world: World) -> "SlowFastAgent":
@@ -138,6 +155,8 @@ class SlowFastAgent:
             pacer = BidPricePacer()
         if isinstance(slow, LearningPlanner):
             slow = type(slow)(**slow.settings).untrained(world, self.seed, self.fast)
+        elif isinstance(slow, FittedPlanner):
+            slow = FixedPlanner(world, world.safe_plan)  # knowing nothing, it has no choice
         if isinstance(ranker, LearningRanker):
             ranker = type(ranker)()
         agent = SlowFastAgent(slow, Executor(pacer, ranker))

@@ -21,6 +21,8 @@ T = TypeVar("T", bound=_Dataclass)
 SIGNATURES = {  # by (group, option)
     ("slow", "rollouts"): "slowfast_rl.slow.RolloutPlanner",
     ("slow", "ppo"): "slowfast_rl.slow.PPOPlanner",
+    ("slow", "segments"): "slowfast_rl.slow.SegmentsPlanner",
+    ("slow", "utility"): "slowfast_rl.slow.UtilityPlanner",
 }
 _NAMES: dict[type, str] = {
     bool: "true or false", int: "a whole number", float: "a number", str: "text",

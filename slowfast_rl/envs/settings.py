@@ -1,6 +1,6 @@
 """A learner's door: settings and weights that do not fit stop here, in one line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
 
@@ -30,15 +30,9 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     """
     for name, value in settings.items():
         if name in _WHOLE:
-            least, most = _WHOLE[name]
-            if type(value) is not int or not least <= value <= most:
-                raise ValueError(
-                    f"{name} is {value!r}; allowed is a whole number from {least} to {most}"
-                )
+            check_whole(name, value, *_WHOLE[name])
         elif name in _NUMBERS:
-            low, high = _NUMBERS[name]
-            if type(value) not in (int, float) or not (isfinite(value) and low <= value <= high):
-                raise ValueError(f"{name} is {value!r}; allowed is {low:g} to {high:g}")
+            check_number(name, value, *_NUMBERS[name])
         elif name in _FLAGS and type(value) is not bool:
             raise ValueError(f"{name} is {value!r}; allowed is true or false")
     if settings.get("num_envs", 2) * settings.get("n_steps", 2) < 2:
@@ -47,9 +41,27 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         check_device(settings["device"])
 
 
-def split_version(
-    settings: Mapping[str, Any], own: Mapping[str, Any]
-) -> tuple[dict[str, Any], int]:
+def check_whole(name: str, value: Any, least: int, most: int) -> None:
+    """Pass a whole number in a range.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{name} is {value!r}; allowed is a whole number from {least} to {most}")
+
+
+def check_number(name: str, value: Any, low: float, high: float) -> None:
+    """Pass a finite number in a range.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    if type(value) not in (int, float) or not (isfinite(value) and low <= value <= high):
+        raise ValueError(f"{name} is {value!r}; allowed is {low:g} to {high:g}")
+
+
+def split_version(settings: Mapping[str, Any], own: Iterable[str]) -> tuple[dict[str, Any], int]:
     """Return a saved planner's settings and its policy version.
 
     Args:

@@ -4,14 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slowfast_rl.envs.execution import request
-from slowfast_rl.envs.executor import default_executor
 from slowfast_rl.members.arrays import Int64
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import Domain
 from slowfast_rl.members.world import World
-from slowfast_rl.slow.simple import RandomPlanner
+from slowfast_rl.slow.lives import burn_in
 
 SEGMENTS = ("casual", "regular", "heavy")
 REFERENCE_POPULATION = 2_000_000
@@ -97,11 +94,7 @@ def burned_in(
         luck_stream=stream,
         belief_filter=belief_filter,
     )
-    planner = RandomPlanner(protocol.luck_seed, Domain.BURN_IN, stream)
-    executor = default_executor()
-    for _ in range(protocol.burn_in):
-        plans = planner.plan(request(population))
-        executor.run_week(population, world.plans[plans], shape=world.plan_shapes[plans])
+    burn_in(population, protocol.burn_in, protocol.luck_seed, stream)
     return population
 
 

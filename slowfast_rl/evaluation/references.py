@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from slowfast_rl.envs.executor import default_executor
-from slowfast_rl.envs.guard import feasible_target
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import (
     REFERENCE_POPULATION,
@@ -23,16 +21,14 @@ from slowfast_rl.evaluation.protocol import (
 from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64, Int64
-from slowfast_rl.members.branching import branch
 from slowfast_rl.members.loading import world_hash
-from slowfast_rl.members.population import Population
 from slowfast_rl.members.shapes import UNIFORM
 from slowfast_rl.members.world import World
+from slowfast_rl.slow.lives import constant_plan_returns
 from slowfast_rl.slow.simple import FixedPlanner, PerMemberPlanner
 from slowfast_rl.store.files import write_text_atomically
 
 REFERENCES_FOLDER = Path(__file__).parent / "references"
-_BLOCK = 64  # members at a time, so that their branches fit in the cache
 _EXECUTOR = "exact pacer, quality ranker"
 _Job = tuple[World, Protocol, int, int]  # with the luck stream and the population
 _ORACLE_LUCKS = {"6": tuple(range(4, 10)), "12": REFERENCE_STREAMS, "24": tuple(range(4, 28))}
@@ -205,22 +201,4 @@ def _plan_returns(job: _Job) -> Float64:
     """Return every member's return under every constant plan on one luck, [N, O]."""
     world, protocol, stream, population_seed = job
     start = burned_in(world, protocol, stream, population_seed)
-    blocks = range(0, protocol.num_members, _BLOCK)
-    parts = [
-        _block_returns(start.shard(b, min(b + _BLOCK, start.num_members)), protocol.weeks)
-        for b in blocks
-    ]
-    return np.concatenate(parts)
-
-
-def _block_returns(start: Population, weeks: int) -> Float64:
-    world, executor = start.world, default_executor()
-    population = branch(start, len(world.plans))
-    target = np.tile(world.plans, (start.num_members, 1))  # [N O, C]
-    shape = np.tile(world.plan_shapes, start.num_members)  # [N O]
-    returns = np.zeros(population.num_members)
-    for week in range(weeks):
-        feasible = feasible_target(target, population.opted_in)
-        reward = executor.run_week(population, feasible, shape=shape).reward
-        returns += world.reward.weekly_discount**week * reward
-    return returns.reshape(start.num_members, len(world.plans))
+    return constant_plan_returns(start, protocol.weeks)

@@ -142,7 +142,7 @@ class Beliefs:
 
     def update(self, log: Log, alive: UInt8) -> None:
         """Take in the last completed week; beliefs about the churned stay as they are."""
-        room = np.empty((2, len(self.filter.grid.sensitivity)), np.float32)
+        room = np.empty((3, len(self.filter.grid.sensitivity)), np.float32)
         update(self.tables, self.filter.grid, self.filter.constants, log, alive, room)
 
     def update_from_signals(self, signals: Float32) -> None:
@@ -162,8 +162,9 @@ class Beliefs:
         """Return :attr:`BeliefFilter.features` of every member, [N, F_belief]."""
         tables, grid = self.tables, self.filter.grid
         out = np.empty((len(tables.habit), len(self.filter.features)), np.float32)
-        room = np.empty((tables.fatigue.shape[1] + 2, len(grid.sensitivity)))
-        read_out(tables, grid, self.filter.constants, room, out)
+        size, num_channels = len(grid.sensitivity), tables.fatigue.shape[1]
+        room = np.empty((num_channels + 1, 3, size), np.float32)
+        read_out(tables, grid, self.filter.constants, room, np.empty(size), out)
         return out
 
     def take(self, rows: Any) -> "Beliefs":

@@ -49,16 +49,23 @@ class Tables(NamedTuple):
 
 
 @kernel
-def _scale(table: Float32) -> None:
-    """Scale a table [A, J] to a maximum of 1, and floor it."""
+def _scale(table: Float32, room: Float32) -> None:
+    """Scale a table [A, J] to a maximum of 1, and floor it; room is [J]."""
+    for j in range(room.shape[0]):
+        room[j] = _FLOOR
+    for a in range(table.shape[0]):
+        row = table[a]
+        for j in range(room.shape[0]):
+            room[j] = row[j] if row[j] > room[j] else room[j]
     most = _FLOOR
+    for j in range(room.shape[0]):
+        most = room[j] if room[j] > most else most
+    factor = ONE / most
     for a in range(table.shape[0]):
-        for j in range(table.shape[1]):
-            most = table[a, j] if table[a, j] > most else most
-    for a in range(table.shape[0]):
-        for j in range(table.shape[1]):
-            value = table[a, j] / most
-            table[a, j] = _FLOOR if value < _FLOOR else value
+        row = table[a]
+        for j in range(room.shape[0]):
+            value = row[j] * factor
+            row[j] = _FLOOR if value < _FLOOR else value
 
 
 @kernel
@@ -82,6 +89,17 @@ def _week_of_fatigue(
 
 
 @kernel
+def _weigh(row: Float32, chance: Float32, hits: np.float32, misses: np.float32) -> None:
+    """Weigh a row [J] with chance^hits (1 - chance)^misses: few factors, no logarithms."""
+    for _ in range(np.int64(hits)):
+        for j in range(row.shape[0]):
+            row[j] *= chance[j]
+    for _ in range(np.int64(misses)):
+        for j in range(row.shape[0]):
+            row[j] *= ONE - chance[j]
+
+
+@kernel
 def _counts(channel: Float32) -> tuple[np.float32, np.float32, np.float32]:
     """Return last week's sends, opens and dismissals; what a late log tells beyond sends is cut."""
     sends = channel[SENDS + LAST]
@@ -96,24 +114,24 @@ def _see_opens(
     c: Integer,
     table: Float32,
     kept: Float32,
+    chance: Float32,
     habit: np.float32,
     opens: np.float32,
     sends: np.float32,
 ) -> None:
     """Weigh a table [A, J] with the opens of a week's sends on channel c.
 
-    ``kept`` [J] is the share of the response that fatigue leaves.
+    ``kept`` [J] is the share of the response that fatigue leaves; ``chance`` [J] is room.
     """
     wear = ONE - w.wear * exp(-w.wear_rate * _WEEK * g.topics / sends)
     lapsed = ONE - w.lapsed_loss * exp(-w.lapsed_rate * habit)
     gain = g.pick / w.mean_relevance * wear * lapsed
     tap, ceiling = w.tap[c] * habit / g.slots_in_day, w.response_ceiling
-    unopened = sends - opens
     for a in range(table.shape[0]):
-        response, row = g.responsiveness[c, a] * gain, table[a]
-        for j in range(row.shape[0]):
-            p = _inside(min(ceiling, response * kept[j]) + tap)
-            row[j] *= exp(opens * log(p) + unopened * log(ONE - p))
+        response = g.responsiveness[c, a] * gain
+        for j in range(chance.shape[0]):
+            chance[j] = _inside(min(ceiling, response * kept[j]) + tap)
+        _weigh(table[a], chance, opens, sends - opens)
 
 
 @kernel
@@ -123,19 +141,20 @@ def _see_dismissals(
     c: Integer,
     table: Float32,
     annoyed: Float32,
+    chance: Float32,
     dismissed: np.float32,
     unopened: np.float32,
 ) -> None:
     """Weigh a table [A, J] with the dismissals among a week's unopened sends on channel c.
 
-    ``annoyed`` [J] is the dismissal's fatigue factor.
+    ``annoyed`` [J] is the dismissal's fatigue factor; ``chance`` [J] is room.
     """
-    rest, not_dismissed = ONE - w.dismissal_base, unopened - dismissed
+    rest = ONE - w.dismissal_base
     for a in range(table.shape[0]):
-        rate, row = g.propensity[a] * w.dismissal_rate[c], table[a]
-        for j in range(row.shape[0]):
-            stays = _inside(rest * (ONE - min(_MOST_ANNOYED, rate * annoyed[j])))
-            row[j] *= exp(dismissed * log(ONE - stays) + not_dismissed * log(stays))
+        rate = g.propensity[a] * w.dismissal_rate[c]
+        for j in range(chance.shape[0]):
+            chance[j] = _inside(ONE - rest * (ONE - min(_MOST_ANNOYED, rate * annoyed[j])))
+        _weigh(table[a], chance, dismissed, unopened - dismissed)
 
 
 @kernel
@@ -170,8 +189,8 @@ def _see_views(
 
 @driver()
 def update(t: Tables, g: Grid, w: Constants, counts: Log, alive: UInt8, room: Float32) -> None:
-    """Take in the last completed week of every living member; room is [2, J]."""
-    kept, annoyed = room[0], room[1]
+    """Take in the last completed week of every living member; room is [3, J]."""
+    kept, annoyed, chance = room[0], room[1], room[2]
     for i in range(t.habit.shape[0]):
         if not alive[i]:
             continue
@@ -198,13 +217,14 @@ def update(t: Tables, g: Grid, w: Constants, counts: Log, alive: UInt8, room: Fl
                     felt = g.sensitivity[j] * effective
                     kept[j] = exp(-decay * felt)
                     annoyed[j] = ONE - exp(-felt)
-                _see_opens(w, g, c, t.response[i, c], kept, habit, opens, sends)
-                _scale(t.response[i, c])
-                _see_dismissals(w, g, c, t.dismissal[i], annoyed, dismissed, sends - opens)
-        _scale(t.dismissal[i])
+                _see_opens(w, g, c, t.response[i, c], kept, chance, habit, opens, sends)
+                _scale(t.response[i, c], chance)
+                unopened = sends - opens
+                _see_dismissals(w, g, c, t.dismissal[i], annoyed, chance, dismissed, unopened)
+                _scale(t.dismissal[i], chance)
         days = _WEEK - min(_WEEK, opened)
         _see_views(w, g, t, i, habit, total, days, min(days, max(_ZERO, views - opened)))
-        _scale(t.sensitivity[i : i + 1])
+        _scale(t.sensitivity[i : i + 1], chance)
         goodwill = t.goodwill[i]
         regained = min(ONE, _WEEK * w.goodwill_share)
         for j in range(goodwill.shape[0]):
@@ -213,43 +233,53 @@ def update(t: Tables, g: Grid, w: Constants, counts: Log, alive: UInt8, room: Fl
 
 
 @kernel
-def _moments(
-    table: Float32, scores: Float32, weights: Float64, sums: Float64, row: Float32, k: Integer
-) -> Integer:
-    """Put mean and sd of a trait's score under a table [A, J] into row[k:]; return the next k.
+def _add_up(table: Float32, scores: Float32, sums: Float32) -> None:
+    """Put a table's [A, J] sums of 1, score and score squared over A into sums [3, J]."""
+    for j in range(sums.shape[1]):
+        sums[0, j] = sums[1, j] = sums[2, j] = _ZERO
+    for a in range(table.shape[0]):
+        row, score = table[a], scores[a]
+        square = score * score
+        for j in range(row.shape[0]):
+            sums[0, j] += row[j]
+            sums[1, j] += row[j] * score
+            sums[2, j] += row[j] * square
 
-    ``sums`` [J] are the table's sums over A, ``weights`` [J] those of kappa, adding up to 1.
+
+@kernel
+def _moments(weights: Float64, sums: Float32, row: Float32, k: Integer) -> Integer:
+    """Put mean and sd of a trait's score into row[k:]; return the next k.
+
+    ``weights`` [J] are those of kappa, adding up to 1; ``sums`` [3, J] as added up.
     """
     mean = square = 0.0
-    for a in range(table.shape[0]):
-        mass = 0.0
-        for j in range(table.shape[1]):
-            mass += weights[j] * table[a, j] / sums[j]
-        mean += mass * scores[a]
-        square += mass * scores[a] * scores[a]
+    for j in range(weights.shape[0]):
+        share = weights[j] / sums[0, j]
+        mean += share * sums[1, j]
+        square += share * sums[2, j]
     row[k] = mean
     row[k + 1] = np.sqrt(max(square - mean * mean, 0.0))
     return k + 2
 
 
 @driver()
-def read_out(t: Tables, g: Grid, w: Constants, room: Float64, out: Float32) -> None:
-    """Fill out [N, F] with the signals of ``beliefs.belief_features``; room is [C + 2, J]."""
+def read_out(
+    t: Tables, g: Grid, w: Constants, room: Float32, weights: Float64, out: Float32
+) -> None:
+    """Fill out [N, F] with the signals of ``BeliefFilter.features``.
+
+    ``room`` [C + 1, 3, J] and ``weights`` [J] are to work in.
+    """
     num_channels, size = t.fatigue.shape[1], t.sensitivity.shape[1]
-    weights = room[num_channels + 1]
     for i in range(out.shape[0]):
         row, total = out[i], 0.0
         for j in range(size):
             weights[j] = t.sensitivity[i, j]
         for c in range(num_channels + 1):
             table = t.response[i, c] if c < num_channels else t.dismissal[i]
+            _add_up(table, g.trait_score, room[c])
             for j in range(size):
-                room[c, j] = 0.0
-            for a in range(table.shape[0]):
-                for j in range(size):
-                    room[c, j] += table[a, j]
-            for j in range(size):
-                weights[j] *= room[c, j]
+                weights[j] *= room[c, 0, j]
         for j in range(size):
             total += weights[j]
         for j in range(size):
@@ -269,13 +299,12 @@ def read_out(t: Tables, g: Grid, w: Constants, room: Float64, out: Float32) -> N
         log_kappa = log(np.float32(kappa))
         row[size + 5], row[size + 6], row[size + 7] = kappa, log_kappa, goodwill
         row[size + 8] = t.habit[i]
-        k = size + 9
-        k = _moments(t.dismissal[i], g.trait_score, weights, room[num_channels], row, k)
+        k = _moments(weights, room[num_channels], row, size + 9)
         fatigue = _ZERO
         for c in range(num_channels):
             fatigue += t.fatigue[i, c]
         for c in range(num_channels):
-            k = _moments(t.response[i, c], g.trait_score, weights, room[c], row, k)
+            k = _moments(weights, room[c], row, k)
             own = t.fatigue[i, c]
             effective = own + w.cross_channel * (fatigue - own)
             kept = 0.0

@@ -31,8 +31,28 @@ class SavedPlanner(Planner, Protocol):
 
 
 @runtime_checkable
+class FittedPlanner(SavedPlanner, Protocol):
+    """A planner that learns from as much as its own settings say."""
+
+    settings: dict[str, Any]
+    opportunities: int  # played in the last training
+    cpu_seconds: float  # of the last training
+
+    def learn(
+        self,
+        world: World,
+        executor: Executor | None = None,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Train from the start on members of population ``seed``."""
+        ...
+
+
+@runtime_checkable
 class LearningPlanner(SavedPlanner, Protocol):
-    """A planner that learns by playing."""
+    """A planner that learns by playing, for as long as it is given."""
 
     settings: dict[str, Any]
     opportunities: int  # of the budget, played in the last training

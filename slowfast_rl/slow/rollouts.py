@@ -74,7 +74,7 @@ class RolloutPlanner:
         beliefs: bool = True,
         privileged: bool = False,
         ensemble: int = 3,
-        acting: int = 2,
+        acting: int = 3,
         hidden: int = 64,
         rank: int = 16,
         epochs: int = 10,

@@ -1,22 +1,18 @@
 """The committed tables of experiments/pacing are what its results say."""
 
-import importlib.util
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "experiments" / "pacing"
+from tests.experiments.studies import STUDIES, study_module
+
+FOLDER = STUDIES / "pacing"
 
 
 def test_readme_tables_are_generated_from_the_results() -> None:
-    spec = importlib.util.spec_from_file_location("pacing_report", FOLDER / "report.py")
-    assert spec is not None
-    assert spec.loader is not None
-    report = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(report)
+    report = study_module("pacing", "report")
     text = report.tables(json.loads((FOLDER / "results.json").read_text()))
     assert f"<!-- pacing -->\n{text}\n<!-- /pacing -->" in (FOLDER / "README.md").read_text()
 

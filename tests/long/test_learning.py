@@ -6,7 +6,7 @@ import slowfast_rl as sf
 from slowfast_rl.evaluation.contestants import slowfast_contestants
 from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.twins import Twins
-from slowfast_rl.slow import FixedPlanner
+from slowfast_rl.slow import FixedPlanner, UtilityPlanner
 
 PROTOCOL = sf.Protocol(population_seed=5, luck_seed=5)
 
@@ -40,3 +40,10 @@ def test_the_learned_ranker_beats_quality_only_at_a_fixed_plan(agent, twins):
     planner = FixedPlanner(twins.world, (3, 1))
     learned = twins.rollout(planner, agent.fast).returns
     assert mean_interval(learned - twins.rollout(planner).returns).low > 0
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_utility_planner_beats_the_best_fixed_plan(seed, twins):
+    planner = UtilityPlanner().learn(twins.world, seed=seed)
+    fixed = twins.rollout(FixedPlanner(twins.world, (5, 2))).returns
+    assert mean_interval(twins.rollout(planner).returns - fixed).low > 2

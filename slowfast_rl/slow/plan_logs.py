@@ -1,0 +1,94 @@
+"""Logs with randomised plans: what a company sees of members whose plans were drawn by lot."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from slowfast_rl.envs.execution import Request, request
+from slowfast_rl.envs.executor import Executor, default_executor
+from slowfast_rl.envs.guard import feasible_target
+from slowfast_rl.members.arrays import Bool, Float32, Int64
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.state import put_rows
+from slowfast_rl.members.week import Week
+from slowfast_rl.members.world import World
+from slowfast_rl.slow.simple import RandomPlanner
+
+
+class PlanLogs(NamedTuple):
+    """B windows: a member, the plan that it drew and held, and what followed."""
+
+    signals: Float32  # [B, F_week] as the plan was drawn
+    feasible: Bool  # [B, O] plans that could be drawn
+    members: Int64  # [B] ids
+    plans: Int64  # [B] drawn
+    outcomes: Float32  # [B, M] of ``outcome_names``, discounted sums over the window
+
+
+def outcome_names(world: World) -> tuple[str, ...]:
+    """Return the reward components of the logs, M = 3 + C."""
+    return ("viewing_days", "opens", "churn", *(f"{c}_opt_outs" for c in world.channels))
+
+
+def collect_plan_logs(
+    world: World,
+    num_members: int,
+    weeks: int,
+    window: int,
+    seed: int,
+    executor: Executor | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> PlanLogs:
+    """Let members live under random feasible plans, each held for a window of weeks.
+
+    Windows begin in all weeks, a member's one after the other, and count where they end in time. A
+    member that churns keeps its window; it brings nothing more. Only logged events count: opens
+    as logged, viewing days as they happened.
+
+    Args:
+        world: the world.
+        num_members: members of population ``seed``.
+        weeks: weeks of logs.
+        window: weeks that a plan is held.
+        seed: of population, luck and plans.
+        executor: the fast policy that executes the plans; None for the default.
+        progress: called before each week with the opportunities played so far.
+    """
+    executor, planner = executor or default_executor(), RandomPlanner(seed)
+    population, num_outcomes = Population(world, num_members, seed, seed), len(outcome_names(world))
+    logs = _drawn(request(population), planner, num_outcomes)
+    whole = np.zeros(num_members, bool)  # [N] windows seen from their beginning
+    finished: list[PlanLogs] = []
+    for week in range(weeks + 1):
+        age = (week + population.members) % window  # [N] weeks since the plan was drawn
+        ended = (age == 0) & whole
+        finished.append(PlanLogs(*(column[ended] for column in logs)))
+        if week == weeks:
+            break
+        if progress is not None:
+            progress(week * num_members * world.slots_per_week)
+        begins = np.flatnonzero((age == 0) & population.alive)
+        whole = np.where(age == 0, population.alive, whole)
+        put_rows(logs, begins, _drawn(request(population, begins), planner, num_outcomes))
+        target = feasible_target(world.plans[logs.plans], population.opted_in)
+        lived = executor.run_week(population, target)
+        logs.outcomes[:] += world.reward.weekly_discount ** age[:, None] * _outcomes(lived)
+    return PlanLogs(*(np.concatenate(columns) for columns in zip(*finished, strict=True)))
+
+
+def _drawn(asked: Request, planner: RandomPlanner, num_outcomes: int) -> PlanLogs:
+    """Return a new window for each of B members."""
+    return PlanLogs(
+        signals=asked.signals,
+        feasible=asked.feasible,
+        members=asked.entity_ids,
+        plans=planner.plan(asked),
+        outcomes=np.zeros((len(asked.entity_ids), num_outcomes), np.float32),
+    )
+
+
+def _outcomes(week: Week) -> Float32:
+    """Return the week's outcomes in the order of ``outcome_names``, [N, M]."""
+    opens = week.opens.sum(axis=1)
+    return np.column_stack([week.viewing_days, opens, week.churned, week.opt_outs])

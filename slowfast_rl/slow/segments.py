@@ -1,0 +1,199 @@
+"""The best plan per segment of logged viewing; with one segment, the best fixed plan."""
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from math import isfinite
+from time import process_time
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slowfast_rl.envs.execution import Request, request
+from slowfast_rl.envs.executor import Executor
+from slowfast_rl.envs.settings import check_whole, split_version
+from slowfast_rl.members.arrays import Float32, Float64, Int64
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.world import World
+from slowfast_rl.slow.lives import burn_in, constant_plan_returns
+from slowfast_rl.slow.segment_search import improve
+from slowfast_rl.slow.simple import FeasibleIndex
+from slowfast_rl.slow.terms import mean_viewing
+
+_ALLOWED = {
+    "segments": (1, 100), "num_members": (2, 2**20), "lucks": (1, 1000), "weeks": (1, 2**16),
+    "burn_in_weeks": (1, 2**16), "rounds": (0, 1000),
+}  # fmt: skip
+
+
+class SegmentsPlanner:
+    """Plans by how much a member watches: one constant plan per segment, learned by living each.
+
+    Training members live under every plan of the menu on the same luck. Segments are quantiles of
+    logged viewing days a week; a member whose viewing moves it to another segment gets that
+    segment's plan from then on. Because members move, plans are then improved step by step with
+    all of them living under all segments' plans.
+
+    Args:
+        segments: quantiles of logged viewing; 3 for terciles, 1 for the best fixed plan.
+        num_members: training members.
+        lucks: lucks that each lives under.
+        weeks: weeks that each plan is lived.
+        burn_in_weeks: weeks under random plans before them; segments are told apart after these.
+        rounds: steps of that improvement at most; 0 for none.
+
+    Raises:
+        ValueError: a setting is of the wrong type or outside what is allowed.
+    """
+
+    name = "segments"
+
+    def __init__(
+        self,
+        segments: int = 3,
+        num_members: int = 4096,
+        lucks: int = 1,
+        weeks: int = 104,
+        burn_in_weeks: int = 8,
+        rounds: int = 6,
+    ) -> None:
+        self.settings: dict[str, Any] = {
+            "segments": segments, "num_members": num_members, "lucks": lucks, "weeks": weeks,
+            "burn_in_weeks": burn_in_weeks, "rounds": rounds,
+        }  # fmt: skip
+        for name, (least, most) in _ALLOWED.items():
+            check_whole(name, self.settings[name], least, most)
+        self.policy_version = 0  # how often it was trained
+        self.opportunities = 0  # played in the last training, branches counted
+        self.cpu_seconds = 0.0  # spent in the last training
+        self.world: World | None = None
+        self.thresholds: tuple[float, ...] = ()  # viewing days a week between the segments
+        self.wanted: tuple[tuple[int, ...], ...] = ()  # sends a week, a plan per segment
+
+    def learn(
+        self,
+        world: World,
+        executor: Executor | None = None,
+        *,
+        seed: int = 0,
+        progress: Callable[[int], None] | None = None,
+    ) -> Self:
+        """Let members of population ``seed`` live under every plan.
+
+        Args:
+            world: the world.
+            executor: the fast policy that executes the plans; None for the default.
+            seed: of population and luck, 0 to 2^32 - 1.
+            progress: called before each luck with the opportunities played so far.
+
+        Raises:
+            ValueError: no member stays through the burn-in.
+        """
+        start, s = process_time(), self.settings
+        each = s["num_members"] * world.slots_per_week
+        starts, returns = [], []
+        for luck in range(s["lucks"]):
+            if progress is not None:
+                progress(luck * each * (s["burn_in_weeks"] + s["weeks"] * len(world.plans)))
+            population = Population(world, s["num_members"], seed, seed, luck_stream=luck)
+            burn_in(population, s["burn_in_weeks"], seed, luck, executor)
+            if not population.alive.any():
+                raise ValueError(
+                    f"burn_in_weeks is {s['burn_in_weeks']}; allowed are fewer: nobody stayed"
+                )
+            starts.append(population.take(population.alive))
+            returns.append(constant_plan_returns(starts[-1], s["weeks"], executor))
+        viewing = [mean_viewing(world, request(start).signals) for start in starts]
+        chosen = self._choose(np.concatenate(viewing), np.concatenate(returns))
+        lives = s["lucks"] * s["num_members"] * len(world.plans)
+        if s["segments"] > 1:
+            thresholds = np.array(self.thresholds)
+            chosen, more = improve(starts, thresholds, chosen, s["weeks"], s["rounds"], executor)
+            lives += more
+        self.world, self.wanted = world, tuple(tuple(map(int, world.plans[p])) for p in chosen)
+        self.policy_version += 1
+        weeks = lives * s["weeks"] + s["lucks"] * s["num_members"] * s["burn_in_weeks"]
+        self.opportunities = weeks * world.slots_per_week
+        self.cpu_seconds = process_time() - start
+        return self
+
+    def plan(self, request: Request) -> Int64:
+        """Return the plan of each member's segment, 0 on channels that it has left, [B].
+
+        Raises:
+            RuntimeError: the planner has not learned yet.
+        """
+        world = self._trained()
+        chosen = np.array([world.plan_index(plan) for plan in self.wanted])
+        segment = self._segments(mean_viewing(world, request.signals))
+        return FeasibleIndex(world)(chosen[segment], request.feasible)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return settings that JSON can hold, thresholds and plans among them, and no arrays.
+
+        Raises:
+            RuntimeError: the planner has not learned yet.
+        """
+        self._trained()
+        learned = {"thresholds": list(self.thresholds), "plans": [list(p) for p in self.wanted]}
+        return self.settings | {"policy_version": self.policy_version} | learned, {}
+
+    @classmethod
+    def from_state(
+        cls, world: World, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> Self:
+        """Rebuild a planner from :meth:`state`.
+
+        Raises:
+            ValueError: settings or arrays are not those of a planner of this world.
+        """
+        own, version = split_version(settings, [*cls().settings, "thresholds", "plans"])
+        thresholds, plans = own.pop("thresholds"), own.pop("plans")
+        planner = cls(**own)
+        segments = planner.settings["segments"]
+        if arrays:
+            raise ValueError(f"planner arrays are {sorted(arrays)}; a segments planner has none")
+        if not (isinstance(plans, list) and len(plans) == segments):
+            raise ValueError(f"plans is {plans!r}; allowed is a list of {segments} plans")
+        if not _rises(thresholds, segments - 1):
+            raise ValueError(
+                f"thresholds is {thresholds!r}; allowed: {segments - 1} finite numbers, rising"
+            )
+        for plan in plans:
+            if not isinstance(plan, list):
+                raise ValueError(f"plans has {plan!r}; allowed is a list of sends per channel")
+            world.plan_index(plan)
+        planner.world, planner.policy_version = world, version
+        planner.thresholds, planner.wanted = tuple(thresholds), tuple(map(tuple, plans))
+        return planner
+
+    def _choose(self, viewing: Float32, returns: Float64) -> Int64:
+        """Set thresholds by viewing [B]; return the best plans by returns [B, O], [S]."""
+        segments = self.settings["segments"]
+        shares = np.arange(1, segments) / segments
+        self.thresholds = tuple(float(t) for t in np.quantile(viewing, shares))
+        segment = self._segments(viewing)
+        everyone = returns.mean(axis=0)
+        best = [  # of a segment without members: the plan that is best for all
+            (returns[segment == s].mean(axis=0) if (segment == s).any() else everyone).argmax()
+            for s in range(segments)
+        ]
+        return np.array(best, np.int64)
+
+    def _segments(self, viewing: Float32) -> Int64:
+        return np.searchsorted(np.array(self.thresholds), viewing, side="right")
+
+    def _trained(self) -> World:
+        if self.world is None:
+            raise RuntimeError("the planner has no plans; call learn or load first")
+        return self.world
+
+
+def _rises(values: Any, length: int) -> bool:
+    """Whether this is a list of so many finite numbers that never falls."""
+    return (
+        isinstance(values, list)
+        and len(values) == length
+        and all(type(v) in (int, float) and isfinite(v) for v in values)
+        and all(low <= high for low, high in pairwise(values))
+    )

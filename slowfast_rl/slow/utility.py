@@ -1,0 +1,221 @@
+"""The published planner: learned reward components, weighted, minus a universal message cost."""
+
+from collections.abc import Callable, Mapping
+from time import process_time
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from slowfast_rl.envs.execution import Request
+from slowfast_rl.envs.executor import Executor
+from slowfast_rl.envs.settings import check_number, check_weights, check_whole, split_version
+from slowfast_rl.members.arrays import Float32, Float64, Int64
+from slowfast_rl.members.features import week_features
+from slowfast_rl.members.world import World
+from slowfast_rl.slow.effects import Effects, fit_effects, plan_effects, plan_features
+from slowfast_rl.slow.plan_logs import collect_plan_logs, outcome_names
+from slowfast_rl.slow.terms import signal_terms
+
+_WHOLE = {"num_members": (2, 2**24), "weeks": (2, 2**16), "window": (1, 2**15)}
+_WEIGHTS = ("viewing_day", "logged_open", "opt_out", "churn", "message_cost")
+_MOST = 1e6  # of a weight, viewing days
+_MOST_RIDGE = 1e3
+
+
+class UtilityPlanner:
+    """Plans by U(member, plan) = sum over k of w_k Reward_k(member, plan) - Cost(plan).
+
+    The published formulation. From logs with randomised plans, each held for the outcome window,
+    it learns what a plan does to each reward component of a member with given logged signals
+    (:mod:`slowfast_rl.slow.effects`), and picks the feasible plan of the highest utility. The
+    weights and the cost come after learning: :meth:`weighted` changes them without new logs.
+
+    What limits it. Opt-outs and churn are rare, so that their part in the utility is mostly noise
+    and is small beside that of viewing, and what lies beyond the window is not seen at all:
+    fatigue, lost goodwill and lost channels that cost viewing later. What is left speaks for
+    sending. With a cost of 0 and a short window the planner degenerates towards always-send; the
+    universal cost per message stands in for what the logs cannot show, and a longer window, with
+    more noise, shows more of it. ``experiments/message_cost`` measures both.
+
+    Args:
+        num_members: members in the logs.
+        weeks: weeks of logs; at least two windows.
+        window: weeks that a plan is held and its outcomes are summed, discounted.
+        viewing_day: weight of a viewing day; this and the next four: None for the world's reward.
+        logged_open: weight of an open (None: the world's of a causal open, which nobody logs).
+        opt_out: penalty of leaving a channel.
+        churn: penalty of leaving the service.
+        message_cost: the universal cost of a planned send.
+        ridge: shrinks effects; relative to the logs' mean information on one of them.
+
+    Raises:
+        ValueError: a setting is of the wrong type or outside what is allowed.
+    """
+
+    name = "utility"
+
+    def __init__(
+        self,
+        num_members: int = 32_768,
+        weeks: int = 104,
+        window: int = 8,
+        viewing_day: float | None = None,
+        logged_open: float | None = None,
+        opt_out: float | None = None,
+        churn: float | None = None,
+        message_cost: float | None = None,
+        ridge: float = 0.03,
+    ) -> None:
+        self.settings: dict[str, Any] = {
+            "num_members": num_members, "weeks": weeks, "window": window,
+            "viewing_day": viewing_day, "logged_open": logged_open, "opt_out": opt_out,
+            "churn": churn, "message_cost": message_cost, "ridge": ridge,
+        }  # fmt: skip
+        for name, (least, most) in _WHOLE.items():
+            check_whole(name, self.settings[name], least, most)
+        for name in _WEIGHTS:
+            if self.settings[name] is not None:
+                check_number(name, self.settings[name], 0, _MOST)
+        check_number("ridge", ridge, 0, _MOST_RIDGE)
+        if weeks < 2 * window:
+            raise ValueError(f"weeks is {weeks}; allowed is two windows of {window} or more")
+        self.policy_version = 0  # how often it was trained
+        self.opportunities = 0  # in the logs of the last training
+        self.cpu_seconds = 0.0  # spent in the last training
+        self.world: World | None = None
+        self.effects: Effects | None = None
+
+    def learn(
+        self,
+        world: World,
+        executor: Executor | None = None,
+        *,
+        seed: int = 0,
+        progress: Callable[[int], None] | None = None,
+    ) -> Self:
+        """Collect logs of members of population ``seed`` and fit the effects; starts anew.
+
+        Args:
+            world: the world.
+            executor: the fast policy that executes the plans; None for the default.
+            seed: of population, luck and plans, 0 to 2^32 - 1.
+            progress: called before each week of logs with the opportunities played so far.
+        """
+        start, s = process_time(), self.settings
+        logs = collect_plan_logs(
+            world, s["num_members"], s["weeks"], s["window"], seed, executor, progress
+        )
+        self.effects = fit_effects(
+            signal_terms(world, logs.signals),
+            plan_features(world),
+            logs.feasible,
+            logs.plans,
+            logs.outcomes,
+            logs.members,
+            s["ridge"],
+        )
+        self.world = world
+        self.policy_version += 1
+        self.opportunities = s["num_members"] * s["weeks"] * world.slots_per_week
+        self.cpu_seconds = process_time() - start
+        return self
+
+    def weighted(self, **weights: float | None) -> Self:
+        """Return a planner with the same effects and other weights.
+
+        Args:
+            weights: by name: viewing_day, logged_open, opt_out, churn, message_cost.
+
+        Raises:
+            ValueError: one is no weight or outside what is allowed.
+            RuntimeError: the planner has not learned yet.
+        """
+        for name in weights:
+            if name not in _WEIGHTS:
+                raise ValueError(f"unknown weight {name!r}; allowed: {', '.join(_WEIGHTS)}")
+        world, _ = self._trained()
+        settings, arrays = self.state()
+        other = self.from_state(world, settings | weights, arrays)
+        other.opportunities, other.cpu_seconds = self.opportunities, self.cpu_seconds
+        return other
+
+    def utilities(self, signals: Float32) -> Float64:
+        """Return the utility of every plan relative to sending nothing, [B, O].
+
+        Args:
+            signals: [B, F_week].
+
+        Raises:
+            RuntimeError: the planner has not learned yet.
+        """
+        world, effects = self._trained()
+        gain = plan_effects(
+            effects, signal_terms(world, signals), plan_features(world), self._component_weights()
+        )
+        discount = world.reward.weekly_discount ** np.arange(self.settings["window"])
+        sends = world.plans.sum(axis=1) * discount.sum()
+        utilities: Float64 = gain - self._weight("message_cost") * sends
+        return utilities
+
+    def plan(self, request: Request) -> Int64:
+        """Return the feasible plan of the highest utility for each of B members, [B].
+
+        Raises:
+            RuntimeError: the planner has not learned yet.
+        """
+        utilities = np.where(request.feasible, self.utilities(request.signals), -np.inf)
+        chosen: Int64 = utilities.argmax(axis=1)
+        return chosen
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return settings that JSON can hold, and a copy of the effects' arrays.
+
+        Raises:
+            RuntimeError: the planner has not learned yet.
+        """
+        _, effects = self._trained()
+        arrays = {name: array.copy() for name, array in effects._asdict().items()}
+        return self.settings | {"policy_version": self.policy_version}, arrays
+
+    @classmethod
+    def from_state(
+        cls, world: World, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> Self:
+        """Rebuild a planner from :meth:`state`.
+
+        Raises:
+            ValueError: settings or arrays are not those of a planner of this world.
+        """
+        own, version = split_version(settings, cls().settings)
+        planner = cls(**own)
+        limits = np.zeros((1, len(week_features(world))), np.float32)
+        terms, features = signal_terms(world, limits).shape[1], plan_features(world).shape[1]
+        shape = (features, 1 + terms, len(outcome_names(world)))
+        wanted = {"centre": (terms,), "scale": (terms,), "weights": shape}
+        check_weights(arrays, {name: torch.empty(size) for name, size in wanted.items()})
+        if not (arrays["scale"] > 0).all():
+            raise ValueError("planner weight scale has values of 0 or below; allowed is above 0")
+        planner.world, planner.policy_version = world, version
+        planner.effects = Effects(**{name: array.copy() for name, array in arrays.items()})
+        return planner
+
+    def _weight(self, name: str) -> float:
+        """Return a weight as set, or the world's."""
+        world, _ = self._trained()
+        own, of_world = self.settings[name], {"logged_open": "causal_open"}.get(name, name)
+        return float(getattr(world.reward, of_world) if own is None else own)
+
+    def _component_weights(self) -> Float64:
+        """Return the weights in the order of ``outcome_names``, [M]."""
+        world, _ = self._trained()
+        signs = {"viewing_days": ("viewing_day", 1), "opens": ("logged_open", 1)}
+        signs |= {"churn": ("churn", -1)}
+        pairs = [signs.get(name, ("opt_out", -1)) for name in outcome_names(world)]
+        return np.array([sign * self._weight(name) for name, sign in pairs])
+
+    def _trained(self) -> tuple[World, Effects]:
+        if self.world is None or self.effects is None:
+            raise RuntimeError("the planner has no effects; call learn or load first")
+        return self.world, self.effects
