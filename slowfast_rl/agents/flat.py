@@ -131,6 +131,7 @@ class FlatPPOAgent:
             "train_opportunities": self.train_opportunities,
             "train_cpu_seconds": self.train_cpu_seconds,
             "pacer": self.policy.name,
+            "pacer_state": {},
             "ranker": self.policy.name,
             "ranker_state": {},
             "planner": "none",

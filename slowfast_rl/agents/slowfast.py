@@ -121,7 +121,7 @@ class SlowFastAgent:
         self.train_cpu_seconds = ranker_seconds = process_time() - start
         if not isinstance(slow, LearningPlanner | FittedPlanner):
             return self
-        executor = self.fast if self.plans_for == "own" else None
+        executor = self._learns_with
 
         def account(opportunities: int) -> None:
             set_up = slow.opportunities_before if isinstance(slow, LearningPlanner) else 0
@@ -154,12 +154,12 @@ class SlowFastAgent:
         if isinstance(pacer, BidPricePacer):
             pacer = BidPricePacer()
         if isinstance(slow, LearningPlanner):
-            slow = type(slow)(**slow.settings).untrained(world, self.seed, self.fast)
+            slow = type(slow)(**slow.settings).untrained(world, self.seed, self._learns_with)
         elif isinstance(slow, FittedPlanner):
             slow = FixedPlanner(world, world.safe_plan)  # knowing nothing, it has no choice
         if isinstance(ranker, LearningRanker):
             ranker = type(ranker)()
-        agent = SlowFastAgent(slow, Executor(pacer, ranker))
+        agent = SlowFastAgent(slow, Executor(pacer, ranker), plans_for=self.plans_for)
         agent.world, agent.seed = world, self.seed
         return agent
 
@@ -264,6 +264,11 @@ class SlowFastAgent:
         agent.train_opportunities = content["train_opportunities"]
         agent.train_cpu_seconds = content["train_cpu_seconds"]
         return agent
+
+    @property
+    def _learns_with(self) -> Executor | None:
+        """The executor that the planner learns with; None for the default."""
+        return self.fast if self.plans_for == "own" else None
 
     def _known_world(self) -> World:
         if self.world is None:

@@ -175,6 +175,7 @@ class ThresholdAgent:
             "train_opportunities": self.train_opportunities,
             "train_cpu_seconds": self.train_cpu_seconds,
             "pacer": ThresholdPacer.name,
+            "pacer_state": {},
             "ranker": self.ranker.name,
             "ranker_state": self.ranker.state(),
             "planner": "none",

@@ -34,7 +34,7 @@ class RolloutPlanner:
     present policy, clones each with its luck, holds another plan in every clone for some weeks,
     and lets the policy go on from there: clones of a member differ by the plan's effect alone.
     An ensemble of nets learns the differences; the policy is their best feasible plan. Before the
-    first iteration everyone gets the world's safe plan.
+    first iteration everyone gets the world's safe plan, or what the menu has of it.
 
     Args:
         states: members branched in an iteration.
@@ -177,8 +177,10 @@ class RolloutPlanner:
         return self
 
     def untrained(self, world: World, seed: int = 0, executor: Executor | None = None) -> Self:
-        """Become what training begins with: the world's safe plan for everyone."""
-        self.values, self._first = [], FixedPlanner(world, world.safe_plan)
+        """Become what training begins with: the most of the safe plan on the menu, for everyone."""
+        pairs = zip(world.menu, world.safe_plan, strict=True)
+        safe = [max(t for t in targets if t <= most) for targets, most in pairs]
+        self.values, self._first = [], FixedPlanner(world, safe)
         self.belief_filter = BeliefFilter(world) if self.settings["beliefs"] else None
         return self
 

@@ -18,6 +18,7 @@ from slowfast_rl.slow import FixedPlanner, RandomPlanner
 from tests.agents.cases import untrained_agent
 from tests.members.worlds import world
 from tests.slow.cases import small_world
+from tests.slow.planners import random_ppo, random_rollouts
 
 
 def week_of_actions(agent, w):
@@ -55,6 +56,39 @@ def test_an_agent_comes_back_from_disk_as_it_was(tmp_path, name, world_name):
     actions = week_of_actions(agent, w)
     assert len(np.unique(actions)) > 3
     assert_array_equal(week_of_actions(again, w), actions)
+
+
+@pytest.mark.parametrize("name", ["agent.zip", "folder"])
+@pytest.mark.parametrize("beliefs", [True, False])
+def test_an_agent_of_rollouts_comes_back_with_its_beliefs(tmp_path, name, beliefs):
+    w = world("in_app")
+    agent = SlowFastAgent(random_rollouts(w, beliefs=beliefs), Executor())
+    agent.world = w
+    agent.save(tmp_path / name)
+    again = SlowFastAgent.load(tmp_path / name)
+    assert again.slow.settings == agent.slow.settings
+    assert again.slow.policy_version == 2
+    assert (again.slow.belief_filter is not None) == beliefs
+    actions = week_of_actions(agent, w)
+    assert len(np.unique(actions)) > 3
+    assert_array_equal(week_of_actions(again, w), actions)
+
+
+@pytest.mark.parametrize("make", [random_ppo, random_rollouts])
+def test_the_device_of_any_planner_with_a_network_can_be_chosen_at_loading(tmp_path, make):
+    agent = SlowFastAgent(make(small_world(), device="cuda"), Executor())
+    agent.world = small_world()
+    agent.save(tmp_path)
+    assert SlowFastAgent.load(tmp_path).slow.settings["device"] == "cuda"
+    assert SlowFastAgent.load(tmp_path, device="cpu").slow.settings["device"] == "cpu"
+    with pytest.raises(ValueError, match="device is 'toaster'; allowed is cpu or cuda"):
+        SlowFastAgent.load(tmp_path, device="toaster")
+
+
+def test_an_agent_without_a_network_loads_for_any_device(tmp_path):
+    w = world("pronounced")
+    SlowFastAgent(FixedPlanner(w, (5, 2)), Executor()).learn(w).save(tmp_path)
+    assert SlowFastAgent.load(tmp_path, device="cpu").slow.wanted == (5, 2)
 
 
 def test_an_agent_of_a_fixed_plan_and_a_quality_ranker_comes_back_too(tmp_path):

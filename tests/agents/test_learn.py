@@ -8,7 +8,7 @@ from slowfast_rl.evaluation import Protocol, Twins
 from slowfast_rl.fast import AffinityRanker, BidPricePacer, Executor
 from slowfast_rl.fast.affinity import UNTRAINED
 from slowfast_rl.slow import FixedPlanner
-from tests.slow.cases import small_world, tiny_planner
+from tests.slow.cases import small_world, tiny_planner, tiny_rollouts
 
 ROLLOUT = 32 * 4 * 21
 
@@ -79,15 +79,42 @@ def test_an_agent_may_be_saved_while_it_learns(tmp_path):
     assert 0 < kept.train_cpu_seconds < agent.train_cpu_seconds
 
 
-def test_an_untrained_copy_is_what_training_began_with():
+@pytest.mark.parametrize("plans_for", ["default", "own"])
+def test_an_untrained_copy_is_what_training_began_with(plans_for):
     world, agent, begun = small_world(), tiny_agent(), []
+    agent.plans_for = plans_for
     agent.learn(
         world, total_opportunities=1, seed=5, progress=lambda _: begun.append(agent.slow.state()[1])
     )
     copy = agent.untrained_copy(world)
     assert copy.fast.ranker.learned == UNTRAINED
     assert agent.fast.ranker.learned != UNTRAINED
+    assert copy.plans_for == plans_for
     assert_same((0, begun[0]), (0, copy.slow.state()[1]))
+
+
+def test_a_planner_that_plans_for_its_own_executor_learns_something_else():
+    world, weights = small_world(), []
+    for plans_for in ("default", "own"):
+        agent = SlowFastAgent(
+            tiny_rollouts(), Executor(ranker=ShortRanker()), plans_for=plans_for
+        ).learn(world, total_opportunities=1, seed=5)
+        weights.append(agent.slow.state()[1])
+    alone = tiny_rollouts().learn(world, total_opportunities=1, seed=5).state()[1]
+    assert_same((0, weights[0]), (0, alone))
+    assert any(not np.array_equal(weights[1][name], alone[name]) for name in alone)
+    with pytest.raises(ValueError, match="plans_for is 'theirs'; allowed: default, own"):
+        SlowFastAgent(plans_for="theirs")
+
+
+def test_an_agent_of_rollouts_learns_and_counts_all_that_was_played_for_it():
+    world, seen = small_world(), []
+    agent = SlowFastAgent(tiny_rollouts(), Executor(ranker=ShortRanker()))
+    agent.learn(world, total_opportunities=1, progress=lambda played: seen.append(played))
+    logs = agent.fast.ranker.opportunities
+    assert agent.train_opportunities == logs + agent.slow.opportunities
+    assert seen[-1] == agent.slow.opportunities
+    assert agent.train_cpu_seconds > agent.slow.cpu_seconds > 0
 
 
 def test_a_wrong_budget_is_refused_before_anything_is_learned():

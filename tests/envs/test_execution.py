@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from slowfast_rl.envs import Execution, default_executor
-from slowfast_rl.envs.execution import request, rows_of
+from slowfast_rl.envs import Execution, Request, default_executor
+from slowfast_rl.envs.execution import filter_of, request, rows_of
+from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import week_signals
+from slowfast_rl.members.signals import privileged_signals, week_signals
 from slowfast_rl.store import InMemoryFeatureStore, pacing_plan
 from tests.envs.planners import VariedPlanner
 from tests.envs.policies import eager_executor
@@ -39,6 +40,58 @@ def test_a_request_holds_what_a_planner_may_know_of_the_rows_asked_for() -> None
     expected = ((plans[None] == 0) | opted_in[:, None]).all(axis=2)
     assert_array_equal(asked.feasible, expected)
     assert len(request(population).signals) == N
+
+
+class Curious(VariedPlanner):
+    """Wants to know more; notes what it is told."""
+
+    def __init__(self, belief_filter: BeliefFilter | None, privileged: bool) -> None:
+        super().__init__(world("eventful"))
+        self.belief_filter, self.privileged = belief_filter, privileged
+
+    def plan(self, request: Request) -> np.ndarray:
+        self.told = request
+        return super().plan(request)
+
+
+@pytest.mark.parametrize("privileged", [False, True])
+@pytest.mark.parametrize("believes", [False, True])
+def test_a_curious_planner_is_told_what_it_asks_for_of_the_living(
+    believes: bool, privileged: bool
+) -> None:
+    belief_filter = BeliefFilter(world("eventful"))
+    population = Population(world("eventful"), N, luck_seed=3, belief_filter=belief_filter)
+    for _ in range(4):
+        eager_executor().run_week(population, np.full((N, 2), 7, np.int32))
+    alive = population.alive
+    assert 0 < alive.sum() < N
+    planner = Curious(belief_filter if believes else None, privileged)
+    assert filter_of(planner) is planner.belief_filter
+    Execution(world("eventful")).ask(population, planner)
+    told = planner.told
+    assert_array_equal(told.signals, week_signals(population)[alive])
+    for part, wanted, all_rows in (
+        (told.beliefs, believes, population.beliefs.signals()),
+        (told.latents, privileged, privileged_signals(population)),
+    ):
+        assert (part is not None) == wanted
+        if wanted:
+            assert_array_equal(part, all_rows[alive])
+
+
+def test_a_planner_that_asks_for_nothing_is_told_nothing_more() -> None:
+    belief_filter = BeliefFilter(world("eventful"))
+    population = Population(world("eventful"), N, belief_filter=belief_filter)
+    for planner in (None, VariedPlanner(population.world)):
+        asked = request(population, None, planner)
+        assert asked.beliefs is None
+        assert asked.latents is None
+
+
+def test_beliefs_that_nobody_keeps_cannot_be_asked_for() -> None:
+    planner = Curious(BeliefFilter(world("eventful")), privileged=False)
+    with pytest.raises(ValueError, match="needs beliefs; the population keeps none"):
+        Execution(world("eventful")).ask(lived(), planner)
 
 
 def test_only_the_living_are_planned_for_and_sent_to() -> None:

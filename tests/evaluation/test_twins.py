@@ -10,7 +10,9 @@ from slowfast_rl.evaluation import Protocol, Twins
 from slowfast_rl.evaluation.protocol import burned_in
 from slowfast_rl.fast import AffinityRanker, Executor
 from slowfast_rl.fast.affinity import Weights
+from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.signals import privileged_signals
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, RandomPlanner
 from slowfast_rl.store import InMemoryFeatureStore
 from tests.agents.cases import untrained_agent
@@ -53,6 +55,67 @@ def test_a_rollout_of_a_fixed_plan_is_what_the_executor_brings_by_hand():
         0,
         0,
     )
+
+
+class Curious:
+    """A fixed plan of the world; notes the beliefs and latents that it is told."""
+
+    policy_version = 0
+
+    def __init__(self, w, belief_filter, privileged=False):
+        self.planner = FixedPlanner(w, (5, 1))
+        self.belief_filter, self.privileged, self.told = belief_filter, privileged, []
+
+    def plan(self, asked):
+        self.told.append((asked.beliefs, asked.latents))
+        return self.planner.plan(asked)
+
+
+@pytest.mark.parametrize("privileged", [False, True])
+def test_a_curious_planner_takes_over_with_what_the_burn_in_told(privileged):
+    w = small_world()
+    planner = Curious(w, BeliefFilter(w), privileged)
+    rollout = twins().rollout(planner)
+    for luck, stream in enumerate(TINY.streams):
+        start = burned_in(w, TINY, stream, belief_filter=BeliefFilter(w))
+        beliefs, latents = planner.told[luck * TINY.weeks]
+        assert_array_equal(beliefs, start.beliefs.signals()[start.alive])
+        if privileged:
+            assert_array_equal(latents, privileged_signals(start)[start.alive])
+        else:
+            assert latents is None
+        prior = Beliefs(BeliefFilter(w), 1).signals()
+        assert (beliefs != prior).any(axis=1).all()
+    assert_same(rollout, twins().rollout(FixedPlanner(w, (5, 1))))
+
+
+def test_members_with_beliefs_start_anew_for_every_planner():
+    w, members = small_world(), Twins(small_world(), TINY)
+    planners = [Curious(w, BeliefFilter(w)) for _ in range(2)]
+    for planner in planners:
+        members.rollout(planner)
+        members.rollout(RandomPlanner(1))
+    for one, other in zip(*(planner.told for planner in planners), strict=True):
+        assert_array_equal(one[0], other[0])
+
+
+def test_each_planner_gets_the_beliefs_of_its_own_filter():
+    w, members = small_world(), Twins(small_world(), TINY)
+    shifted = load_world("pronounced", {"fatigue.decay_days": 30})
+    right, wrong, again = (Curious(w, BeliefFilter(v)) for v in (w, shifted, w))
+    for planner in (right, wrong, again):
+        members.rollout(planner)
+    assert not np.array_equal(right.told[0][0], wrong.told[0][0])
+    assert_array_equal(right.told[0][0], again.told[0][0])
+
+
+def test_under_the_first_luck_alone_beliefs_are_those_of_the_first_luck():
+    w = small_world()
+    quick, whole = (Curious(w, BeliefFilter(w)) for _ in range(2))
+    twins().first_luck().rollout(quick)
+    twins().rollout(whole)
+    for (one, _), (other, _) in zip(quick.told, whole.told[: TINY.weeks], strict=True):
+        assert_array_equal(one, other)
 
 
 def test_the_burn_in_is_no_part_of_the_return():

@@ -96,8 +96,9 @@ class BeliefPage:
     def _see_dismissals(self, c: int, felt: np.ndarray, dismissed: float, unopened: float) -> None:
         law = self.w.dismissal
         annoyed = np.outer(self.propensity * law.rate[c], 1 - np.exp(-felt))
-        stays = np.clip((1 - law.base_rate) * (1 - np.minimum(0.97, annoyed)), 1e-6, 0.999)
-        self.dismissal *= (1 - stays) ** dismissed * stays ** (unopened - dismissed)
+        chance = 1 - (1 - law.base_rate) * (1 - np.minimum(0.97, annoyed))
+        chance = np.clip(chance, 1e-6, 0.999)
+        self.dismissal *= chance**dismissed * (1 - chance) ** (unopened - dismissed)
         self.dismissal /= self.dismissal.max()
 
     def _see_views(self, habit: float, tired: float, days: float, views: float) -> None:

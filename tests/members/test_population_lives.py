@@ -134,6 +134,14 @@ class TestTheSameLife:
         play(untouched, actions)
         check_same(clone, untouched)
 
+    def test_a_slice_of_rows_is_a_copy_too(self) -> None:
+        original, untouched = population(), population()
+        part = original.take(slice(5, 20))
+        play(part, random_actions(part, 2))
+        part.restart(np.arange(15))
+        check_same(original, untouched)
+        assert not original.episodes.any()
+
     def test_branches_of_a_member_differ_only_by_their_actions(self) -> None:
         trunk = population(num_members=5)
         actions = random_actions(trunk, 1)

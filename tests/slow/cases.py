@@ -6,9 +6,11 @@ import numpy as np
 
 from slowfast_rl.envs.execution import Request
 from slowfast_rl.envs.guard import feasible_plans
-from slowfast_rl.members.signals import bounds, week_features
+from slowfast_rl.members.arrays import Float32
+from slowfast_rl.members.beliefs import BeliefFilter
+from slowfast_rl.members.signals import Feature, bounds, privileged_features, week_features
 from slowfast_rl.members.world import World
-from slowfast_rl.slow import PPOPlanner
+from slowfast_rl.slow import PPOPlanner, RolloutPlanner
 from tests.members.worlds import world
 
 SMALL_MENU = ((0, 2, 14), (0, 7))
@@ -20,8 +22,15 @@ def small_world(name: str = "pronounced") -> World:
 
 
 def tiny_planner(**settings) -> PPOPlanner:
+    """A small network on the week's signals alone."""
     chosen = {"num_envs": 32, "weeks": 4, "n_steps": 4, "batch_size": 64, "n_epochs": 2}
-    return PPOPlanner(**(chosen | {"hidden": 8} | settings))
+    return PPOPlanner(**(chosen | {"hidden": 8, "beliefs": False} | settings))
+
+
+def tiny_rollouts(**settings) -> RolloutPlanner:
+    chosen = {"states": 24, "branches": 4, "hold": 1, "horizon": 3, "ages": 4, "weeks_between": 2}
+    chosen |= {"ensemble": 2, "hidden": 8, "rank": 4, "epochs": 2, "batch_size": 16}
+    return RolloutPlanner(**(chosen | settings))
 
 
 def patterns(num_channels: int) -> np.ndarray:
@@ -30,13 +39,22 @@ def patterns(num_channels: int) -> np.ndarray:
 
 
 def requests(world: World, opted_in: np.ndarray, week: int = 0, seed: int = 0) -> Request:
-    """Requests of members 0, 1, ... with these flags [B, C] and random signals."""
-    size = len(opted_in)
-    low, high = bounds(week_features(world))
-    signals = np.random.default_rng(seed).uniform(low, high, (size, len(low))).astype(np.float32)
+    """Requests of members 0, 1, ... with these flags [B, C] and all signals random."""
+    size, generator = len(opted_in), np.random.default_rng(seed)
+
+    def within(features: tuple[Feature, ...]) -> Float32:
+        low, high = bounds(features)
+        return generator.uniform(low, high, (size, len(low))).astype(np.float32)
+
+    signals = within(week_features(world))
     names = [feature.name for feature in week_features(world)]
     for c, channel in enumerate(world.channels):
         signals[:, names.index(f"{channel}_opted_in")] = opted_in[:, c]
     return Request(
-        signals, feasible_plans(world.plans, opted_in), np.arange(size), np.full(size, week)
+        signals,
+        feasible_plans(world.plans, opted_in),
+        np.arange(size),
+        np.full(size, week),
+        within(BeliefFilter(world).features),
+        within(privileged_features(world)),
     )

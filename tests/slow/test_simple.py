@@ -4,6 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from slowfast_rl.envs.execution import filter_of, request
+from slowfast_rl.members.beliefs import BeliefFilter
+from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
 from tests.members.worlds import world
@@ -134,6 +137,35 @@ def test_plans_are_dealt_anew_each_week_and_under_each_seed():
         DealtPlanner(FirstDigits(), 7).plan(requests(w, everyone, week=1)),
     ):
         assert (first == other).mean() < 0.5
+
+
+class Curious(FirstDigits):
+    """Wants to know more, and notes what it is told."""
+
+    privileged = True
+
+    def __init__(self, belief_filter):
+        self.belief_filter = belief_filter
+
+    def plan(self, request):
+        self.told = request.beliefs, request.latents
+        return super().plan(request)
+
+
+def test_a_dealt_planner_asks_for_what_its_planner_asks_for():
+    w = world("pronounced")
+    planner = Curious(BeliefFilter(w))
+    dealt = DealtPlanner(planner)
+    assert filter_of(dealt) is planner.belief_filter
+    assert dealt.privileged
+    asked = request(Population(w, 9, belief_filter=filter_of(dealt)), None, dealt)
+    dealt.plan(asked)
+    assert planner.told[0] is asked.beliefs is not None
+    assert planner.told[1] is asked.latents is not None
+    plain = DealtPlanner(FirstDigits())
+    assert filter_of(plain) is None
+    assert not plain.privileged
+    assert filter_of(DealtPlanner(dealt)) is planner.belief_filter
 
 
 def test_a_dealt_planner_has_the_version_of_its_planner():

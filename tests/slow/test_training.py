@@ -94,22 +94,6 @@ def test_the_same_seed_trains_the_same_weights_whatever_happens_in_between():
     assert_same_weights(weights(quiet), weights(disturbed))
 
 
-def test_another_seed_trains_other_weights():
-    world = small_world()
-    one, other = (tiny_planner().learn(world, total_opportunities=1, seed=s) for s in (1, 2))
-    assert differ(weights(one), weights(other))
-
-
-def test_training_again_starts_anew_under_the_next_version():
-    world = small_world()
-    planner = tiny_planner().learn(world, total_opportunities=2 * ROLLOUT, seed=1)
-    first, version = weights(planner), planner.policy_version
-    planner.learn(world, total_opportunities=2 * ROLLOUT, seed=1)
-    assert_same_weights(first, weights(planner))
-    assert (version, planner.policy_version) == (1, 2)
-    assert planner.opportunities == 2 * ROLLOUT
-
-
 def test_an_untrained_planner_has_the_very_weights_that_training_begins_with():
     world, begun = small_world(), []
     planner = tiny_planner()
@@ -119,16 +103,6 @@ def test_an_untrained_planner_has_the_very_weights_that_training_begins_with():
     untrained = weights(tiny_planner().untrained(world, seed=6))
     assert_same_weights(begun[0], untrained)
     assert differ(untrained, weights(planner))
-
-
-def test_making_a_network_leaves_the_callers_random_numbers_alone():
-    world = small_world()
-    torch.manual_seed(3)
-    expected = torch.rand(4)
-    torch.manual_seed(3)
-    planner = tiny_planner().untrained(world)
-    type(planner).from_state(world, *planner.state())
-    assert_array_equal(torch.rand(4), expected)
 
 
 def test_a_state_is_a_copy_that_further_training_does_not_touch():
@@ -166,37 +140,6 @@ def test_cpu_time_ends_training_and_progress_does_not_count(monkeypatch):
     assert budget.spent == 60
     budget._on_rollout_start()
     assert not budget._on_step()
-
-
-def test_a_budget_shorter_than_a_rollout_still_trains_once():
-    planner = tiny_planner().learn(small_world(), total_cpu_seconds=1e-9)
-    assert ROLLOUT <= planner.opportunities < 2 * ROLLOUT
-
-
-@pytest.mark.parametrize("budget", [float("nan"), float("inf"), 0, -1])
-def test_a_budget_that_is_no_positive_number_is_refused(budget):
-    with pytest.raises(ValueError, match="total_cpu_seconds"):
-        tiny_planner().learn(small_world(), total_cpu_seconds=budget)
-
-
-def test_a_planner_trained_for_cpu_time_stops():
-    planner = tiny_planner().learn(small_world(), total_cpu_seconds=0.3)
-    assert planner.opportunities > 0
-    assert planner.cpu_seconds >= 0.3
-
-
-@pytest.mark.parametrize(
-    ("budget", "message"),
-    [
-        ({}, "exactly one of them is needed"),
-        ({"total_opportunities": 1, "total_cpu_seconds": 1}, "exactly one of them is needed"),
-        ({"total_opportunities": 0}, "total_opportunities is 0; allowed is above 0"),
-        ({"total_cpu_seconds": -1.0}, r"total_cpu_seconds is -1\.0; allowed is above 0"),
-    ],
-)
-def test_exactly_one_budget_above_zero_is_needed(budget, message):
-    with pytest.raises(ValueError, match=message):
-        tiny_planner().learn(small_world(), **budget)
 
 
 def test_a_time_limit_is_bootstrapped_and_a_churn_is_not(monkeypatch):

@@ -1,0 +1,153 @@
+"""What every planner does when it is asked."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from slowfast_rl.envs import Request
+from slowfast_rl.envs.execution import CuriousPlanner, Execution, ask, filter_of, request
+from slowfast_rl.members.population import Population
+from slowfast_rl.slow import SavedPlanner
+from tests.members.worlds import world
+from tests.slow.cases import patterns, requests
+from tests.slow.planners import Case
+
+
+def some(asked: Request, rows: np.ndarray) -> Request:
+    return Request(*(column[rows] for column in asked))
+
+
+class PlannerContract:
+    """Subclass it with `case` parametrised over planners."""
+
+    @pytest.mark.parametrize("name", ["pronounced", "in_app", "shaped"])
+    @settings(max_examples=10)
+    @given(
+        codes=st.lists(st.integers(0, 7), min_size=1, max_size=40), seed=st.integers(0, 2**32 - 1)
+    )
+    def test_every_plan_is_one_of_the_menu_and_feasible(
+        self, case: Case, name: str, codes: list[int], seed: int
+    ) -> None:
+        w = world(name)
+        everything = patterns(len(w.channels))
+        opted_in = everything[np.array(codes) % len(everything)]
+        asked = requests(w, opted_in, week=seed % 200, seed=seed)
+        plans = ask(case.trained(w), asked)
+        assert asked.feasible[np.arange(len(codes)), plans].all()
+        assert not w.plans[plans][~opted_in].any()
+
+    def test_asking_changes_nothing_and_the_same_question_has_the_same_answer(
+        self, case: Case
+    ) -> None:
+        w = world("pronounced")
+        planner = case.trained(w)
+        asked = requests(w, np.random.default_rng(0).random((50, 2)) < 0.7)
+        before = [column.copy() for column in asked]
+        torch.manual_seed(3)
+        expected = torch.rand(4)
+        torch.manual_seed(3)
+        version = planner.policy_version
+        assert version >= 0
+        first = planner.plan(asked)
+        assert_array_equal(planner.plan(asked), first)
+        for column, kept in zip(asked, before, strict=True):
+            assert_array_equal(column, kept)
+        assert_array_equal(torch.rand(4), expected)
+        assert planner.policy_version == version
+
+    def test_it_plans_for_a_population_through_the_store(self, case: Case) -> None:
+        w = world("eventful")
+        planner = case.trained(w)
+        population = Population(w, 40, belief_filter=filter_of(planner))
+        execution, sent = Execution(w), 0
+        for _ in range(4):
+            plans = execution.ask(population, planner)
+            assert not plans[~population.alive].any()
+            execution.issue(population, plans, planner.policy_version)
+            week, plan = execution.run_week(population)
+            assert_array_equal(plan.target, w.plans[plans])
+            assert not week.vetoed.any()
+            assert (week.sends <= plan.target).all()
+            sent += week.sends.sum()
+        assert sent > 0
+        assert execution.reader.counters.fallbacks == 0
+
+    def test_it_gets_what_it_asks_for_and_no_more(self, case: Case) -> None:
+        w = world("pronounced")
+        planner = case.trained(w)
+        curious = isinstance(planner, CuriousPlanner)
+        wanted = filter_of(planner)
+        asked = request(Population(w, 5, belief_filter=wanted), None, planner)
+        assert (asked.beliefs is not None) == (wanted is not None)
+        assert (asked.latents is not None) == (curious and planner.privileged)
+
+
+class IndependentPlannerContract:
+    """Subclass it with `case` parametrised over planners that ask nobody else."""
+
+    def test_a_members_plan_depends_on_the_member_alone(self, case: Case) -> None:
+        w = world("pronounced")
+        planner = case.trained(w)
+        asked = requests(w, np.random.default_rng(1).random((200, 2)) < 0.8)
+        rows = np.random.default_rng(2).permutation(200)[:30]
+        assert_array_equal(planner.plan(some(asked, rows)), planner.plan(asked)[rows])
+
+
+class BelievingPlannerContract:
+    """Subclass it with `case` parametrised over planners that need beliefs."""
+
+    def test_a_population_without_the_beliefs_it_needs_is_refused_in_one_line(
+        self, case: Case
+    ) -> None:
+        w = world("pronounced")
+        planner = case.trained(w)
+        with pytest.raises(ValueError, match="needs beliefs; the population keeps none"):
+            request(Population(w, 5), None, planner)
+
+
+class SavedPlannerContract:
+    """Subclass it with `case` parametrised over planners that can be saved."""
+
+    def test_it_comes_back_from_its_state_as_it_was(self, case: Case) -> None:
+        w = world("shaped")
+        planner = case.trained(w)
+        assert isinstance(planner, SavedPlanner)
+        planner_settings, arrays = planner.state()
+        again = type(planner).from_state(w, json.loads(json.dumps(planner_settings)), arrays)
+        assert again.policy_version == planner.policy_version
+        assert again.state()[0] == planner_settings
+        assert arrays.keys() == again.state()[1].keys()
+        for name, array in again.state()[1].items():
+            assert_array_equal(array, arrays[name])
+        asked = requests(w, np.random.default_rng(0).random((60, 2)) < 0.8)
+        assert_array_equal(again.plan(asked), planner.plan(asked))
+        if filter_of(planner) is not None:
+            assert filter_of(again).world == w
+
+    def test_a_state_is_a_copy(self, case: Case) -> None:
+        w = world("pronounced")
+        planner = case.trained(w)
+        assert isinstance(planner, SavedPlanner)
+        asked = requests(w, np.ones((40, 2), bool))
+        before = planner.plan(asked)
+        for array in planner.state()[1].values():
+            array[...] = 0
+        assert_array_equal(planner.plan(asked), before)
+
+    def test_settings_of_another_planner_are_refused_in_one_line(self, case: Case) -> None:
+        w = world("pronounced")
+        planner = case.trained(w)
+        assert isinstance(planner, SavedPlanner)
+        planner_settings, arrays = planner.state()
+        for wrong in ({}, planner_settings | {"colour": "red"}):
+            with pytest.raises(ValueError, match=r"allowed|needed") as raised:
+                type(planner).from_state(w, wrong, arrays)
+            assert "\n" not in str(raised.value)
+        with pytest.raises(ValueError, match=r"allowed|needed|unknown") as raised:
+            type(planner).from_state(w, planner_settings, {"odd": np.zeros(1, np.float32)})
+        assert "\n" not in str(raised.value)

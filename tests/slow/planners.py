@@ -1,0 +1,77 @@
+"""The planners under test: a new one is a new line here."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from slowfast_rl.envs import Planner
+from slowfast_rl.members.world import World
+from slowfast_rl.slow import (
+    DealtPlanner,
+    FixedPlanner,
+    LearningPlanner,
+    PerMemberPlanner,
+    RandomPlanner,
+)
+from tests.slow.cases import tiny_planner, tiny_rollouts
+
+
+class Case(NamedTuple):
+    """One kind of planner; ``trained`` makes one that knows a world, as after training."""
+
+    trained: Callable[[World], Planner]
+    alone: bool = True  # whether a member's plan does not depend on who else is asked
+    believes: bool = False  # whether it needs beliefs
+    saved: bool = False  # whether it can be saved
+
+
+def random_ppo(world: World, **settings):
+    """Random weights, larger than training begins with, so that plans differ."""
+    planner = tiny_planner(num_envs=2, **settings).untrained(world, 3)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for weights in planner.policy.parameters():
+            weights.copy_(torch.randn(weights.shape, generator=generator))
+    return planner
+
+
+def random_rollouts(world: World, **settings):
+    """Random nets of the last two iterations."""
+    planner = tiny_rollouts(**settings).untrained(world)
+    generator = torch.Generator().manual_seed(3)
+    planner.values = [planner._new_value(world, generator) for _ in range(2)]
+    planner.policy_version = 2
+    return planner
+
+
+def varied(world: World) -> PerMemberPlanner:
+    return PerMemberPlanner(world, np.arange(1000) % len(world.plans))
+
+
+CASES = {
+    "fixed": Case(lambda w: FixedPlanner(w, tuple(targets[-1] for targets in w.menu)), saved=True),
+    "per member": Case(varied),
+    "random": Case(lambda w: RandomPlanner(3)),
+    "dealt": Case(lambda w: DealtPlanner(varied(w), 3), alone=False),
+    "dealt rollouts": Case(
+        lambda w: DealtPlanner(random_rollouts(w), 3), alone=False, believes=True
+    ),
+    "PPO": Case(random_ppo, saved=True),
+    "PPO with beliefs": Case(lambda w: random_ppo(w, beliefs=True), believes=True, saved=True),
+    "rollouts": Case(random_rollouts, believes=True, saved=True),
+    "rollouts without beliefs": Case(lambda w: random_rollouts(w, beliefs=False), saved=True),
+    "privileged rollouts": Case(
+        lambda w: random_rollouts(w, privileged=True), believes=True, saved=True
+    ),
+    "untrained rollouts": Case(lambda w: tiny_rollouts().untrained(w), believes=True, saved=True),
+}
+
+MakeLearner = Callable[[], LearningPlanner]
+LEARNERS: dict[str, MakeLearner] = {
+    "PPO": tiny_planner,
+    "PPO with beliefs": lambda: tiny_planner(beliefs=True),
+    "rollouts": tiny_rollouts,
+    "privileged rollouts": lambda: tiny_rollouts(privileged=True, beliefs=False),
+}
