@@ -63,7 +63,7 @@ def test_the_slopes_normaliser_matches_the_sample_mean() -> None:
 
 def test_the_typical_rate_is_the_median_of_the_law() -> None:
     assert typical_rate(world("pronounced").traits) == pytest.approx(0.15, abs=1e-6)
-    assert typical_rate(world("calibrated").traits) == pytest.approx(sigma(0.21), abs=1e-9)
+    assert typical_rate(world("calibrated").traits) == pytest.approx(sigma(0.11), abs=1e-9)
     for name in ("pronounced", "calibrated"):
         median = np.median(sample(name).base_rate)
         assert median == pytest.approx(typical_rate(world(name).traits), rel=0.015)
