@@ -12,7 +12,7 @@ BLUE, ORANGE, BAND = "#2a6f97", "#d9772b", "#d5e3ec"
 
 def draw(results: dict[str, Any], path: Path) -> None:
     """Write the figure."""
-    measured = [*results["measured"], results["lift"]["viewing"]]
+    measured = [*results["measured"], results["lift"]]
     targets = [*TARGETS, LIFT]
     with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 8}):
         figure, axes = plt.subplots(len(targets), 1, figsize=(8, 4.6), layout="constrained")

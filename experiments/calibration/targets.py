@@ -1,13 +1,16 @@
 """The targets of the world ``calibrated``, where they come from, and what a world makes of them."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 import slowfast_rl as sf
 from slowfast_rl.evaluation.calibration import Rates, reported_rates
-from slowfast_rl.evaluation.sweeps import check_protocol
+from slowfast_rl.evaluation.statistics import Interval, mean_interval
 
 PLAN = (3, 2)  # under which a company's reports are compared
-REPORT_WEEKS = 52
+REPORT_WEEKS = 26
+RUN_MEMBERS = 512
 MENU_LUCKS = (8, 4)  # that choose plans and that score them
 
 
@@ -52,7 +55,7 @@ LIFT = Target(
 )
 
 
-def measured(rates: Rates) -> list[Any]:
+def measured(rates: Rates) -> list[Interval]:
     """Return the measured intervals in the order of the targets."""
     return [
         rates.open_rate[0],
@@ -64,9 +67,19 @@ def measured(rates: Rates) -> list[Any]:
     ]
 
 
-def report(world: sf.World, members: int, population: int | None = None) -> list[Any]:
-    """Return the measured intervals of a world, of the check population or another."""
-    protocol = check_protocol(members, REPORT_WEEKS, 0)
-    if population is not None:
-        protocol = sf.Protocol(members, REPORT_WEEKS, 0, population, population, (0,))
-    return measured(reported_rates(world, protocol, PLAN))
+def report(world: sf.World, runs: int, first_seed: int) -> list[Interval]:
+    """Return what a world shows of each target, with intervals over runs.
+
+    Every run has members and luck of its own, and so a launch calendar of its own: all members of
+    one luck share it, and it moves the viewing of a month by more than a point.
+    """
+    means = np.array(
+        [
+            [interval.mean for interval in measured(reported_rates(world, protocol, PLAN))]
+            for protocol in (
+                sf.Protocol(RUN_MEMBERS, REPORT_WEEKS, 0, seed, seed, (0,))
+                for seed in range(first_seed, first_seed + runs)
+            )
+        ]
+    )
+    return [mean_interval(column) for column in means.T]

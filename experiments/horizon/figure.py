@@ -57,9 +57,11 @@ def _frequency(ax: Axes, starts: dict[str, Any]) -> None:
 
 def _race(ax: Axes, part: dict[str, Any], start: str) -> None:
     ax.axhline(0, color=GREY, linewidth=0.7)
+    drawn: list[list[int]] = []
     for race in part["races"]:
-        if race["far"] != 104 or race["near"] not in RACES:
+        if race["far"] != 104 or race["near"] not in RACES or race["near_plan"] in drawn:
             continue
+        drawn.append(race["near_plan"])
         mean, low, high = np.array(race["difference"]).T
         weeks, colour = np.arange(1, len(mean) + 1), RACES[race["near"]]
         plans = ["{}+{}".format(*race[plan]) for plan in ("far_plan", "near_plan")]

@@ -9,7 +9,7 @@ def tables(results: dict[str, Any]) -> str:
     """Return the best plans by horizon, the races, and the limit worlds."""
     lines = [
         f"`{results['command']}` wrote these tables: {results['members']} members of population "
-        f"seed {results['population_seed']}, 4 lucks (32 for horizons up to 8 weeks). Plans are "
+        f"seed {results['population_seed']}, 2 lucks (16 for horizons up to 8 weeks). Plans are "
         "push + email a week; returns are in discounted viewing days. Brackets hold 95 % intervals "
         "over members; leads over never and the maximum are those of members that did not choose "
         "the plan.",

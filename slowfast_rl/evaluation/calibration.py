@@ -74,27 +74,15 @@ def reported_rates(
     )
 
 
-class Lift(NamedTuple):
-    """What the best constant plan adds to viewing."""
-
-    plan: tuple[int, ...]  # the highest mean return over all members
-    viewing: Interval | None  # relative to never, of members that did not choose the plan
-
-
-def viewing_lift(lived: Sweep, horizon: int) -> Lift:
-    """Measure the lift in viewing days over never, in all weeks of a sweep of the whole menu.
+def viewing_lift(lived: Sweep, plan: Sequence[int]) -> Interval | None:
+    """Return the viewing days that a plan adds in all weeks of a sweep, relative to never.
 
     Args:
-        lived: the sweep.
-        horizon: weeks of the return by which the best plan is chosen.
+        lived: a sweep that holds the plan and never.
+        plan: [C] sends a week, chosen on other members.
     """
-    returns, never = lived.returns[horizon], int(lived.plans.sum(axis=1).argmin())
-    gained, even = np.zeros(returns.shape[1]), np.arange(returns.shape[1]) % 2 == 0
-    for half in (even, ~even):
-        best = int(returns[:, half].mean(axis=1).argmax())
-        gained[~half] = (lived.views[best] - lived.views[never])[~half]
-    best = int(returns.mean(axis=1).argmax())
-    return Lift(tuple(lived.plans[best].tolist()), ratio_interval(gained, lived.views[never]))
+    never = lived.views[lived.row([0] * len(plan))]
+    return ratio_interval(lived.views[lived.row(plan)] - never, never)
 
 
 def _activity(days: Float64) -> list[Interval]:

@@ -30,7 +30,7 @@ _LOG_LADDER = ((1, 1), (3, 1), (5, 2), (10, 5))  # of the confounded log
 _LIGHT, _MODERATE = (1, 1), (3, 2)
 _WIDER = 16  # times as many members where a plan or two are lived instead of the whole menu
 _EFFECT_WEEKS = 26
-_LOG_WEEKS = 8  # that open rates need at least
+_LOG_WEEKS = 8  # that logs need at least to tell members apart
 
 SWITCHES: dict[str, dict[str, float]] = {
     "no goodwill": {"fatigue.goodwill_loss": 0},
@@ -73,7 +73,8 @@ class Findings(NamedTuple):
             "differs": [self.by_sensitivity.low_lead, self.by_sensitivity.high_lead],
             "gap": [self.gap.gain],
             "confounding": [lead for log in logs for lead in (log.logged, log.overstated)],
-            "ranking": [Interval(0, 0, 0) if r.over_credit is None else r.over_credit, r.lost],
+            "over-credit": [Interval(0, 0, 0) if r.over_credit is None else r.over_credit],
+            "wrong pick": [r.lost],
         }
 
     @property
@@ -89,7 +90,7 @@ def findings(world: World, protocol: Protocol, progress: str | None = None) -> F
         world: the world; its menu holds the plans of ``LADDER``, never and (3, 2).
         protocol: who, after which burn-in, how long (one of the sweep's horizons); three quarters
             of its lucks choose plans, the others score them. Confounding and ranking are measured
-            over 26 weeks on sixteen times as many members.
+            over 26 weeks on sixteen times as many members, after 8 weeks of log or more.
         progress: name for progress bars; None for none.
 
     Raises:
@@ -101,15 +102,19 @@ def findings(world: World, protocol: Protocol, progress: str | None = None) -> F
     cut = 3 * len(lucks) // 4
     chosen = sweep(world, replace(protocol, streams=lucks[:cut]), progress=progress)
     scored = sweep(world, replace(protocol, streams=lucks[cut:]), progress=progress)
-    wide = replace(protocol, num_members=_WIDER * protocol.num_members, weeks=_EFFECT_WEEKS)
-    logged = replace(wide, burn_in=max(_LOG_WEEKS, protocol.burn_in))
+    logged = replace(
+        protocol,
+        num_members=_WIDER * protocol.num_members,
+        weeks=_EFFECT_WEEKS,
+        burn_in=max(_LOG_WEEKS, protocol.burn_in),
+    )
     return Findings(
         frequency(chosen, LADDER),
         best_plan(chosen, protocol.weeks),
         tension(chosen, 1, protocol.weeks),
         by_fifth(chosen, chosen.sensitivity, protocol.weeks, _LIGHT),
         personal_gap(chosen, scored, protocol.weeks),
-        confounding(world, wide, _LOG_LADDER),
+        confounding(world, logged, _LOG_LADDER),
         ranking(world, logged, _MODERATE),
     )
 

@@ -78,7 +78,8 @@ def test_fatigue_sensitive_members_need_another_plan(name: str) -> None:
 
 @both_worlds
 def test_heavy_viewers_need_another_plan(name: str) -> None:
-    lived = year(name)
+    plans = ((1, 1), (3, 1), (2, 0), (5, 2), (10, 5))
+    lived = sweep(load_world(name), check_protocol(2048, 52, lucks=4), plans)
     assert by_fifth(lived, lived.base_rate, 52, (1, 1)).differs
 
 
