@@ -162,9 +162,9 @@ def test_where_nobody_has_a_choice_it_learns_nothing_and_goes_on(states):
     assert not planner.plan(asked).any()
 
 
-def test_few_states_make_numbers_too():
-    for seed in range(4):
-        w = small_world("eventful")
+def test_a_single_member_with_a_choice_makes_numbers_too():
+    w = load_world("pronounced", {"traits.opt_in": 0.4})
+    for seed in range(6):
         planner = tiny_rollouts(states=2).learn(w, total_opportunities=1, seed=seed)
         assert all(np.isfinite(array).all() for array in planner.state()[1].values())
 
