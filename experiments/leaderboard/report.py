@@ -93,6 +93,34 @@ def tables(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def headline(results: dict[str, Any], world: str = "pronounced") -> str:
+    """Return one line for each agent of a world, seeds side by side, as Markdown."""
+    rows = results["worlds"][world]
+    lines = [
+        f"`{results['command']}`, world `{world}`: 2,048 members that training never sees, 4 lucks, "
+        "104 weeks; a number for each training seed, 95 % intervals paired over members.",
+        "",
+        "| agent | return | gap closed | lead of `slowfast` | training CPU-seconds |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    by_agent = {name: [row for row in rows if row["agent"] == name] for name in AGENTS}
+    for name, seeds in sorted(
+        by_agent.items(), key=lambda item: -np.mean([r["return"][0] for r in item[1]] or [0])
+    ):
+        if not seeds:
+            continue
+        leads = [lead for row in seeds for lead in row["lead"]]
+        cells = [
+            f"`{name}`: {AGENTS[name].what}",
+            " / ".join(f"{row['return'][0]:.2f}" for row in seeds),
+            " / ".join(f"{row['gap_closed'][0]:.3f}" for row in seeds if row["gap_closed"]),
+            "–" if name == FIRST else "; ".join(_interval(lead, 2) for lead in leads),
+            " / ".join(f"{row['cpu_seconds']:.0f}" for row in seeds),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _means(rows: list[dict[str, Any]]) -> list[str]:
     """Return a list of mean gaps over seeds, for agents with several."""
     lines = []

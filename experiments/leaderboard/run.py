@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from agents import AGENTS, make
-from report import summary, tables
+from report import headline, summary, tables
 from tqdm import tqdm
 
 import slowfast_rl as sf
@@ -67,6 +67,7 @@ def main() -> None:
     write_text_atomically(FOLDER / "results.json", json.dumps(results, indent=1))
     text = tables(results)
     write_block(FOLDER / "README.md", "leaderboard", text)
+    write_block(FOLDER.parent.parent / "README.md", "leaderboard", headline(results))
     sys.stdout.write(text + "\n")
 
 

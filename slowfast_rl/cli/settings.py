@@ -11,7 +11,7 @@ from slowfast_rl.envs.settings import check_device
 from slowfast_rl.evaluation.protocol import Protocol
 from slowfast_rl.evaluation.references import REFERENCES_FOLDER
 from slowfast_rl.members.loading import load_world, world_from_tree
-from slowfast_rl.members.random import LARGEST_SEED
+from slowfast_rl.members.random import check_seeds
 from slowfast_rl.members.world import World
 
 
@@ -36,9 +36,7 @@ class Settings:
         for name in ("num_members", "weeks", "num_threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed is 1 or more")
-        for name in ("seed", "population_seed", "luck_seed"):
-            if not 0 <= getattr(self, name) <= LARGEST_SEED:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed is 0 to {LARGEST_SEED}")
+        check_seeds(seed=self.seed, population_seed=self.population_seed, luck_seed=self.luck_seed)
         check_device(self.device)
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             raise ValueError(f"device is {self.device!r}; this machine has none, cpu is allowed")

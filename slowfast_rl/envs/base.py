@@ -19,7 +19,7 @@ from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import LARGEST_SEED
+from slowfast_rl.members.random import check_seeds
 from slowfast_rl.members.signals import Feature, bounds, privileged_features
 from slowfast_rl.members.world import World
 from slowfast_rl.store import FeatureStore
@@ -100,8 +100,8 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         if options and "reset_mask" in options:
             raise ValueError("options has reset_mask; allowed is a reset of all rows")
         seed = int(seed) if isinstance(seed, np.integer) else seed
-        if isinstance(seed, int) and seed > LARGEST_SEED:
-            raise ValueError(f"seed is {seed}; allowed is 0 to {LARGEST_SEED}")
+        if isinstance(seed, int) and seed >= 0:  # Gymnasium refuses the others
+            check_seeds(seed=seed)
         super().reset(seed=seed)
         before = self.population.members
         if seed is None and not self._begun:

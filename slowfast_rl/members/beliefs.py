@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Float64, Int64, UInt8
+from slowfast_rl.members.belief_signals import read_out
 from slowfast_rl.members.constants import (
     base_rate,
     constants,
@@ -20,7 +21,7 @@ from slowfast_rl.members.constants import (
     standard_normal,
 )
 from slowfast_rl.members.features import Feature, week_features
-from slowfast_rl.members.filtering import Grid, Tables, read_out, update
+from slowfast_rl.members.filtering import Grid, Tables, update
 from slowfast_rl.members.state import (
     DISMISSALS,
     LAST,

@@ -12,7 +12,7 @@ from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.constants import constants, schedule
 from slowfast_rl.members.launches import launch_intensity
 from slowfast_rl.members.opportunity import FastPolicy
-from slowfast_rl.members.random import LARGEST_SEED
+from slowfast_rl.members.random import check_seeds
 from slowfast_rl.members.state import (
     CAUSAL_OPENS,
     CHURNED,
@@ -79,14 +79,12 @@ class Population:
             raise ValueError(f"num_members is {num_members}; allowed is 1 or more")
         if reward not in ("expected", "sampled"):
             raise ValueError(f"reward is {reward!r}; allowed: expected, sampled")
-        for name, value in (
-            ("population_seed", population_seed),
-            ("luck_seed", luck_seed),
-            ("luck_stream", luck_stream),
-            ("first_member", first_member),
-        ):
-            if not 0 <= value <= LARGEST_SEED:
-                raise ValueError(f"{name} is {value}; allowed is 0 to {LARGEST_SEED}")
+        check_seeds(
+            population_seed=population_seed,
+            luck_seed=luck_seed,
+            luck_stream=luck_stream,
+            first_member=first_member,
+        )
         num_channels, n = len(world.channels), num_members
         self.world = world
         self.population_seed = population_seed
@@ -270,8 +268,7 @@ class Population:
         if luck_seed is None:
             self.episodes += 1
         else:
-            if not 0 <= luck_seed <= LARGEST_SEED:
-                raise ValueError(f"luck_seed is {luck_seed}; allowed is 0 to {LARGEST_SEED}")
+            check_seeds(luck_seed=luck_seed)
             self.episodes[:] = 0
             calendar = launch_intensity(self.world, luck_seed, _CALENDAR_WEEKS)
             self.lives = self.lives._replace(seed=luck_seed, launches=calendar)

@@ -44,6 +44,17 @@ _INVERSE_2_23 = np.float32(2.0**-23)
 _HALF = np.float32(0.5)
 
 
+def check_seeds(**seeds: int) -> None:
+    """Pass seeds, streams and ids from 0 to the largest, each under its name.
+
+    Raises:
+        ValueError: one is outside.
+    """
+    for name, value in seeds.items():
+        if not 0 <= value <= LARGEST_SEED:
+            raise ValueError(f"{name} is {value}; allowed is 0 to {LARGEST_SEED}")
+
+
 @kernel
 def philox(
     key0: Integer, key1: Integer, c0: Integer, c1: Integer, c2: Integer, c3: Integer
