@@ -76,14 +76,17 @@ def _ranking(worlds: dict[str, Any]) -> list[str]:
             for what, key in (
                 ("heavy: open rate minus uplift, each as a multiple of the mean", "over_credit"),
                 (
-                    "heavy: uplift per member of the half that opens more, counted over all",
+                    "heavy: uplift of the half that opens more",
                     "by_open_rate",
                 ),
                 ("heavy: uplift of the half that gains more (by other lucks)", "by_uplift"),
                 ("heavy: lost by ranking on opens", "lost"),
             )
         ]
-        rows.append([f"`{name}`", "verdict", MARKS[r["holds"]]])
+        rows += [
+            [f"`{name}`", f"verdict: {finding}", MARKS[cases[0]["verdicts"][finding]]]
+            for finding in ("over-credit", "wrong pick")
+        ]
     return table(["world", "quantity", "measured"], rows)
 
 
