@@ -97,8 +97,8 @@ def headline(results: dict[str, Any], world: str = "pronounced") -> str:
     """Return one line for each agent of a world, seeds side by side, as Markdown."""
     rows = results["worlds"][world]
     lines = [
-        f"`{results['command']}`, world `{world}`: 2,048 members that training never sees, 4 lucks, "
-        "104 weeks; a number for each training seed, 95 % intervals paired over members.",
+        f"`{results['command']}`, world `{world}`: 2,048 members that training never sees, 4 "
+        "lucks, 104 weeks; a number for each training seed, 95 % intervals paired over members.",
         "",
         "| agent | return | gap closed | lead of `slowfast` | training CPU-seconds |",
         "| --- | --- | --- | --- | --- |",
