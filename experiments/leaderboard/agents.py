@@ -1,10 +1,10 @@
 """The agents of the comparison: how each is made, trained, and entered."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import slowfast_rl as sf
-from slowfast_rl.agents import FlatPPOAgent
 from slowfast_rl.evaluation.contestants import (
     Contestant,
     dealt_contestant,
@@ -14,23 +14,17 @@ from slowfast_rl.evaluation.contestants import (
 )
 from slowfast_rl.evaluation.protocol import Protocol
 from slowfast_rl.evaluation.references import load_references
-from slowfast_rl.members.world import World
 
-_trained: dict[tuple[str, int, bool], sf.SlowFastAgent] = {}
+Maker = Callable[[str, int, bool], Contestant]  # world, seed, quick
+FLAT_SECONDS = 120  # CPU time of PPO at every opportunity: what the default planner may take
 
 
 class Entry(NamedTuple):
     """An agent of the table."""
 
     what: str
-    make: Callable[[World, int, int], Contestant]  # world, seed, opportunities of the default agent
-    seeds: int | None = None  # how many seeds are run at most; None for all asked for
-    worlds: tuple[str, ...] = ()  # none for all
-
-
-def make(name: str, world: World, seed: int, quick: bool) -> Contestant:
-    """Return a trained agent as a contestant."""
-    return AGENTS[name].make(world, seed, 3_000_000 if quick else 300_000_000)
+    make: Maker
+    seeds: int | None = None  # the first so many are run at most; None for all asked for
 
 
 def executor() -> sf.fast.Executor:
@@ -38,75 +32,98 @@ def executor() -> sf.fast.Executor:
     return sf.fast.Executor(sf.fast.BidPricePacer(), sf.fast.AffinityRanker())
 
 
-def slowfast(world: World, seed: int, opportunities: int) -> Contestant:
+@cache
+def slowfast(world: str, seed: int, quick: bool) -> Contestant:
     """Return the default agent; the dealt control deals the very same one's plans."""
-    key = (world.name, seed, opportunities < 10**7)
-    if key not in _trained:
-        agent = sf.SlowFastAgent(sf.slow.RolloutPlanner(), executor())
-        _trained[key] = agent.learn(world, total_opportunities=opportunities, seed=seed)
-    return trained_contestant(_trained[key], world)
+    return two_levels(rollouts())(world, seed, quick)
 
 
-def with_planner(
-    planner: Callable[[], sf.slow.SavedPlanner], share: float = 1.0, plans_for: str = "default"
-) -> Callable[[World, int, int], Contestant]:
-    """Return a maker of an agent with another planner over the same executor."""
+def two_levels(
+    planner: Callable[[bool], sf.slow.SavedPlanner],
+    opportunities: int = 300_000_000,
+    plans_for: str = "default",
+) -> Maker:
+    """Return a maker of an agent with a planner, made by ``planner(quick)``."""
 
-    def maker(world: World, seed: int, opportunities: int) -> Contestant:
-        agent = sf.SlowFastAgent(planner(), executor(), plans_for=plans_for)
-        agent.learn(world, total_opportunities=int(share * opportunities), seed=seed)
-        return trained_contestant(agent, world)
+    def maker(world: str, seed: int, quick: bool) -> Contestant:
+        agent = sf.SlowFastAgent(planner(quick), executor(), plans_for=plans_for)
+        budget = 100_000 if quick else opportunities
+        agent.learn(sf.load_world(world), total_opportunities=budget, seed=seed)
+        return trained_contestant(agent, sf.load_world(world))
 
     return maker
 
 
-def flat_ppo(world: World, seed: int, opportunities: int) -> Contestant:
-    """Return PPO at every opportunity, given 120 CPU-seconds: as many as the planner's."""
-    agent = FlatPPOAgent()
-    if opportunities < 10**7:
-        agent.learn(world, total_opportunities=opportunities // 30, seed=seed)
+def rollouts(**settings: bool) -> Callable[[bool], sf.slow.RolloutPlanner]:
+    """Return a maker of rollout planners, small ones for a quick run."""
+    return lambda quick: sf.slow.RolloutPlanner(**({"states": 200} if quick else {}), **settings)
+
+
+def flat_ppo(world: str, seed: int, quick: bool) -> Contestant:
+    """Return PPO at every opportunity."""
+    agent, home = sf.FlatPPOAgent(), sf.load_world(world)
+    if quick:
+        agent.learn(home, total_opportunities=100_000, seed=seed)
     else:
-        agent.learn(world, total_cpu_seconds=120, seed=seed)
-    return single_contestant(agent, world)
+        agent.learn(home, total_cpu_seconds=FLAT_SECONDS, seed=seed)
+    return single_contestant(agent, home)
 
 
-def threshold(world: World, seed: int, opportunities: int) -> Contestant:
+def threshold(world: str, seed: int, quick: bool) -> Contestant:
     """Return the uplift threshold, tuned on return."""
-    few = {"num_members": 64, "weeks": 4} if opportunities < 10**7 else {}
-    return single_contestant(sf.ThresholdAgent(**few).learn(world, seed=seed), world)
+    agent = sf.ThresholdAgent(num_members=64, weeks=4) if quick else sf.ThresholdAgent()
+    return single_contestant(agent.learn(sf.load_world(world), seed=seed), sf.load_world(world))
 
 
-def named(name: str) -> Callable[[World, int, int], Contestant]:
+def named(name: str) -> Maker:
     """Return a maker of a baseline."""
 
-    def maker(world: World, seed: int, opportunities: int) -> Contestant:
-        return named_contestant(name, world, load_references(world, Protocol()))
+    def maker(world: str, seed: int, quick: bool) -> Contestant:
+        home = sf.load_world(world)
+        return named_contestant(name, home, load_references(home, Protocol()))
 
     return maker
+
+
+def ppo(quick: bool) -> sf.slow.PPOPlanner:
+    """Return PPO on weekly options."""
+    return sf.slow.PPOPlanner(**({"num_envs": 128} if quick else {}))
+
+
+def segments(quick: bool) -> sf.slow.SegmentsPlanner:
+    """Return the planner of plans per segment."""
+    return sf.slow.SegmentsPlanner(**({"num_members": 64, "weeks": 4} if quick else {}))
+
+
+def utility(quick: bool) -> sf.slow.UtilityPlanner:
+    """Return the published formulation."""
+    return sf.slow.UtilityPlanner(**({"num_members": 1024, "weeks": 16} if quick else {}))
 
 
 AGENTS = {
     "slowfast": Entry("rollout policy iteration with beliefs; bid price, affinity", slowfast),
     "slowfast_dealt": Entry(
         "its own plans, dealt at random among members with the same opt-ins",
-        lambda world, seed, opportunities: dealt_contestant(slowfast(world, seed, opportunities)),
+        lambda world, seed, quick: dealt_contestant(slowfast(world, seed, quick)),
     ),
     "slowfast_own": Entry(
-        "the same, trained to plan for its own executor",
-        with_planner(sf.slow.RolloutPlanner, plans_for="own"),
+        "trained to plan for its own executor", two_levels(rollouts(), plans_for="own")
     ),
-    "plain_rollouts": Entry(
-        "without beliefs", with_planner(lambda: sf.slow.RolloutPlanner(beliefs=False))
-    ),
+    "plain_rollouts": Entry("without beliefs", two_levels(rollouts(beliefs=False))),
     "privileged": Entry(
         "with all latents instead: an upper bound",
-        with_planner(lambda: sf.slow.RolloutPlanner(beliefs=False, privileged=True)),
+        two_levels(rollouts(beliefs=False, privileged=True)),
     ),
-    "utility": Entry("the published utility planner", with_planner(sf.slow.UtilityPlanner)),
-    "ppo": Entry("SB3 PPO on weekly options", with_planner(sf.slow.PPOPlanner, share=0.2)),
-    "segments": Entry("best plan per segment", with_planner(sf.slow.SegmentsPlanner)),
+    "utility": Entry("the published utility planner", two_levels(utility)),
+    "ppo": Entry(
+        "SB3 PPO on weekly options",
+        two_levels(
+            lambda quick: sf.slow.PPOPlanner(**({"num_envs": 128} if quick else {})), 60_000_000
+        ),
+    ),
+    "segments": Entry("best plan per segment", two_levels(segments), 1),
     "threshold": Entry("uplift threshold, tuned on return", threshold),
-    "flat_ppo": Entry("SB3 PPO at every opportunity, 120 CPU-seconds", flat_ppo),
+    "flat_ppo": Entry(f"SB3 PPO at every opportunity, {FLAT_SECONDS} CPU-seconds", flat_ppo),
     "best_fixed": Entry("the best fixed plan, default executor", named("best_fixed"), 1),
     "oracle": Entry("the best constant plan per member, default executor", named("oracle"), 1),
     "never": Entry("nothing", named("never"), 1),

@@ -31,7 +31,7 @@ from slowfast_rl.evaluation.references import References, load_references
 from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
-from slowfast_rl.slow import FixedPlanner, LearningPlanner, PerMemberPlanner
+from slowfast_rl.slow import FittedPlanner, FixedPlanner, LearningPlanner, PerMemberPlanner
 
 _BASELINES = ("never", "always", "random")
 _REFERENCES = ("best_fixed", "oracle")
@@ -100,7 +100,11 @@ class Train:
             twins=twins,
             store_factory=lambda: build(s.store, "store"),
         )
-        played = agent.slow.opportunities if isinstance(agent.slow, LearningPlanner) else 0
+        played = (
+            agent.slow.opportunities
+            if isinstance(agent.slow, LearningPlanner | FittedPlanner)
+            else 0
+        )
         steps = played // world.slots_per_week
         self._write_end(board, metrics, steps)
         metrics.close()
@@ -145,7 +149,9 @@ class _Watch:
         self._every = settings.evaluation.every_opportunities
         self._next = 0
         self._fixed_and_oracle: tuple[Float64, Float64] | None = None
-        total = settings.total_opportunities
+        # A planner whose own settings say how long has nothing to show before its end.
+        self._budgeted = isinstance(agent.slow, LearningPlanner)
+        total = settings.total_opportunities if self._budgeted else None
         self._bar = progress_bar(
             total, "learning to rank", " opportunities", leave=True, unit_scale=True
         )
@@ -166,7 +172,7 @@ class _Watch:
     def __call__(self, opportunities: int) -> None:
         self._bar.set_description("learning to plan", refresh=False)
         self._bar.update(opportunities - self._bar.n)
-        if opportunities >= self._next:
+        if self._budgeted and opportunities >= self._next:
             self._next = opportunities + self._every
             self._evaluate(opportunities // self._twins.world.slots_per_week)
             self._agent.save(self._folder / "checkpoints" / "latest.zip")

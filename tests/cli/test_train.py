@@ -212,3 +212,22 @@ def test_the_same_command_trains_the_same_agent_in_a_sweep_too(
     assert len(first) >= 2
     assert same == first
     assert other != first
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("slow=utility", "slow.num_members=96", "slow.weeks=16", "fast=coin"),
+        ("slow=segments", "slow.num_members=24", "slow.weeks=3", "slow.rounds=1", "fast=quality"),
+        ("slow=rollouts", "slow.states=24", "slow.ages=4", "slow.horizon=4", "plans_for=own",
+         "slow.weeks_between=2", "slow.epochs=1", "fast=quality"),
+    ],
+)  # fmt: skip
+def test_every_planner_trains_from_the_command_line(parts, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    budget = ("total_opportunities=4000", "evaluation.every_opportunities=2000")
+    result = call(capsys, "train", *TINY_COMPARISON, *budget, *parts)
+    assert result.code == 0, result.err
+    (run,) = tmp_path.glob("runs/train/*")
+    assert "slowfast" in (run / "leaderboard.md").read_text()
+    assert SlowFastAgent.load(run / "checkpoints" / "final.zip").train_opportunities > 0

@@ -12,7 +12,7 @@ import pytest
 from slowfast_rl.members.loading import load_world, world_hash
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-STUDIES = ("world_checks", "calibration", "ablations", "horizon")
+STUDIES = ("world_checks", "calibration", "ablations", "horizon", "leaderboard")
 
 
 def report_of(study: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -40,6 +40,13 @@ def test_readme_tables_are_generated_from_the_results(
     assert block in (folder / "README.md").read_text()
 
 
+def test_the_readmes_headline_is_the_leaderboards(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = json.loads((EXPERIMENTS / "leaderboard" / "results.json").read_text())
+    text = report_of("leaderboard", monkeypatch).headline(results)
+    block = f"<!-- leaderboard -->\n{text}\n<!-- /leaderboard -->"
+    assert block in (EXPERIMENTS.parent / "README.md").read_text()
+
+
 def test_the_calibrated_world_that_was_measured_is_the_one_that_comes_with_the_library() -> None:
     today = world_hash(load_world("calibrated"))
     results = {
@@ -65,6 +72,7 @@ def test_every_target_of_the_calibrated_world_is_met() -> None:
         ("calibration", "| quantity | target |"),
         ("ablations", "| changed | to |"),
         ("horizon", "| horizon, weeks |"),
+        ("leaderboard", "no table was written"),
     ],
 )
 def test_quick_run_prints_tables_and_writes_nothing(study: str, shows: str) -> None:
