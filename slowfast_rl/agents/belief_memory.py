@@ -24,8 +24,8 @@ class BeliefMemory:
         self._weeks = np.zeros(1, np.int64)  # [R] up to which counts were taken in
         self._index = EntityIndex()
 
-    def look(self, entity_ids: Int64, weeks: Int64, signals: Float32) -> Float32:
-        """Return the beliefs' signals of B members, [B, F_belief].
+    def take_in(self, entity_ids: Int64, weeks: Int64, signals: Float32) -> None:
+        """Take in the last week's counts of the members that come for the first time this week.
 
         Args:
             entity_ids: [B] member ids, none twice.
@@ -39,12 +39,17 @@ class BeliefMemory:
         self._beliefs.forget(new)
         self._weeks[new] = np.maximum(weeks[~known] - 1, 0)
         due = self._weeks[slots] < weeks
+        if not due.any():
+            return
         rows = slots[due]
         seen = self._beliefs.take(rows)
         seen.update_from_signals(signals[due])
         put_rows(self._beliefs.tables, rows, seen.tables)
         self._weeks[rows] = weeks[due]
-        return self._beliefs.take(slots).signals()
+
+    def look(self, entity_ids: Int64) -> Float32:
+        """Return the beliefs' signals of B members taken in before, [B, F_belief]."""
+        return self._beliefs.take(self._index.find(entity_ids)).signals()
 
     def forget(self, entity_ids: Int64) -> None:
         """Drop what is believed of some members."""

@@ -79,9 +79,8 @@ class Serving:
 
     def _plan(self, signals: Float32, ids: Int64, times: Int64) -> None:
         """Write plans for the members that have none of this week."""
-        beliefs = None
         if self.memory is not None:  # of everyone, planned for or not: no week may be lost
-            beliefs = self.memory.look(ids, times // WEEK_SECONDS, signals)
+            self.memory.take_in(ids, times // WEEK_SECONDS, signals)
         self.reader.settle_debts()  # rows of an earlier episode must not pass for plans
         try:
             _, status = read_plans(self.store, ids, times)
@@ -91,7 +90,7 @@ class Serving:
             weeks = times[need] // WEEK_SECONDS
             opted_in = signals[need][:, opted_in_columns(self.world)] > 0.5
             feasible = feasible_plans(self.world.plans, opted_in)
-            believed = None if beliefs is None else beliefs[need]
+            believed = None if self.memory is None else self.memory.look(ids[need])
             asked = Request(signals[need], feasible, ids[need], weeks, believed)
             chosen = ask(self.slow, asked)
             plan = pacing_plan(

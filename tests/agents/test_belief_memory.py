@@ -34,9 +34,15 @@ def live_a_week(population, seed):
     default_executor().run_week(population, target)
 
 
+def seen(memory, entity_ids, weeks, signals):
+    memory.take_in(entity_ids, weeks, signals)
+    return memory.look(entity_ids)
+
+
 def look(memory, population, rows=slice(None)):
     """What is believed of some rows' members."""
-    return memory.look(
+    return seen(
+        memory,
         population.members[rows],
         population.weeks[rows].astype(np.int64),
         week_signals(population)[rows],
@@ -82,7 +88,7 @@ def test_ids_far_apart_have_their_beliefs_too():
     ids = np.arange(30) ** 9 * 10**4 + 3
     for week in range(3):
         weeks = population.weeks.astype(np.int64)
-        believed = memory.look(ids, weeks, week_signals(population))
+        believed = seen(memory, ids, weeks, week_signals(population))
         assert_array_equal(believed, population.beliefs.signals())
         live_a_week(population, week)
 
@@ -98,11 +104,11 @@ def test_whoever_is_forgotten_is_new_and_the_others_are_not():
     memory.forget(population.members[5:9])
     memory.forget(np.array([10**9]))  # nobody
     prior = Beliefs(population.beliefs.filter, 4).signals()
-    again = memory.look(population.members[5:9], np.zeros(4, np.int64), week_signals(fresh)[5:9])
+    again = seen(memory, population.members[5:9], np.zeros(4, np.int64), week_signals(fresh)[5:9])
     assert_array_equal(again, prior)
     others = np.delete(np.arange(30), range(5, 9))
     assert_array_equal(look(memory, population, others), before[others])
-    stranger = memory.look(np.array([77]), np.zeros(1, np.int64), week_signals(fresh)[:1])
+    stranger = seen(memory, np.array([77]), np.zeros(1, np.int64), week_signals(fresh)[:1])
     assert_array_equal(stranger, prior[:1])
 
 
@@ -156,7 +162,7 @@ def test_any_sequence_of_calls_agrees_with_a_plain_dict(calls):
             for member in members:
                 plain.pop(member, None)
             continue
-        believed = memory.look(ids, np.full(len(ids), week), signals[ids])
+        believed = seen(memory, ids, np.full(len(ids), week), signals[ids])
         for row, member in zip(believed, members, strict=True):
             beliefs, until = plain.get(member) or (Beliefs(BeliefFilter(w), 1), max(week - 1, 0))
             if until < week:
