@@ -24,6 +24,7 @@ _KEYS = {
     "format": int, "weights_sha256": str, "world_name": str, "world": dict, "seed": int,
     "train_opportunities": int, "train_cpu_seconds": float, "pacer": str, "pacer_state": dict,
     "ranker": str, "ranker_state": dict, "planner": str, "planner_settings": dict,
+    "plans_for": str,
 }  # fmt: skip
 # What damaged archives and files are known to raise; OSError where there is no file.
 _UNREADABLE = (

@@ -136,6 +136,7 @@ class FlatPPOAgent:
             "ranker_state": {},
             "planner": "none",
             "planner_settings": settings,
+            "plans_for": "own",
         }
         disk.write_agent(Path(path), self.world, content, arrays)
 

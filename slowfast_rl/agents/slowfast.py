@@ -33,6 +33,7 @@ from slowfast_rl.slow import (
     SegmentsPlanner,
     UtilityPlanner,
 )
+from slowfast_rl.slow.simple import safe_planner
 from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
 
 # What can be saved, by the name it has on disk.
@@ -156,7 +157,7 @@ class SlowFastAgent:
         if isinstance(slow, LearningPlanner):
             slow = type(slow)(**slow.settings).untrained(world, self.seed, self._learns_with)
         elif isinstance(slow, FittedPlanner):
-            slow = FixedPlanner(world, world.safe_plan)  # knowing nothing, it has no choice
+            slow = safe_planner(world)  # knowing nothing, it has no choice
         if isinstance(ranker, LearningRanker):
             ranker = type(ranker)()
         agent = SlowFastAgent(slow, Executor(pacer, ranker), plans_for=self.plans_for)
@@ -227,6 +228,7 @@ class SlowFastAgent:
             "ranker_state": ranker.state(),
             "planner": slow.name,
             "planner_settings": settings,
+            "plans_for": self.plans_for,
         }
         disk.write_agent(Path(path), world, content, arrays)
 
@@ -257,9 +259,9 @@ class SlowFastAgent:
             slow = planner.from_state(world, settings, arrays)
             fast = Executor(pacer, ranker.from_state(content["ranker_state"]))
             fast.policy(world)  # a pacer of other channels shows itself
+            agent = cls(slow, fast, store, content["plans_for"])
         except (ValueError, IndexError, OverflowError) as error:  # as damaged numbers raise
             raise ValueError(f"{path} holds no agent that can be loaded: {error}") from error
-        agent = cls(slow, fast, store)
         agent.world, agent.seed = world, content["seed"]
         agent.train_opportunities = content["train_opportunities"]
         agent.train_cpu_seconds = content["train_cpu_seconds"]

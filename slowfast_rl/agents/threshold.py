@@ -180,6 +180,7 @@ class ThresholdAgent:
             "ranker_state": self.ranker.state(),
             "planner": "none",
             "planner_settings": {"threshold": self.threshold},
+            "plans_for": "own",
         }
         disk.write_agent(Path(path), self.world, content, {})
 

@@ -19,9 +19,10 @@ from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, read
 from slowfast_rl.cli.settings import EvaluatedSettings
 from slowfast_rl.evaluation.contestants import (
+    THRESHOLD_SEED,
     Contestant,
+    check_name,
     dealt_contestant,
-    named_contestant,
     trained_contestant,
 )
 from slowfast_rl.evaluation.leaderboard import compare
@@ -65,14 +66,17 @@ class Compare:
             self.contestants += self._trained(checkpoint)
             for seed in self.contestants[-1].seeds:
                 check_training_seed(seed, self.protocol)
-        self.contestants += [named_contestant(a, self.world, self.references) for a in s.agents]
+        for agent in s.agents:
+            check_name(agent, self.world, self.references)
+            if agent == "threshold":
+                check_training_seed(THRESHOLD_SEED, self.protocol)
 
     def run(self, folder: Path) -> None:
         """Do it."""
-        names = ", ".join(c.name for c in self.contestants)
+        names = ", ".join([*(c.name for c in self.contestants), *self.settings.agents])
         say(f"Comparing {names} in world {self.world.name}; results go to {folder}")
         board = compare(
-            self.contestants,
+            [*self.contestants, *self.settings.agents],
             self.world,
             self.protocol,
             references=self.references,

@@ -50,6 +50,10 @@ class Stopwatch:
         progress(steps)
         self._start += process_time() - left
 
+    def beside(self, progress: Progress | None) -> Progress | None:
+        """Return ``progress`` as a function whose time is not counted."""
+        return None if progress is None else lambda steps: self.elsewhere(progress, steps)
+
 
 class Budget(BaseCallback):
     """Stops training when its CPU time is spent, and calls ``progress`` before each rollout.

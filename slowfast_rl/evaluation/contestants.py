@@ -14,6 +14,7 @@ from slowfast_rl.slow import DealtPlanner, FixedPlanner, PerMemberPlanner, Rando
 
 NAMES = ("never", "always", "random", "best_fixed", "oracle", "threshold")
 _SINGLE = (ThresholdAgent, FlatPPOAgent)  # agents without a planner
+THRESHOLD_SEED = 0  # that the threshold is trained with where it is asked for by name
 _CONTROL_SEED = 7  # of random plans and of dealing
 
 
@@ -89,10 +90,25 @@ def untrained_contestant(agent: SlowFastAgent, world: World) -> Contestant:
     return Contestant(f"{agent.name}_untrained", fresh.slow, fresh.fast, seeds=(agent.seed,))
 
 
+def check_name(name: str, world: World, references: References | None) -> None:
+    """Pass the name of a baseline that can be made.
+
+    Raises:
+        ValueError: unknown name, or a reference that was not computed for this case.
+    """
+    if name not in NAMES:
+        raise ValueError(f"unknown agent {name!r}; allowed: {', '.join(NAMES)}")
+    if name in ("best_fixed", "oracle") and references is None:
+        raise ValueError(
+            f"{name!r} needs references of this case; compute them with python -m "
+            f"slowfast_rl.cli.references world={world.name} and this case's num_members and weeks"
+        )
+
+
 def named_contestant(
     name: str, world: World, references: References | None, progress: bool = True
 ) -> Contestant:
-    """Return a baseline by name; the threshold is trained here, on seed 0.
+    """Return a baseline by name; the threshold is trained here, on seed ``THRESHOLD_SEED``.
 
     Args:
         name: one of NAMES.
@@ -103,6 +119,7 @@ def named_contestant(
     Raises:
         ValueError: unknown name, or a reference that was not computed for this case.
     """
+    check_name(name, world, references)
     plans = world.plans
     if name == "never":
         return Contestant(name, FixedPlanner(world, plans.min(axis=0).tolist()))
@@ -112,15 +129,11 @@ def named_contestant(
         return Contestant(name, RandomPlanner(_CONTROL_SEED))
     if name == "threshold":
         with progress_bar(None, "training threshold" if progress else None, " slots") as bar:
-            agent = ThresholdAgent().learn(world, progress=lambda done: bar.update(done - bar.n))
+            agent = ThresholdAgent().learn(
+                world, seed=THRESHOLD_SEED, progress=lambda done: bar.update(done - bar.n)
+            )
         return single_contestant(agent, world)
-    if name not in NAMES:
-        raise ValueError(f"unknown agent {name!r}; allowed: {', '.join(NAMES)}")
-    if references is None:
-        raise ValueError(
-            f"{name!r} needs references of this case; compute them with python -m "
-            f"slowfast_rl.cli.references world={world.name} and this case's num_members and weeks"
-        )
+    assert references is not None
     if name == "best_fixed":
         best = FixedPlanner(world, references.best_fixed_plan, references.best_fixed_shape)
         return Contestant(name, best)

@@ -245,11 +245,12 @@ class PPOExecutor:
             luck_seed=seed,
         )
         observations, _ = env.reset(seed=seed)
-        rows, met = np.arange(env.num_envs), []
+        rows, met = np.arange(env.num_envs), [observations[::_SIGNAL_SHARE]]
         for time in range((env.weeks - 1) * world.slots_per_week):
             words = random_words(seed, _STREAM, rows, np.full(len(rows), time), Domain.EXPLORATION)
             send = words / 2**32 < self.send_share
-            met.append(observations[time % _SIGNAL_SHARE :: _SIGNAL_SHARE])
+            if time:
+                met.append(observations[time % _SIGNAL_SHARE :: _SIGNAL_SHARE])
             actions = np.where(send, 1 + words.astype(np.int64) % world.num_candidates, 0)
             observations = env.step(actions)[0]
             if env.population.slot == 0:

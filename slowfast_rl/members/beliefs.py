@@ -20,7 +20,7 @@ from slowfast_rl.members.constants import (
     mean_pick,
     standard_normal,
 )
-from slowfast_rl.members.features import Feature, week_features
+from slowfast_rl.members.features import Feature, bounds, week_features
 from slowfast_rl.members.filtering import Grid, Tables, update
 from slowfast_rl.members.state import (
     DISMISSALS,
@@ -166,7 +166,8 @@ class Beliefs:
         size, num_channels = len(grid.sensitivity), tables.fatigue.shape[1]
         room = np.empty((num_channels + 1, 3, size), np.float32)
         read_out(tables, grid, self.filter.constants, room, np.empty(size), out)
-        return out
+        low, high = bounds(self.filter.features)
+        return np.clip(out, low, high, out=out)
 
     def take(self, rows: Any) -> "Beliefs":
         """Return a copy of some rows, repeats allowed."""

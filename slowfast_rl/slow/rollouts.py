@@ -21,7 +21,7 @@ from slowfast_rl.members.signals import privileged_features, week_features
 from slowfast_rl.members.world import World
 from slowfast_rl.slow.branches import branched_returns, feasible_sample, live_on
 from slowfast_rl.slow.plan_value import Branched, PlanValue, fit, joined, plan_table
-from slowfast_rl.slow.simple import FixedPlanner
+from slowfast_rl.slow.simple import FixedPlanner, safe_planner
 
 _FIT = ("epochs", "batch_size", "learning_rate", "weight_decay")
 
@@ -178,9 +178,7 @@ class RolloutPlanner:
 
     def untrained(self, world: World, seed: int = 0, executor: Executor | None = None) -> Self:
         """Become what training begins with: the most of the safe plan on the menu, for everyone."""
-        pairs = zip(world.menu, world.safe_plan, strict=True)
-        safe = [max(t for t in targets if t <= most) for targets, most in pairs]
-        self.values, self._first = [], FixedPlanner(world, safe)
+        self.values, self._first = [], safe_planner(world)
         self.belief_filter = BeliefFilter(world) if self.settings["beliefs"] else None
         return self
 
@@ -202,7 +200,13 @@ class RolloutPlanner:
         return best
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return settings that JSON can hold, and a copy of the nets' arrays."""
+        """Return settings that JSON can hold, and a copy of the nets' arrays.
+
+        Raises:
+            RuntimeError: the planner knows no world yet.
+        """
+        if self._first is None:
+            raise RuntimeError("the planner knows no world; call learn or load first")
         arrays = {
             f"{i}.{name}": tensor.cpu().numpy().copy()
             for i, value in enumerate(self.values)

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from math import isfinite
-from time import process_time
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slowfast_rl.envs.budget import Stopwatch
 from slowfast_rl.envs.execution import Request, request
 from slowfast_rl.envs.executor import Executor
 from slowfast_rl.envs.settings import check_whole, split_version
@@ -89,12 +89,13 @@ class SegmentsPlanner:
         Raises:
             ValueError: no member stays through the burn-in.
         """
-        start, s = process_time(), self.settings
+        watch, s = Stopwatch(), self.settings
         each = s["num_members"] * world.slots_per_week
         starts, returns = [], []
         for luck in range(s["lucks"]):
             if progress is not None:
-                progress(luck * each * (s["burn_in_weeks"] + s["weeks"] * len(world.plans)))
+                played = luck * each * (s["burn_in_weeks"] + s["weeks"] * len(world.plans))
+                watch.elsewhere(progress, played)
             population = Population(world, s["num_members"], seed, seed, luck_stream=luck)
             burn_in(population, s["burn_in_weeks"], seed, luck, executor)
             if not population.alive.any():
@@ -114,7 +115,7 @@ class SegmentsPlanner:
         self.policy_version += 1
         weeks = lives * s["weeks"] + s["lucks"] * s["num_members"] * s["burn_in_weeks"]
         self.opportunities = weeks * world.slots_per_week
-        self.cpu_seconds = process_time() - start
+        self.cpu_seconds = watch.spent
         return self
 
     def plan(self, request: Request) -> Int64:

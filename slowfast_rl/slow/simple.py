@@ -63,6 +63,12 @@ class FixedPlanner:
         return cls(world, plan, shape)
 
 
+def safe_planner(world: World) -> FixedPlanner:
+    """Return the planner of the world's safe plan: the most of it that is on the menu."""
+    pairs = zip(world.menu, world.safe_plan, strict=True)
+    return FixedPlanner(world, [max(t for t in targets if t <= most) for targets, most in pairs])
+
+
 class PerMemberPlanner:
     """A constant plan for each member, such as the oracle's.
 

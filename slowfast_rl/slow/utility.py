@@ -1,13 +1,13 @@
 """The published planner: learned reward components, weighted, minus a universal message cost."""
 
 from collections.abc import Callable, Mapping
-from time import process_time
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from slowfast_rl.envs.budget import Stopwatch
 from slowfast_rl.envs.execution import Request
 from slowfast_rl.envs.executor import Executor
 from slowfast_rl.envs.settings import check_number, check_weights, check_whole, split_version
@@ -103,9 +103,9 @@ class UtilityPlanner:
             seed: of population, luck and plans, 0 to 2^32 - 1.
             progress: called before each week of logs with the opportunities played so far.
         """
-        start, s = process_time(), self.settings
+        watch, s = Stopwatch(), self.settings
         logs = collect_plan_logs(
-            world, s["num_members"], s["weeks"], s["window"], seed, executor, progress
+            world, s["num_members"], s["weeks"], s["window"], seed, executor, watch.beside(progress)
         )
         self.effects = fit_effects(
             signal_terms(world, logs.signals),
@@ -119,7 +119,7 @@ class UtilityPlanner:
         self.world = world
         self.policy_version += 1
         self.opportunities = s["num_members"] * s["weeks"] * world.slots_per_week
-        self.cpu_seconds = process_time() - start
+        self.cpu_seconds = watch.spent
         return self
 
     def weighted(self, **weights: float | None) -> Self:

@@ -281,3 +281,10 @@ def test_parts_that_cannot_be_saved_are_refused_and_nothing_is_written(tmp_path,
 def test_an_agent_without_a_world_is_not_saved(tmp_path):
     with pytest.raises(RuntimeError, match="call learn or load first"):
         SlowFastAgent().save(tmp_path / "agent")
+
+
+def test_what_the_planner_plans_for_is_kept(tmp_path):
+    agent = untrained_agent(world("pronounced"))
+    agent.plans_for = "own"
+    agent.save(tmp_path / "agent.zip")
+    assert SlowFastAgent.load(tmp_path / "agent.zip").plans_for == "own"

@@ -2,8 +2,9 @@ import os
 
 import pytest
 
+from slowfast_rl.agents import ThresholdAgent
 from slowfast_rl.cli import bench, train
-from tests.cli.calls import TINY, call
+from tests.cli.calls import TINY, TINY_COMPARISON, call
 
 # command, its arguments, and what the error must name: the value, and what is allowed instead
 MISTAKES = [
@@ -166,3 +167,23 @@ def test_one_failing_job_does_not_stop_a_sweep(capsys, tmp_path, monkeypatch):
     (sweep,) = (tmp_path / "runs" / "bench-sweep").iterdir()
     assert {p.name for p in sweep.iterdir()} == {"1", "multirun.yaml"}
     assert (sweep / "1" / "bench.json").exists()
+
+
+def test_a_comparison_trains_the_threshold_once_and_never_on_members_it_is_scored_on(
+    capsys, tmp_path, monkeypatch
+):
+    learned = []
+    learn = ThresholdAgent.learn
+
+    def counted(agent, world, **settings):
+        learned.append(settings["seed"])
+        agent.num_members, agent.weeks = 8, 1
+        agent.ranker.learn = lambda *_, **__: agent.ranker
+        return learn(agent, world, **settings)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ThresholdAgent, "learn", counted)
+    refused = call(capsys, "compare", "agents=[threshold]", "population_seed=0", *TINY_COMPARISON)
+    assert (refused.code, learned) == (2, [])
+    assert call(capsys, "compare", "agents=[threshold]", *TINY_COMPARISON).code == 0
+    assert learned == [0]

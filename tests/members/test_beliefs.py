@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from slowfast_rl.envs import default_executor
 from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
 from slowfast_rl.members.branching import branch
 from slowfast_rl.members.loading import load_world, world_names
@@ -260,3 +261,15 @@ def test_members_that_never_tire_can_be_told_from_those_that_do() -> None:
     one, other = (told(seen(w, week, week)) for week in (calm, annoyed))
     assert all(np.isfinite(v).all() for v in [*one.values(), *other.values()])
     assert one["sensitivity_weight_0"] > 0.6 > 0.4 > other["sensitivity_weight_0"]
+
+
+def test_signals_stay_within_their_bounds_where_few_members_are_very_sensitive():
+    law = {"fatigue_sensitivity_values": [0.2, 5], "fatigue_sensitivity_shares": [0.98, 0.02]}
+    w = load_world("two_type", {f"traits.{name}": value for name, value in law.items()})
+    population = Population(w, 64, 1, 1, belief_filter=BeliefFilter(w))
+    for _ in range(12):
+        default_executor().run_week(population, np.tile(w.plans[-1], (64, 1)))
+    signals = population.beliefs.signals()
+    low, high = bounds(population.beliefs.filter.features)
+    assert (signals >= low).all()
+    assert (signals <= high).all()

@@ -69,7 +69,6 @@ def test_no_plan_is_ever_infeasible(codes, seed):
     planner = random_rollouts(w)
     plans = planner.plan(asked)
     assert not w.plans[plans][~opted_in].any()
-    assert len(set(plans.tolist())) > 1 or len(codes) < 10
 
 
 def test_the_plan_is_the_feasible_one_of_the_highest_mean_value():

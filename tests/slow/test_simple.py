@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
+from slowfast_rl.slow.simple import safe_planner
 from tests.members.worlds import world
 from tests.slow.cases import patterns, requests, small_world
 
@@ -170,3 +173,8 @@ def test_a_dealt_planner_asks_for_what_its_planner_asks_for():
 
 def test_a_dealt_planner_has_the_version_of_its_planner():
     assert DealtPlanner(FirstDigits()).policy_version == 4
+
+
+def test_the_safe_planner_takes_the_most_of_the_safe_plan_that_is_on_the_menu():
+    w = replace(world("pronounced"), menu=((0, 2, 5), (0, 1)), safe_plan=(3, 4))
+    assert safe_planner(w).wanted == (2, 1)
