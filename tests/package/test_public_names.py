@@ -77,7 +77,8 @@ def test_committed_references_are_what_the_world_gives_today():
 
 
 def test_the_readmes_numbers_of_the_calibrated_world_are_those_of_the_study():
-    stated = re.findall(r"\d+\.\d+ / \d+\.\d+ / \d+\.\d+", (ROOT / "README.md").read_text())
+    typed = re.sub(r"<!-- (\w+) -->.*<!-- /\1 -->", "", (ROOT / "README.md").read_text(), flags=re.S)
+    stated = re.findall(r"\d+\.\d+ / \d+\.\d+ / \d+\.\d+", typed)  # tables are generated
     assert stated
     study = (ROOT / "experiments" / "world_checks" / "README.md").read_text()
     assert all(numbers in study for numbers in stated)
