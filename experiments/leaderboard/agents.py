@@ -17,6 +17,7 @@ from slowfast_rl.evaluation.references import load_references
 
 Maker = Callable[[str, int, bool], Contestant]  # world, seed, quick
 FLAT_SECONDS = 120  # CPU time of PPO at every opportunity: what the default planner may take
+LONG_SECONDS = 1200  # in this time it does not play as many opportunities as the default planner
 
 
 class Entry(NamedTuple):
@@ -59,14 +60,18 @@ def rollouts(**settings: bool) -> Callable[[bool], sf.slow.RolloutPlanner]:
     return lambda quick: sf.slow.RolloutPlanner(**({"states": 200} if quick else {}), **settings)
 
 
-def flat_ppo(world: str, seed: int, quick: bool) -> Contestant:
-    """Return PPO at every opportunity."""
-    agent, home = sf.FlatPPOAgent(), sf.load_world(world)
-    if quick:
-        agent.learn(home, total_opportunities=100_000, seed=seed)
-    else:
-        agent.learn(home, total_cpu_seconds=FLAT_SECONDS, seed=seed)
-    return single_contestant(agent, home)
+def flat_ppo(seconds: float) -> Maker:
+    """Return a maker of PPO at every opportunity, trained for so many CPU-seconds."""
+
+    def maker(world: str, seed: int, quick: bool) -> Contestant:
+        agent, home = sf.FlatPPOAgent(), sf.load_world(world)
+        if quick:
+            agent.learn(home, total_opportunities=100_000, seed=seed)
+        else:
+            agent.learn(home, total_cpu_seconds=seconds, seed=seed)
+        return single_contestant(agent, home)
+
+    return maker
 
 
 def threshold(world: str, seed: int, quick: bool) -> Contestant:
@@ -123,7 +128,10 @@ AGENTS = {
     ),
     "segments": Entry("best plan per segment", two_levels(segments), 1),
     "threshold": Entry("uplift threshold, tuned on return", threshold),
-    "flat_ppo": Entry(f"SB3 PPO at every opportunity, {FLAT_SECONDS} CPU-seconds", flat_ppo),
+    "flat_ppo": Entry(
+        f"SB3 PPO at every opportunity, {FLAT_SECONDS} CPU-seconds", flat_ppo(FLAT_SECONDS)
+    ),
+    "flat_ppo_long": Entry("the same, 20 CPU-minutes", flat_ppo(LONG_SECONDS)),
     "best_fixed": Entry("the best fixed plan, default executor", named("best_fixed"), 1),
     "oracle": Entry("the best constant plan per member, default executor", named("oracle"), 1),
     "never": Entry("nothing", named("never"), 1),

@@ -57,9 +57,7 @@ def _row(
             continue
         with np.load(first) as file:
             leads.append(list(mean_interval(file["own"] - own)))
-            row.setdefault("planner_lead", []).append(
-                list(mean_interval(file["default"] - default))
-            )
+            planners.append(list(mean_interval(file["default"] - default)))
     return row | {"lead": leads, "planner_lead": planners}
 
 
@@ -71,11 +69,12 @@ def tables(results: dict[str, Any]) -> str:
             "",
             f"### `{world}`",
             "",
-            "| agent | seed | return | gap closed | slowfast's lead | sends a week | CPU-s | "
-            "million opportunities |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- |",
+            "| agent | seed | return | gap closed | slowfast's lead | its executor's lead over the "
+            "default one | sends a week | CPU-s | million opportunities |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         for row in rows:
+            executor = row.get("own_over_default_executor")
             cells = [
                 row["agent"],
                 str(row["seed"]) if AGENTS[row["agent"]].seeds is None else "–",
@@ -84,6 +83,7 @@ def tables(results: dict[str, Any]) -> str:
                 "; ".join(_interval(lead, 2) for lead in row["lead"])
                 if row["agent"] != FIRST
                 else "–",
+                _interval(executor, 2) if executor != [0, 0, 0] else "–",
                 " + ".join(f"{value:.1f}" for value in row["sends"]),
                 f"{row['cpu_seconds']:.0f}",
                 f"{row['opportunities'] / 1e6:.0f}",

@@ -12,7 +12,15 @@ import pytest
 from slowfast_rl.members.loading import load_world, world_hash
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-STUDIES = ("world_checks", "calibration", "ablations", "horizon", "leaderboard")
+STUDIES = (
+    "world_checks",
+    "calibration",
+    "ablations",
+    "horizon",
+    "leaderboard",
+    "robustness",
+    "information",
+)
 
 
 def report_of(study: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -73,6 +81,8 @@ def test_every_target_of_the_calibrated_world_is_met() -> None:
         ("ablations", "| changed | to |"),
         ("horizon", "| horizon, weeks |"),
         ("leaderboard", "no table was written"),
+        ("robustness", "| limit world |"),
+        ("information", "| what the planner knows |"),
     ],
 )
 def test_quick_run_prints_tables_and_writes_nothing(study: str, shows: str) -> None:

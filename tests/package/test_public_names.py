@@ -77,7 +77,9 @@ def test_committed_references_are_what_the_world_gives_today():
 
 
 def test_the_readmes_numbers_of_the_calibrated_world_are_those_of_the_study():
-    typed = re.sub(r"<!-- (\w+) -->.*<!-- /\1 -->", "", (ROOT / "README.md").read_text(), flags=re.S)
+    typed = re.sub(
+        r"<!-- (\w+) -->.*<!-- /\1 -->", "", (ROOT / "README.md").read_text(), flags=re.S
+    )
     stated = re.findall(r"\d+\.\d+ / \d+\.\d+ / \d+\.\d+", typed)  # tables are generated
     assert stated
     study = (ROOT / "experiments" / "world_checks" / "README.md").read_text()

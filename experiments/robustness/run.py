@@ -1,0 +1,134 @@
+"""Trained agents in other worlds than their own, and agents retrained where the answer is known.
+
+python experiments/robustness/run.py [--parts shifted limits] [--seeds 0 1 2] [--quick]
+
+What was measured is kept in runs/robustness: a run that was stopped goes on where it was, and
+several may share the work.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from cases import LIMITS, SCORED, shifted
+from limits import measure_limit
+from report import tables
+from tqdm import tqdm
+
+import slowfast_rl as sf
+from slowfast_rl.evaluation.contestants import single_contestant, trained_contestant
+from slowfast_rl.evaluation.statistics import mean_interval
+from slowfast_rl.evaluation.twins import Twins
+from slowfast_rl.store.files import write_block, write_text_atomically
+
+FOLDER = Path(__file__).parent
+KEPT = FOLDER.parent.parent / "runs" / "robustness"
+TRAINED = "pronounced"
+OPPORTUNITIES = 300_000_000  # of the shifted worlds' agent: the default
+LIMIT_OPPORTUNITIES = 100_000_000  # retrained on limit worlds: a third of the default
+
+
+def main() -> None:
+    """Measure what is missing, then write what is there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", nargs="+", default=["shifted", "limits"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--quick", action="store_true", help="few members, little training")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    quick, scratch = options.quick, TemporaryDirectory()  # it goes with the process
+    kept = Path(scratch.name) if quick else KEPT
+    seeds = options.seeds[:1] if quick else options.seeds
+    jobs: list[tuple[str, Callable[[], list[dict[str, Any]]]]] = []
+    if "shifted" in options.parts:
+        jobs += [(f"shifted-{s}", lambda s=s: measure_shifted(s, quick)) for s in seeds]
+    if "limits" in options.parts:
+        protocol = sf.Protocol(64, 16) if quick else sf.Protocol(1024, streams=SCORED)
+        budget = 100_000 if quick else LIMIT_OPPORTUNITIES
+        jobs += [
+            (f"limits-{w}-{s}", lambda w=w, s=s: [measure_limit(w, s, protocol, budget, quick)])
+            for s in seeds
+            for w in (LIMITS[:2] if quick else LIMITS)
+        ]
+    with tqdm(jobs, unit="job") as bar:
+        for name, job in bar:
+            bar.set_postfix_str(name)
+            path = kept / f"{name}.json"
+            if not path.is_file():
+                write_text_atomically(path, json.dumps(job(), indent=1))
+    results = {
+        "command": "python experiments/robustness/run.py",
+        **{
+            part: [
+                row
+                for p in sorted(kept.glob(f"{part}-*.json"))
+                for row in json.loads(p.read_text())
+            ]
+            for part in ("shifted", "limits")
+        },
+    }
+    text = tables(results)
+    sys.stdout.write(text + "\n")
+    if not quick:
+        write_text_atomically(FOLDER / "results.json", json.dumps(results, indent=1))
+        write_block(FOLDER / "README.md", "robustness", text)
+
+
+def measure_shifted(seed: int, quick: bool) -> list[dict[str, Any]]:
+    """Return what an untouched agent brings in each world, against the base-tuned threshold."""
+    home = sf.load_world(TRAINED)
+    planner = sf.slow.RolloutPlanner(**({"states": 200} if quick else {}))
+    executor = sf.fast.Executor(sf.fast.BidPricePacer(), sf.fast.AffinityRanker())
+    agent = sf.SlowFastAgent(planner, executor)
+    agent.learn(home, total_opportunities=100_000 if quick else OPPORTUNITIES, seed=seed)
+    threshold = sf.ThresholdAgent(**({"num_members": 64, "weeks": 4} if quick else {}))
+    threshold.learn(home, seed=seed)
+    rows = []
+    for number in range(len(worlds(quick))):
+        case, twins = worlds(quick)[number], world_twins(number, quick)
+        ours, theirs = (
+            trained_contestant(agent, case.world),
+            single_contestant(threshold, case.world),
+        )
+        own = twins.rollout(ours.planner, ours.executor)
+        other = twins.rollout(theirs.planner, theirs.executor)
+        rows.append(
+            {
+                "world": case.name,
+                "seed": seed,
+                "return": list(mean_interval(own.returns)),
+                "threshold": list(mean_interval(other.returns)),
+                "lead": list(mean_interval(own.returns - other.returns)),
+                "sends": sends(own.weekly),
+                "threshold_sends": sends(other.weekly),
+            }
+        )
+    return rows
+
+
+@cache
+def worlds(quick: bool) -> list[Any]:
+    """Return the shifted worlds."""
+    return shifted(sf.load_world(TRAINED), *((64, 8) if quick else (2048, 104)))
+
+
+@cache
+def world_twins(number: int, quick: bool) -> Twins:
+    """Return the burned-in members of a shifted world, shared by all seeds."""
+    case = worlds(quick)[number]
+    return Twins(case.world, case.protocol)
+
+
+def sends(weekly: dict[str, Any]) -> float:
+    """Return sends per living member-week."""
+    return float(weekly["sends"].sum() / max(weekly["alive"].sum(), 1.0))
+
+
+if __name__ == "__main__":
+    main()
