@@ -31,7 +31,7 @@ KEPT = FOLDER.parent.parent / "runs" / "leaderboard"
 WORLDS = ("pronounced", "no_dismissals", "calibrated")
 ABLATED = {  # agents of worlds but the first
     "no_dismissals": ("slowfast", "plain_rollouts", "best_fixed"),
-    "calibrated": ("slowfast", "privileged", "best_fixed", "never"),
+    "calibrated": ("slowfast", "best_fixed", "never"),
 }
 
 
