@@ -52,7 +52,11 @@ def main() -> None:
                 twins[name] = Twins(sf.load_world(name), protocol)
             write_text_atomically(path, json.dumps(measure(planner, seed, twins[name], quick)))
     rows = [json.loads(path.read_text()) for path in sorted(kept.glob("*.json"))]
-    rows.sort(key=lambda row: (row["world"], list(PLANNERS).index(row["planner"]), row["seed"]))
+    if not quick:  # planners and seeds that were not run here stay as they were measured
+        rows = [*json.loads((FOLDER / "results.json").read_text())["rows"], *rows]
+    order = list(PLANNERS)
+    by_key = {(row["world"], order.index(row["planner"]), row["seed"]): row for row in rows}
+    rows = [by_key[key] for key in sorted(by_key)]
     results = {
         "command": "python experiments/information/run.py",
         "opportunities": OPPORTUNITIES,

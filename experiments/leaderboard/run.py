@@ -71,9 +71,13 @@ def main() -> None:
         return
     references = {w: load_references(sf.load_world(w), protocol) for w in options.worlds}
     results = summary(kept, options.worlds, references)
-    if (FOLDER / "results.json").is_file():  # worlds that were not asked for stay as measured
-        before = json.loads((FOLDER / "results.json").read_text())["worlds"]
-        results["worlds"] = before | results["worlds"]
+    worlds = json.loads((FOLDER / "results.json").read_text())["worlds"]
+    for name, rows in results["worlds"].items():
+        # Agents and seeds that were not run here stay as they were measured.
+        by_key = {(row["agent"], row["seed"]): row for row in [*worlds.get(name, []), *rows]}
+        order = list(AGENTS).index
+        worlds[name] = sorted(by_key.values(), key=lambda row: (order(row["agent"]), row["seed"]))
+    results["worlds"] = worlds
     write_text_atomically(FOLDER / "results.json", json.dumps(results, indent=1))
     text = tables(results)
     write_block(FOLDER / "README.md", "leaderboard", text)

@@ -62,17 +62,15 @@ def main() -> None:
             path = kept / f"{name}.json"
             if not path.is_file():
                 write_text_atomically(path, json.dumps(job(), indent=1))
-    results = {
-        "command": "python experiments/robustness/run.py",
-        **{
-            part: [
-                row
-                for p in sorted(kept.glob(f"{part}-*.json"))
-                for row in json.loads(p.read_text())
-            ]
-            for part in ("shifted", "limits")
-        },
-    }
+    # Worlds and seeds that were not run here stay as they were measured.
+    before = {} if quick else json.loads((FOLDER / "results.json").read_text())
+    results: dict[str, Any] = {"command": "python experiments/robustness/run.py"}
+    for part in ("shifted", "limits"):
+        measured = [
+            row for p in sorted(kept.glob(f"{part}-*.json")) for row in json.loads(p.read_text())
+        ]
+        by_key = {(row["world"], row["seed"]): row for row in [*before.get(part, []), *measured]}
+        results[part] = list(by_key.values())
     text = tables(results)
     sys.stdout.write(text + "\n")
     if not quick:
