@@ -1,5 +1,8 @@
 """The feature store: the one channel between the slow policy and the fast one."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from slowfast_rl.store.memory import InMemoryFeatureStore
 from slowfast_rl.store.plans import (
     PLANS,
@@ -19,6 +22,9 @@ from slowfast_rl.store.protocol import (
 )
 from slowfast_rl.store.views import Column, FeatureView
 
+if TYPE_CHECKING:
+    from slowfast_rl.store.shared import SharedMemoryFeatureStore
+
 __all__ = [
     "PLANS",
     "UNIFORM_SHAPE",
@@ -28,6 +34,7 @@ __all__ = [
     "InMemoryFeatureStore",
     "OnlineResponse",
     "PacingPlan",
+    "SharedMemoryFeatureStore",
     "Status",
     "StoreState",
     "StoreUnavailableError",
@@ -36,3 +43,13 @@ __all__ = [
     "read_plans",
     "write_plans",
 ]
+
+_LAZY = {  # they need what not every system or installation has
+    "SharedMemoryFeatureStore": "shared",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

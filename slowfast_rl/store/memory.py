@@ -8,18 +8,11 @@ from numpy.typing import ArrayLike
 from slowfast_rl.store.checks import check_distinct, check_ids, check_rows, check_times
 from slowfast_rl.store.index import NOBODY
 from slowfast_rl.store.protocol import OnlineResponse, StoreState
-from slowfast_rl.store.rules import (
-    NOT_FOUND,
-    OUTSIDE_MAX_AGE,
-    PRESENT,
-    accepts,
-    all_present,
-    stamp_rows,
-    status_of,
-)
-from slowfast_rl.store.state import COUNTERS, pack_state, unpack_state
+from slowfast_rl.store.rules import accepts, stamp_rows
+from slowfast_rl.store.state import pack_state, unpack_state
 from slowfast_rl.store.table import Table
-from slowfast_rl.store.views import FeatureView
+from slowfast_rl.store.tally import Tally
+from slowfast_rl.store.views import FeatureView, registered, unknown_view
 
 
 class InMemoryFeatureStore:
@@ -32,21 +25,18 @@ class InMemoryFeatureStore:
 
     def __init__(self) -> None:
         self._tables: dict[str, Table] = {}
-        self._counters = dict.fromkeys(COUNTERS, 0)
+        self._tally = Tally()
 
     @property
     def counters(self) -> Mapping[str, int]:
         """Rows so far, over all views: refused_writes, stale_reads and not_found_reads."""
-        return dict(self._counters)
+        return self._tally.counters
 
     def apply(self, views: Iterable[FeatureView]) -> None:
         """Registers views; see `FeatureStore.apply`."""
-        tables = dict(self._tables)
-        for view in views:
-            table = tables.setdefault(view.name, Table(view))
-            if table.view != view:
-                raise ValueError(f"view {view.name!r} is registered as {table.view}, not as {view}")
-        self._tables = tables
+        wanted = registered({name: table.view for name, table in self._tables.items()}, views)
+        for view in wanted.values():
+            self._tables.setdefault(view.name, Table(view))
 
     def write_to_online_store(
         self,
@@ -70,7 +60,7 @@ class InMemoryFeatureStore:
             ids, stamps = ids[accepted], stamps[accepted]
             values = {name: column[accepted] for name, column in values.items()}
         table.write(ids, values, stamps)
-        self._counters["refused_writes"] += len(accepted) - count
+        self._tally.refused(len(accepted) - count)
         return count
 
     def get_online_features(
@@ -82,17 +72,10 @@ class InMemoryFeatureStore:
         clock = check_times("now", now, len(ids))
         slots = table.index.find(ids)
         stamps = table.stamps(slots)
-        age = clock - stamps
-        if all_present(age, table.view.max_age_seconds):
-            status = np.full(len(ids), PRESENT)
-        else:
-            status = status_of(age, table.view.max_age_seconds)
-            stale = np.count_nonzero(status == OUTSIDE_MAX_AGE)
-            missing = np.flatnonzero(status == NOT_FOUND)
+        status, missing = self._tally.judge(table.view, stamps, clock)
+        if missing.size:
             slots[missing] = NOBODY
             stamps[missing] = 0
-            self._counters["stale_reads"] += int(stale)
-            self._counters["not_found_reads"] += missing.size
         return OnlineResponse(table.values(slots), status, stamps)
 
     def delete(self, view: str, entity_ids: ArrayLike) -> int:
@@ -101,7 +84,7 @@ class InMemoryFeatureStore:
 
     def snapshot(self) -> StoreState:
         """Returns a copy of all views, rows and counters."""
-        return pack_state([table.dump() for table in self._tables.values()], self._counters)
+        return pack_state([table.dump() for table in self._tables.values()], self.counters)
 
     def restore(self, state: StoreState) -> None:
         """Replaces all views, rows and counters; see `FeatureStore.restore`."""
@@ -109,10 +92,10 @@ class InMemoryFeatureStore:
         tables = {rows.view.name: Table(rows.view) for rows in contents}
         for rows in contents:
             tables[rows.view.name].write(rows.entity_ids, rows.values, rows.event_timestamp)
-        self._tables, self._counters = tables, counters
+        self._tables = tables
+        self._tally.restore(counters)
 
     def _table(self, view: str) -> Table:
         if view not in self._tables:
-            known = ", ".join(self._tables) or "none yet"
-            raise ValueError(f"unknown view {view!r}: registered are {known}")
+            raise unknown_view(view, self._tables)
         return self._tables[view]

@@ -1,6 +1,6 @@
 """What a row of the store looks like: typed columns, an age limit and a write rule."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -90,3 +90,25 @@ class FeatureView:
             for name, column in fields["columns"].items()
         }
         return cls(**{**fields, "columns": columns})
+
+
+def registered(
+    known: Mapping[str, FeatureView], views: Iterable[FeatureView]
+) -> dict[str, FeatureView]:
+    """Returns the known views and these.
+
+    Raises:
+        ValueError: one of them is known in another form.
+    """
+    together = dict(known)
+    for view in views:
+        if together.setdefault(view.name, view) != view:
+            raise ValueError(
+                f"view {view.name!r} is registered as {together[view.name]}, not as {view}"
+            )
+    return together
+
+
+def unknown_view(name: str, known: Iterable[str]) -> ValueError:
+    """Returns the error of a view that nobody registered."""
+    return ValueError(f"unknown view {name!r}: registered are {', '.join(known) or 'none yet'}")

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
+from slowfast_rl.store import FeatureStore, InMemoryFeatureStore, SharedMemoryFeatureStore
 
 MakeStore = Callable[[], FeatureStore]
 
 BACKENDS: dict[str, MakeStore] = {
     "memory": InMemoryFeatureStore,
+    "shared": SharedMemoryFeatureStore,
 }

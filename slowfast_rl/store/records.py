@@ -1,0 +1,95 @@
+"""A row as one piece of memory, for backends that other processes write to.
+
+A record is a stamp, the stamp's complement, the form of its view, the columns and a checksum. What
+a reader gets is whole, or it is seen not to be: a row torn by a killed writer, written under
+another schema, or damaged on the way counts as absent.
+"""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slowfast_rl.members.arrays import Bool, Int64
+from slowfast_rl.store.views import FeatureView
+
+Records = NDArray[np.void]  # [B] of a form's dtype
+Words = NDArray[np.uint64]
+
+WORD = 8  # bytes
+_SEED = np.uint64(0x9E3779B97F4A7C15)  # so that zeros are no valid record
+_STEP = 0xD1342543DE82EF95
+
+
+class RecordForm:
+    """How the rows of one view are packed.
+
+    Args:
+        view: the view; another name, column, dtype, shape or rule makes another form.
+    """
+
+    def __init__(self, view: FeatureView) -> None:
+        self.view = view
+        described = json.dumps(view.to_json(), sort_keys=True).encode()
+        self.number = np.frombuffer(sha256(described).digest(), np.uint64)[0]
+        names = ["stamp", "complement", "form"]
+        types: list[Any] = ["<i8", "<i8", "<u8"]
+        offsets, end = [0, WORD, 2 * WORD], 3 * WORD
+        # The widest first, so that every column is aligned.
+        for name, column in sorted(
+            view.columns.items(), key=lambda item: -np.dtype(item[1].dtype).itemsize
+        ):
+            kind = np.dtype((np.dtype(column.dtype).newbyteorder("<"), column.shape))
+            names.append(f"column_{name}")
+            types.append(kind)
+            offsets.append(end)
+            end += kind.itemsize
+        if end % WORD:  # a field of its own: numpy does not copy what lies between fields
+            names.append("padding")
+            types.append(("u1", -end % WORD))
+            offsets.append(end)
+            end += -end % WORD
+        self.dtype = np.dtype(
+            {
+                "names": [*names, "checksum"],
+                "formats": [*types, "<u8"],
+                "offsets": [*offsets, end],
+                "itemsize": end + WORD,
+            }
+        )
+        self.num_words = self.dtype.itemsize // WORD
+        odd = np.arange(1, 2 * self.num_words - 1, 2, dtype=np.uint64) * np.uint64(_STEP)
+        self._weights = odd | np.uint64(1)  # [W - 1], all odd: one changed word shows itself
+
+    def pack(self, values: Mapping[str, NDArray[Any]], stamps: Int64) -> Records:
+        """Return rows [B, *shape] with their stamps [B] as records [B]."""
+        records = np.zeros(len(stamps), self.dtype)
+        records["stamp"], records["complement"] = stamps, ~stamps
+        records["form"] = self.number
+        for name in self.view.columns:
+            records[f"column_{name}"] = values[name]
+        records["checksum"] = self._checksum(self.words(records))
+        return records
+
+    def valid(self, records: Records) -> Bool:
+        """Return which records [B] are whole and of this form."""
+        whole = self._checksum(self.words(records)) == records["checksum"]
+        return np.asarray(whole & (records["form"] == self.number))
+
+    def values(self, records: Records) -> dict[str, NDArray[Any]]:
+        """Return the columns of records [B], [B, *shape] each, copies in the view's dtypes."""
+        return {
+            name: np.array(records[f"column_{name}"], column.dtype)
+            for name, column in self.view.columns.items()
+        }
+
+    def words(self, records: Records) -> Words:
+        """Return records [B] as words [B, W], not copied."""
+        return records.view(np.uint64).reshape(len(records), self.num_words)
+
+    def _checksum(self, words: Words) -> Words:
+        weighed: Words = words[:, :-1] @ self._weights
+        return weighed + _SEED
