@@ -1,6 +1,8 @@
 """Two-level reinforcement learning for messaging: a slow policy plans, a fast one sends."""
 
-from slowfast_rl import envs, evaluation, fast, slow
+from typing import TYPE_CHECKING, Any
+
+from slowfast_rl import envs, evaluation, fast, slow, store
 from slowfast_rl.agents import FlatPPOAgent, SlowFastAgent, ThresholdAgent
 from slowfast_rl.envs import PlanSource
 from slowfast_rl.evaluation import Protocol, compare
@@ -18,6 +20,9 @@ from slowfast_rl.members.signals import (
 from slowfast_rl.members.world import World
 from slowfast_rl.store import InMemoryFeatureStore, PacingPlan
 
+if TYPE_CHECKING:
+    from slowfast_rl.store import RedisFeatureStore, SharedMemoryFeatureStore
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -28,6 +33,8 @@ __all__ = [
     "PlanSource",
     "Population",
     "Protocol",
+    "RedisFeatureStore",
+    "SharedMemoryFeatureStore",
     "SlowFastAgent",
     "ThresholdAgent",
     "World",
@@ -45,3 +52,9 @@ __all__ = [
     "week_signals",
     "world_names",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("RedisFeatureStore", "SharedMemoryFeatureStore"):
+        return getattr(store, name)  # what they need is imported when they are asked for
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,6 +23,7 @@ from slowfast_rl.store.protocol import (
 from slowfast_rl.store.views import Column, FeatureView
 
 if TYPE_CHECKING:
+    from slowfast_rl.store.redis import RedisFeatureStore
     from slowfast_rl.store.shared import SharedMemoryFeatureStore
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "InMemoryFeatureStore",
     "OnlineResponse",
     "PacingPlan",
+    "RedisFeatureStore",
     "SharedMemoryFeatureStore",
     "Status",
     "StoreState",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 _LAZY = {  # they need what not every system or installation has
+    "RedisFeatureStore": "redis",
     "SharedMemoryFeatureStore": "shared",
 }
 

@@ -81,7 +81,10 @@ class SharedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor, self._held = -1, False
+        self._descriptor, self._holder = (
+            -1,
+            0,
+        )  # the process that holds the lock through this object
         self._open()
 
     @property
@@ -91,7 +94,7 @@ class SharedFile:
 
     def look(self) -> None:
         """Bring mapping and catalog up to date."""
-        if not self._held and self._replaced():
+        if self._holder != os.getpid() and self._replaced():
             self._open()
         elif not self.current():
             self._read_catalog()
@@ -103,7 +106,7 @@ class SharedFile:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other writers out; the system releases the lock of a process that is killed."""
-        if self._held:
+        if self._holder == os.getpid():
             yield
             return
         while True:
@@ -113,12 +116,12 @@ class SharedFile:
             if not self._replaced():
                 break
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-        self._held = True
+        self._holder = os.getpid()
         try:
             self.look()
             yield
         finally:
-            self._held = False
+            self._holder = 0
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     @contextmanager

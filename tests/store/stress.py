@@ -1,0 +1,122 @@
+"""Writers and readers in processes of their own, all on one store at the same time.
+
+Every writer plans week after week for all members, in order, so that each (member, week) is
+written first by exactly one of them, and that write must stand until the week is over. A row says
+of itself who wrote it: all its columns follow from member, week and writer.
+"""
+
+import multiprocessing
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from slowfast_rl.members.arrays import Int64
+from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.store import FeatureStore, PacingPlan, Status, plan_view, read_plans, write_plans
+
+Connect = Callable[[], FeatureStore]
+MEMBERS = 300
+_IDS = np.arange(MEMBERS, dtype=np.int64) * 7 + 3
+
+
+class Outcome(NamedTuple):
+    """What all processes saw."""
+
+    accepted: dict[int, int]  # by week, rows that a writer was told are kept
+    torn: int  # rows whose columns do not go together
+    mixed: int  # (member, week) of which two plans were seen
+    reads: int
+    weeks: int  # that all writers finished
+
+
+def plan_of(ids: Int64, week: int, writer: int) -> PacingPlan:
+    """Returns plans all of whose columns follow from member, week and writer."""
+    base = (ids * 1_000_003 + week * 8191 + writer * 131) % 1_000_000
+    target = np.stack([base, base + 1], axis=1).astype(np.int32)
+    return PacingPlan(
+        target=target,
+        cap=target + 2,
+        shape=(base + 3).astype(np.int32),
+        week=np.full(len(ids), week),
+        policy_version=np.full(len(ids), writer),
+    )
+
+
+def stress(connect: Connect, seconds: float, writers: int = 4, readers: int = 4) -> Outcome:
+    """Lets processes write and read for some seconds, and returns what they saw."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    # Views are there and all processes run before anybody writes.
+    connect().apply([plan_view(2)])
+    barrier, results = context.Barrier(writers + readers), context.Queue()
+    jobs = [(_write, number) for number in range(writers)] + [(_read, 0)] * readers
+    processes = [
+        context.Process(target=_run, args=(job, connect, number, seconds, barrier, results))
+        for job, number in jobs
+    ]
+    for process in processes:
+        process.start()
+    found = [results.get(timeout=seconds + 120) for _ in processes]
+    for process in processes:
+        process.join()
+    errors = [what for kind, what in found if kind == "error"]
+    assert not errors, errors[0]
+    accepted: Counter[int] = Counter()
+    seen: dict[tuple[int, int], set[int]] = {}
+    torn = reads = 0
+    for kind, what in found:
+        if kind == "wrote":
+            accepted.update(what)
+        else:
+            torn, reads = torn + what["torn"], reads + what["reads"]
+            for key, versions in what["seen"].items():
+                seen.setdefault(key, set()).update(versions)
+    weeks = min(max(what, default=-1) + 1 for kind, what in found if kind == "wrote")
+    mixed = sum(len(versions) > 1 for versions in seen.values())
+    return Outcome(dict(accepted), torn, mixed, reads, weeks)
+
+
+def _run(
+    job: Callable[..., Any], connect: Connect, number: int, seconds: float, barrier: Any, out: Any
+) -> None:
+    try:
+        store = connect()
+        store.apply([plan_view(2)])
+        barrier.wait(120)
+        out.put(job(store, number, time.monotonic() + seconds))
+    except BaseException as error:
+        out.put(("error", repr(error)))
+
+
+def _write(store: FeatureStore, writer: int, end: float) -> tuple[str, dict[int, int]]:
+    accepted: dict[int, int] = {}
+    draws, week = np.random.default_rng(writer), 0
+    while time.monotonic() < end:
+        accepted[week] = 0
+        for ids in np.array_split(draws.permutation(_IDS), 5):
+            plan = plan_of(ids, week, writer)
+            accepted[week] += write_plans(store, ids, plan, week * WEEK_SECONDS)
+        week += 1
+    return "wrote", accepted
+
+
+def _read(store: FeatureStore, _: int, end: float) -> tuple[str, dict[str, Any]]:
+    torn = reads = 0
+    seen: dict[tuple[int, int], set[int]] = {}
+    late = 10**7 * WEEK_SECONDS  # so that a row of any week is read, as one past its age
+    while time.monotonic() < end:
+        plan, status = read_plans(store, _IDS, late)
+        reads += len(_IDS)
+        there = status != Status.NOT_FOUND
+        ids, weeks, writers = _IDS[there], plan.week[there], plan.policy_version[there]
+        base = (ids * 1_000_003 + weeks * 8191 + writers * 131) % 1_000_000
+        whole = (plan.target[there] == np.stack([base, base + 1], axis=1)).all(axis=1)
+        whole &= (plan.cap[there] == np.stack([base + 2, base + 3], axis=1)).all(axis=1)
+        whole &= plan.shape[there] == base + 3
+        torn += int((~whole).sum())
+        for key in zip(ids.tolist(), weeks.tolist(), writers.tolist(), strict=True):
+            seen.setdefault(key[:2], set()).add(key[2])
+    return "read", {"torn": torn, "reads": reads, "seen": seen}

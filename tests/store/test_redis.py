@@ -1,0 +1,177 @@
+"""What a store in Redis owes to servers that die, rows that are damaged, and secrets."""
+
+import time
+from collections.abc import Iterator
+from uuid import uuid4
+
+import numpy as np
+import pytest
+import redis
+from numpy.testing import assert_array_equal
+
+from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.store import (
+    Column,
+    FeatureView,
+    RedisFeatureStore,
+    Status,
+    StoreUnavailableError,
+    pacing_plan,
+    plan_view,
+    read_plans,
+    write_plans,
+)
+from tests.store.redis_server import RedisServer, shared_server
+
+SECRET = "open sesame"
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """A server of the test's own, to kill."""
+    server = RedisServer()
+    yield server
+    server.kill()
+
+
+def in_namespace(url: str, namespace: str | None = None) -> RedisFeatureStore:
+    store = RedisFeatureStore(url, namespace or uuid4().hex, timeout_seconds=10)
+    store.apply([plan_view(2)])
+    return store
+
+
+def plan(store: RedisFeatureStore, ids: list[int], push: int, week: int = 0) -> int:
+    return write_plans(store, ids, pacing_plan([[push, 1]] * len(ids), week), week * WEEK_SECONDS)
+
+
+def status(store: RedisFeatureStore, ids: list[int], week: int = 0) -> list[int]:
+    return list(read_plans(store, ids, week * WEEK_SECONDS)[1])
+
+
+def test_a_server_that_died_is_silence_and_one_that_came_back_is_used_again(
+    server: RedisServer,
+) -> None:
+    store = in_namespace(server.url)
+    assert plan(store, [1], push=3) == 1
+    server.kill()
+    for _ in range(2):
+        begin = time.monotonic()
+        with pytest.raises(StoreUnavailableError, match=f"127.0.0.1:{server.port}"):
+            status(store, [1])
+        with pytest.raises(StoreUnavailableError):
+            plan(store, [1], push=4)
+        assert time.monotonic() - begin < 5
+    server.start()
+    assert status(store, [1]) == [Status.NOT_FOUND]  # it came back empty
+    assert plan(store, [1], push=4) == 1
+    assert status(store, [1]) == [Status.PRESENT]
+
+
+def test_a_wrong_address_is_silence_once_somebody_asks() -> None:
+    store = RedisFeatureStore("redis://127.0.0.1:1/0")
+    store.apply([plan_view(2)])
+    with pytest.raises(StoreUnavailableError, match=r"127\.0\.0\.1:1"):
+        status(store, [1])
+
+
+@pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", ""])
+def test_an_address_of_another_kind_is_named(url: str) -> None:
+    with pytest.raises(ValueError, match=f"redis url '{url}'"):
+        RedisFeatureStore(url)
+
+
+@pytest.mark.parametrize("namespace", ["", "a:b", "a*", "[a]", "a b"])
+def test_a_namespace_that_could_mix_with_another_is_refused(namespace: str) -> None:
+    with pytest.raises(ValueError, match="namespace"):
+        RedisFeatureStore(namespace=namespace)
+
+
+def test_namespaces_keep_their_rows_apart() -> None:
+    url = shared_server().url
+    one, other = in_namespace(url), in_namespace(url)
+    plan(one, [1], push=3)
+    assert status(other, [1]) == [Status.NOT_FOUND]
+    other.restore(other.snapshot())
+    assert status(one, [1]) == [Status.PRESENT]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda row: b"",
+        lambda row: b"garbage",
+        lambda row: row[:-1],
+        lambda row: row + b"x",
+        lambda row: row[:30] + bytes([row[30] ^ 1]) + row[31:],
+        lambda row: b"\xff" * 7 + b"\x7f" + row[8:],  # a stamp at the end of time
+        lambda row: bytes(len(row)),
+    ],
+)
+def test_a_damaged_row_is_not_found_and_gives_way_to_a_later_plan(damage: object) -> None:
+    assert callable(damage)
+    url, namespace = shared_server().url, uuid4().hex
+    store, raw = in_namespace(url, namespace), redis.Redis.from_url(url)
+    plan(store, [1, 2], push=3)
+    key = f"{namespace}:plans:2"
+    raw.set(key, damage(raw.get(key)))
+    assert status(store, [1, 2]) == [Status.PRESENT, Status.NOT_FOUND]
+    assert store.snapshot().arrays["plans/entity_ids"].tolist() == [1]
+    assert plan(store, [1, 2], push=4, week=1) == 2
+    assert status(store, [1, 2], week=1) == [Status.PRESENT] * 2
+    raw.close()
+
+
+def test_a_plan_of_a_newer_schema_is_not_found_and_still_holds_its_week() -> None:
+    url, namespace = shared_server().url, uuid4().hex
+    newer = RedisFeatureStore(url, namespace)
+    columns = dict(plan_view(2).columns) | {"tone": Column("int8")}
+    newer.apply([FeatureView("plans", columns, WEEK_SECONDS, sticky_week=True)])
+    rows = pacing_plan([[3, 1]], 1)._asdict() | {"tone": np.ones(1, np.int8)}
+    assert newer.write_to_online_store("plans", [1], rows, WEEK_SECONDS) == 1
+    store = in_namespace(url, namespace)
+    assert status(store, [1], week=1) == [Status.NOT_FOUND]
+    assert plan(store, [1], push=4, week=1) == 0
+    assert plan(store, [1], push=4, week=2) == 1
+    assert status(store, [1], week=2) == [Status.PRESENT]
+
+
+def test_batches_larger_than_one_command_agree_with_small_ones() -> None:
+    store = in_namespace(shared_server().url)
+    ids = list(range(0, 30_000, 3))
+    assert plan(store, ids, push=3) == len(ids)
+    assert plan(store, ids, push=4) == 0
+    assert set(status(store, ids)) == {Status.PRESENT}
+    assert_array_equal(store.snapshot().arrays["plans/entity_ids"], ids)
+    assert store.delete("plans", ids) == len(ids)
+
+
+def test_a_password_comes_from_the_environment_and_shows_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = RedisServer("--requirepass", SECRET)
+    without = in_namespace(server.url)
+    with pytest.raises(StoreUnavailableError):
+        plan(without, [1], push=3)
+    monkeypatch.setenv("SLOWFAST_REDIS_PASSWORD", SECRET)
+    store = in_namespace(server.url)
+    assert plan(store, [1], push=3) == 1
+    assert SECRET not in repr(store)
+    server.kill()
+    with pytest.raises(StoreUnavailableError) as error:
+        plan(store, [2], push=3)
+    assert SECRET not in str(error.value)
+
+
+@pytest.mark.parametrize("form", ["redis://:{}@localhost/0", "redis://localhost/0?password={}"])
+def test_a_password_in_the_url_is_refused_and_not_repeated(form: str) -> None:
+    with pytest.raises(ValueError, match=r"SLOWFAST_REDIS_PASSWORD") as error:
+        RedisFeatureStore(form.format("sesame"))
+    assert "sesame" not in str(error.value)
+
+
+def test_settings_of_the_connection_pass_through() -> None:
+    store = RedisFeatureStore("rediss://localhost/0", options={"ssl_ca_certs": "/no/such/file"})
+    settings = store._client.connection_pool.connection_kwargs
+    assert settings["ssl_ca_certs"] == "/no/such/file"
+    with pytest.raises(ValueError, match="no_such_option"):
+        RedisFeatureStore(options={"no_such_option": 1})

@@ -1,0 +1,237 @@
+"""What a store in shared memory owes to processes that come, go and are killed."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from slowfast_rl.store import (
+    Column,
+    FeatureView,
+    SharedMemoryFeatureStore,
+    Status,
+    StoreUnavailableError,
+    pacing_plan,
+    plan_view,
+    read_plans,
+    write_plans,
+)
+from slowfast_rl.store import shared_file as files
+from slowfast_rl.store.shared_file import SharedFile
+from slowfast_rl.store.shared_table import SharedTable
+from tests.store.cases import SIGNALS as VIEW
+from tests.store.cases import TRAITS, signals
+
+FORK = multiprocessing.get_context("fork")
+
+
+def store_in(folder: Path, *views: FeatureView) -> SharedMemoryFeatureStore:
+    store = SharedMemoryFeatureStore("test", folder)
+    store.apply(views or [plan_view(2)])
+    return store
+
+
+def in_a_child(work: Any) -> int | None:
+    child = FORK.Process(target=work)
+    child.start()
+    child.join(60)
+    return child.exitcode
+
+
+def plan(store: SharedMemoryFeatureStore, ids: Any, push: int, week: int = 0) -> int:
+    plans = pacing_plan([[push, 1]] * len(ids), week)
+    return write_plans(store, ids, plans, week * 7 * 86_400)
+
+
+def test_what_one_process_writes_another_reads(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+
+    def work() -> None:
+        os._exit(plan(store_in(tmp_path), [1, 2, 3], push=4))
+
+    assert in_a_child(work) == 3
+    assert_array_equal(read_plans(store, [1, 2, 3], 0)[0].target[:, 0], [4, 4, 4])
+
+
+def test_a_store_handed_down_by_fork_still_takes_turns_with_its_parent(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    with store._file.locked():
+        child = FORK.Process(target=lambda: os._exit(plan(store, [1], push=4)))
+        child.start()
+        child.join(0.3)
+        assert child.is_alive()  # it waits for the lock
+    child.join(60)
+    assert child.exitcode == 1
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_a_row_left_half_written_by_a_killed_writer_is_not_found_until_written_again(
+    tmp_path: Path, written: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_in(tmp_path)
+    plan(store, [1, 2], push=3)
+
+    def half(table: SharedTable, slots: Any, keys: Any, records: Any) -> None:
+        table._slots[slots, 0] |= np.uint64(1)
+        if written > 0:
+            table._slots[slots, 1] = keys
+        if written > 1:
+            table._slots[slots, 2:6] = table.form.words(records)[:, :4]
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def work() -> None:
+        monkeypatch.setattr(SharedTable, "_put", half)
+        plan(store_in(tmp_path), [2, 3], push=5, week=1)
+
+    assert in_a_child(work) == -signal.SIGKILL
+    _, status = read_plans(store, [1, 2, 3], 0)
+    assert_array_equal(status, [Status.PRESENT, Status.NOT_FOUND, Status.NOT_FOUND])
+    assert store.counters["not_found_reads"] == 2
+    assert plan(store, [1, 2, 3], push=6, week=1) == 3  # the lock went with its holder
+    found, status = read_plans(store, [1, 2, 3], 7 * 86_400)
+    assert_array_equal(status, [Status.PRESENT] * 3)
+    assert_array_equal(found.target[:, 0], [6, 6, 6])
+
+
+def test_a_damaged_row_is_not_found_and_gives_way(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    plan(store, [1, 2], push=3, week=5)
+    table = store._tables["plans"]
+    table._slots[table._find(np.array([3], np.uint64)), 4] ^= np.uint64(1 << 17)  # of id 2
+    _, status = read_plans(store, [1, 2], 5 * 7 * 86_400)
+    assert_array_equal(status, [Status.PRESENT, Status.NOT_FOUND])
+    assert plan(store, [1, 2], push=4, week=5) == 1
+
+
+def test_readers_follow_rows_that_moved_to_a_larger_place(tmp_path: Path) -> None:
+    reader, writer = store_in(tmp_path, VIEW, TRAITS), store_in(tmp_path)
+    for first in range(0, 20_000, 1000):
+        ids = np.arange(first, first + 1000)
+        writer.write_to_online_store("signals", ids, signals(ids), 0)
+        found = reader.get_online_features("signals", np.arange(first + 1000), 0)
+        assert (found.status == Status.PRESENT).all()
+        assert_array_equal(found.values["streak"], np.arange(first + 1000))
+
+
+def test_a_store_whose_members_come_and_go_stays_as_large_as_those_it_holds(tmp_path: Path) -> None:
+    store = store_in(tmp_path, VIEW)
+    sizes = []
+    for first in range(0, 60_000, 500):
+        ids = np.arange(first, first + 500)
+        store.write_to_online_store("signals", ids, signals(ids), 0)
+        assert store.delete("signals", ids) == 500
+        sizes.append(store.path.stat().st_size)
+    assert sizes[-1] == sizes[len(sizes) // 4]
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_a_writer_killed_while_it_changes_the_catalog_leaves_the_old_one_or_the_new(
+    tmp_path: Path, moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_in(tmp_path)
+    plan(store, [1], push=3)
+
+    def work() -> None:
+        other = SharedMemoryFeatureStore("test", tmp_path)
+        steps = 0
+
+        class Fatal(np.ndarray):
+            def __setitem__(self, *where: Any) -> None:
+                nonlocal steps
+                if steps == moment:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                steps += 1
+                super().__setitem__(*where)
+
+        publish = SharedFile.publish
+
+        def fatal(file: SharedFile, catalog: Any) -> None:
+            file.words = file.words.view(Fatal)
+            publish(file, catalog)
+
+        monkeypatch.setattr(SharedFile, "publish", fatal)
+        other.apply([TRAITS])
+        os._exit(0)
+
+    assert in_a_child(work) == -signal.SIGKILL
+    fresh = SharedMemoryFeatureStore("test", tmp_path)
+    assert read_plans(fresh, [1], 0)[0].target[0, 0] == 3
+    fresh.apply([TRAITS])
+    assert fresh.write_to_online_store("traits", [1], {"score": np.ones(1)}, 0) == 1
+    assert store.get_online_features("traits", [1], 0).status[0] == Status.PRESENT
+
+
+def test_a_file_deleted_and_made_anew_is_a_store_that_restarted_empty(tmp_path: Path) -> None:
+    planner, executor = store_in(tmp_path), store_in(tmp_path)
+    plan(planner, [1], push=3)
+    planner.path.unlink()
+    assert read_plans(executor, [1], 0)[1][0] == Status.NOT_FOUND
+    assert plan(planner, [1], push=4) == 1
+    assert read_plans(executor, [1], 0)[0].target[0, 0] == 4
+
+
+def test_a_view_of_another_form_is_refused_whoever_registered_it(tmp_path: Path) -> None:
+    store_in(tmp_path, plan_view(2))
+    with pytest.raises(ValueError, match="'plans' is registered as"):
+        store_in(tmp_path, plan_view(3))
+
+
+def test_a_private_store_takes_its_file_with_it() -> None:
+    store = SharedMemoryFeatureStore()
+    path = store.path
+    assert path.stat().st_mode & 0o777 == 0o600
+    del store
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("content", [b"not a store, but longer than a word", b"x"])
+def test_a_file_that_is_no_store_is_named_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "slowfast-test.store"
+    path.write_bytes(content.ljust(8192, b"\0"))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"slowfast-test\.store is not a feature store"):
+        store_in(tmp_path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "/tmp/x"])
+def test_a_name_that_is_no_files_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="store name"):
+        SharedMemoryFeatureStore(name, tmp_path)
+
+
+def test_a_link_in_the_files_place_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "slowfast-test.store").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"slowfast-test\.store"):
+        store_in(tmp_path)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_no_room_is_silence_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_in(tmp_path)
+    plan(store, [1], push=3)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "posix_fallocate", full)
+    with pytest.raises(StoreUnavailableError, match="No space left"):
+        plan(store, np.arange(5000), push=4, week=1)
+    monkeypatch.undo()
+    assert read_plans(store, [1], 0)[0].target[0, 0] == 3
+    assert plan(store, np.arange(5000), push=4, week=1) == 5000
+
+
+def test_a_view_too_large_for_the_catalog_is_refused(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    wide = FeatureView("wide", {f"column_{i:050}": Column("int8") for i in range(2000)})
+    with pytest.raises(ValueError, match="fewer or smaller views"):
+        store.apply([wide])
+    assert plan(store, [1], push=3) == 1
