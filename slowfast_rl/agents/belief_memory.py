@@ -1,6 +1,10 @@
 """Beliefs of served members, kept up to date from their observations alone."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
@@ -54,6 +58,35 @@ class BeliefMemory:
     def forget(self, entity_ids: Int64) -> None:
         """Drop what is believed of some members."""
         self._index.release(entity_ids)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return copies of all that is believed, as arrays by name, members in rising order."""
+        ids, slots = self._index.items()
+        tables = self._beliefs.take(slots).tables._asdict()
+        known = {"ids": ids.copy(), "weeks": self._weeks[slots]}
+        return known | {f"tables.{name}": table for name, table in tables.items()}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Believe what another memory's :meth:`state` tells; what was believed is forgotten.
+
+        Raises:
+            ValueError: an array is missing or of another shape or type; then nothing is changed.
+        """
+        count = len(arrays["ids"]) if "ids" in arrays else 0
+        ids = np.zeros(count, np.int64)
+        beliefs = Beliefs(self._beliefs.filter, count)
+        wanted = {"ids": ids, "weeks": ids}
+        wanted |= {f"tables.{name}": t for name, t in beliefs.tables._asdict().items()}
+        for name, array in wanted.items():
+            found = arrays.get(name)
+            if found is None or found.shape != array.shape or found.dtype != array.dtype:
+                raise ValueError(f"beliefs have no {name} of {array.dtype}, shape {array.shape}")
+        self._index = EntityIndex()
+        slots = self._index.claim(np.array(arrays["ids"]))
+        self._make_room()
+        self._weeks[slots] = arrays["weeks"]
+        tables = type(beliefs.tables)(*(arrays[f"tables.{n}"] for n in beliefs.tables._fields))
+        put_rows(self._beliefs.tables, slots, tables)
 
     def _make_room(self) -> None:
         """Grow the tables to hold every slot that was given out."""

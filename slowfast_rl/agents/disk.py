@@ -81,6 +81,28 @@ def read_agent(path: Path) -> tuple[World, dict[str, Any], dict[str, NDArray[Any
     return world_from_tree(content["world"], content["world_name"]), content, arrays
 
 
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], head: Mapping[str, Any]) -> None:
+    """Write arrays with what JSON can hold beside them, whole or not at all."""
+    text = json.dumps(dict(head), allow_nan=False)
+    packed = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_bytes_atomically(path, save(packed, {"json": text}))
+
+
+def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Read what :func:`write_arrays` wrote.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    try:
+        content = path.read_bytes()
+        size = int.from_bytes(content[:8], "little")
+        head = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["json"])
+        return load(content), dict(head)
+    except (*_UNREADABLE, TypeError) as error:
+        raise ValueError(f"{path} is unreadable: {error}") from error
+
+
 def _read(path: Path) -> tuple[bytes, bytes]:
     """Return the JSON and the weights."""
     if path.suffix != ".zip":

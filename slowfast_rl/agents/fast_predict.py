@@ -1,8 +1,10 @@
 """The executor's choice from observations instead of from a running population."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from slowfast_rl.agents.pace_predict import least_scores
+from slowfast_rl.agents.pace_predict import pace
 from slowfast_rl.envs.columns import columns
 from slowfast_rl.fast import AffinityRanker, Executor, QualityRanker, UpliftRanker
 from slowfast_rl.fast.affinity import UNTRAINED, affinity, open_rate, score
@@ -16,6 +18,13 @@ _TOPIC_PARTS = 4  # sends, opens, days since a send, launch: adjacent columns of
 _QUALITY_ONLY = np.array(UNTRAINED, np.float32)
 
 
+class Choice(NamedTuple):
+    """What the executor does at B opportunities."""
+
+    actions: Int64  # [B] 0 holds
+    propensity: Float64  # [B] probability of that action, over the pacer's coins
+
+
 def choose_candidates(
     world: World,
     executor: Executor,
@@ -24,8 +33,8 @@ def choose_candidates(
     entity_ids: Int64,
     times: Int64,
     seed: int,
-) -> Int64:
-    """Return the executor's action for each of B members, [B].
+) -> Choice:
+    """Return the executor's action for each of B members.
 
     Paces as the executor's pacer does, with coins of its own, and ranks as its ranker does, by the
     same scalar functions: it picks the candidate that the fused executor picks in the same
@@ -43,10 +52,11 @@ def choose_candidates(
     Raises:
         ValueError: the executor's ranker, or a plan's shape, cannot work from observations.
     """
-    least = least_scores(world, executor, obs, plan, entity_ids, times, seed)
+    least, odds = pace(world, executor, obs, plan, entity_ids, times, seed)
     if isinstance(executor.ranker, UpliftRanker):
         effects = observed_effects(world, executor.ranker.weights, obs)  # [B, K]
-        return np.where(effects.max(axis=1) >= least, effects.argmax(axis=1) + 1, 0)
+        sent = effects.max(axis=1) >= least
+        return Choice(np.where(sent, effects.argmax(axis=1) + 1, 0), odds)
     weights, column = _ranking(executor), columns(world)
     best, scores = np.empty(len(obs), np.int64), np.empty(len(obs))
     _best_candidates(
@@ -59,7 +69,7 @@ def choose_candidates(
         best,
         scores,
     )
-    return np.where(scores >= least, best, 0)
+    return Choice(np.where(scores >= least, best, 0), odds)
 
 
 def _ranking(executor: Executor) -> Float32:

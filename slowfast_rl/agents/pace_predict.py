@@ -1,6 +1,6 @@
 """What a pacer says from observations instead of from a running population."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
@@ -10,11 +10,12 @@ from slowfast_rl.envs.guard import guard, plan_rows
 from slowfast_rl.fast import Executor
 from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
-from slowfast_rl.members.compile import driver
+from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.day_weights import day_weights
 from slowfast_rl.members.features import per_world
 from slowfast_rl.members.opportunity import (
     GUARD_SIGNATURE,
+    ODDS_SIGNATURE,
     PACER_SIGNATURE,
     ROWS,
     WEIGHTS,
@@ -24,7 +25,14 @@ from slowfast_rl.members.world import World
 from slowfast_rl.store import PacingPlan
 
 
-def least_scores(
+class Pace(NamedTuple):
+    """What pacer and guard say of B opportunities."""
+
+    least: Float64  # [B] the least score that is worth a send; infinity where nothing may be sent
+    odds: Float64  # [B] the probability, over the pacer's coins, that it was so; 1 without coins
+
+
+def pace(
     world: World,
     executor: Executor,
     obs: Float32,
@@ -32,10 +40,10 @@ def least_scores(
     entity_ids: Int64,
     times: Int64,
     seed: int,
-) -> Float64:
-    """Return the least score that is worth a send, [B]; infinity where nothing may be sent.
+) -> Pace:
+    """Return what the executor's own pacer and the guard say.
 
-    The executor's own pacer and the guard are asked, with coins keyed by ``seed``, member and slot.
+    Coins are keyed by ``seed``, member and slot.
 
     Args:
         world: the world.
@@ -65,18 +73,19 @@ def least_scores(
         axis=1,
     ).astype(np.int64)
     pacing = executor.pacer.pacing(world, _weights(world, obs, plan.shape))
-    least = np.empty(len(obs))
-    _ask_pacer(
-        executor.pacer.function,
-        guard,
+    least, odds = np.empty(len(obs)), np.ones(len(obs))
+    asked = (
         chances,
         plan_rows(plan.target, plan.cap, plan.shape),
         pacing,
         seed,
         world.slots_per_week,
-        least,
     )
-    return least
+    _ask_pacer(executor.pacer.function, guard, *asked, least)
+    if executor.pacer.odds is not None:
+        _ask_odds(executor.pacer.odds, guard, *asked, odds)
+        odds = np.where(least < np.inf, odds, 1 - odds)
+    return Pace(least, odds)
 
 
 def _weights(world: World, obs: Float32, shape: Int32) -> Float32 | None:
@@ -104,9 +113,10 @@ def _slots(world: World) -> Int64:
     return slots
 
 
-@driver(
-    types.void(
-        types.FunctionType(PACER_SIGNATURE),
+def _asked(signature: Any) -> Any:
+    """Return the signature of a driver that asks a jitted function at every opportunity."""
+    return types.void(
+        types.FunctionType(signature),
         types.FunctionType(GUARD_SIGNATURE),
         types.Array(types.int64, 2, "C"),
         ROWS,
@@ -115,7 +125,19 @@ def _slots(world: World) -> Int64:
         types.int64,
         types.Array(types.float64, 1, "C"),
     )
-)
+
+
+@kernel
+def _chance(seen: Int64, row: int, seed: int, slots: int) -> Opportunity:
+    """Return an opportunity as observations show it."""
+    week = seen[5]
+    return Opportunity(
+        row, seen[0], seen[1], seen[2], seen[3], week * 7, 1, 1,
+        seed, 0, seen[6], week * slots + seen[4], np.float32(0),
+    )  # fmt: skip
+
+
+@driver(_asked(PACER_SIGNATURE))
 def _ask_pacer(
     pace: Any,
     guard: Any,
@@ -127,10 +149,21 @@ def _ask_pacer(
     least: Float64,
 ) -> None:
     for i in range(least.shape[0]):
-        seen = chances[i]
-        week = seen[5]
-        chance = Opportunity(
-            i, seen[0], seen[1], seen[2], seen[3], week * 7, 1, 1,
-            seed, 0, seen[6], week * slots + seen[4], np.float32(0),
-        )  # fmt: skip
+        chance = _chance(chances[i], i, seed, slots)
         least[i] = pace(chance, rows, pacing) if guard(chance, rows) else np.inf
+
+
+@driver(_asked(ODDS_SIGNATURE))
+def _ask_odds(
+    odds: Any,
+    guard: Any,
+    chances: Int64,
+    rows: Int32,
+    pacing: Float32,
+    seed: int,
+    slots: int,
+    out: Float64,
+) -> None:
+    for i in range(out.shape[0]):
+        chance = _chance(chances[i], i, seed, slots)
+        out[i] = odds(chance, rows, pacing) if guard(chance, rows) else 0.0

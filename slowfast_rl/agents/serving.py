@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from slowfast_rl.agents.belief_memory import BeliefMemory
-from slowfast_rl.agents.fast_predict import choose_candidates
-from slowfast_rl.envs.columns import columns, opted_in_columns
-from slowfast_rl.envs.execution import Planner, Request, ask, filter_of
-from slowfast_rl.envs.guard import feasible_plans
+from slowfast_rl.agents.deciding import decide
+from slowfast_rl.agents.planning import choose_plans
+from slowfast_rl.envs.columns import columns
+from slowfast_rl.envs.execution import Planner, filter_of
 from slowfast_rl.envs.reader import PlanReader
 from slowfast_rl.fast import Executor
 from slowfast_rl.members.arrays import Float32, Int64
@@ -18,7 +18,6 @@ from slowfast_rl.store import (
     FeatureStore,
     Status,
     StoreUnavailableError,
-    pacing_plan,
     read_plans,
     write_plans,
 )
@@ -74,8 +73,7 @@ class Serving:
             if self.memory is not None:
                 self.memory.forget(ids[first])
         self._plan(obs[:, : len(week_features(self.world))], ids, times)
-        plan = self.reader.read(ids, times)
-        return choose_candidates(self.world, self.fast, obs, plan, ids, times, self.seed)
+        return decide(self.world, self.fast, self.reader, obs, ids, times, self.seed)[1].actions
 
     def _plan(self, signals: Float32, ids: Int64, times: Int64) -> None:
         """Write plans for the members that have none of this week."""
@@ -88,17 +86,10 @@ class Serving:
             if not need.any():
                 return
             weeks = times[need] // WEEK_SECONDS
-            opted_in = signals[need][:, opted_in_columns(self.world)] > 0.5
-            feasible = feasible_plans(self.world.plans, opted_in)
-            believed = None if self.memory is None else self.memory.look(ids[need])
-            asked = Request(signals[need], feasible, ids[need], weeks, believed)
-            chosen = ask(self.slow, asked)
-            plan = pacing_plan(
-                self.world.plans[chosen],
-                weeks,
-                shape=self.world.plan_shapes[chosen],
-                policy_version=self.slow.policy_version,
-            )
+            plan = choose_plans(
+                self.world, self.slow, self.memory, ids[need], weeks, signals[need],
+                self.slow.policy_version,
+            )  # fmt: skip
             write_plans(self.store, ids[need], plan, times[need])
         except StoreUnavailableError:
             return  # the reader falls back, and counts it

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.cli.app import run
+from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, read
 from slowfast_rl.cli.settings import EvaluatedSettings
@@ -86,32 +86,9 @@ class Compare:
 
     def _trained(self, checkpoint: str) -> list[Contestant]:
         """Return a trained agent and, if asked for, its plans dealt at random."""
-        agent = SlowFastAgent.load(checkpoint_file(Path(checkpoint)), device=self.settings.device)
-        if agent.world != self.world:
-            name = agent.world.name if agent.world else "no world"
-            raise ValueError(
-                f"{checkpoint} was trained in world {name!r} with parameters of its own; "
-                f"allowed is the world compared in, {self.world.name!r}"
-            )
+        agent = load_agent(checkpoint, self.world, self.settings.device)
         trained = trained_contestant(agent, self.world)
         return [trained, dealt_contestant(trained)] if self.settings.controls else [trained]
-
-
-def checkpoint_file(path: Path) -> Path:
-    """Return the agent of a run directory, or the path itself if it is an agent.
-
-    Raises:
-        ValueError: there is none.
-    """
-    places = (path / "checkpoints" / "final.zip", path / "checkpoints" / "latest.zip")
-    for place in places:
-        if place.is_file():
-            return place
-    if (path / "agent.json").is_file() or (path.suffix == ".zip" and path.is_file()):
-        return path
-    raise ValueError(
-        f"checkpoint {str(path)!r} holds no agent; allowed is a run directory or a zip"
-    )
 
 
 def main() -> None:

@@ -151,14 +151,16 @@ class Execution:
         put_rows(plan, living, self.look(population, living).plan)
         return plan
 
-    def look(self, population: Population, living: Int64) -> Reading:
+    def look(self, population: Population, living: Int64, now: Int64 | None = None) -> Reading:
         """Return the plans in force, 0 on channels the member left, and whether they are settled.
 
         Args:
             population: N members.
             living: indices of B members that did not churn.
+            now: [B] simulated seconds; None for the population's own.
         """
-        plan, settled = self.reader.look(population.members[living], population.now[living])
+        times = population.now[living] if now is None else now
+        plan, settled = self.reader.look(population.members[living], times)
         opted_in = population.opted_in[living]
         feasible = plan._replace(
             target=feasible_target(plan.target, opted_in), cap=feasible_target(plan.cap, opted_in)

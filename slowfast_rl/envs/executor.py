@@ -8,7 +8,9 @@ from slowfast_rl.envs.guard import guard, plan_rows, target_of
 from slowfast_rl.members.arrays import Float32, Int32
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.day_weights import pacing_parameters, week_weights, weighed_slots
+from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import (
+    ODDS_SIGNATURE,
     PACER_SIGNATURE,
     RANKER_SIGNATURE,
     FastPolicy,
@@ -41,6 +43,28 @@ def candidate_words(
     return philox(chance.seed, chance.stream, chance.member, chance.time, block, CANDIDATE)
 
 
+@kernel
+def toss(chance: Opportunity, wanted: np.float32, of: np.float32) -> float:
+    """Return minus infinity with probability wanted / of, at most 1, else infinity."""
+    if wanted < of:
+        coin = uniform(draw(chance.seed, chance.stream, chance.member, chance.time, 0, PACER))
+        if coin * of >= wanted:
+            return np.inf
+    return -np.inf
+
+
+@kernel
+def _exact_share(
+    chance: Opportunity, rows: Int32, pacing: Float32
+) -> tuple[np.float32, np.float32]:
+    remaining = target_of(rows, chance.row, chance.channel) - chance.sent
+    if remaining <= 0 or chance.opted_in == 0:
+        return np.float32(0), ONE
+    if remaining >= chance.slots_left:
+        return ONE, ONE
+    return np.float32(remaining), weighed_slots(chance, pacing, 1, chance.slots_left)
+
+
 @driver(PACER_SIGNATURE)
 def exact_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
     """Send with probability remaining / slots left, each slot counted by its weight.
@@ -48,14 +72,15 @@ def exact_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
     The target is met exactly, evenly in time where weights are equal; ``pacing`` is
     :func:`exact_pacing`.
     """
-    remaining = target_of(rows, chance.row, chance.channel) - chance.sent
-    if remaining <= 0 or chance.opted_in == 0:
-        return np.inf
-    if remaining < chance.slots_left:
-        coin = uniform(draw(chance.seed, chance.stream, chance.member, chance.time, 0, PACER))
-        if coin * weighed_slots(chance, pacing, 1, chance.slots_left) >= np.float32(remaining):
-            return np.inf
-    return -np.inf
+    wanted, of = _exact_share(chance, rows, pacing)
+    return toss(chance, wanted, of)
+
+
+@driver(ODDS_SIGNATURE)
+def exact_odds(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
+    """Return the probability with which :func:`exact_pace` sends."""
+    wanted, of = _exact_share(chance, rows, pacing)
+    return min(float(wanted / of), 1.0)
 
 
 def exact_pacing(world: World, weights: Float32 | None = None) -> Float32:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from slowfast_rl.envs.executor import exact_pace, exact_pacing
+from slowfast_rl.envs.executor import exact_odds, exact_pace, exact_pacing
 from slowfast_rl.envs.guard import target_of
 from slowfast_rl.fast.executor import Ranker
 from slowfast_rl.fast.scores import best_scores
@@ -95,6 +95,11 @@ class BidPricePacer:
     def function(self) -> Callable[..., float]:
         """The jitted pacer."""
         return bid_price_pace if self.quantiles else exact_pace
+
+    @property
+    def odds(self) -> Callable[..., float] | None:
+        """The jitted odds of the exact pacing of one that has not learned; else it tosses none."""
+        return None if self.quantiles else exact_odds
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
         """Return the jitted pacer's parameters for a week, [W].

@@ -5,14 +5,26 @@ from typing import Any, Self
 
 import numpy as np
 
+from slowfast_rl.envs.executor import toss
 from slowfast_rl.envs.guard import cap_of, target_of
 from slowfast_rl.fast.executor import check_stateless
 from slowfast_rl.members.arrays import Float32, Int32
-from slowfast_rl.members.compile import driver
+from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.day_weights import pacing_parameters, weighed_slots
-from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity
-from slowfast_rl.members.random import PACER, draw, uniform
+from slowfast_rl.members.numerics import ONE
+from slowfast_rl.members.opportunity import ODDS_SIGNATURE, PACER_SIGNATURE, Opportunity
 from slowfast_rl.members.world import World
+
+
+@kernel
+def _coin_share(chance: Opportunity, rows: Int32, pacing: Float32) -> tuple[np.float32, np.float32]:
+    target = target_of(rows, chance.row, chance.channel)
+    full = chance.sent >= cap_of(rows, chance.row, chance.channel)
+    if target <= 0 or full or chance.opted_in == 0:
+        return np.float32(0), ONE
+    in_week = np.int64(pacing[1 + chance.channel])
+    first = 1 + rows.shape[1] // 2
+    return np.float32(target), weighed_slots(chance, pacing, first, in_week)
 
 
 @driver(PACER_SIGNATURE)
@@ -21,16 +33,15 @@ def coin_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
 
     ``pacing`` is S, slots a week [C], then what :meth:`CoinPacer.pacing` adds for day weights.
     """
-    target = target_of(rows, chance.row, chance.channel)
-    full = chance.sent >= cap_of(rows, chance.row, chance.channel)
-    if target <= 0 or full or chance.opted_in == 0:
-        return np.inf
-    in_week = np.int64(pacing[1 + chance.channel])
-    first = 1 + rows.shape[1] // 2
-    coin = uniform(draw(chance.seed, chance.stream, chance.member, chance.time, 0, PACER))
-    if coin * weighed_slots(chance, pacing, first, in_week) >= np.float32(target):
-        return np.inf
-    return -np.inf
+    wanted, of = _coin_share(chance, rows, pacing)
+    return toss(chance, wanted, of)
+
+
+@driver(ODDS_SIGNATURE)
+def coin_odds(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
+    """Return the probability with which :func:`coin_pace` sends."""
+    wanted, of = _coin_share(chance, rows, pacing)
+    return min(float(wanted / of), 1.0)
 
 
 class CoinPacer:
@@ -43,6 +54,7 @@ class CoinPacer:
 
     name = "coin"
     function = staticmethod(coin_pace)
+    odds = staticmethod(coin_odds)
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
         """Return the jitted pacer's parameters for a week, [W].

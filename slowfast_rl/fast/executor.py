@@ -7,6 +7,7 @@ import numpy as np
 
 from slowfast_rl.envs.executor import (
     JittedExecutor,
+    exact_odds,
     exact_pace,
     exact_pacing,
     quality_rank,
@@ -26,6 +27,11 @@ class Pacer(Protocol):
     @property
     def function(self) -> Callable[..., float]:
         """Return the jitted pacer, compiled with PACER_SIGNATURE."""
+        ...
+
+    @property
+    def odds(self) -> Callable[..., float] | None:
+        """Return its jitted odds, compiled with ODDS_SIGNATURE; None for one without coins."""
         ...
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
@@ -70,6 +76,7 @@ class ExactPacer:
 
     name = "exact"
     function = staticmethod(exact_pace)
+    odds = staticmethod(exact_odds)
     pacing = staticmethod(exact_pacing)
 
     def state(self) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class ThresholdPacer:
     """
 
     name = "threshold"
+    odds = None  # it tosses no coins
     function = staticmethod(threshold_pace)
 
     def __init__(self, threshold: float = 0.0) -> None:

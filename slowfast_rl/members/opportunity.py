@@ -82,6 +82,9 @@ _OPPORTUNITY = typeof(Opportunity(*(0,) * 12, np.float32(0)))
 #: A pacer: (opportunity, rows [N, Q], pacing [W]) -> the least score worth a send now; infinity
 #: holds without looking at the candidates, minus infinity sends the best one.
 PACER_SIGNATURE = types.float64(_OPPORTUNITY, ROWS, WEIGHTS)
+#: A pacer's odds: the same arguments -> the probability with which it sends the best candidate,
+#: over its coins.
+ODDS_SIGNATURE = types.float64(_OPPORTUNITY, ROWS, WEIGHTS)
 #: A ranker: (opportunity, log, launches [days, D], ranking [W]) -> the best candidate, counted from
 #: 1, and its score.
 RANKER_SIGNATURE = types.Tuple((types.int64, types.float64))(

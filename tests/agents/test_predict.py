@@ -133,7 +133,7 @@ def always(population, executor, obs):
     plan = pacing_plan(many, 0)
     return choose_candidates(
         population.world, executor, obs, plan, population.members, population.now, 0
-    )
+    ).actions
 
 
 def assert_chosen_as_in_the_fused_week(population, ranker, slots):
@@ -181,7 +181,7 @@ def test_with_the_lucks_coins_predict_lives_the_very_week_of_the_fused_executor(
         expected = executor.run_week(fused, plan.target, plan.cap, plan.shape)
         for _ in w.schedule:
             obs, ids, now = slot_signals(stepped), stepped.members, stepped.now
-            actions = choose_candidates(w, executor, obs, plan, ids, now, 4)
+            actions = choose_candidates(w, executor, obs, plan, ids, now, 4).actions
             stepped.step(np.where(stepped.alive, actions, 0))
         for name, mine, theirs in zip(expected._fields, stepped.last_week(), expected, strict=True):
             assert_allclose(mine, theirs, rtol=1e-12, err_msg=name)
@@ -211,8 +211,39 @@ def test_a_cap_below_the_target_is_kept():
     obs, ids = slot_signals(population), population.members
     for cap, some in ((np.zeros_like(target), False), (np.ones_like(target), True)):
         plan = pacing_plan(np.minimum(target, cap), 0)._replace(target=target, cap=cap)
-        actions = choose_candidates(w, Executor(), obs, plan, ids, times, 0)
+        actions = choose_candidates(w, Executor(), obs, plan, ids, times, 0).actions
         assert actions.any() == some
+
+
+@pytest.mark.parametrize("pacer", [ExactPacer(), CoinPacer()], ids=lambda pacer: pacer.name)
+def test_propensities_are_the_shares_of_coins_that_choose_the_action(pacer):
+    w, trials = world("shaped"), 4000
+    population = Population(w, 6)
+    plan = pacing_plan(
+        [[0, 0], [1, 1], [3, 1], [3, 2], [99, 99], [3, 2]], 0, shape=[0, 0, 1, 2, 0, 0]
+    )
+    arguments = slot_signals(population), plan, population.members, population.now
+    choices = [choose_candidates(w, Executor(pacer), *arguments, seed) for seed in range(trials)]
+    sent = np.array([choice.actions > 0 for choice in choices])
+    odds = np.where(sent, 1, -1) * np.array([choice.propensity for choice in choices])
+    chance = np.where(odds > 0, odds, 1 + odds)  # of a send, whatever happened
+    assert_allclose(chance, np.tile(chance[:1], (trials, 1)), rtol=1e-12)
+    assert_allclose(sent.mean(axis=0), chance[0], atol=4 * 0.5 / trials**0.5)
+    assert chance[0][0] == 0
+    assert chance[0][4] == 1
+    assert chance[0][5] == 0  # it is not opted in
+    assert len(set(chance[0])) > 3
+
+
+def test_a_pacer_without_coins_is_certain_of_what_it_does():
+    w = world("shaped")
+    population = Population(w, 200)
+    pacer = BidPricePacer([[-1.0, 0.0, 1.0]] * len(w.channels))
+    plan = pacing_plan(np.full((200, len(w.channels)), 2), 0)
+    arguments = slot_signals(population), plan, population.members, population.now
+    choice = choose_candidates(w, Executor(pacer), *arguments, 0)
+    assert 0 < (choice.actions > 0).mean() < 1
+    assert (choice.propensity == 1).all()
 
 
 def test_the_choice_does_not_depend_on_the_batch():

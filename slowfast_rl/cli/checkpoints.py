@@ -1,0 +1,39 @@
+"""Trained agents as commands name them: a run directory, or an agent's zip."""
+
+from pathlib import Path
+
+from slowfast_rl.agents import SlowFastAgent
+from slowfast_rl.members.world import World
+
+
+def load_agent(checkpoint: str, world: World, device: str) -> SlowFastAgent:
+    """Return a trained agent of a world.
+
+    Raises:
+        ValueError: there is none, or it was trained in another world.
+    """
+    agent = SlowFastAgent.load(checkpoint_file(Path(checkpoint)), device=device)
+    if agent.world != world:
+        name = agent.world.name if agent.world else "no world"
+        raise ValueError(
+            f"{checkpoint} was trained in world {name!r} with parameters of its own; "
+            f"allowed is the world of this command, {world.name!r}"
+        )
+    return agent
+
+
+def checkpoint_file(path: Path) -> Path:
+    """Return the agent of a run directory, or the path itself if it is an agent.
+
+    Raises:
+        ValueError: there is none.
+    """
+    places = (path / "checkpoints" / "final.zip", path / "checkpoints" / "latest.zip")
+    for place in places:
+        if place.is_file():
+            return place
+    if (path / "agent.json").is_file() or (path.suffix == ".zip" and path.is_file()):
+        return path
+    raise ValueError(
+        f"checkpoint {str(path)!r} holds no agent; allowed is a run directory or a zip"
+    )

@@ -1,0 +1,170 @@
+"""slowfast-plan: plan members' weeks, once or week after week.
+
+  slowfast-plan checkpoint=runs/train/a store=redis members=2048 loop=true
+  slowfast-plan checkpoint=runs/train/a store=shared store.name=demo members=2048 loop=true
+  slowfast-plan checkpoint=runs/train/a members=signals.parquet
+
+With members=<count> it plans for members 0 to count - 1, whose logged signals and whose clock the
+executor (slowfast-serve) writes to the store. With members=<parquet> signals come from a file:
+entity_id, then one column for each week feature. Plans go to the store and to
+runs/plan/<time>/plans/, what was done to plan.json.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slowfast_rl.agents.disk import read_arrays, write_arrays
+from slowfast_rl.agents.planning import Planned, PlanningService
+from slowfast_rl.cli.app import run
+from slowfast_rl.cli.checkpoints import load_agent
+from slowfast_rl.cli.results import say
+from slowfast_rl.cli.schema import build, read
+from slowfast_rl.cli.settings import Settings
+from slowfast_rl.envs.publishing import publish_signals
+from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.members.features import week_features
+from slowfast_rl.store import FeatureStore, StoreUnavailableError
+from slowfast_rl.store.checks import check_distinct, check_ids
+from slowfast_rl.store.files import write_text_atomically
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanSettings(Settings):
+    """Settings of the command, as in ``configs/plan.yaml``."""
+
+    checkpoint: str
+    store: dict[str, Any]
+    members: int | str
+    loop: bool
+    week: int
+    policy_version: int | None
+    beliefs_file: str | None
+    poll_seconds: float
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside what is allowed."""
+        super().__post_init__()
+        if isinstance(self.members, int) and self.members < 1:
+            raise ValueError(f"members is {self.members}; allowed is 1 or more, or a parquet file")
+        if isinstance(self.members, str) and self.loop:
+            raise ValueError(f"members is {self.members!r} with loop=true; allowed is a count")
+        if self.week < 0 or (self.policy_version or 0) < 0:
+            raise ValueError(
+                f"week is {self.week}, policy_version {self.policy_version}; allowed is 0 or more"
+            )
+        if self.poll_seconds <= 0:
+            raise ValueError(f"poll_seconds is {self.poll_seconds}; allowed is above 0")
+
+
+class Plan:
+    """Plans from a checkpoint, through the store.
+
+    Raises:
+        ValueError: a setting is missing, unknown, of the wrong type or outside what is allowed.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        s = self.settings = read(PlanSettings, settings)
+        self.world = s.make_world()
+        self.agent = load_agent(s.checkpoint, self.world, s.device)
+        self.store: FeatureStore = build(s.store, "store")
+        self.now: int | None = None  # of the signals in a file
+        if isinstance(s.members, str):
+            from slowfast_rl.agents.parquet import read_columns  # needs an extra
+
+            names = [feature.name for feature in week_features(self.world)]
+            columns = read_columns(Path(s.members), ["entity_id", *names])
+            self.ids = check_ids(columns.pop("entity_id"))
+            check_distinct(self.ids)
+            self.signals = np.stack(list(columns.values()), axis=1).astype(np.float32)
+            self.now = s.week * WEEK_SECONDS
+        else:
+            self.ids = np.arange(s.members)
+        self.weeks: dict[int, dict[str, Any]] = {}
+        self.unreachable = 0
+
+    def run(self, folder: Path) -> None:
+        """Do it."""
+        s = self.settings
+        service = PlanningService(
+            self.world, self.agent.slow, self.store, self.ids, s.policy_version
+        )
+        if s.beliefs_file is not None and Path(s.beliefs_file).exists():
+            service.restore(read_arrays(Path(s.beliefs_file))[0])
+        say(f"Planning for {len(self.ids):,} members, policy version {service.policy_version}")
+        say(f"Plans go to {self.store!r} and {folder}")
+        if self.now is not None:
+            publish_signals(self.store, self.ids, self.signals, self.now)
+            self._note(service, service.plan_at(self.now), folder)
+        elif not s.loop:
+            planned = service.look()
+            if planned is None:
+                raise ValueError("the store holds no clock; is slowfast-serve running on it?")
+            self._note(service, planned, folder)
+        while s.loop:
+            self._look(service, folder)
+            time.sleep(s.poll_seconds)
+
+    def _look(self, service: PlanningService, folder: Path) -> None:
+        """Plan what is due; a store out of reach is waited for."""
+        try:
+            planned = service.look()
+        except StoreUnavailableError as error:
+            if not self.unreachable:
+                print(f"waiting for the store: {error}", file=sys.stderr)
+            self.unreachable += 1
+            return
+        if planned is not None and planned.entity_ids.size:
+            self._note(service, planned, folder)
+
+    def _note(self, service: PlanningService, planned: Planned, folder: Path) -> None:
+        """Keep what was planned, and what is believed."""
+        week, count = planned.now // WEEK_SECONDS, len(planned.entity_ids)
+        target = planned.plan.target.mean(axis=0).tolist() if count else []
+        row = {
+            "week": week,
+            "now": planned.now,
+            "members": count,
+            "refused": planned.refused,
+            "mean_target": dict(zip(self.world.channels, target, strict=False)),
+        }
+        self.weeks[planned.now] = row
+        head = {
+            "checkpoint": self.settings.checkpoint,
+            "planner": getattr(self.agent.slow, "name", type(self.agent.slow).__name__),
+            "policy_version": service.policy_version,
+            "unreachable_looks": self.unreachable,
+            "planned": list(self.weeks.values()),
+        }
+        if count:
+            self._write(planned, folder / "plans" / f"at-{planned.now:012}.parquet")
+        write_text_atomically(folder / "plan.json", json.dumps(head, indent=1))
+        if self.settings.beliefs_file is not None:
+            write_arrays(Path(self.settings.beliefs_file), service.state(), {"now": planned.now})
+        say(f"week {week}: {count:,} plans written, {planned.refused:,} of them refused")
+
+    def _write(self, planned: Planned, path: Path) -> None:
+        from slowfast_rl.agents.parquet import write_columns  # needs an extra
+
+        plan = planned.plan
+        columns: dict[str, NDArray[Any]] = {"entity_id": planned.entity_ids, "week": plan.week}
+        for c, channel in enumerate(self.world.channels):
+            columns |= {f"{channel}_target": plan.target[:, c], f"{channel}_cap": plan.cap[:, c]}
+        write_columns(path, columns | {"shape": plan.shape, "policy_version": plan.policy_version})
+
+
+def main() -> None:
+    """Run the command."""
+    run("plan", Plan, __doc__ or "")
+
+
+if __name__ == "__main__":
+    main()

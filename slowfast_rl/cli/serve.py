@@ -1,0 +1,130 @@
+"""slowfast-serve: execute plans from the store, and log every decision.
+
+  slowfast-serve checkpoint=runs/train/a store=redis num_members=2048 weeks=4 week_seconds=20
+  slowfast-serve checkpoint=runs/train/a store=shared store.name=demo folder=runs/demo
+  slowfast-serve checkpoint=runs/train/a store=redis source=stdin < opportunities.jsonl
+
+source=simulation hosts a population: each simulated day it writes the clock and the logged signals
+to the store, and it reads the plans that slowfast-plan writes there. folder=<one that was used
+before> goes on from its last day. source=stdin answers one JSON line with another:
+{"member": 17, "now": 28800, "observation": [...]} as Messaging-v0 observes. Decisions go to
+decisions/ in parquet, a summary to serve.json.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slowfast_rl.agents.executing import ExecutingService
+from slowfast_rl.agents.streaming import StreamingService
+from slowfast_rl.cli.app import check_writable, run
+from slowfast_rl.cli.checkpoints import load_agent
+from slowfast_rl.cli.results import say
+from slowfast_rl.cli.schema import build, read
+from slowfast_rl.cli.settings import Settings
+from slowfast_rl.evaluation.progress import progress_bar
+from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.members.population import Population
+from slowfast_rl.store import FeatureStore
+from slowfast_rl.store.files import write_text_atomically
+
+SOURCES = ("simulation", "stdin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeSettings(Settings):
+    """Settings of the command, as in ``configs/serve.yaml``."""
+
+    checkpoint: str
+    store: dict[str, Any]
+    source: str
+    week_seconds: float
+    folder: str | None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside what is allowed."""
+        super().__post_init__()
+        if self.source not in SOURCES:
+            raise ValueError(f"source is {self.source!r}; allowed: {', '.join(SOURCES)}")
+        if self.week_seconds < 0:
+            raise ValueError(f"week_seconds is {self.week_seconds}; allowed is 0 or more")
+        if self.folder is not None:
+            check_writable(Path(self.folder), "folder")
+
+
+class Serve:
+    """Executes plans with a checkpoint's fast policy.
+
+    Raises:
+        ValueError: a setting is missing, unknown, of the wrong type or outside what is allowed.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        s = self.settings = read(ServeSettings, settings)
+        self.world = s.make_world()
+        self.agent = load_agent(s.checkpoint, self.world, s.device)
+        self.store: FeatureStore = build(s.store, "store")
+
+    def run(self, folder: Path) -> None:
+        """Do it."""
+        kept = folder if self.settings.folder is None else Path(self.settings.folder)
+        if self.settings.source == "stdin":
+            self._stream(kept)
+        else:
+            self._simulate(kept)
+
+    def _simulate(self, folder: Path) -> None:
+        s = self.settings
+        population = Population(self.world, s.num_members, s.population_seed, s.luck_seed)
+        service = ExecutingService(population, self.agent.fast, self.store, s.seed, folder)
+        say(f"Serving {s.num_members:,} members from {self.store!r}; decisions go to {folder}")
+        begun, first = time.monotonic(), service.now
+
+        def until(now: int) -> None:
+            due = begun + (now - first) * s.week_seconds / WEEK_SECONDS
+            time.sleep(max(0.0, due - time.monotonic()))
+
+        total = 7 * s.weeks
+        with progress_bar(total - service.days, "serving", " days") as bar:
+            while service.days < total:
+                service.live_day(until)
+                bar.update()
+                if service.days % 7 == 0 or service.days == total:
+                    write_text_atomically(folder / "serve.json", json.dumps(summary(service)))
+        for name, value in summary(service).items():
+            say(f"{name:<24}{value}")
+
+    def _stream(self, folder: Path) -> None:
+        s = self.settings
+        service = StreamingService(self.world, self.agent.fast, self.store, s.seed, folder)
+        for line in sys.stdin:
+            if line.strip():
+                print(json.dumps(service.answer(line)), flush=True)
+        service.close()
+
+
+def summary(service: ExecutingService) -> dict[str, Any]:
+    """Return what a population's service came to."""
+    population = service.population
+    return {
+        "world": population.world.name,
+        "members": population.num_members,
+        "days": service.days,
+        "alive": int(population.alive.sum()),
+        "mean_return": float(service.returns.mean()),
+        "executor_version": service.version,
+        **service.counters,
+    }
+
+
+def main() -> None:
+    """Run the command."""
+    run("serve", Serve, __doc__ or "")
+
+
+if __name__ == "__main__":
+    main()
