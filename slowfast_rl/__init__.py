@@ -18,7 +18,7 @@ from slowfast_rl.members.signals import (
     week_signals,
 )
 from slowfast_rl.members.world import World
-from slowfast_rl.store import InMemoryFeatureStore, PacingPlan
+from slowfast_rl.store import FeatureHistory, InMemoryFeatureStore, PacingPlan
 
 if TYPE_CHECKING:
     from slowfast_rl.store import RedisFeatureStore, SharedMemoryFeatureStore
@@ -27,6 +27,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BeliefFilter",
+    "FeatureHistory",
     "FlatPPOAgent",
     "InMemoryFeatureStore",
     "PacingPlan",

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from slowfast_rl.store.history import FeatureHistory
 from slowfast_rl.store.memory import InMemoryFeatureStore
 from slowfast_rl.store.plans import (
     PLANS,
@@ -30,6 +31,7 @@ __all__ = [
     "PLANS",
     "UNIFORM_SHAPE",
     "Column",
+    "FeatureHistory",
     "FeatureStore",
     "FeatureView",
     "InMemoryFeatureStore",
