@@ -3,13 +3,19 @@
   slowfast-compare agents=[never,always]
   slowfast-compare checkpoints=[runs/train/a,runs/train/b] agents=[best_fixed,oracle]
   slowfast-compare world=calibrated weeks=52 agents=[random,never] 'checkpoints=["my run"]'
+  slowfast-compare mode=ab checkpoints=[runs/train/a,runs/train/b]
 
 The first checkpoint, or without any the first agent, is compared with all others. Writes to
 runs/compare/<time>: config.yaml, leaderboard.md, leaderboard.json and TensorBoard events.
+
+mode=ab divides members over the planners and, independently, the executors of two checkpoints, and
+tells what either exchange brings, and whether one depends on the other: as a test on those members
+would estimate it, and as twins show it. Writes ab.json.
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +23,8 @@ from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, read
-from slowfast_rl.cli.settings import EvaluatedSettings
+from slowfast_rl.cli.settings import EvaluatedSettings, check_private
+from slowfast_rl.evaluation.ab import factorial_test
 from slowfast_rl.evaluation.contestants import (
     THRESHOLD_SEED,
     Contestant,
@@ -28,6 +35,11 @@ from slowfast_rl.evaluation.contestants import (
 from slowfast_rl.evaluation.leaderboard import compare
 from slowfast_rl.evaluation.protocol import check_training_seed
 from slowfast_rl.evaluation.references import load_references
+from slowfast_rl.evaluation.twins import Twins
+from slowfast_rl.members.random import check_seeds
+from slowfast_rl.store.files import write_text_atomically
+
+MODES = ("leaderboard", "ab")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +50,21 @@ class CompareSettings(EvaluatedSettings):
     agents: tuple[str, ...]
     checkpoints: tuple[str, ...]
     controls: bool
+    mode: str
+    salt: int
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
         super().__post_init__()
         if not self.agents and not self.checkpoints:
             raise ValueError("agents and checkpoints are empty; allowed is at least one")
+        if self.mode not in MODES:
+            raise ValueError(f"mode is {self.mode!r}; allowed: {', '.join(MODES)}")
+        if self.mode == "ab" and len(self.checkpoints) != 2:
+            raise ValueError(
+                f"checkpoints is {list(self.checkpoints)}; allowed with mode=ab are two: arms 0, 1"
+            )
+        check_seeds(salt=self.salt)
         for name, values in (("agents", self.agents), ("checkpoints", self.checkpoints)):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} is {list(values)}; allowed is each at most once")
@@ -60,19 +81,23 @@ class Compare:
         s = self.settings = read(CompareSettings, settings)
         self.world, self.protocol = s.make_world(), s.make_protocol()
         self.references = load_references(self.world, self.protocol, s.reference_folders())
+        check_private(s.store)
         build(s.store, "store")
         self.contestants: list[Contestant] = []
         for checkpoint in s.checkpoints:
             self.contestants += self._trained(checkpoint)
             for seed in self.contestants[-1].seeds:
                 check_training_seed(seed, self.protocol)
-        for agent in s.agents:
+        for agent in s.agents if s.mode == "leaderboard" else ():
             check_name(agent, self.world, self.references)
             if agent == "threshold":
                 check_training_seed(THRESHOLD_SEED, self.protocol)
 
     def run(self, folder: Path) -> None:
         """Do it."""
+        if self.settings.mode == "ab":
+            self._test(folder)
+            return
         names = ", ".join([*(c.name for c in self.contestants), *self.settings.agents])
         say(f"Comparing {names} in world {self.world.name}; results go to {folder}")
         board = compare(
@@ -84,11 +109,50 @@ class Compare:
         )
         write_leaderboard(board, folder)
 
+    def _test(self, folder: Path) -> None:
+        """Run the factorial test."""
+        s = self.settings
+        arms = [c for c in self.contestants if not c.name.endswith("_dealt")]
+        say(f"Testing {' against '.join(s.checkpoints)}; results go to {folder}")
+        # One luck: a member of a real test lives once.
+        twins = Twins(self.world, replace(self.protocol, streams=self.protocol.streams[:1]))
+        test = factorial_test(
+            twins,
+            [c.planner for c in arms],
+            [c.executor for c in arms],
+            s.salt,
+            lambda: build(s.store, "store"),
+        )
+        head = {
+            "world": self.world.name,
+            "num_members": s.num_members,
+            "weeks": s.weeks,
+            "population_seed": s.population_seed,
+            "luck_seed": s.luck_seed,
+            "salt": s.salt,
+            "arms": list(s.checkpoints),
+        }
+        results: dict[str, Any] = head | test.to_json()
+        write_text_atomically(folder / "ab.json", json.dumps(results, indent=1))
+        print(effects_table(results["effects"]))
+
     def _trained(self, checkpoint: str) -> list[Contestant]:
         """Return a trained agent and, if asked for, its plans dealt at random."""
         agent = load_agent(checkpoint, self.world, self.settings.device)
         trained = trained_contestant(agent, self.world)
         return [trained, dealt_contestant(trained)] if self.settings.controls else [trained]
+
+
+def effects_table(effects: Mapping[str, Any]) -> str:
+    """Return a factorial test's effects for the terminal."""
+    lines = [f"{'effect, viewing days':<22}{'adjusted':>26}{'unadjusted':>26}{'twins':>10}"]
+    for name, row in effects.items():
+        cells = [
+            f"{row[key]:+.2f} [{row[ci][0]:+.2f}, {row[ci][1]:+.2f}]"
+            for key, ci in (("estimate", "ci95"), ("unadjusted", "unadjusted_ci95"))
+        ]
+        lines.append(f"{name:<22}{cells[0]:>26}{cells[1]:>26}{row['truth']:>+10.2f}")
+    return "\n".join(lines)
 
 
 def main() -> None:

@@ -105,6 +105,20 @@ class EvaluatedSettings(Settings):
         )
 
 
+def check_private(store: Mapping[str, Any]) -> None:
+    """Refuse a store that others may open: evaluation gives each agent and luck one of its own.
+
+    Raises:
+        ValueError: it has a name or a namespace.
+    """
+    for key in ("name", "namespace"):
+        if store.get(key) is not None:
+            raise ValueError(
+                f"store.{key} is {store[key]!r}, which all agents and lucks would share; allowed "
+                "here are store=memory, or store=shared without a name"
+            )
+
+
 def _laid_over(tree: Any, key: str, value: Any) -> dict[str, Any]:
     """Return a mapping with the value at a dotted key replaced, or merged if both are mappings."""
     name, _, rest = key.partition(".")

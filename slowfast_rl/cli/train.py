@@ -21,7 +21,7 @@ from slowfast_rl.cli.app import run
 from slowfast_rl.cli.metrics import Metrics
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, read
-from slowfast_rl.cli.settings import EvaluatedSettings
+from slowfast_rl.cli.settings import EvaluatedSettings, check_private
 from slowfast_rl.envs.budget import check_budget
 from slowfast_rl.evaluation.contestants import slowfast_contestants
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
@@ -69,6 +69,7 @@ class Train:
         )
         if isinstance(self.agent.slow, LearningPlanner):
             check_budget(s.total_opportunities, s.total_cpu_seconds)
+        check_private(s.store)
         build(s.store, "store")
 
     def run(self, folder: Path) -> None:

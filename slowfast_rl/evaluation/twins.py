@@ -64,14 +64,14 @@ class Twins:
         starts: Sequence[Population] | None = None,
     ) -> None:
         self.world, self.protocol = world, protocol or Protocol()
-        self._starts = starts or [burned_in(world, self.protocol, s) for s in self.protocol.streams]
+        self.starts = starts or [burned_in(world, self.protocol, s) for s in self.protocol.streams]
         self._believed: tuple[World, Sequence[Population]] | None = None
-        self.segments: Int64 = segments(self._starts[0])
+        self.segments: Int64 = segments(self.starts[0])
 
     def first_luck(self) -> "Twins":
         """Return the same members under the first luck alone: a quick look, with more noise."""
         protocol = replace(self.protocol, streams=self.protocol.streams[:1])
-        return Twins(self.world, protocol, self._starts[:1])
+        return Twins(self.world, protocol, self.starts[:1])
 
     def rollout(
         self,
@@ -79,6 +79,7 @@ class Twins:
         executor: Executor | None = None,
         store_factory: StoreFactory = InMemoryFeatureStore,
         progress: str | None = None,
+        planned: Callable[[int], bool] | None = None,
     ) -> Rollout:
         """Let a planner and an executor take over the members, one store per luck.
 
@@ -87,12 +88,18 @@ class Twins:
             executor: the fast policy; None for the default.
             store_factory: makes an empty store.
             progress: name for a progress bar; None for none.
+            planned: whether the planner is up in a scored week; None for always. While it is down,
+                the executor goes on with what it remembers.
         """
-        total = self.protocol.weeks * len(self._starts)
+        total = self.protocol.weeks * len(self.starts)
         with progress_bar(total, progress, " weeks") as bar:
             parts = [
                 self._live(
-                    start.clone(), planner, Execution(self.world, store_factory(), executor), bar
+                    start.clone(),
+                    planner,
+                    Execution(self.world, store_factory(), executor),
+                    planned or (lambda week: True),
+                    bar,
                 )
                 for start in self._starts_for(planner)
             ]
@@ -113,7 +120,7 @@ class Twins:
         """Return the burned-in members, with the beliefs that this planner asks for."""
         wanted = filter_of(planner)
         if wanted is None:
-            return self._starts
+            return self.starts
         if self._believed is None or self._believed[0] != wanted.world:
             p = self.protocol
             starts = [burned_in(self.world, p, s, None, wanted) for s in p.streams]
@@ -121,18 +128,25 @@ class Twins:
         return self._believed[1]
 
     def _live(
-        self, population: Population, planner: Planner, execution: Execution, bar: "tqdm[Any]"
+        self,
+        population: Population,
+        planner: Planner,
+        execution: Execution,
+        planned: Callable[[int], bool],
+        bar: "tqdm[Any]",
     ) -> Rollout:
         discount = self.world.reward.weekly_discount
         returns = np.zeros(population.num_members)
         weekly: dict[str, list[Float64]] = {}
         vetoed = 0.0
         previous: Int64 | None = None
+        plans = np.zeros(population.num_members, np.int64)
         for number in range(self.protocol.weeks):
             bar.update()
             alive, opted_in = population.alive, population.opted_in
-            plans = execution.ask(population, planner)
-            execution.issue(population, plans, planner.policy_version)
+            if planned(number):
+                plans = execution.ask(population, planner)
+                execution.issue(population, plans, planner.policy_version)
             week, _ = execution.run_week(population)
             returns += discount**number * week.reward
             vetoed += float(week.vetoed.sum())

@@ -27,6 +27,7 @@ class Domain(IntEnum):
     RANKER = 7  # time: slot
     EXPLORATION = 8  # time: week or slot
     BURN_IN = 9  # time: week
+    ARM = 10  # draw: level of a factorial test; keyed by its salt
 
 
 CANDIDATE, OUTCOME, DAY, WEEK = (

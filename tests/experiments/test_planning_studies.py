@@ -40,7 +40,7 @@ def test_effects_on_twins_are_those_of_the_maximum_against_never() -> None:
     identify = study_module("message_cost", "identify")
     world = load_world("pronounced", {"opt_out.hazard": 0.05})
     twins = Twins(world, SMALL)
-    start = twins._starts[0]
+    start = twins.starts[0]
     effects = identify.twin_effects(start, 2, range(6)).mean(axis=0)
     assert effects[1] > 0  # opens
     assert (effects[3:] > 0.05).all()  # opt-outs
