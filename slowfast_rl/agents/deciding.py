@@ -35,9 +35,11 @@ def decide(
     """
     plan, settled = reader.look(entity_ids, times)
     opted_in = obs[:, opted_in_columns(world)] > 0.5
-    feasible = plan._replace(
-        target=feasible_target(plan.target, opted_in), cap=feasible_target(plan.cap, opted_in)
-    )
+    feasible = plan
+    if not opted_in.all():
+        feasible = plan._replace(
+            target=feasible_target(plan.target, opted_in), cap=feasible_target(plan.cap, opted_in)
+        )
     choice = choose_candidates(world, executor, obs, feasible, entity_ids, times, seed)
     return Reading(feasible, settled), choice
 

@@ -1,26 +1,18 @@
 """What a pacer says from observations instead of from a running population."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import types
 
-from slowfast_rl.envs.columns import columns, opted_in_columns
-from slowfast_rl.envs.guard import guard, plan_rows
+from slowfast_rl.envs.columns import columns
+from slowfast_rl.envs.guard import plan_rows
 from slowfast_rl.fast import Executor
 from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
-from slowfast_rl.members.compile import driver, kernel
+from slowfast_rl.members.compile import driver
 from slowfast_rl.members.day_weights import day_weights
 from slowfast_rl.members.features import per_world
-from slowfast_rl.members.opportunity import (
-    GUARD_SIGNATURE,
-    ODDS_SIGNATURE,
-    PACER_SIGNATURE,
-    ROWS,
-    WEIGHTS,
-    Opportunity,
-)
 from slowfast_rl.members.world import World
 from slowfast_rl.store import PacingPlan
 
@@ -57,39 +49,20 @@ def pace(
     Raises:
         ValueError: a plan's shape depends on what observations do not show.
     """
-    column, channels, rows = columns(world), world.channels, np.arange(len(obs))
-    channel = obs[:, [column[f"slot_is_{c}"] for c in channels]].argmax(axis=1)
-    slots_left = obs[:, column["slots_left"]].astype(np.int64)
-    chances = np.stack(
-        [
-            channel,
-            obs[:, [column[f"{c}_sends_this_week"] for c in channels]][rows, channel],
-            slots_left,
-            obs[:, opted_in_columns(world)][rows, channel] > 0.5,
-            _slots(world)[channel, slots_left],
-            times // WEEK_SECONDS,
-            entity_ids,
-        ],
-        axis=1,
-    ).astype(np.int64)
+    where, slots = _layout(world)
+    chances = np.empty((len(obs), 7), np.int64)
+    _fill_chances(np.ascontiguousarray(obs), where, slots, times, entity_ids, chances)
     pacing = executor.pacer.pacing(world, _weights(world, obs, plan.shape))
-    least, odds = np.empty(len(obs)), np.ones(len(obs))
-    asked = (
-        chances,
-        plan_rows(plan.target, plan.cap, plan.shape),
-        pacing,
-        seed,
-        world.slots_per_week,
-    )
-    _ask_pacer(executor.pacer.function, guard, *asked, least)
-    if executor.pacer.odds is not None:
-        _ask_odds(executor.pacer.odds, guard, *asked, odds)
-        odds = np.where(least < np.inf, odds, 1 - odds)
-    return Pace(least, odds)
+    answer = Pace(np.empty(len(obs)), np.empty(len(obs)))
+    rows = plan_rows(plan.target, plan.cap, plan.shape)
+    executor.pacer.ask(chances, rows, pacing, seed, world.slots_per_week, *answer)
+    return answer
 
 
 def _weights(world: World, obs: Float32, shape: Int32) -> Float32 | None:
     """Return the day weights of the plans' shapes, [B, 7], or None where all are uniform."""
+    if not world.shapes:
+        return None
     for number, offered in enumerate(world.shapes, start=1):
         if offered.launch and (shape == number).any():
             raise ValueError(
@@ -102,68 +75,50 @@ def _weights(world: World, obs: Float32, shape: Int32) -> Float32 | None:
 
 
 @per_world
-def _slots(world: World) -> Int64:
-    """Return the slot that is known by its channel and that channel's slots left, [C, S + 1]."""
-    slots = np.zeros((len(world.channels), world.slots_per_week + 1), np.int64)
-    left = np.zeros(len(world.channels), np.int64)
+def _layout(world: World) -> tuple[Int64, Int64]:
+    """Return where observations show an opportunity, and which slot of the week it then is.
+
+    Columns of the slots left, then per channel whether the slot is its, its sends this week and
+    its opt-in flag, [1 + 3 C]; the slot by channel and that channel's slots left, [C, S + 1].
+    """
+    column, channels = columns(world), world.channels
+    where = [column["slots_left"]]
+    for name in ("slot_is_{}", "{}_sends_this_week", "{}_opted_in"):
+        where += [column[name.format(channel)] for channel in channels]
+    slots = np.zeros((len(channels), world.slots_per_week + 1), np.int64)
+    left = np.zeros(len(channels), np.int64)
     for s in range(world.slots_per_week - 1, -1, -1):
         channel = world.schedule[s].channel
         left[channel] += 1
         slots[channel, left[channel]] = s
-    return slots
+    return np.array(where), slots
 
 
-def _asked(signature: Any) -> Any:
-    """Return the signature of a driver that asks a jitted function at every opportunity."""
-    return types.void(
-        types.FunctionType(signature),
-        types.FunctionType(GUARD_SIGNATURE),
+@driver(
+    types.void(
+        types.Array(types.float32, 2, "C"),
+        types.Array(types.int64, 1, "C"),
         types.Array(types.int64, 2, "C"),
-        ROWS,
-        WEIGHTS,
-        types.int64,
-        types.int64,
-        types.Array(types.float64, 1, "C"),
+        types.Array(types.int64, 1, "A", readonly=True),
+        types.Array(types.int64, 1, "A", readonly=True),
+        types.Array(types.int64, 2, "C"),
     )
-
-
-@kernel
-def _chance(seen: Int64, row: int, seed: int, slots: int) -> Opportunity:
-    """Return an opportunity as observations show it."""
-    week = seen[5]
-    return Opportunity(
-        row, seen[0], seen[1], seen[2], seen[3], week * 7, 1, 1,
-        seed, 0, seen[6], week * slots + seen[4], np.float32(0),
-    )  # fmt: skip
-
-
-@driver(_asked(PACER_SIGNATURE))
-def _ask_pacer(
-    pace: Any,
-    guard: Any,
-    chances: Int64,
-    rows: Int32,
-    pacing: Float32,
-    seed: int,
-    slots: int,
-    least: Float64,
+)
+def _fill_chances(
+    obs: Float32, where: Int64, slots: Int64, times: Int64, members: Int64, chances: Int64
 ) -> None:
-    for i in range(least.shape[0]):
-        chance = _chance(chances[i], i, seed, slots)
-        least[i] = pace(chance, rows, pacing) if guard(chance, rows) else np.inf
-
-
-@driver(_asked(ODDS_SIGNATURE))
-def _ask_odds(
-    odds: Any,
-    guard: Any,
-    chances: Int64,
-    rows: Int32,
-    pacing: Float32,
-    seed: int,
-    slots: int,
-    out: Float64,
-) -> None:
-    for i in range(out.shape[0]):
-        chance = _chance(chances[i], i, seed, slots)
-        out[i] = odds(chance, rows, pacing) if guard(chance, rows) else 0.0
+    """Fill in what :func:`~slowfast_rl.members.opportunity.seen_chance` reads, [B, 7]."""
+    num_channels = slots.shape[0]
+    for i in range(obs.shape[0]):
+        channel = 0
+        for c in range(1, num_channels):
+            if obs[i, where[1 + c]] > obs[i, where[1 + channel]]:
+                channel = c
+        left = int(obs[i, where[0]])
+        chances[i, 0] = channel
+        chances[i, 1] = int(obs[i, where[1 + num_channels + channel]])
+        chances[i, 2] = left
+        chances[i, 3] = obs[i, where[1 + 2 * num_channels + channel]] > 0.5
+        chances[i, 4] = slots[channel, left]
+        chances[i, 5] = times[i] // WEEK_SECONDS
+        chances[i, 6] = members[i]

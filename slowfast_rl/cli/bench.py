@@ -2,10 +2,12 @@
 
   slowfast-bench suite=env
   slowfast-bench suite=env world=calibrated num_members=65536
-  slowfast-bench suite=env repeats=21
+  slowfast-bench suite=store redis_url=redis://localhost:6379/0
+  slowfast-bench suite=serve repeats=21
 
-Units per CPU-second on one thread; median, least and most of some repeats. Writes to
-runs/bench/<time>: config.yaml, bench.txt and bench.json.
+suite=env: units per CPU-second on one thread. suite=store: rows a second, and the in-memory store's
+share of an environment's step. suite=serve: how long one decision takes, p50 and p99. Median, least
+and most of some repeats. Writes to runs/bench/<time>: config.yaml, bench.txt and bench.json.
 """
 
 import json
@@ -20,15 +22,22 @@ from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import read
 from slowfast_rl.cli.settings import Settings
 from slowfast_rl.evaluation.progress import progress_bar
-from slowfast_rl.evaluation.speed import PEER, env_cases, measure
+from slowfast_rl.evaluation.speed import PEER, Case, env_cases, measure
+from slowfast_rl.evaluation.speed_serve import serve_cases
+from slowfast_rl.evaluation.speed_store import PEERS, store_cases
 from slowfast_rl.store.files import write_text_atomically
 
-SUITES = ("env",)
-_BARS = {"fused": 12e6, "Messaging-v0": 3e6}  # what we hold ourselves to, by a name's beginning
+SUITES = ("env", "store", "serve")
+# What we hold ourselves to, by a name's beginning.
+_BARS = {
+    "fused": "≥12", "Messaging-v0": "≥3", "in memory, share": "≤5",
+    "in memory, decision, p99": "≤100", "Redis, decision, p99": "≤1000",
+}  # fmt: skip
+_PEER_BARS = {"in memory, read": "≥0.25", "Redis, read": "≥0.50"}  # as a ratio to the peer
 
 
 class Row(NamedTuple):
-    """A row of ``bench.json``: units per CPU-second."""
+    """A row of ``bench.json``: in opportunities, weeks, steps or rows a second, % or µs."""
 
     suite: str
     name: str
@@ -46,6 +55,7 @@ class BenchSettings(Settings):
 
     suite: str
     repeats: int
+    redis_url: str | None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
@@ -71,7 +81,7 @@ class Bench:
         """Do it."""
         s = self.settings
         say(f"Measuring suite {s.suite} in world {self.world.name}; results go to {folder}")
-        cases, cpu = env_cases(self.world, s.num_members, s.weeks, s.seed), cpu_name()
+        cases, cpu = self._cases(), cpu_name()
         rows = []
         with progress_bar(len(cases) * (s.repeats + 1), "measuring", " repeats") as bar:
             for case in cases:
@@ -83,23 +93,34 @@ class Bench:
         print(table(rows))
         print(f"All results  {folder}")
 
+    def _cases(self) -> list[Case]:
+        """Return what there is to measure."""
+        s, world = self.settings, self.world
+        if s.suite == "store":
+            return store_cases(world, s.num_members, s.weeks, s.seed, s.redis_url)
+        if s.suite == "serve":
+            return serve_cases(world, s.num_members, s.seed, s.redis_url)
+        return env_cases(world, s.num_members, s.weeks, s.seed)
+
 
 def table(rows: list[Row]) -> str:
-    """Return rows for the terminal, in millions a CPU-second."""
-    peer = next((row.median for row in rows if row.name == PEER), None)
+    """Return rows for the terminal, large numbers in millions, with their peers and bars."""
+    medians = {row.name: row.median for row in rows}
     lines = [
-        f"{rows[0].cpu}, one thread; millions a CPU-second",
+        f"{rows[0].cpu}, one thread",
         "",
-        f"{'':<36}{'members':>8}  {'unit':<14}{'median':>8}{'min':>8}{'max':>8}"
-        f"{'bar':>7}{'x CartPole':>12}",
+        f"{'':<40}{'members':>8}  {'unit':<24}{'median':>8}{'min':>8}{'max':>8}"
+        f"{'bar':>7}{'x peer':>8}{'bar':>7}",
     ]
     for row in rows:
-        bar = next((b for name, b in _BARS.items() if row.name.startswith(name)), None)
+        scale, unit = (1, row.unit) if row.unit in ("%", "µs") else (1e6, f"M {row.unit} a second")
+        bar = next((b for name, b in _BARS.items() if row.name.startswith(name)), "")
+        peer = medians.get(PEERS.get(row.name, PEER))
+        ratio = "" if peer is None or scale == 1 else f"{row.median / peer:.2f}"
+        numbers = "".join(f"{x / scale:>8.2f}" for x in (row.median, row.min, row.max))
         lines.append(
-            f"{row.name:<36}{row.members:>8,}  {row.unit:<14}{row.median / 1e6:>8.2f}"
-            f"{row.min / 1e6:>8.2f}{row.max / 1e6:>8.2f}"
-            f"{'' if bar is None else f'≥{bar / 1e6:.0f}':>7}"
-            f"{'' if peer is None else f'{row.median / peer:.2f}':>12}"
+            f"{row.name:<40}{row.members:>8,}  {unit:<24}{numbers}{bar:>7}{ratio:>8}"
+            f"{_PEER_BARS.get(row.name, ''):>7}"
         )
     return "\n".join([*lines, ""])
 

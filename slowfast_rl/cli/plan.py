@@ -27,7 +27,7 @@ from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import build, read
-from slowfast_rl.cli.settings import Settings
+from slowfast_rl.cli.settings import Settings, check_shared
 from slowfast_rl.envs.publishing import publish_signals
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.features import week_features
@@ -75,6 +75,8 @@ class Plan:
         s = self.settings = read(PlanSettings, settings)
         self.world = s.make_world()
         self.agent = load_agent(s.checkpoint, self.world, s.device)
+        if not isinstance(s.members, str):  # a file's plans may go to files alone
+            check_shared(s.store)
         self.store: FeatureStore = build(s.store, "store")
         self.now: int | None = None  # of the signals in a file
         if isinstance(s.members, str):

@@ -102,7 +102,8 @@ def fit(value: Any, wanted: Any, where: str) -> Any:
     kinds = get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
     if value is None and NoneType in kinds:
         return None
-    kind = next((k for k in kinds if k is not NoneType), wanted)
+    options = [k for k in kinds if k is not NoneType]
+    kind = next((k for k in options if _is_a(value, get_origin(k) or k)), options[0])
     origin = get_origin(kind) or kind
     if is_dataclass(kind) and isinstance(kind, type) and isinstance(value, Mapping):
         return read(kind, value, f"{where}.")
@@ -126,7 +127,7 @@ def _constructor(path: Any, where: str) -> Callable[..., Any]:
 def _is_a(value: Any, kind: type) -> bool:
     if isinstance(value, bool):
         return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
+    return kind in _NAMES and isinstance(value, (int, float) if kind is float else kind)
 
 
 def _allowed(wanted: Any) -> str:

@@ -25,7 +25,7 @@ from slowfast_rl.cli.app import check_writable, run
 from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import build, read
-from slowfast_rl.cli.settings import Settings
+from slowfast_rl.cli.settings import Settings, check_shared
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.population import Population
@@ -67,6 +67,7 @@ class Serve:
         s = self.settings = read(ServeSettings, settings)
         self.world = s.make_world()
         self.agent = load_agent(s.checkpoint, self.world, s.device)
+        check_shared(s.store)
         self.store: FeatureStore = build(s.store, "store")
 
     def run(self, folder: Path) -> None:

@@ -119,6 +119,19 @@ def check_private(store: Mapping[str, Any]) -> None:
             )
 
 
+def check_shared(store: Mapping[str, Any]) -> None:
+    """Refuse a store that no other process can open.
+
+    Raises:
+        ValueError: it has neither a name nor a namespace.
+    """
+    if store.get("name") is None and store.get("namespace") is None:
+        raise ValueError(
+            "store is this process's own, and nobody else could write to it or read it; allowed "
+            "here are store=redis, or store=shared with a store.name"
+        )
+
+
 def _laid_over(tree: Any, key: str, value: Any) -> dict[str, Any]:
     """Return a mapping with the value at a dotted key replaced, or merged if both are mappings."""
     name, _, rest = key.partition(".")

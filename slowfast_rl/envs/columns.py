@@ -12,6 +12,7 @@ def columns(world: World) -> dict[str, int]:
     return {feature.name: i for i, feature in enumerate(features)}
 
 
+@per_world
 def opted_in_columns(world: World) -> list[int]:
     """Return the columns of the opt-in flags, [C]."""
     return [columns(world)[f"{channel}_opted_in"] for channel in world.channels]

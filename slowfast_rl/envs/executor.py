@@ -4,17 +4,18 @@ from typing import Protocol
 
 import numpy as np
 
-from slowfast_rl.envs.guard import guard, plan_rows, target_of
-from slowfast_rl.members.arrays import Float32, Int32
+from slowfast_rl.envs.guard import guard, guarded, plan_rows, target_of
+from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.day_weights import pacing_parameters, week_weights, weighed_slots
 from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import (
-    ODDS_SIGNATURE,
+    ASK_SIGNATURE,
     PACER_SIGNATURE,
     RANKER_SIGNATURE,
     FastPolicy,
     Opportunity,
+    seen_chance,
 )
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import (
@@ -54,6 +55,27 @@ def toss(chance: Opportunity, wanted: np.float32, of: np.float32) -> float:
 
 
 @kernel
+def put_answer(
+    chance: Opportunity,
+    rows: Int32,
+    score: float,
+    share: float,
+    least: Float64,
+    odds: Float64,
+) -> None:
+    """Put a pacer's least score, and the probability of that answer, in the opportunity's row.
+
+    ``share`` is the probability of a send, from 1 on certain; what the guard forbids is certain.
+    """
+    i = chance.row
+    if not guarded(chance, rows):
+        least[i], odds[i] = np.inf, 1.0
+    else:
+        chanced = min(share, 1.0)
+        least[i], odds[i] = score, 1.0 - chanced if score == np.inf else chanced
+
+
+@kernel
 def _exact_share(
     chance: Opportunity, rows: Int32, pacing: Float32
 ) -> tuple[np.float32, np.float32]:
@@ -76,11 +98,21 @@ def exact_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
     return toss(chance, wanted, of)
 
 
-@driver(ODDS_SIGNATURE)
-def exact_odds(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
-    """Return the probability with which :func:`exact_pace` sends."""
-    wanted, of = _exact_share(chance, rows, pacing)
-    return min(float(wanted / of), 1.0)
+@driver(ASK_SIGNATURE)
+def ask_exact(
+    chances: Int64,
+    rows: Int32,
+    pacing: Float32,
+    seed: int,
+    slots: int,
+    least: Float64,
+    odds: Float64,
+) -> None:
+    """Fill in what :func:`exact_pace` and the guard say of opportunities, and how probably."""
+    for i in range(least.shape[0]):
+        chance = seen_chance(chances[i], i, seed, slots)
+        wanted, of = _exact_share(chance, rows, pacing)
+        put_answer(chance, rows, toss(chance, wanted, of), float(wanted / of), least, odds)
 
 
 def exact_pacing(world: World, weights: Float32 | None = None) -> Float32:

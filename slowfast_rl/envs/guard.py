@@ -33,10 +33,16 @@ def cap_of(rows: Int32, row: int, channel: int) -> int:
     return int(rows[row, 2 * channel + 1])
 
 
+@kernel
+def guarded(chance: Opportunity, rows: Int32) -> bool:
+    """Return whether the plan row allows a send now."""
+    return allowed(chance.sent, cap_of(rows, chance.row, chance.channel), chance.opted_in)
+
+
 @driver(GUARD_SIGNATURE)
 def guard(chance: Opportunity, rows: Int32) -> bool:
     """Return whether the plan row allows a send now; drivers ask before every send."""
-    return allowed(chance.sent, cap_of(rows, chance.row, chance.channel), chance.opted_in)
+    return guarded(chance, rows)
 
 
 @driver(

@@ -87,9 +87,10 @@ class PlanReader:
         """
         week = now // WEEK_SECONDS
         last, fallback_week = self._remembered(entity_ids, now)
-        stored, status = self._stored(entity_ids, now)
-
         settled = last.week == week
+        if settled.all():  # no row of the store could change that
+            return Reading(last, settled)
+        stored, status = self._stored(entity_ids, now)
         fresh = ~settled & (status == Status.PRESENT) & (stored.week == week)
         if fresh.all() and not (fallback_week == week).any():  # as on most Mondays
             self._remember(entity_ids, stored, fallback_week, now)
@@ -158,7 +159,7 @@ class PlanReader:
     def _remembered(self, entity_ids: Int64, now: Int64) -> tuple[PacingPlan, Int64]:
         """Return the last plans used, of week -1 where there are none, and the last fallbacks."""
         memory = self._memory.get_online_features(_MEMORY, entity_ids, now)
-        values, known = memory.values, memory.status != Status.NOT_FOUND
+        values, known = memory.values, memory.status != _NOT_FOUND
         fallback_week = np.where(known, values.pop("fallback_week"), _NONE)
         values["week"] = np.where(known, values["week"], _NONE)
         return PacingPlan(**values), fallback_week

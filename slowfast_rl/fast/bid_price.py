@@ -6,15 +6,20 @@ from typing import Any, Self
 
 import numpy as np
 
-from slowfast_rl.envs.executor import exact_odds, exact_pace, exact_pacing
-from slowfast_rl.envs.guard import target_of
+from slowfast_rl.envs.executor import ask_exact, exact_pace, exact_pacing
+from slowfast_rl.envs.guard import guarded, target_of
 from slowfast_rl.fast.executor import Ranker
 from slowfast_rl.fast.scores import best_scores
-from slowfast_rl.members.arrays import Float32, Float64, Int32
-from slowfast_rl.members.compile import driver
+from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64
+from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.day_weights import pacing_parameters, weighed_slots
 from slowfast_rl.members.numerics import HALF
-from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity
+from slowfast_rl.members.opportunity import (
+    ASK_SIGNATURE,
+    PACER_SIGNATURE,
+    Opportunity,
+    seen_chance,
+)
 from slowfast_rl.members.world import World
 
 _QUANTILES = 200  # of the scores that are kept
@@ -45,13 +50,8 @@ def bid_prices(scores: Float64, slots: int) -> Float64:
     return price
 
 
-@driver(PACER_SIGNATURE)
-def bid_price_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
-    """Return the bid price; ``pacing`` is S, most slots M, prices [C, M + 1, M + 1], day weights'.
-
-    Under day weights a slot counts as many slots left as the weights say, so that good days ask
-    less.
-    """
+@kernel
+def _bid_price(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
     remaining = target_of(rows, chance.row, chance.channel) - chance.sent
     if remaining <= 0 or chance.opted_in == 0:
         return np.inf
@@ -63,6 +63,33 @@ def bid_price_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
     weighed = weighed_slots(chance, pacing, first, chance.slots_left)
     left = min(max(int(weighed + HALF), remaining), most)
     return float(pacing[2 + size * chance.channel + (most + 1) * left + remaining])
+
+
+@driver(PACER_SIGNATURE)
+def bid_price_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
+    """Return the bid price; ``pacing`` is S, most slots M, prices [C, M + 1, M + 1], day weights'.
+
+    Under day weights a slot counts as many slots left as the weights say, so that good days ask
+    less.
+    """
+    return _bid_price(chance, rows, pacing)
+
+
+@driver(ASK_SIGNATURE)
+def ask_bid_price(
+    chances: Int64,
+    rows: Int32,
+    pacing: Float32,
+    seed: int,
+    slots: int,
+    least: Float64,
+    odds: Float64,
+) -> None:
+    """Fill in what :func:`bid_price_pace` and the guard say of opportunities, for certain."""
+    for i in range(least.shape[0]):
+        chance = seen_chance(chances[i], i, seed, slots)
+        score = _bid_price(chance, rows, pacing) if guarded(chance, rows) else np.inf
+        least[i], odds[i] = score, 1.0
 
 
 class BidPricePacer:
@@ -89,7 +116,7 @@ class BidPricePacer:
                 )
         self.quantiles = tuple(tuple(map(float, law)) for law in quantiles)
         self.opportunities = 0  # lived while it learned
-        self._prices: tuple[int, Float32] | None = None  # by the most slots of a channel
+        self._prices: tuple[World, Float32, Float32] | None = None  # of the last world
 
     @property
     def function(self) -> Callable[..., float]:
@@ -97,9 +124,9 @@ class BidPricePacer:
         return bid_price_pace if self.quantiles else exact_pace
 
     @property
-    def odds(self) -> Callable[..., float] | None:
-        """The jitted odds of the exact pacing of one that has not learned; else it tosses none."""
-        return None if self.quantiles else exact_odds
+    def ask(self) -> Callable[..., None]:
+        """What asks it about many opportunities at once."""
+        return ask_bid_price if self.quantiles else ask_exact
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
         """Return the jitted pacer's parameters for a week, [W].
@@ -118,12 +145,13 @@ class BidPricePacer:
                 f"pacer knows the scores of {len(self.quantiles)} channels;"
                 f" {len(world.channels)} are needed for {world.channels}"
             )
-        most = int(np.bincount([slot.channel for slot in world.schedule]).max())
-        if self._prices is None or self._prices[0] != most:
+        if self._prices is None or self._prices[0] is not world:
+            most = int(np.bincount([slot.channel for slot in world.schedule]).max())
             prices = np.stack([bid_prices(np.array(law), most) for law in self.quantiles])
             own = np.concatenate([[most], prices.ravel()]).astype(np.float32)
-            self._prices = most, own
-        return pacing_parameters(world, self._prices[1], weights)
+            self._prices = world, own, pacing_parameters(world, own, None)
+        _, own, uniform = self._prices
+        return uniform if weights is None else pacing_parameters(world, own, weights)
 
     def learn(
         self,

@@ -5,14 +5,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from slowfast_rl.envs.executor import toss
+from slowfast_rl.envs.executor import put_answer, toss
 from slowfast_rl.envs.guard import cap_of, target_of
 from slowfast_rl.fast.executor import check_stateless
-from slowfast_rl.members.arrays import Float32, Int32
+from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.day_weights import pacing_parameters, weighed_slots
 from slowfast_rl.members.numerics import ONE
-from slowfast_rl.members.opportunity import ODDS_SIGNATURE, PACER_SIGNATURE, Opportunity
+from slowfast_rl.members.opportunity import ASK_SIGNATURE, PACER_SIGNATURE, Opportunity, seen_chance
 from slowfast_rl.members.world import World
 
 
@@ -37,11 +37,21 @@ def coin_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
     return toss(chance, wanted, of)
 
 
-@driver(ODDS_SIGNATURE)
-def coin_odds(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
-    """Return the probability with which :func:`coin_pace` sends."""
-    wanted, of = _coin_share(chance, rows, pacing)
-    return min(float(wanted / of), 1.0)
+@driver(ASK_SIGNATURE)
+def ask_coin(
+    chances: Int64,
+    rows: Int32,
+    pacing: Float32,
+    seed: int,
+    slots: int,
+    least: Float64,
+    odds: Float64,
+) -> None:
+    """Fill in what :func:`coin_pace` and the guard say of opportunities, and how probably."""
+    for i in range(least.shape[0]):
+        chance = seen_chance(chances[i], i, seed, slots)
+        wanted, of = _coin_share(chance, rows, pacing)
+        put_answer(chance, rows, toss(chance, wanted, of), float(wanted / of), least, odds)
 
 
 class CoinPacer:
@@ -54,7 +64,7 @@ class CoinPacer:
 
     name = "coin"
     function = staticmethod(coin_pace)
-    odds = staticmethod(coin_odds)
+    ask = staticmethod(ask_coin)
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
         """Return the jitted pacer's parameters for a week, [W].

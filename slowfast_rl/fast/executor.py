@@ -7,7 +7,7 @@ import numpy as np
 
 from slowfast_rl.envs.executor import (
     JittedExecutor,
-    exact_odds,
+    ask_exact,
     exact_pace,
     exact_pacing,
     quality_rank,
@@ -30,8 +30,8 @@ class Pacer(Protocol):
         ...
 
     @property
-    def odds(self) -> Callable[..., float] | None:
-        """Return its jitted odds, compiled with ODDS_SIGNATURE; None for one without coins."""
+    def ask(self) -> Callable[..., None]:
+        """Return what asks it about many opportunities at once, compiled with ASK_SIGNATURE."""
         ...
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
@@ -76,7 +76,7 @@ class ExactPacer:
 
     name = "exact"
     function = staticmethod(exact_pace)
-    odds = staticmethod(exact_odds)
+    ask = staticmethod(ask_exact)
     pacing = staticmethod(exact_pacing)
 
     def state(self) -> dict[str, Any]:

@@ -4,9 +4,15 @@ from math import isfinite
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Float32, Int32
+from slowfast_rl.envs.guard import guarded
+from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64
 from slowfast_rl.members.compile import driver
-from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity
+from slowfast_rl.members.opportunity import (
+    ASK_SIGNATURE,
+    PACER_SIGNATURE,
+    Opportunity,
+    seen_chance,
+)
 from slowfast_rl.members.world import World
 
 
@@ -16,6 +22,23 @@ def threshold_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
     if chance.opted_in == 0:
         return np.inf
     return float(pacing[0])
+
+
+@driver(ASK_SIGNATURE)
+def ask_threshold(
+    chances: Int64,
+    rows: Int32,
+    pacing: Float32,
+    seed: int,
+    slots: int,
+    least: Float64,
+    odds: Float64,
+) -> None:
+    """Fill in what :func:`threshold_pace` and the guard say of opportunities, for certain."""
+    for i in range(least.shape[0]):
+        chance = seen_chance(chances[i], i, seed, slots)
+        score = float(pacing[0]) if guarded(chance, rows) else np.inf
+        least[i], odds[i] = score, 1.0
 
 
 class ThresholdPacer:
@@ -29,7 +52,7 @@ class ThresholdPacer:
     """
 
     name = "threshold"
-    odds = None  # it tosses no coins
+    ask = staticmethod(ask_threshold)
     function = staticmethod(threshold_pace)
 
     def __init__(self, threshold: float = 0.0) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import int64, typeof, types
 
-from slowfast_rl.members.arrays import Float32
+from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.compile import kernel
 from slowfast_rl.members.constants import constants, schedule
 from slowfast_rl.members.loading import load_world
@@ -61,6 +61,20 @@ def opportunity(lives: Lives, i: int, s: int) -> Opportunity:
     )
 
 
+@kernel
+def seen_chance(seen: Int64, row: int, seed: int, slots: int) -> Opportunity:
+    """Return an opportunity as observations show it; candidates are not part of it.
+
+    ``seen`` [7]: channel, sends on it this week, its slots left, whether the member is opted in,
+    the slot in the week, the week, the member.
+    """
+    week = seen[5]
+    return Opportunity(
+        row, seen[0], seen[1], seen[2], seen[3], week * 7, 1, 1,
+        seed, 0, seen[6], week * slots + seen[4], np.float32(0),
+    )  # fmt: skip
+
+
 ROWS = types.Array(types.int32, 2, "C")
 WEIGHTS = types.Array(types.float32, 1, "C")
 _world = load_world("pronounced")
@@ -82,9 +96,17 @@ _OPPORTUNITY = typeof(Opportunity(*(0,) * 12, np.float32(0)))
 #: A pacer: (opportunity, rows [N, Q], pacing [W]) -> the least score worth a send now; infinity
 #: holds without looking at the candidates, minus infinity sends the best one.
 PACER_SIGNATURE = types.float64(_OPPORTUNITY, ROWS, WEIGHTS)
-#: A pacer's odds: the same arguments -> the probability with which it sends the best candidate,
-#: over its coins.
-ODDS_SIGNATURE = types.float64(_OPPORTUNITY, ROWS, WEIGHTS)
+#: A pacer asked about B opportunities at once: (what :func:`seen_chance` reads [B, 7], rows,
+#: pacing, seed, slots a week, least scores [B] and probabilities [B] to fill in).
+ASK_SIGNATURE = types.void(
+    types.Array(types.int64, 2, "C"),
+    ROWS,
+    WEIGHTS,
+    types.int64,
+    types.int64,
+    types.Array(types.float64, 1, "C"),
+    types.Array(types.float64, 1, "C"),
+)
 #: A ranker: (opportunity, log, launches [days, D], ranking [W]) -> the best candidate, counted from
 #: 1, and its score.
 RANKER_SIGNATURE = types.Tuple((types.int64, types.float64))(

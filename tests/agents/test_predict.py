@@ -220,7 +220,7 @@ def test_propensities_are_the_shares_of_coins_that_choose_the_action(pacer):
     w, trials = world("shaped"), 4000
     population = Population(w, 6)
     plan = pacing_plan(
-        [[0, 0], [1, 1], [3, 1], [3, 2], [99, 99], [3, 2]], 0, shape=[0, 0, 1, 2, 0, 0]
+        [[0, 0], [1, 1], [3, 1], [3, 2], [99, 99], [3, 2]], 0, shape=[0, 0, 3, 1, 0, 0]
     )
     arguments = slot_signals(population), plan, population.members, population.now
     choices = [choose_candidates(w, Executor(pacer), *arguments, seed) for seed in range(trials)]

@@ -7,11 +7,13 @@ import pytest
 import yaml
 
 from slowfast_rl.cli.guide import guide
+from slowfast_rl.cli.schema import build
 from slowfast_rl.cli.settings import EvaluatedSettings
 from slowfast_rl.cli.train import Train
 from slowfast_rl.evaluation.protocol import Protocol
 from slowfast_rl.evaluation.references import load_references
 from slowfast_rl.members.loading import config_folder, load_world, world_names
+from tests.agents.cases import untrained_agent
 from tests.cli.calls import settings
 
 CONFIGS = config_folder()
@@ -20,12 +22,15 @@ OPTIONS = sorted(
     for path in CONFIGS.glob("*/*.yaml")
     if path.parent.name != "hydra"
 )
-COMMANDS = ("train", "compare", "bench", "references")
+COMMANDS = ("train", "compare", "bench", "references", "plan", "serve")
+SERVED = ("plan", "serve")  # need a checkpoint and a store that processes share
 MAKERS = {
     "train": "Train",
     "compare": "Compare",
     "bench": "Bench",
     "references": "ComputeReferences",
+    "plan": "Plan",
+    "serve": "Serve",
 }
 
 
@@ -45,6 +50,9 @@ def test_every_yaml_file_is_a_command_a_part_of_all_or_an_option():
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_builds(option):
     group, name = option.split("=")
+    if group == "store":
+        build(settings("train", option)["store"], "store")
+        return
     built = make("train", f"{group}='{name}'")
     if group == "world":
         assert built.world == load_world(name)
@@ -55,8 +63,12 @@ def test_every_option_composes_and_builds(option):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_builds_with_its_defaults(command):
+def test_every_command_builds_with_its_defaults(command, tmp_path):
     overrides = ["agents=[never,always]"] if command == "compare" else []
+    if command in SERVED:
+        agent = untrained_agent(load_world("pronounced"))
+        agent.save(tmp_path / "agent.zip")
+        overrides = [f"checkpoint={tmp_path}/agent.zip", "store=redis"]
     assert make(command, *overrides).settings.num_threads == 1
 
 

@@ -1,0 +1,95 @@
+"""How long one decision takes: the plan read through the store, candidates scored, at batch 1."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from slowfast_rl.agents.deciding import decide
+from slowfast_rl.envs.reader import PlanReader
+from slowfast_rl.evaluation.speed import Case
+from slowfast_rl.evaluation.speed_store import stores
+from slowfast_rl.fast import AffinityRanker, BidPricePacer, Executor
+from slowfast_rl.fast.affinity import Weights
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.signals import slot_signals
+from slowfast_rl.members.world import World
+from slowfast_rl.store import FeatureStore, pacing_plan, plan_view, read_plans, write_plans
+
+_DECISIONS = 2000  # of a repeat, at most one a member
+_QUANTILES = (50, 99)
+
+
+def serve_cases(world: World, members: int, seed: int, redis_url: str | None) -> list[Case]:
+    """Return the cases: p50 and p99 of a decision and of its bare store read, in microseconds.
+
+    A member's first decision of a week reads its plan through the store; later ones know it.
+
+    Args:
+        world: the world.
+        members: whose plans are in the store; opportunities are theirs in turn.
+        seed: of members and plans.
+        redis_url: of a server; None leaves it out.
+    """
+    population = Population(world, members, seed, seed)
+    law = np.linspace(-1, 2, 50).tolist()
+    executor = Executor(
+        BidPricePacer([law] * len(world.channels)),
+        AffinityRanker(Weights(4, 0.5, 0.3, 0.8, -1, 0.4)),
+    )
+    draws = np.random.default_rng(seed)
+    plan = pacing_plan(draws.integers(0, 8, (members, len(world.channels))), 0)
+    obs = slot_signals(population, plan.target)
+    cases = []
+    for name, store in stores(redis_url).items():
+        store.apply([plan_view(len(world.channels))])
+        write_plans(store, population.members, plan, 0)
+        reader = [PlanReader(world, store)]
+        decision = partial(_decide, world, executor, reader, obs, population.members)
+        for what, once, begin in (
+            ("read", partial(_read, store, population.members), None),
+            ("decision", decision, partial(_forget, reader)),
+            ("later decision", decision, None),
+        ):
+            cases += [
+                Case(
+                    f"{name}, {what}, p{q}",
+                    members,
+                    "µs",
+                    partial(_quantile, once, members, q, begin),
+                )
+                for q in _QUANTILES
+            ]
+    return cases
+
+
+def _read(store: FeatureStore, ids: Any, i: int) -> None:
+    read_plans(store, ids[i : i + 1], 1)
+
+
+def _decide(
+    world: World, executor: Executor, reader: list[PlanReader], obs: Any, ids: Any, i: int
+) -> None:
+    one = slice(i, i + 1)
+    decide(world, executor, reader[0], obs[one], ids[one], np.ones(1, np.int64), 0)
+
+
+def _forget(reader: list[PlanReader]) -> None:
+    """Let all members' next decision be their first of the week, which reads the store."""
+    reader[0] = PlanReader(reader[0].world, reader[0].store)
+
+
+def _quantile(
+    once: Callable[[int], None], members: int, q: int, begin: Callable[[], None] | None
+) -> float:
+    """Return a quantile of real time, in microseconds."""
+    if begin is not None:
+        begin()
+    spent = np.empty(min(_DECISIONS, members))
+    for i in range(len(spent)):
+        start = time.perf_counter()
+        once(i)
+        spent[i] = time.perf_counter() - start
+    return float(np.percentile(spent, q)) * 1e6

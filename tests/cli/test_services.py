@@ -1,0 +1,215 @@
+"""slowfast-plan and slowfast-serve: two processes, a store, and nothing else between them."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+
+from slowfast_rl.agents import SlowFastAgent
+from slowfast_rl.agents.parquet import read_columns, read_log, write_columns
+from slowfast_rl.fast import AffinityRanker, Executor
+from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.members.features import week_features
+from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.signals import slot_signals, week_signals
+from slowfast_rl.slow import FixedPlanner
+from tests.agents.cases import WEIGHTS
+from tests.cli.calls import call
+
+WORLD = load_world("pronounced")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("agent") / "agent.zip"
+    fast = Executor(ranker=AffinityRanker(WEIGHTS))
+    agent = SlowFastAgent(FixedPlanner(WORLD, (3, 1)), fast)
+    agent.world = WORLD
+    agent.save(path)
+    return str(path)
+
+
+class Running:
+    """A command in a process of its own; what it says goes to a file."""
+
+    def __init__(self, command: str, *arguments: str, cwd: Path) -> None:
+        self.path = cwd / f"{uuid4().hex}.log"
+        with self.path.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", f"slowfast_rl.cli.{command}", *arguments],
+                cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def says(self, text: str) -> bool:
+        """Wait until it says this."""
+        deadline = time.monotonic() + 90
+        while text not in self.path.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return text in self.path.read_text()
+
+    def ends_well(self) -> bool:
+        """Wait until it ends."""
+        return self.process.wait(120) == 0
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def test_two_processes_plan_and_serve_and_either_can_be_replaced(checkpoint, tmp_path) -> None:
+    name = f"test-{uuid4().hex}"
+    store = ("store=shared", f"store.name={name}", f"store.folder={tmp_path}")
+    planning = (f"checkpoint={checkpoint}", *store, "members=40", "loop=true")
+    first = Running("plan", *planning, "policy_version=7", cwd=tmp_path)
+    serving = (
+        f"checkpoint={checkpoint}", *store, "num_members=40", "week_seconds=7",
+        f"folder={tmp_path}/served",
+    )  # fmt: skip
+    assert first.says("Plans go to")
+    one = Running("serve", *serving, "weeks=1", cwd=tmp_path)
+    assert one.ends_well(), one.path.read_text()
+    first.kill()
+    second = Running("plan", *planning, "policy_version=8", cwd=tmp_path)
+    assert second.says("Plans go to")
+    other = Running("serve", *serving, "weeks=2", cwd=tmp_path)
+    assert other.ends_well(), other.path.read_text()
+    second.kill()
+    summary = json.loads((tmp_path / "served" / "serve.json").read_text())
+    assert summary["days"] == 14
+    assert summary["unreachable_days"] == 0
+    log = read_log(tmp_path / "served" / "decisions")
+    columns = {key: log[key].to_numpy() for key in ("time", "plan_version", "plan_source")}
+    planned = columns["plan_source"] == "plan"
+    week = columns["time"] // WEEK_SECONDS
+    assert planned.mean() > 0.8
+    assert set(columns["plan_version"][planned & (week == 0)]) == {7}
+    assert set(columns["plan_version"][planned & (week == 1)]) == {8}
+    plans = [json.loads(p.read_text()) for p in sorted(tmp_path.glob("runs/plan/*/plan.json"))]
+    assert [plan["policy_version"] for plan in plans] == [7, 8]
+    assert all(row["refused"] == 0 for plan in plans for row in plan["planned"])
+
+
+def test_opportunities_from_standard_input_are_answered_one_by_one(
+    checkpoint, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"test-{uuid4().hex}"
+    store = ("store=shared", f"store.name={name}", f"store.folder={tmp_path}")
+    population = Population(WORLD, 3)
+    signals = week_signals(population)
+    names = [feature.name for feature in week_features(WORLD)]
+    columns = {"entity_id": np.array([4, 5, 6])} | dict(zip(names, signals.T.copy(), strict=True))
+    write_columns(tmp_path / "members.parquet", columns)
+    planned = call(
+        capsys, "plan", f"checkpoint={checkpoint}", *store, "members=members.parquet", "week=2"
+    )
+    assert planned.code == 0, planned.err
+    (plans,) = tmp_path.glob("runs/plan/*/plans/*.parquet")
+    found = read_columns(plans, ["entity_id", "week", "push_target", "email_cap"])
+    assert found["entity_id"].tolist() == [4, 5, 6]
+    assert found["week"].tolist() == [2, 2, 2]
+    assert found["push_target"].tolist() == [3, 3, 3]
+
+    obs = slot_signals(population, np.zeros((3, 2), np.int32))
+    asked = [
+        {"member": 4, "now": 2 * WEEK_SECONDS + 5, "observation": obs[0].tolist()},
+        {"member": 9, "now": 2 * WEEK_SECONDS + 5, "observation": obs[1].tolist()},
+        {"member": 4, "now": -1, "observation": obs[0].tolist()},
+        {"member": 4, "now": 5, "observation": [1, 2]},
+        {"now": 5},
+    ]
+    lines = [*(json.dumps(question) for question in asked), "no JSON", "[]"]
+    done = subprocess.run(
+        [sys.executable, "-m", "slowfast_rl.cli.serve", f"checkpoint={checkpoint}", *store,
+         "source=stdin", f"folder={tmp_path}/served"],
+        input="\n".join(lines), capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == len(lines)
+    assert answers[0]["plan_source"] == "plan"
+    assert answers[0]["target"] in (3, 1)
+    assert answers[1]["plan_source"] == "safe"
+    assert 0 < answers[0]["propensity"] <= 1
+    for answer, words in zip(
+        answers[2:], ("now is -1", "observation needs", "is missing", "Expecting", ""), strict=True
+    ):
+        assert words in answer["error"]
+    log = read_log(tmp_path / "served" / "decisions")
+    assert log["member"].to_pylist() == [4, 9]
+    assert log["reward"].null_count == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        ("plan", ("members=0",), "members is 0"),
+        ("plan", (), "store is this process's own"),
+        ("serve", (), "store is this process's own"),
+        ("serve", ("store=shared",), "store is this process's own"),
+        ("plan", ("members=nowhere.parquet",), "nowhere.parquet is no parquet file"),
+        ("plan", ("members=x.parquet", "loop=true"), "allowed is a count"),
+        ("plan", ("poll_seconds=0",), "poll_seconds is 0"),
+        ("plan", ("store=shared", "store.name=new", "store.folder=."), "the store holds no clock"),
+        ("serve", ("source=kafka",), "source is 'kafka'; allowed: simulation, stdin"),
+        ("serve", ("week_seconds=-1",), "week_seconds is -1"),
+        ("serve", ("world=calibrated",), "was trained in world 'pronounced'"),
+        ("serve", ("store=redis", "store.url=redis://:x@localhost"), "SLOWFAST_REDIS_PASSWORD"),
+        ("serve", ("store=redis", "store.namespace=a:b"), "namespace 'a:b'"),
+        ("compare", ("store=redis",), "store.namespace is 'slowfast'"),
+        ("compare", ("mode=ac",), "mode is 'ac'; allowed: leaderboard, ab"),
+        ("compare", ("mode=ab",), "allowed with mode=ab are two"),
+    ],
+)
+def test_bad_input_is_one_line(
+    command, arguments, message, checkpoint, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    agent = () if command == "compare" else (f"checkpoint={checkpoint}",)
+    done = call(capsys, command, *agent, *arguments)
+    assert done.code == 2
+    errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+
+
+def test_an_unreachable_store_is_waited_for_not_died_of(checkpoint, tmp_path) -> None:
+    store = ("store=redis", "store.url=redis://127.0.0.1:1/0")
+    planner = run(
+        "plan", f"checkpoint={checkpoint}", *store, "members=5", "loop=true", cwd=tmp_path
+    )
+    assert planner.says("waiting for the store: Redis at 127.0.0.1:1")
+    served = Running(
+        "serve", f"checkpoint={checkpoint}", *store, "num_members=5", "weeks=1", "week_seconds=0",
+        f"folder={tmp_path}/served", cwd=tmp_path,
+    )  # fmt: skip
+    assert served.ends_well(), served.path.read_text()
+    planner.kill()
+    summary = json.loads((tmp_path / "served" / "serve.json").read_text())
+    assert summary["unreachable_days"] == 7
+    assert summary["fallbacks"] == 5
+
+
+def test_two_checkpoints_are_tested_against_each_other(
+    checkpoint, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = SlowFastAgent(FixedPlanner(WORLD, (5, 2)), Executor())
+    other.world = WORLD
+    other.save(tmp_path / "other.zip")
+    done = call(
+        capsys, "compare", "mode=ab", f"checkpoints=[{checkpoint},other.zip]", "num_members=60",
+        "weeks=2", "evaluation.burn_in=1", "salt=3",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    (path,) = tmp_path.glob("runs/compare/*/ab.json")
+    results = json.loads(path.read_text())
+    assert sum(results["members_per_arm"].values()) == 60
+    assert list(results["effects"]) == ["slow", "fast", "interaction"]
+    assert "interaction" in done.out
