@@ -8,6 +8,7 @@ What was measured is kept in runs/information: a run that was stopped goes on wh
 import argparse
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,11 +16,11 @@ from typing import Any
 import torch
 from planners import PLANNERS
 from report import tables
-from tqdm import tqdm
 
 import slowfast_rl as sf
 from slowfast_rl.evaluation.references import load_references
 from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
+from slowfast_rl.evaluation.studies import kept_rows, merge_rows, run_missing
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.store.files import write_block, write_text_atomically
 
@@ -41,22 +42,22 @@ def main() -> None:
     kept = Path(scratch.name) if quick else KEPT
     protocol = sf.Protocol(64, 8) if quick else sf.Protocol()
     jobs = [(w, p, s) for w in options.worlds for s in options.seeds for p in options.planners]
-    twins: dict[str, Twins] = {}
-    with tqdm(jobs[:2] if quick else jobs, unit="planner") as bar:
-        for name, planner, seed in bar:
-            bar.set_postfix_str(f"{name} {planner} seed {seed}")
-            path = kept / f"{name}-{planner}-{seed}.json"
-            if path.is_file():
-                continue
-            if name not in twins:
-                twins[name] = Twins(sf.load_world(name), protocol)
-            write_text_atomically(path, json.dumps(measure(planner, seed, twins[name], quick)))
-    rows = [json.loads(path.read_text()) for path in sorted(kept.glob("*.json"))]
-    if not quick:  # planners and seeds that were not run here stay as they were measured
-        rows = [*json.loads((FOLDER / "results.json").read_text())["rows"], *rows]
-    order = list(PLANNERS)
-    by_key = {(row["world"], order.index(row["planner"]), row["seed"]): row for row in rows}
-    rows = [by_key[key] for key in sorted(by_key)]
+    twins = cache(lambda name: Twins(sf.load_world(name), protocol))
+    run_missing(
+        {
+            f"{w}-{p}-{s}": lambda w=w, p=p, s=s: [measure(p, s, twins(w), quick)]
+            for w, p, s in (jobs[:2] if quick else jobs)
+        },
+        kept,
+    )
+    # Planners and seeds that were not run here stay as they were measured.
+    before = [] if quick else json.loads((FOLDER / "results.json").read_text())["rows"]
+    order = list(PLANNERS).index
+    rows = merge_rows(
+        before,
+        kept_rows(kept),
+        lambda row: (row["world"], order(row["planner"]), row["seed"]),
+    )
     results = {
         "command": "python experiments/information/run.py",
         "opportunities": OPPORTUNITIES,

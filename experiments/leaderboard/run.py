@@ -23,6 +23,7 @@ from tqdm import tqdm
 import slowfast_rl as sf
 from slowfast_rl.evaluation.contestants import Contestant
 from slowfast_rl.evaluation.references import load_references
+from slowfast_rl.evaluation.studies import merge_rows
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.store.files import write_block, write_bytes_atomically, write_text_atomically
 
@@ -72,11 +73,12 @@ def main() -> None:
     references = {w: load_references(sf.load_world(w), protocol) for w in options.worlds}
     results = summary(kept, options.worlds, references)
     worlds = json.loads((FOLDER / "results.json").read_text())["worlds"]
+    order = list(AGENTS).index
     for name, rows in results["worlds"].items():
         # Agents and seeds that were not run here stay as they were measured.
-        by_key = {(row["agent"], row["seed"]): row for row in [*worlds.get(name, []), *rows]}
-        order = list(AGENTS).index
-        worlds[name] = sorted(by_key.values(), key=lambda row: (order(row["agent"]), row["seed"]))
+        worlds[name] = merge_rows(
+            worlds.get(name, []), rows, lambda row: (order(row["agent"]), row["seed"])
+        )
     results["worlds"] = worlds
     write_text_atomically(FOLDER / "results.json", json.dumps(results, indent=1))
     text = tables(results)

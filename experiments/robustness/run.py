@@ -19,11 +19,11 @@ import torch
 from cases import LIMITS, SCORED, shifted
 from limits import measure_limit
 from report import tables
-from tqdm import tqdm
 
 import slowfast_rl as sf
 from slowfast_rl.evaluation.contestants import single_contestant, trained_contestant
 from slowfast_rl.evaluation.statistics import mean_interval
+from slowfast_rl.evaluation.studies import Row, kept_rows, merge_rows, run_missing
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.store.files import write_block, write_text_atomically
 
@@ -45,32 +45,26 @@ def main() -> None:
     quick, scratch = options.quick, TemporaryDirectory()  # it goes with the process
     kept = Path(scratch.name) if quick else KEPT
     seeds = options.seeds[:1] if quick else options.seeds
-    jobs: list[tuple[str, Callable[[], list[dict[str, Any]]]]] = []
+    jobs: dict[str, Callable[[], list[Row]]] = {}
     if "shifted" in options.parts:
-        jobs += [(f"shifted-{s}", lambda s=s: measure_shifted(s, quick)) for s in seeds]
+        jobs |= {f"shifted-{s}": lambda s=s: measure_shifted(s, quick) for s in seeds}
     if "limits" in options.parts:
         protocol = sf.Protocol(64, 16) if quick else sf.Protocol(1024, streams=SCORED)
         budget = 100_000 if quick else LIMIT_OPPORTUNITIES
-        jobs += [
-            (f"limits-{w}-{s}", lambda w=w, s=s: [measure_limit(w, s, protocol, budget, quick)])
+        jobs |= {
+            f"limits-{w}-{s}": lambda w=w, s=s: [measure_limit(w, s, protocol, budget, quick)]
             for s in seeds
             for w in (LIMITS[:2] if quick else LIMITS)
-        ]
-    with tqdm(jobs, unit="job") as bar:
-        for name, job in bar:
-            bar.set_postfix_str(name)
-            path = kept / f"{name}.json"
-            if not path.is_file():
-                write_text_atomically(path, json.dumps(job(), indent=1))
+        }
+    run_missing(jobs, kept)
     # Worlds and seeds that were not run here stay as they were measured.
     before = {} if quick else json.loads((FOLDER / "results.json").read_text())
     results: dict[str, Any] = {"command": "python experiments/robustness/run.py"}
-    for part in ("shifted", "limits"):
-        measured = [
-            row for p in sorted(kept.glob(f"{part}-*.json")) for row in json.loads(p.read_text())
-        ]
-        by_key = {(row["world"], row["seed"]): row for row in [*before.get(part, []), *measured]}
-        results[part] = list(by_key.values())
+    order = [case.name for case in worlds(quick)].index
+    places = {"shifted": lambda row: (order(row["world"]), row["seed"]),
+              "limits": lambda row: (row["world"], row["seed"])}  # fmt: skip
+    for part, place in places.items():
+        results[part] = merge_rows(before.get(part, []), kept_rows(kept, f"{part}-*"), place)
     text = tables(results)
     sys.stdout.write(text + "\n")
     if not quick:

@@ -1,8 +1,12 @@
 """Commands called in this process, as from a shell."""
 
 import importlib
+import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -46,6 +50,33 @@ def run_command(command: str, *arguments: str) -> int:
     finally:
         sys.argv = before
     return 0
+
+
+class Running:
+    """A command in a process of its own; what it says goes to a file."""
+
+    def __init__(self, command: str, *arguments: str, cwd: Path) -> None:
+        self.path = cwd / f"{uuid4().hex}.log"
+        with self.path.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", f"slowfast_rl.cli.{command}", *arguments],
+                cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def says(self, text: str) -> bool:
+        """Wait until it says this."""
+        deadline = time.monotonic() + 90
+        while text not in self.path.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return text in self.path.read_text()
+
+    def ends_well(self) -> bool:
+        """Wait until it ends."""
+        return self.process.wait(120) == 0
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
 
 
 def settings(command: str, *overrides: str):

@@ -3,8 +3,6 @@
 import json
 import subprocess
 import sys
-import time
-from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
@@ -20,7 +18,7 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.members.signals import slot_signals, week_signals
 from slowfast_rl.slow import FixedPlanner
 from tests.agents.cases import WEIGHTS
-from tests.cli.calls import call
+from tests.cli.calls import Running, call
 
 WORLD = load_world("pronounced")
 
@@ -33,33 +31,6 @@ def checkpoint(tmp_path_factory) -> str:
     agent.world = WORLD
     agent.save(path)
     return str(path)
-
-
-class Running:
-    """A command in a process of its own; what it says goes to a file."""
-
-    def __init__(self, command: str, *arguments: str, cwd: Path) -> None:
-        self.path = cwd / f"{uuid4().hex}.log"
-        with self.path.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", f"slowfast_rl.cli.{command}", *arguments],
-                cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
-
-    def says(self, text: str) -> bool:
-        """Wait until it says this."""
-        deadline = time.monotonic() + 90
-        while text not in self.path.read_text() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return text in self.path.read_text()
-
-    def ends_well(self) -> bool:
-        """Wait until it ends."""
-        return self.process.wait(120) == 0
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 def test_two_processes_plan_and_serve_and_either_can_be_replaced(checkpoint, tmp_path) -> None:
@@ -181,7 +152,7 @@ def test_bad_input_is_one_line(
 
 def test_an_unreachable_store_is_waited_for_not_died_of(checkpoint, tmp_path) -> None:
     store = ("store=redis", "store.url=redis://127.0.0.1:1/0")
-    planner = run(
+    planner = Running(
         "plan", f"checkpoint={checkpoint}", *store, "members=5", "loop=true", cwd=tmp_path
     )
     assert planner.says("waiting for the store: Redis at 127.0.0.1:1")

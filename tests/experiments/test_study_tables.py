@@ -20,6 +20,9 @@ STUDIES = (
     "leaderboard",
     "robustness",
     "information",
+    "recipes",
+    "independent_evolution",
+    "stale_plans",
 )
 
 
@@ -83,6 +86,9 @@ def test_every_target_of_the_calibrated_world_is_met() -> None:
         ("leaderboard", "no table was written"),
         ("robustness", "| limit world |"),
         ("information", "| what the planner knows |"),
+        ("recipes", "| recipe | gap closed"),
+        ("independent_evolution", "| what is exchanged |"),
+        ("stale_plans", "weeks without a planner |"),
     ],
 )
 def test_quick_run_prints_tables_and_writes_nothing(study: str, shows: str) -> None:
