@@ -32,6 +32,21 @@ def tables(results: dict[str, Any]) -> str:
         f"{_known(row)} |"
         for row in results["limits"]
     ]
+    if results.get("apart"):
+        first = results["apart"][0]
+        lines += [
+            "",
+            f"World `{first['world']}`, seed {first['seed']}, taken apart; leads over the "
+            "untouched threshold:",
+            "",
+            "| who acts | return | lead | sends a week |",
+            "| --- | --- | --- | --- |",
+        ]
+        lines += [
+            f"| {row['case']} | {row['return'][0]:.2f} | {_interval(row['lead'])} | "
+            f"{row['sends']:.1f} |"
+            for row in results["apart"]
+        ]
     return "\n".join(lines)
 
 

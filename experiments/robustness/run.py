@@ -1,6 +1,6 @@
 """Trained agents in other worlds than their own, and agents retrained where the answer is known.
 
-python experiments/robustness/run.py [--parts shifted limits] [--seeds 0 1 2] [--quick]
+python experiments/robustness/run.py [--parts shifted limits apart] [--seeds 0 1 2] [--quick]
 
 What was measured is kept in runs/robustness: a run that was stopped goes on where it was, and
 several may share the work.
@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from apart import CASE, SEED, take_apart
 from cases import LIMITS, SCORED, shifted
 from limits import measure_limit
 from report import tables
@@ -37,7 +38,7 @@ LIMIT_OPPORTUNITIES = 100_000_000  # retrained on limit worlds: a third of the d
 def main() -> None:
     """Measure what is missing, then write what is there."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", nargs="+", default=["shifted", "limits"])
+    parser.add_argument("--parts", nargs="+", default=["shifted", "limits", "apart"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--quick", action="store_true", help="few members, little training")
     options = parser.parse_args()
@@ -56,6 +57,8 @@ def main() -> None:
             for s in seeds
             for w in (LIMITS[:2] if quick else LIMITS)
         }
+    if "apart" in options.parts:
+        jobs["apart"] = lambda: measure_apart(quick)
     run_missing(jobs, kept)
     # Worlds and seeds that were not run here stay as they were measured.
     before = {} if quick else json.loads((FOLDER / "results.json").read_text())
@@ -63,6 +66,8 @@ def main() -> None:
     order = [case.name for case in worlds(quick)].index
     places = {"shifted": lambda row: (order(row["world"]), row["seed"]),
               "limits": lambda row: (row["world"], row["seed"])}  # fmt: skip
+    apart = kept_rows(kept, "apart")
+    results["apart"] = apart or before.get("apart", [])
     for part, place in places.items():
         results[part] = merge_rows(before.get(part, []), kept_rows(kept, f"{part}-*"), place)
     text = tables(results)
@@ -102,6 +107,13 @@ def measure_shifted(seed: int, quick: bool) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def measure_apart(quick: bool) -> list[Row]:
+    """Return what each part of the agent brings in the world where it ties."""
+    number = [case.name for case in worlds(quick)].index(CASE)
+    played = 100_000 if quick else OPPORTUNITIES
+    return take_apart(world_twins(number, quick), sf.load_world(TRAINED), SEED, played, quick)
 
 
 @cache
