@@ -12,7 +12,6 @@ from slowfast_rl.store import (
     Column,
     FeatureStore,
     FeatureView,
-    InMemoryFeatureStore,
     PacingPlan,
     Status,
     StoreState,
@@ -21,6 +20,9 @@ from slowfast_rl.store import (
     plan_view,
     read_plans,
 )
+from slowfast_rl.store.index import NOBODY
+from slowfast_rl.store.state import COUNTERS, pack_state, unpack_state
+from slowfast_rl.store.table import Table
 
 REMEMBERED_SECONDS = 28 * DAY_SECONDS  # a remembered plan serves so long after its week
 _MEMORY = "remembered"
@@ -59,8 +61,7 @@ class PlanReader:
         self.world, self.store = world, store
         self.store.apply([plan_view(len(world.channels))])
         self._safe = np.array(world.safe_plan, np.int32)
-        self._memory = InMemoryFeatureStore()
-        self._memory.apply([_memory_view(len(world.channels))])
+        self._memory = Table(_memory_view(len(world.channels)))  # of the last plan used, by member
         self._owed = _NOBODY  # members whose stored rows are still to be deleted
         self._fallbacks = self._mid_week = 0
 
@@ -126,7 +127,7 @@ class PlanReader:
         Args:
             entity_ids: [B] member ids.
         """
-        self._memory.delete(_MEMORY, entity_ids)
+        self._memory.index.release(entity_ids)
         self._owed = np.concatenate([self._owed, entity_ids])
         self.settle_debts()
 
@@ -143,7 +144,7 @@ class PlanReader:
 
     def snapshot(self) -> StoreState:
         """Return memory, counters and debts as arrays and JSON-able metadata."""
-        state = self._memory.snapshot()
+        state = pack_state([self._memory.dump()], dict.fromkeys(COUNTERS, 0))
         reader = self.counters._asdict() | {"owed": self._owed.tolist()}
         return state._replace(metadata=state.metadata | {"reader": reader})
 
@@ -151,15 +152,18 @@ class PlanReader:
         """Continue from a snapshot."""
         metadata = dict(state.metadata)
         reader = metadata.pop("reader")
-        self._memory.restore(state._replace(metadata=metadata))
+        (rows,), _ = unpack_state(state._replace(metadata=metadata))
+        self._memory = Table(rows.view)
+        self._memory.write(rows.entity_ids, rows.values, rows.event_timestamp)
         self._fallbacks = int(reader["fallbacks"])
         self._mid_week = int(reader["mid_week_plan_changes"])
         self._owed = np.array(reader["owed"], np.int64)
 
     def _remembered(self, entity_ids: Int64, now: Int64) -> tuple[PacingPlan, Int64]:
         """Return the last plans used, of week -1 where there are none, and the last fallbacks."""
-        memory = self._memory.get_online_features(_MEMORY, entity_ids, now)
-        values, known = memory.values, memory.status != _NOT_FOUND
+        slots = self._memory.index.find(entity_ids)
+        values, known = self._memory.values(slots), self._memory.stamps(slots) <= now
+        known &= slots != NOBODY
         fallback_week = np.where(known, values.pop("fallback_week"), _NONE)
         values["week"] = np.where(known, values["week"], _NONE)
         return PacingPlan(**values), fallback_week
@@ -168,7 +172,7 @@ class PlanReader:
         self, entity_ids: Int64, plan: PacingPlan, fallback_week: Int64, now: Int64
     ) -> None:
         rows = plan._asdict() | {"fallback_week": fallback_week}
-        self._memory.write_to_online_store(_MEMORY, entity_ids, rows, now)
+        self._memory.write(entity_ids, rows, now)
 
     def _stored(self, entity_ids: Int64, now: Int64) -> tuple[PacingPlan, Int8]:
         """Return the store's plans and their status; a store out of reach has found none."""

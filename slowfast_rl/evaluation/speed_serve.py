@@ -13,6 +13,7 @@ from slowfast_rl.evaluation.speed import Case
 from slowfast_rl.evaluation.speed_store import stores
 from slowfast_rl.fast import AffinityRanker, BidPricePacer, Executor
 from slowfast_rl.fast.affinity import Weights
+from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.signals import slot_signals
 from slowfast_rl.members.world import World
@@ -20,6 +21,7 @@ from slowfast_rl.store import FeatureStore, pacing_plan, plan_view, read_plans, 
 
 _DECISIONS = 2000  # of a repeat, at most one a member
 _QUANTILES = (50, 99)
+_NOW = WEEK_SECONDS + 1
 
 
 def serve_cases(world: World, members: int, seed: int, redis_url: str | None) -> list[Case]:
@@ -40,17 +42,17 @@ def serve_cases(world: World, members: int, seed: int, redis_url: str | None) ->
         AffinityRanker(Weights(4, 0.5, 0.3, 0.8, -1, 0.4)),
     )
     draws = np.random.default_rng(seed)
-    plan = pacing_plan(draws.integers(0, 8, (members, len(world.channels))), 0)
+    plan = pacing_plan(draws.integers(0, 8, (members, len(world.channels))), 1)
     obs = slot_signals(population, plan.target)
     cases = []
     for name, store in stores(redis_url).items():
         store.apply([plan_view(len(world.channels))])
-        write_plans(store, population.members, plan, 0)
+        write_plans(store, population.members, plan, WEEK_SECONDS)
         reader = [PlanReader(world, store)]
         decision = partial(_decide, world, executor, reader, obs, population.members)
         for what, once, begin in (
             ("read", partial(_read, store, population.members), None),
-            ("decision", decision, partial(_forget, reader)),
+            ("decision", decision, partial(_forget, reader, population.members)),
             ("later decision", decision, None),
         ):
             cases += [
@@ -66,19 +68,20 @@ def serve_cases(world: World, members: int, seed: int, redis_url: str | None) ->
 
 
 def _read(store: FeatureStore, ids: Any, i: int) -> None:
-    read_plans(store, ids[i : i + 1], 1)
+    read_plans(store, ids[i : i + 1], _NOW)
 
 
 def _decide(
     world: World, executor: Executor, reader: list[PlanReader], obs: Any, ids: Any, i: int
 ) -> None:
     one = slice(i, i + 1)
-    decide(world, executor, reader[0], obs[one], ids[one], np.ones(1, np.int64), 0)
+    decide(world, executor, reader[0], obs[one], ids[one], np.array([_NOW]), 0)
 
 
-def _forget(reader: list[PlanReader]) -> None:
-    """Let all members' next decision be their first of the week, which reads the store."""
+def _forget(reader: list[PlanReader], ids: Any) -> None:
+    """Let all members' next decision be their first of the second week: it reads the store."""
     reader[0] = PlanReader(reader[0].world, reader[0].store)
+    reader[0].look(ids, np.zeros(len(ids), np.int64))
 
 
 def _quantile(

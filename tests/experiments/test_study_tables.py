@@ -28,6 +28,9 @@ STUDIES = (
 
 def report_of(study: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Import a study's report.py under a name of its own; it may import its neighbours."""
+    for name, module in list(sys.modules.items()):  # another study's neighbour of the same name
+        if EXPERIMENTS in Path(getattr(module, "__file__", None) or "/").parents:
+            monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(EXPERIMENTS / study)
     spec = importlib.util.spec_from_file_location(
         f"{study}_report", EXPERIMENTS / study / "report.py"
