@@ -94,6 +94,8 @@ class RedisFeatureStore:
         parts = urlsplit(url)
         if parts.password is not None or "password=" in parts.query:
             raise ValueError(f"the url holds a password; it belongs in ${password_variable}")
+        if any("password" in name for name in options or {}):
+            raise ValueError(f"options hold a password; it belongs in ${password_variable}")
         self._where, self._prefix = parts.netloc or parts.path, f"{namespace}:"
         try:
             self._client = client_library.Redis.from_url(

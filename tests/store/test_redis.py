@@ -169,6 +169,13 @@ def test_a_password_in_the_url_is_refused_and_not_repeated(form: str) -> None:
     assert "sesame" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["password", "ssl_password"])
+def test_a_password_in_the_options_is_refused_and_not_repeated(name: str) -> None:
+    with pytest.raises(ValueError, match="SLOWFAST_REDIS_PASSWORD") as error:
+        RedisFeatureStore(options={name: "sesame"})
+    assert "sesame" not in str(error.value)
+
+
 def test_settings_of_the_connection_pass_through() -> None:
     store = RedisFeatureStore("rediss://localhost/0", options={"ssl_ca_certs": "/no/such/file"})
     settings = store._client.connection_pool.connection_kwargs
