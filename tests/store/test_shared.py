@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,45 @@ def test_a_row_left_half_written_by_a_killed_writer_is_not_found_until_written_a
     found, status = read_plans(store, [1, 2, 3], 7 * 86_400)
     assert_array_equal(status, [Status.PRESENT] * 3)
     assert_array_equal(found.target[:, 0], [6, 6, 6])
+
+
+def test_a_reader_waits_for_a_row_that_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_in(tmp_path)
+    plan(store, [1], push=3)
+    begun, put = FORK.Event(), SharedTable._put
+
+    def slow(table: SharedTable, slots: Any, keys: Any, records: Any) -> None:
+        table._slots[slots, 0] |= np.uint64(1)
+        table._slots[slots, 2:6] = table.form.words(records)[:, :4]
+        begun.set()
+        time.sleep(0.1)
+        put(table, slots, keys, records)
+
+    def work() -> None:
+        monkeypatch.setattr(SharedTable, "_put", slow)
+        plan(store_in(tmp_path), [1], push=5, week=1)
+
+    child = FORK.Process(target=work)
+    child.start()
+    assert begun.wait(60)
+    found, status = read_plans(store, [1], 7 * 86_400)
+    child.join(60)
+    assert status[0] == Status.PRESENT
+    assert found.target[0, 0] == 5
+
+
+def test_a_writer_that_hangs_does_not_hang_its_readers(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    plan(store, [1, 2], push=3)
+    other = store_in(tmp_path)
+    with other._file.locked():
+        table = other._tables["plans"]
+        table._slots[table._find(np.array([3], np.uint64)), 0] |= np.uint64(1)  # of id 2
+        begin = time.monotonic()
+        assert_array_equal(read_plans(store, [1, 2], 0)[1], [Status.PRESENT, Status.NOT_FOUND])
+        assert time.monotonic() - begin < 30
 
 
 def test_a_damaged_row_is_not_found_and_gives_way(tmp_path: Path) -> None:
