@@ -21,7 +21,7 @@ Words = NDArray[np.uint64]
 
 WORD = 8  # bytes
 _SEED = np.uint64(0x9E3779B97F4A7C15)  # so that zeros are no valid record
-_STEP = 0xD1342543DE82EF95
+_GOLDEN = 0x9E3779B97F4A7C15
 
 
 class RecordForm:
@@ -61,8 +61,7 @@ class RecordForm:
             }
         )
         self.num_words = self.dtype.itemsize // WORD
-        odd = np.arange(1, 2 * self.num_words - 1, 2, dtype=np.uint64) * np.uint64(_STEP)
-        self._weights = odd | np.uint64(1)  # [W - 1], all odd: one changed word shows itself
+        self._weights = _weights(self.num_words - 1)
 
     def pack(self, values: Mapping[str, NDArray[Any]], stamps: Int64) -> Records:
         """Return rows [B, *shape] with their stamps [B] as records [B]."""
@@ -93,3 +92,17 @@ class RecordForm:
     def _checksum(self, words: Words) -> Words:
         weighed: Words = words[:, :-1] @ self._weights
         return weighed + _SEED
+
+
+def _weights(count: int) -> Words:
+    """Return odd weights [W] without any pattern, by splitmix64 (Steele, Lea & Flood 2014).
+
+    Odd, so that one changed word always shows; no pattern, so that several hardly ever cancel.
+    """
+    weights = []
+    for i in range(1, count + 1):
+        z = i * _GOLDEN % 2**64
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        weights.append((z ^ z >> 31) | 1)
+    return np.array(weights, np.uint64)

@@ -1,10 +1,12 @@
 """The feature store that processes on one machine share."""
 
+import os
 import time
 import weakref
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -29,8 +31,10 @@ class SharedMemoryFeatureStore:
     """A `FeatureStore` in one memory-mapped file, for any number of processes on a machine.
 
     Writers take turns by ``flock``, which the system releases when one is killed. Readers take no
-    lock. A row that a killed writer left half written reads as NOT_FOUND, until somebody writes it
-    again. Counters are those of this object. Each thread needs an object of its own.
+    lock: they look at a row's version, the row, its version again, and its checksum. Only where a
+    row stays unreadable do they ask, without waiting, whether anybody is writing. A row that a
+    killed writer left half written reads as NOT_FOUND, until somebody writes it again. Counters are
+    those of this object. Each thread needs an object of its own.
 
     Args:
         name: of the store; whoever gives the same one shares it. None makes a private one, whose
@@ -49,11 +53,13 @@ class SharedMemoryFeatureStore:
         place = shared_folder() if folder is None else Path(folder)
         path = place / f"slowfast-{name or uuid4().hex}.store"
         self._file = SharedFile(path)
+        self._loaded = (0, 0, 0)
         self._tables: dict[str, SharedTable] = {}
         self._tally = Tally()
         self._load()
+        self._arguments = (name, folder)
         if name is None:
-            weakref.finalize(self, path.unlink, missing_ok=True)
+            weakref.finalize(self, _unlink, path, os.getpid())
 
     @property
     def path(self) -> Path:
@@ -88,7 +94,7 @@ class SharedMemoryFeatureStore:
         stamps = stamp_rows(known, values, clock)
         with self._file.locked():
             self._catch_up()
-            table = self._tables[view]
+            table = self._table(view, known)
             stored, there, _ = table.read(ids)
             accepted = accepts(known, stamps, np.where(there, stored["stamp"], ABSENT), clock)
             records = table.form.pack(values, stamps)[accepted]
@@ -106,20 +112,20 @@ class SharedMemoryFeatureStore:
         known = self._view(view)
         ids = check_ids(entity_ids)
         times = check_times("now", now, len(ids))
-        records, there = self._read(view, ids)
+        form, records, there = self._read(known, ids)
         stamps = np.where(there, records["stamp"], ABSENT)
         status, missing = self._tally.judge(known, stamps, times)
         if missing.size:
             records[missing], stamps[missing] = np.zeros((), records.dtype), 0
-        return OnlineResponse(self._tables[view].form.values(records), status, stamps)
+        return OnlineResponse(form.values(records), status, stamps)
 
     def delete(self, view: str, entity_ids: ArrayLike) -> int:
         """Forgets the rows of these entities; see `FeatureStore.delete`."""
-        self._view(view)
+        known = self._view(view)
         ids = check_ids(entity_ids)
         with self._file.locked():
             self._catch_up()
-            return self._tables[view].delete(ids)
+            return self._table(view, known).delete(ids)
 
     def snapshot(self) -> StoreState:
         """Returns a copy of all views, rows and counters."""
@@ -143,14 +149,21 @@ class SharedMemoryFeatureStore:
                 form = RecordForm(rows.view)
                 records = form.pack(rows.values, rows.event_timestamp)
                 self._place(catalog, form, slots_for(len(records)), rows.entity_ids, records)
-            catalog.free += [_piece(area) for area in before.areas]
+            for area in before.areas:
+                catalog.release(*_piece(area))
             self._file.publish(catalog)
             self._load()
         self._tally.restore(counters)
 
-    def close(self) -> None:
-        """Lets go of the file, which stays; the object is of no use afterwards."""
-        self._file.close()
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process, or a copy, opens the same file."""
+        if self._arguments[0] is None:
+            raise TypeError("a store without a name cannot be copied or sent to another process")
+        return type(self), self._arguments
+
+    def __repr__(self) -> str:
+        """Tells which file it is."""
+        return f"SharedMemoryFeatureStore({str(self.path)!r})"
 
     def _views(self) -> dict[str, FeatureView]:
         return {name: table.form.view for name, table in self._tables.items()}
@@ -161,15 +174,23 @@ class SharedMemoryFeatureStore:
             raise unknown_view(name, self._tables)
         return self._tables[name].form.view
 
+    def _table(self, name: str, view: FeatureView) -> SharedTable:
+        """Return a view's table, which another process may have removed or changed meanwhile."""
+        table = self._tables.get(name)
+        if table is None or table.form.view != view:
+            raise unknown_view(name, self._tables)
+        return table
+
     def _catch_up(self) -> None:
         """See what other processes changed; a file made anew is given the views of the old one."""
         self._file.look()
         if self._file.version == self._loaded:
             return
-        known = self._views()
+        replaced, known = self._file.version[:2] != self._loaded[:2], self._views()
         self._load()
-        if not self._tables and known:
+        if replaced and known.keys() - self._tables.keys():
             with self._file.locked():
+                self._load()
                 self._add(known)
 
     def _load(self) -> None:
@@ -180,23 +201,24 @@ class SharedMemoryFeatureStore:
             words = self._file.area(area.offset, words_for(form, area.capacity))
             self._tables[form.view.name] = SharedTable(form, words, area.capacity)
 
-    def _read(self, view: str, ids: Int64) -> tuple[Records, Bool]:
-        """Return records [B] and which there are; the others are zeros."""
+    def _read(self, view: FeatureView, ids: Int64) -> tuple[RecordForm, Records, Bool]:
+        """Return records [B], their form, and which there are; the others are zeros."""
         deadline = 0.0
         while True:
-            records, there, again = self._tables[view].read(ids)
+            table = self._table(view.name, view)
+            records, there, again = table.read(ids)
             if not self._file.current():  # the rows may have moved meanwhile
                 self._catch_up()
             elif not again.any():
-                return records, there
+                return table.form, records, there
             elif not deadline:
                 deadline = time.monotonic() + _PATIENCE_SECONDS
             else:
                 with self._file.quiet() as quiet:
                     if quiet and self._file.current():  # what is torn now stays so
-                        return self._tables[view].read(ids)[:2]
+                        return table.form, *table.read(ids)[:2]
                 if time.monotonic() > deadline:
-                    return records, there
+                    return table.form, records, there
                 time.sleep(_PAUSE_SECONDS)
 
     def _add(self, views: Mapping[str, FeatureView]) -> None:
@@ -220,7 +242,7 @@ class SharedMemoryFeatureStore:
         place = catalog.areas.index(old)
         self._place(catalog, table.form, slots_for(len(ids) + rows), ids, records)
         catalog.areas[place] = catalog.areas.pop()
-        catalog.free.append(_piece(old))
+        catalog.release(*_piece(old))
         self._file.publish(catalog)
         self._load()
         return self._tables[view]
@@ -236,6 +258,12 @@ class SharedMemoryFeatureStore:
         words[:] = 0
         SharedTable(form, words, capacity).write(ids, records)
         catalog.areas.append(Area(form.view.to_json(), offset, capacity))
+
+
+def _unlink(path: Path, owner: int) -> None:
+    """Remove a private store's file; a forked child leaves it to its parent."""
+    if os.getpid() == owner:
+        path.unlink(missing_ok=True)
 
 
 def _piece(area: Area) -> tuple[int, int]:

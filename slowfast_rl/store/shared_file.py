@@ -25,9 +25,10 @@ from slowfast_rl.store.records import WORD, Words
 
 _MAGIC = np.uint64(int.from_bytes(b"slowfast", "little"))
 _GENERATION = 1  # word of the header, beside the magic
+_HEADER = 4096  # bytes; all but two words are zero
 _CATALOG_BYTES = 1 << 16
-_CATALOGS = (4096, 4096 + _CATALOG_BYTES)  # where the two copies begin: length, crc, JSON
-_AREAS = 4096 + 2 * _CATALOG_BYTES  # where the first area begins
+_CATALOGS = (_HEADER, _HEADER + _CATALOG_BYTES)  # where the copies begin: length, crc, JSON
+_AREAS = _HEADER + 2 * _CATALOG_BYTES  # where the first area begins
 
 
 @dataclass
@@ -59,6 +60,16 @@ class Catalog:
         self.end += size
         return self.end - size
 
+    def release(self, offset: int, size: int) -> None:
+        """Give bytes back; neighbouring pieces become one."""
+        joined: list[tuple[int, int]] = []
+        for first, bytes_ in sorted([*self.free, (offset, size)]):
+            if joined and sum(joined[-1]) == first:
+                joined[-1] = (joined[-1][0], joined[-1][1] + bytes_)
+            else:
+                joined.append((first, bytes_))
+        self.free = joined
+
 
 def shared_folder() -> Path:
     """Return where shared files are kept: memory, where the system offers it as files."""
@@ -69,33 +80,37 @@ def shared_folder() -> Path:
 class SharedFile:
     """A mapping of the file, with the catalog as last read.
 
-    A file that was deleted and made anew is opened again: it is a store that restarted empty.
+    A file that was deleted and made anew is opened again: it is a store that restarted empty. No
+    descriptor outlives a call, so that no child inherits a lock.
 
     Args:
         path: the file; made if missing, for this user alone.
 
     Raises:
-        ValueError: the file holds something else, or belongs to another user.
+        ValueError: the file cannot be made, holds something else, or belongs to another user.
         StoreUnavailableError: there is no room for it.
     """
 
+    words: Words  # the whole file
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor, self._holder = (
-            -1,
-            0,
-        )  # the process that holds the lock through this object
+        self._holder = 0  # the process that holds the lock through this object
         self._open()
 
     @property
     def version(self) -> tuple[int, int, int]:
-        """Which catalog of which file was last read."""
+        """Which catalog of which file was last read: device, inode, generation."""
         return (*self._identity, self.generation)
 
     def look(self) -> None:
-        """Bring mapping and catalog up to date."""
+        """Bring mapping and catalog up to date.
+
+        Raises:
+            StoreUnavailableError: the file is gone and cannot be made anew.
+        """
         if self._holder != os.getpid() and self._replaced():
-            self._open()
+            self._open_again()
         elif not self.current():
             self._read_catalog()
 
@@ -105,39 +120,49 @@ class SharedFile:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other writers out; the system releases the lock of a process that is killed."""
+        """Keep other writers out; the system releases the lock of a process that is killed.
+
+        Raises:
+            StoreUnavailableError: the file is gone and cannot be made anew.
+        """
         if self._holder == os.getpid():
             yield
             return
         while True:
-            if os.getpid() != self._pid or self._replaced():
-                self._open()  # a forked child would share its parent's lock
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-            if not self._replaced():
-                break
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-        self._holder = os.getpid()
-        try:
-            self.look()
-            yield
-        finally:
-            self._holder = 0
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            if self._replaced():
+                self._open_again()
+            try:
+                descriptor = self._descriptor(os.O_RDWR)
+            except OSError:
+                continue  # it was deleted this moment
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if self._replaced():
+                    continue
+                self._holder = os.getpid()
+                self.look()
+                yield
+                return
+            finally:
+                self._holder = 0
+                _unlock(descriptor)
 
     @contextmanager
     def quiet(self) -> Iterator[bool]:
         """Yield whether no process is writing, and none begins until the end; does not wait."""
-        if os.getpid() != self._pid:
-            self._open()
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+            descriptor = self._descriptor(os.O_RDWR)
+        except OSError:
             yield False
             return
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
             yield True
         finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            _unlock(descriptor)
 
     def area(self, offset: int, count: int) -> Words:
         """Return so many words from an offset in bytes on, not copied."""
@@ -149,14 +174,14 @@ class SharedFile:
         Raises:
             StoreUnavailableError: there is no room.
         """
-        size = os.fstat(self._descriptor).st_size
-        if end > size:
-            try:  # with real memory behind it: a sparse file would kill its writer when that ends
-                os.posix_fallocate(self._descriptor, size, end - size)
-            except OSError as error:
-                raise StoreUnavailableError(f"{self.path}: {error.strerror}") from error
-        if end > self.words.nbytes:
-            self._map()
+        if end <= self.words.nbytes:
+            return
+        descriptor = self._descriptor(os.O_RDWR)
+        try:
+            _lengthen(descriptor, end, self.path)
+            self.words = _mapped(descriptor)
+        finally:
+            os.close(descriptor)
 
     def publish(self, catalog: Catalog) -> None:
         """Put another catalog in force; only under the lock, with its areas filled.
@@ -164,67 +189,53 @@ class SharedFile:
         Raises:
             ValueError: it is too large.
         """
-        text = json.dumps(asdict(catalog)).encode()
-        if len(text) > _CATALOG_BYTES - 2 * WORD:
-            raise ValueError(f"catalog of {len(text)} bytes: fewer or smaller views are allowed")
-        following = int(self.words[_GENERATION]) + 1
-        start = _CATALOGS[following % 2]
-        self.words[start // WORD] = len(text)
-        self.words[start // WORD + 1] = zlib.crc32(text)
-        body = self.words.view(np.uint8)[start + 2 * WORD : start + 2 * WORD + len(text)]
-        body[:] = np.frombuffer(text, np.uint8)
-        self.words[_GENERATION] = following
-        self.catalog, self.generation = catalog, following
-
-    def close(self) -> None:
-        """Let go of the file; what was read stays readable."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self.generation = _put_catalog(self.words, catalog)
+        self.catalog = catalog
 
     def _replaced(self) -> bool:
         try:
             now = os.stat(self.path)
-        except FileNotFoundError:
+        except OSError:
             return True
         return (now.st_dev, now.st_ino) != self._identity
 
-    def _open(self) -> None:
-        self.close()
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    def _descriptor(self, flags: int) -> int:
+        return os.open(self.path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+    def _open_again(self) -> None:
         try:
-            self._descriptor = os.open(self.path, flags, 0o600)
+            self._open()
+        except ValueError as error:  # whoever is running by now cannot be told to start otherwise
+            raise StoreUnavailableError(str(error)) from error
+
+    def _open(self) -> None:
+        """Map the file, and begin it if nobody has; whoever failed on the way left no magic."""
+        try:
+            descriptor = self._descriptor(os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise ValueError(f"store file {self.path}: {error.strerror}") from error
-        self._pid, found = os.getpid(), os.fstat(self._descriptor)
-        self._identity = (found.st_dev, found.st_ino)
-        if found.st_uid != os.getuid():
-            raise ValueError(f"store file {self.path} belongs to user {found.st_uid}; allowed: you")
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         try:
-            self._map_first()
+            found = os.fstat(descriptor)
+            if found.st_uid != os.getuid():
+                raise ValueError(
+                    f"store file {self.path} belongs to user {found.st_uid}; allowed: you"
+                )
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            words = _mapped(descriptor)
+            if not (words.size and words[0] == _MAGIC):
+                beginning = words[: _HEADER // WORD].copy()
+                beginning[_GENERATION : _GENERATION + 1] = 0
+                if beginning.any() or words.nbytes > _AREAS:
+                    raise ValueError(f"{self.path} is not a feature store")
+                _lengthen(descriptor, _AREAS, self.path)
+                words = _mapped(descriptor)
+                words[_GENERATION] = 0
+                _put_catalog(words, Catalog())
+                words[0] = _MAGIC
         finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            _unlock(descriptor)
+        self.words, self._identity = words, (found.st_dev, found.st_ino)
         self._read_catalog()
-
-    def _map_first(self) -> None:
-        """Map the file, and begin it if nobody has; whoever was killed on the way left no magic."""
-        self.words = np.zeros(0, np.uint64)
-        length = os.fstat(self._descriptor).st_size
-        if length >= WORD:
-            self._map()
-        begun = bool(self.words.size and self.words[0] == _MAGIC)
-        if not begun and self.words.any():
-            raise ValueError(f"{self.path} is not a feature store")
-        if not begun:
-            self.reserve(_AREAS)
-            self.publish(Catalog())
-            self.words[0] = _MAGIC
-
-    def _map(self) -> None:
-        length = os.fstat(self._descriptor).st_size // WORD
-        with open(self._descriptor, "r+b", closefd=False) as file:
-            self.words = np.memmap(file, np.uint64, "r+", shape=(length,)).view(np.ndarray)
 
     def _read_catalog(self) -> None:
         while True:
@@ -244,5 +255,48 @@ class SharedFile:
             )
             self.generation = generation
             if self.catalog.end > self.words.nbytes:
-                self._map()
+                descriptor = self._descriptor(os.O_RDWR)
+                try:
+                    self.words = _mapped(descriptor)
+                finally:
+                    os.close(descriptor)
             return
+
+
+def _unlock(descriptor: int) -> None:
+    """Release the lock and close: a mapping made of the descriptor would keep the lock alive."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
+
+
+def _put_catalog(words: Words, catalog: Catalog) -> int:
+    """Write a catalog to the copy that is not in force, put it in force, return its generation."""
+    text = json.dumps(asdict(catalog)).encode()
+    if len(text) > _CATALOG_BYTES - 2 * WORD:
+        raise ValueError(f"catalog of {len(text)} bytes: fewer or smaller views are allowed")
+    following = int(words[_GENERATION]) + 1
+    start = _CATALOGS[following % 2]
+    words[start // WORD] = len(text)
+    words[start // WORD + 1] = zlib.crc32(text)
+    body = words.view(np.uint8)[start + 2 * WORD : start + 2 * WORD + len(text)]
+    body[:] = np.frombuffer(text, np.uint8)
+    words[_GENERATION] = following
+    return following
+
+
+def _lengthen(descriptor: int, end: int, path: Path) -> None:
+    """Make a file so long with real memory behind it: a sparse one would kill its writer later."""
+    size = os.fstat(descriptor).st_size
+    try:
+        if end > size:
+            os.posix_fallocate(descriptor, size, end - size)
+    except OSError as error:
+        raise StoreUnavailableError(f"{path}: {error.strerror}") from error
+
+
+def _mapped(descriptor: int) -> Words:
+    length = os.fstat(descriptor).st_size // WORD
+    if not length:
+        return np.zeros(0, np.uint64)
+    with open(descriptor, "r+b", closefd=False) as file:
+        return np.memmap(file, np.uint64, "r+", shape=(length,)).view(np.ndarray)

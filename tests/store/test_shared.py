@@ -1,5 +1,6 @@
 """What a store in shared memory owes to processes that come, go and are killed."""
 
+import copy
 import multiprocessing
 import os
 import signal
@@ -23,7 +24,6 @@ from slowfast_rl.store import (
     write_plans,
 )
 from slowfast_rl.store import shared_file as files
-from slowfast_rl.store.shared_file import SharedFile
 from slowfast_rl.store.shared_table import SharedTable
 from tests.store.cases import SIGNALS as VIEW
 from tests.store.cases import TRAITS, signals
@@ -188,13 +188,8 @@ def test_a_writer_killed_while_it_changes_the_catalog_leaves_the_old_one_or_the_
                 steps += 1
                 super().__setitem__(*where)
 
-        publish = SharedFile.publish
-
-        def fatal(file: SharedFile, catalog: Any) -> None:
-            file.words = file.words.view(Fatal)
-            publish(file, catalog)
-
-        monkeypatch.setattr(SharedFile, "publish", fatal)
+        put = files._put_catalog
+        monkeypatch.setattr(files, "_put_catalog", lambda words, c: put(words.view(Fatal), c))
         other.apply([TRAITS])
         os._exit(0)
 
@@ -204,6 +199,102 @@ def test_a_writer_killed_while_it_changes_the_catalog_leaves_the_old_one_or_the_
     fresh.apply([TRAITS])
     assert fresh.write_to_online_store("traits", [1], {"score": np.ones(1)}, 0) == 1
     assert store.get_online_features("traits", [1], 0).status[0] == Status.PRESENT
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_a_process_killed_while_it_begins_the_file_leaves_one_that_can_be_begun(
+    tmp_path: Path, moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work() -> None:
+        put = files._put_catalog
+
+        def fatal(words: Any, catalog: Any) -> int:
+            if moment < 3:
+                put(words, catalog)
+                words[1] = 0 if moment < 2 else 1
+                words[512] = 0 if moment < 1 else words[512]
+            os.kill(os.getpid(), signal.SIGKILL)
+            return 0
+
+        monkeypatch.setattr(files, "_put_catalog", fatal)
+        store_in(tmp_path)
+
+    assert in_a_child(work) == -signal.SIGKILL
+    assert plan(store_in(tmp_path), [1], push=3) == 1
+
+
+def test_a_file_made_anew_by_somebody_with_other_views_gets_those_of_all(tmp_path: Path) -> None:
+    planner, executor = store_in(tmp_path), store_in(tmp_path, plan_view(2), VIEW)
+    planner.path.unlink()
+    assert plan(planner, [1], push=3) == 1
+    assert executor.get_online_features("signals", [1], 0).status[0] == Status.NOT_FOUND
+    assert plan(executor, [1], push=4) == 0
+    assert [area.view["name"] for area in executor._file.catalog.areas] == ["plans", "signals"]
+
+
+def test_a_folder_that_vanished_is_silence_until_it_is_back(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    store = store_in(folder)
+    plan(store, [1], push=3)
+    folder.rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError, match="No such file"):
+            plan(store, [1], push=4)
+    (tmp_path / "elsewhere").rename(folder)
+    assert read_plans(store, [1], 0)[0].target[0, 0] == 3
+
+
+def test_an_idle_child_holds_no_lock_of_its_dead_parent(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+
+    def parent() -> None:
+        with store._file.locked():
+            pass
+        FORK.Process(target=time.sleep, args=(3,)).start()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    in_a_child(parent)
+    begin = time.monotonic()
+    assert plan(store_in(tmp_path), [1], push=3) == 1
+    assert time.monotonic() - begin < 2
+
+
+def test_a_forked_child_leaves_its_parents_private_store_alone() -> None:
+    store = SharedMemoryFeatureStore()
+    store.apply([plan_view(2)])
+    plan(store, [1], push=3)
+    assert in_a_child(lambda: store.__init__()) == 0  # type: ignore[misc]
+    assert store.path.exists()
+    assert read_plans(store, [1], 0)[1][0] == Status.PRESENT
+
+
+def test_a_copy_opens_the_same_file_and_a_private_store_has_none(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    twin = copy.deepcopy(store)
+    plan(store, [1], push=3)
+    assert read_plans(twin, [1], 0)[0].target[0, 0] == 3
+    with pytest.raises(TypeError, match="without a name"):
+        copy.deepcopy(SharedMemoryFeatureStore())
+
+
+def test_stores_leave_no_descriptors_behind(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        store_in(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+def test_restoring_again_and_again_does_not_grow_the_file(tmp_path: Path) -> None:
+    store, draws, sizes = store_in(tmp_path, VIEW, TRAITS), np.random.default_rng(0), []
+    for _ in range(40):
+        ids = np.arange(int(draws.integers(1, 4000)))
+        store.write_to_online_store("signals", ids, signals(ids), 0)
+        store.restore(store.snapshot())
+        store.delete("signals", ids)
+        sizes.append(store.path.stat().st_size)
+        assert len(store._file.catalog.free) < 8
+    assert sizes[-1] <= 2 * sizes[10]
 
 
 def test_a_file_deleted_and_made_anew_is_a_store_that_restarted_empty(tmp_path: Path) -> None:
