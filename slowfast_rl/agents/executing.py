@@ -17,6 +17,7 @@ from slowfast_rl.envs.reader import Reading
 from slowfast_rl.fast import Executor
 from slowfast_rl.members.arrays import Bool, Float64, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
+from slowfast_rl.members.loading import world_hash
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.signals import slot_signals
 from slowfast_rl.members.snapshot import population_arrays, restore_population
@@ -73,11 +74,12 @@ class ExecutingService:
 
     @property
     def counters(self) -> dict[str, int]:
-        """What went wrong so far, and what the guard did."""
+        """What went wrong so far, and what the guard did; the store's since this process began."""
         return {
             **self.execution.reader.counters._asdict(),
             "unreachable_days": self.unreachable,
             "vetoed_sends": self.vetoed,
+            **self.execution.store.counters,
         }
 
     def live_day(self, until: Any = None) -> None:
@@ -107,7 +109,7 @@ class ExecutingService:
                 break
         self.days += 1
         if self.folder is not None:
-            if decisions:
+            if any(len(d["time"]) for d in decisions):
                 self._write(decisions)
             self._keep(self.folder / _STATE)
 
@@ -183,14 +185,32 @@ class ExecutingService:
         reader = self.execution.reader.snapshot()
         arrays = population_arrays(self.population) | {"returns": self.returns}
         arrays |= {f"{_PREFIX}{name}": array for name, array in reader.arrays.items()}
-        head = {"days": self.days, "first_week": self._first_week, "vetoed": self.vetoed}
-        write_arrays(
-            path, arrays, head | {"unreachable": self.unreachable, "reader": reader.metadata}
-        )
+        head = {
+            "whose": self._whose(),
+            "days": self.days,
+            "first_week": self._first_week,
+            "vetoed": self.vetoed,
+            "unreachable": self.unreachable,
+            "reader": reader.metadata,
+        }
+        write_arrays(path, arrays, head)
+
+    def _whose(self) -> dict[str, Any]:
+        """Return whose lives these are, under what luck and coins."""
+        population = self.population
+        return {
+            "world": world_hash(population.world),
+            "population_seed": population.population_seed,
+            "luck_seed": population.lives.seed,
+            "luck_stream": int(population.lives.state.stream[0]),
+            "seed": self.seed,
+        }
 
     def _restore(self, path: Path) -> None:
         arrays, head = read_arrays(path)
         try:
+            if head["whose"] != self._whose():
+                raise ValueError(f"they are {head['whose']}, not {self._whose()}")
             restore_population(self.population, arrays)
             reader = {k[len(_PREFIX) :]: a for k, a in arrays.items() if k.startswith(_PREFIX)}
             self.execution.reader.restore(StoreState(reader, head["reader"]))

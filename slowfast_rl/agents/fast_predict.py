@@ -69,6 +69,7 @@ def choose_candidates(
         best,
         scores,
     )
+    odds = np.where(best > 0, odds, 1.0)  # nothing to send: certainly held
     return Choice(np.where(scores >= least, best, 0), odds)
 
 

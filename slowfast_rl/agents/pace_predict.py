@@ -79,7 +79,8 @@ def _layout(world: World) -> tuple[Int64, Int64]:
     """Return where observations show an opportunity, and which slot of the week it then is.
 
     Columns of the slots left, then per channel whether the slot is its, its sends this week and
-    its opt-in flag, [1 + 3 C]; the slot by channel and that channel's slots left, [C, S + 1].
+    its opt-in flag, [1 + 3 C]; the slot by channel and that channel's slots left, [C, S + 1],
+    with the channel's slots in a week where none is left.
     """
     column, channels = columns(world), world.channels
     where = [column["slots_left"]]
@@ -91,6 +92,7 @@ def _layout(world: World) -> tuple[Int64, Int64]:
         channel = world.schedule[s].channel
         left[channel] += 1
         slots[channel, left[channel]] = s
+    slots[:, 0] = left  # the most that a channel can have left
     return np.array(where), slots
 
 
@@ -107,18 +109,21 @@ def _layout(world: World) -> tuple[Int64, Int64]:
 def _fill_chances(
     obs: Float32, where: Int64, slots: Int64, times: Int64, members: Int64, chances: Int64
 ) -> None:
-    """Fill in what :func:`~slowfast_rl.members.opportunity.seen_chance` reads, [B, 7]."""
+    """Fill in what :func:`~slowfast_rl.members.opportunity.seen_chance` reads, [B, 7].
+
+    What no opportunity can show is taken for the nearest that one can: kernels index by it.
+    """
     num_channels = slots.shape[0]
     for i in range(obs.shape[0]):
         channel = 0
         for c in range(1, num_channels):
             if obs[i, where[1 + c]] > obs[i, where[1 + channel]]:
                 channel = c
-        left = int(obs[i, where[0]])
+        left = min(max(int(obs[i, where[0]]), 0), slots[channel, 0])
         chances[i, 0] = channel
-        chances[i, 1] = int(obs[i, where[1 + num_channels + channel]])
+        chances[i, 1] = max(int(obs[i, where[1 + num_channels + channel]]), 0)
         chances[i, 2] = left
         chances[i, 3] = obs[i, where[1 + 2 * num_channels + channel]] > 0.5
-        chances[i, 4] = slots[channel, left]
+        chances[i, 4] = slots[channel, left] if left else 0
         chances[i, 5] = times[i] // WEEK_SECONDS
         chances[i, 6] = members[i]

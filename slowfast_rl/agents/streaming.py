@@ -10,9 +10,12 @@ import numpy as np
 from slowfast_rl.agents.deciding import decide, sources
 from slowfast_rl.agents.executing import executor_version
 from slowfast_rl.envs.columns import columns, opted_in_columns
+from slowfast_rl.envs.guard import may_send
 from slowfast_rl.envs.reader import PlanReader
 from slowfast_rl.fast import Executor
+from slowfast_rl.members.arrays import Float32
 from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.members.features import bounds, slot_features, week_features
 from slowfast_rl.members.world import World
 from slowfast_rl.store import FeatureStore
 
@@ -37,6 +40,7 @@ class StreamingService:
         self.world, self.executor, self.seed, self.folder = world, executor, seed, folder
         self.reader = PlanReader(world, store)
         self.version = executor_version(executor)
+        self._low, self._high = bounds(week_features(world) + slot_features(world))
         self._rows: list[dict[str, Any]] = []
         self._written, self._since = 0, time.monotonic()
 
@@ -57,9 +61,10 @@ class StreamingService:
             width = len(columns(self.world))
             if obs.shape != (1, width) or not np.isfinite(obs).all():
                 raise ValueError(f"observation needs {width} finite numbers")
+            self._check_bounds(obs[0])
         except KeyError as error:
             return {"error": f"{error} is missing; needed: member, now, observation"}
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             return {"error": str(error)}
         times = np.array([now])
         reading, choice = decide(
@@ -67,17 +72,21 @@ class StreamingService:
         )
         column, channels = columns(self.world), self.world.channels
         channel = int(obs[0, [column[f"slot_is_{c}"] for c in channels]].argmax())
+        opted_in = obs[:, opted_in_columns(self.world)[channel]] > 0.5
+        sent = obs[:, column[f"{channels[channel]}_sends_this_week"]]
+        allowed = may_send(sent, reading.plan.cap[:, channel], opted_in)  # whatever the pacer said
+        vetoed = bool(choice.actions[0] and not allowed[0])
         row = {
             "time": now,
             "member": member,
             "channel": channels[channel],
-            "action": int(choice.actions[0]),
+            "action": 0 if vetoed else int(choice.actions[0]),
             "propensity": float(choice.propensity[0]),
-            "vetoed": False,
+            "vetoed": vetoed,
             "target": int(reading.plan.target[0, channel]),
             "cap": int(reading.plan.cap[0, channel]),
-            "sent_this_week": int(obs[0, column[f"{channels[channel]}_sends_this_week"]]),
-            "opted_in": bool(obs[0, opted_in_columns(self.world)[channel]] > 0.5),
+            "sent_this_week": int(sent[0]),
+            "opted_in": bool(opted_in[0]),
             "plan_source": sources(reading, times // WEEK_SECONDS)[0],
             "plan_week": int(reading.plan.week[0]),
             "plan_version": int(reading.plan.policy_version[0]),
@@ -96,6 +105,21 @@ class StreamingService:
             write_part(self.folder / "decisions", name, rows)
             self._rows, self._written = [], self._written + 1
         self._since = time.monotonic()
+
+    def _check_bounds(self, observation: Float32) -> None:
+        """Pass F numbers that ``Messaging-v0`` could observe.
+
+        Raises:
+            ValueError: one is outside the bounds of its signal.
+        """
+        outside = (observation < self._low) | (observation > self._high)
+        if outside.any():
+            i = int(outside.argmax())
+            name = list(columns(self.world))[i]
+            raise ValueError(
+                f"observation has {name} = {observation[i]:g}; allowed is {self._low[i]:g} to "
+                f"{self._high[i]:g}"
+            )
 
     def _log(self, row: dict[str, Any]) -> None:
         self._rows.append(row)

@@ -13,6 +13,7 @@ and most of some repeats. Writes to runs/bench/<time>: config.yaml, bench.txt an
 import json
 import platform
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.speed import PEER, Case, env_cases, measure
 from slowfast_rl.evaluation.speed_serve import serve_cases
 from slowfast_rl.evaluation.speed_store import PEERS, store_cases
+from slowfast_rl.store.checks import check_no_password
 from slowfast_rl.store.files import write_text_atomically
 
 SUITES = ("env", "store", "serve")
@@ -62,6 +64,8 @@ class BenchSettings(Settings):
         super().__post_init__()
         if self.suite not in SUITES:
             raise ValueError(f"suite is {self.suite!r}; allowed: {', '.join(SUITES)}")
+        if self.redis_url is not None:
+            check_no_password(self.redis_url, (), "SLOWFAST_REDIS_PASSWORD")
         if self.repeats < 1:
             raise ValueError(f"repeats is {self.repeats}; allowed is 1 or more")
 
@@ -81,9 +85,11 @@ class Bench:
         """Do it."""
         s = self.settings
         say(f"Measuring suite {s.suite} in world {self.world.name}; results go to {folder}")
-        cases, cpu = self._cases(), cpu_name()
-        rows = []
-        with progress_bar(len(cases) * (s.repeats + 1), "measuring", " repeats") as bar:
+        cpu, rows = cpu_name(), []
+        with ExitStack() as stack:
+            cases = self._cases(stack)
+            total = len(cases) * (s.repeats + 1)
+            bar = stack.enter_context(progress_bar(total, "measuring", " repeats"))
             for case in cases:
                 speed = measure(case, s.repeats, bar.update)
                 rows.append(Row(s.suite, case.name, case.members, case.unit, *speed, cpu))
@@ -93,13 +99,13 @@ class Bench:
         print(table(rows))
         print(f"All results  {folder}")
 
-    def _cases(self) -> list[Case]:
+    def _cases(self, stack: ExitStack) -> list[Case]:
         """Return what there is to measure."""
         s, world = self.settings, self.world
         if s.suite == "store":
-            return store_cases(world, s.num_members, s.weeks, s.seed, s.redis_url)
+            return store_cases(world, s.num_members, s.weeks, s.seed, s.redis_url, stack)
         if s.suite == "serve":
-            return serve_cases(world, s.num_members, s.seed, s.redis_url)
+            return serve_cases(world, s.num_members, s.seed, s.redis_url, stack)
         return env_cases(world, s.num_members, s.weeks, s.seed)
 
 

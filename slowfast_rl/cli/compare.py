@@ -112,7 +112,7 @@ class Compare:
     def _test(self, folder: Path) -> None:
         """Run the factorial test."""
         s = self.settings
-        arms = [c for c in self.contestants if not c.name.endswith("_dealt")]
+        arms = self.contestants
         say(f"Testing {' against '.join(s.checkpoints)}; results go to {folder}")
         # One luck: a member of a real test lives once.
         twins = Twins(self.world, replace(self.protocol, streams=self.protocol.streams[:1]))
@@ -140,7 +140,8 @@ class Compare:
         """Return a trained agent and, if asked for, its plans dealt at random."""
         agent = load_agent(checkpoint, self.world, self.settings.device)
         trained = trained_contestant(agent, self.world)
-        return [trained, dealt_contestant(trained)] if self.settings.controls else [trained]
+        controls = self.settings.controls and self.settings.mode == "leaderboard"
+        return [trained, dealt_contestant(trained)] if controls else [trained]
 
 
 def effects_table(effects: Mapping[str, Any]) -> str:

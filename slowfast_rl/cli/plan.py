@@ -92,6 +92,7 @@ class Plan:
             self.ids = np.arange(s.members)
         self.weeks: dict[int, dict[str, Any]] = {}
         self.unreachable = 0
+        self.kept_week = -1  # whose beliefs are in the file
 
     def run(self, folder: Path) -> None:
         """Do it."""
@@ -111,6 +112,7 @@ class Plan:
             if planned is None:
                 raise ValueError("the store holds no clock; is slowfast-serve running on it?")
             self._note(service, planned, folder)
+            self._keep_beliefs(service, planned.now)
         while s.loop:
             self._look(service, folder)
             time.sleep(s.poll_seconds)
@@ -124,8 +126,11 @@ class Plan:
                 print(f"waiting for the store: {error}", file=sys.stderr)
             self.unreachable += 1
             return
-        if planned is not None and planned.entity_ids.size:
+        if planned is None:
+            return
+        if planned.entity_ids.size:
             self._note(service, planned, folder)
+        self._keep_beliefs(service, planned.now)
 
     def _note(self, service: PlanningService, planned: Planned, folder: Path) -> None:
         """Keep what was planned, and what is believed."""
@@ -144,14 +149,20 @@ class Plan:
             "planner": getattr(self.agent.slow, "name", type(self.agent.slow).__name__),
             "policy_version": service.policy_version,
             "unreachable_looks": self.unreachable,
+            "store": dict(self.store.counters),
             "planned": list(self.weeks.values()),
         }
         if count:
             self._write(planned, folder / "plans" / f"at-{planned.now:012}.parquet")
         write_text_atomically(folder / "plan.json", json.dumps(head, indent=1))
-        if self.settings.beliefs_file is not None:
-            write_arrays(Path(self.settings.beliefs_file), service.state(), {"now": planned.now})
         say(f"week {week}: {count:,} plans written, {planned.refused:,} of them refused")
+
+    def _keep_beliefs(self, service: PlanningService, now: int) -> None:
+        """Write what is believed, once a week: it changes with the week's first look."""
+        path, week = self.settings.beliefs_file, now // WEEK_SECONDS
+        if path is not None and week != self.kept_week:
+            write_arrays(Path(path), service.state(), {"now": now})
+            self.kept_week = week
 
     def _write(self, planned: Planned, path: Path) -> None:
         from slowfast_rl.agents.parquet import write_columns  # needs an extra

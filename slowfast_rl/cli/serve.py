@@ -12,6 +12,7 @@ decisions/ in parquet, a summary to serve.json.
 """
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -90,22 +91,27 @@ class Serve:
             time.sleep(max(0.0, due - time.monotonic()))
 
         total = 7 * s.weeks
+        if service.days >= total:
+            say(f"{service.days} days are served already; weeks={s.weeks} asks for {total}")
+            return
         with progress_bar(total - service.days, "serving", " days") as bar:
             while service.days < total:
                 service.live_day(until)
                 bar.update()
-                if service.days % 7 == 0 or service.days == total:
-                    write_text_atomically(folder / "serve.json", json.dumps(summary(service)))
+                write_text_atomically(folder / "serve.json", json.dumps(summary(service), indent=1))
         for name, value in summary(service).items():
             say(f"{name:<24}{value}")
 
     def _stream(self, folder: Path) -> None:
         s = self.settings
         service = StreamingService(self.world, self.agent.fast, self.store, s.seed, folder)
-        for line in sys.stdin:
-            if line.strip():
-                print(json.dumps(service.answer(line)), flush=True)
-        service.close()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        try:
+            for line in sys.stdin:
+                if line.strip():
+                    print(json.dumps(service.answer(line)), flush=True)
+        finally:
+            service.close()
 
 
 def summary(service: ExecutingService) -> dict[str, Any]:

@@ -172,7 +172,12 @@ class PlanReader:
         self, entity_ids: Int64, plan: PacingPlan, fallback_week: Int64, now: Int64
     ) -> None:
         rows = plan._asdict() | {"fallback_week": fallback_week}
-        self._memory.write(entity_ids, rows, now)
+        later = now >= self._memory.stamps(self._memory.index.find(entity_ids))
+        if later.all():
+            self._memory.write(entity_ids, rows, now)
+        else:  # whoever asks about the past changes nothing
+            kept = {name: column[later] for name, column in rows.items()}
+            self._memory.write(entity_ids[later], kept, now[later])
 
     def _stored(self, entity_ids: Int64, now: Int64) -> tuple[PacingPlan, Int8]:
         """Return the store's plans and their status; a store out of reach has found none."""

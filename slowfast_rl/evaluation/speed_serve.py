@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -17,14 +18,16 @@ from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.signals import slot_signals
 from slowfast_rl.members.world import World
-from slowfast_rl.store import FeatureStore, pacing_plan, plan_view, read_plans, write_plans
+from slowfast_rl.store import FeatureStore, pacing_plan, read_plans, write_plans
 
 _DECISIONS = 2000  # of a repeat, at most one a member
 _QUANTILES = (50, 99)
 _NOW = WEEK_SECONDS + 1
 
 
-def serve_cases(world: World, members: int, seed: int, redis_url: str | None) -> list[Case]:
+def serve_cases(
+    world: World, members: int, seed: int, redis_url: str | None, stack: ExitStack
+) -> list[Case]:
     """Return the cases: p50 and p99 of a decision and of its bare store read, in microseconds.
 
     A member's first decision of a week reads its plan through the store; later ones know it.
@@ -34,6 +37,7 @@ def serve_cases(world: World, members: int, seed: int, redis_url: str | None) ->
         members: whose plans are in the store; opportunities are theirs in turn.
         seed: of members and plans.
         redis_url: of a server; None leaves it out.
+        stack: cleans up.
     """
     population = Population(world, members, seed, seed)
     law = np.linspace(-1, 2, 50).tolist()
@@ -45,8 +49,7 @@ def serve_cases(world: World, members: int, seed: int, redis_url: str | None) ->
     plan = pacing_plan(draws.integers(0, 8, (members, len(world.channels))), 1)
     obs = slot_signals(population, plan.target)
     cases = []
-    for name, store in stores(redis_url).items():
-        store.apply([plan_view(len(world.channels))])
+    for name, store in stores(world, population.members, redis_url, stack).items():
         write_plans(store, population.members, plan, WEEK_SECONDS)
         reader = [PlanReader(world, store)]
         decision = partial(_decide, world, executor, reader, obs, population.members)

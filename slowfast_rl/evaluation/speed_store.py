@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -29,8 +30,20 @@ PEERS = {"in memory, read": RAW_TAKE, "shared memory, read": RAW_TAKE, "Redis, r
 _SECONDS = 0.2  # of a repeat
 
 
-def stores(redis_url: str | None) -> dict[str, FeatureStore]:
-    """Return an empty store of each kind that can be reached, by name."""
+def stores(
+    world: World, ids: Int64, redis_url: str | None, stack: ExitStack
+) -> dict[str, FeatureStore]:
+    """Return an empty store of each kind that can be reached, by name.
+
+    Args:
+        world: whose channels a plan has.
+        ids: members whose plans will be written; ``stack`` deletes them at its end.
+        redis_url: of a server; None leaves it out.
+        stack: cleans up.
+
+    Raises:
+        ValueError: the server cannot be reached.
+    """
     found: dict[str, FeatureStore] = {
         "in memory": InMemoryFeatureStore(),
         "shared memory": SharedMemoryFeatureStore(),
@@ -38,22 +51,22 @@ def stores(redis_url: str | None) -> dict[str, FeatureStore]:
     if redis_url is not None:
         from slowfast_rl.store import RedisFeatureStore  # needs an extra
 
-        store = RedisFeatureStore(redis_url, f"slowfast-bench-{time.time_ns()}", timeout_seconds=10)
-        store.apply([plan_view(1)])
+        namespace = f"slowfast-bench-{time.time_ns()}"
+        found["Redis"] = RedisFeatureStore(redis_url, namespace, timeout_seconds=10)
+    for store in found.values():
+        store.apply([plan_view(len(world.channels))])
         try:
-            store.delete("plans", [0])
+            store.delete("plans", ids)
         except StoreUnavailableError as error:
             raise ValueError(
-                f"redis_url: {error}; allowed is a server, or null for none"
+                f"redis_url: {error}; allowed is a server that answers, or null"
             ) from error
-        found["Redis"] = RedisFeatureStore(
-            redis_url, f"slowfast-bench-{time.time_ns()}", timeout_seconds=10
-        )
+        stack.callback(store.delete, "plans", ids)
     return found
 
 
 def store_cases(
-    world: World, members: int, weeks: int, seed: int, redis_url: str | None
+    world: World, members: int, weeks: int, seed: int, redis_url: str | None, stack: ExitStack
 ) -> list[Case]:
     """Return the cases of the stores: plans of all members, read and written a batch at a time.
 
@@ -65,6 +78,7 @@ def store_cases(
         weeks: of the environment, whose store's share is measured.
         seed: of the order in which rows are read.
         redis_url: of a server; None leaves it out.
+        stack: cleans up.
     """
     draws = np.random.default_rng(seed)
     ids = draws.permutation(members).astype(np.int64)
@@ -75,8 +89,7 @@ def store_cases(
     cases = [
         Case(RAW_TAKE, members, "rows", partial(_rate, members, partial(_take, rows, ids, out)))
     ]
-    for name, store in stores(redis_url).items():
-        store.apply([plan_view(len(world.channels))])
+    for name, store in stores(world, ids, redis_url, stack).items():
         write_plans(store, ids, plan, 0)
         if name == "Redis":
             cases.append(

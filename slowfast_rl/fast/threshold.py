@@ -1,6 +1,7 @@
 """The global threshold: send whatever scores enough, whenever it comes."""
 
 from math import isfinite
+from typing import Any
 
 import numpy as np
 
@@ -64,3 +65,7 @@ class ThresholdPacer:
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
         """Return the jitted pacer's parameter; it knows no world and no day weights."""
         return np.array([self.threshold], np.float32)
+
+    def state(self) -> dict[str, Any]:
+        """Return what JSON must hold of the pacer."""
+        return {"threshold": self.threshold}

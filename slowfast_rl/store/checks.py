@@ -1,7 +1,8 @@
 """The store's door: bad input stops here, with the value and what is allowed, in one line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -85,6 +86,26 @@ def check_rows(
             )
         columns[name] = values.astype(column.dtype, copy=False)
     return columns
+
+
+def check_no_password(url: str, options: Iterable[str], variable: str) -> SplitResult:
+    """Returns a server's address, without what may hold secrets.
+
+    Args:
+        url: of the server.
+        options: names of further settings.
+        variable: the environment variable where a password belongs.
+
+    Raises:
+        ValueError: the address or an option holds a password; it is not repeated.
+    """
+    parts = urlsplit(url)
+    asked = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    if parts.password is not None or any("password" in unquote(name) for name in asked):
+        raise ValueError(f"the url holds a password; it belongs in ${variable}")
+    if any("password" in name for name in options):
+        raise ValueError(f"options hold a password; it belongs in ${variable}")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
 
 
 def _integers(name: str, values: ArrayLike) -> Int64:

@@ -19,7 +19,8 @@ class FeatureHistory:
     Backends hold online rows only; this is where a training set comes from. A row is known from
     the writer's clock on (Feast's created timestamp), whatever its stamp: a plan stamped Monday
     but written on Wednesday is no part of a decision on Tuesday. ``delete`` begins another life:
-    it forgets the entity's history as well, as its time begins again at 0.
+    it forgets the entity's history as well, as its time begins again at 0. It is kept in this
+    process's memory. A batch that is refused in part costs a read, which the backend counts.
 
     Args:
         store: the backend.
@@ -51,8 +52,8 @@ class FeatureHistory:
         event_timestamp: ArrayLike,
     ) -> int:
         """Writes one row per entity; see `FeatureStore.write_to_online_store`."""
-        count = self.store.write_to_online_store(view, entity_ids, rows, event_timestamp)
         known, ids = self._view(view), check_ids(entity_ids)
+        count = self.store.write_to_online_store(view, entity_ids, rows, event_timestamp)
         if count == 0:
             return count
         values = check_rows(known, rows, len(ids))
@@ -118,9 +119,12 @@ class FeatureHistory:
     def restore(self, state: StoreState) -> None:
         """Replaces the backend's rows; what was accepted before stays in the history."""
         self.store.restore(state)
-        views = map(FeatureView.from_json, state.metadata["views"])
+        views, before = map(FeatureView.from_json, state.metadata["views"]), self._views
         self._views = {view.name: view for view in views}
-        self._parts = {name: self._parts.get(name, []) for name in self._views}
+        self._parts = {
+            name: self._parts.get(name, []) if view == before.get(name) else []
+            for name, view in self._views.items()
+        }
 
     def _view(self, name: str) -> FeatureView:
         if name not in self._views:
@@ -132,7 +136,8 @@ class FeatureHistory:
         held = self.store.get_online_features(view, part.entity_ids, part.clock)
         same = held.event_timestamp == part.stamps
         for name, column in part.values.items():
-            equal = held.values[name] == column
+            other = held.values[name]
+            equal = (other == column) | ((other != other) & (column != column))  # NaN is NaN
             same &= equal.reshape(len(equal), -1).all(axis=1)
         return np.asarray(same & (held.status != Status.NOT_FOUND))
 

@@ -5,13 +5,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlunsplit
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from slowfast_rl.members.arrays import Bool, Int64
-from slowfast_rl.store.checks import check_distinct, check_ids, check_rows, check_times
+from slowfast_rl.store.checks import (
+    check_distinct,
+    check_ids,
+    check_no_password,
+    check_rows,
+    check_times,
+)
 from slowfast_rl.store.protocol import OnlineResponse, StoreState, StoreUnavailableError
 from slowfast_rl.store.records import RecordForm, Records
 from slowfast_rl.store.rules import ABSENT, accepts, stamp_rows
@@ -29,12 +35,23 @@ except ImportError as error:
     ) from error
 
 _BATCH = 4096  # rows in a command: the server does nothing else meanwhile
+# Writes over damaged rows, each only if it is still the row that was read; returns how many.
+_WRITE_OVER = """
+local written = 0
+for i, key in ipairs(KEYS) do
+  if redis.call('GET', key) == ARGV[2 * i - 1] then
+    redis.call('SET', key, ARGV[2 * i])
+    written = written + 1
+  end
+end
+return written
+"""
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]+")
 
 # Writes a batch of sticky rows, each only if it is stamped later than the one stored, and returns
 # how many were refused. A row begins with its stamp and the stamp's complement, each as two
 # little-endian halves; what does not is damaged, and gives way. All in one step: first writes are
-# never lost.
+# never lost. It is not sent again by itself when its answer is lost: that would look refused.
 _WRITE_STICKY = """
 local refused = 0
 for i, key in ipairs(KEYS) do
@@ -91,25 +108,25 @@ class RedisFeatureStore:
             raise ValueError(f"namespace {namespace!r}: allowed are letters, digits and _ . -")
         if timeout_seconds <= 0:
             raise ValueError(f"timeout_seconds is {timeout_seconds}; allowed is above 0")
-        parts = urlsplit(url)
-        if parts.password is not None or "password=" in parts.query:
-            raise ValueError(f"the url holds a password; it belongs in ${password_variable}")
-        if any("password" in name for name in options or {}):
-            raise ValueError(f"options hold a password; it belongs in ${password_variable}")
+        parts = check_no_password(url, options or {}, password_variable)
         self._where, self._prefix = parts.netloc or parts.path, f"{namespace}:"
-        try:
+        settings = {
+            "password": os.environ.get(password_variable),
+            "socket_timeout": timeout_seconds,
+            "socket_connect_timeout": timeout_seconds,
+            **dict(options or {}),
+        }
+        try:  # once more where a connection died with the last server
             self._client = client_library.Redis.from_url(
-                url,
-                password=os.environ.get(password_variable),
-                socket_timeout=timeout_seconds,
-                socket_connect_timeout=timeout_seconds,
-                retry=Retry(NoBackoff(), 1),  # a connection that died with the last server
-                **dict(options or {}),
+                url, retry=Retry(NoBackoff(), 1), **settings
             )
-            self._client.connection_pool.make_connection()  # shows an unknown option; sends nothing
+            once = client_library.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **settings)
+            once.connection_pool.make_connection()  # shows an unknown option; sends nothing
         except (ValueError, TypeError) as error:
-            raise ValueError(f"redis url {url!r}: {error}") from error
-        self._write_sticky = self._client.register_script(_WRITE_STICKY)
+            raise ValueError(f"redis url {urlunsplit(parts)!r}: {error}") from error
+        self._write_sticky = once.register_script(_WRITE_STICKY)
+        self._write_over = once.register_script(_WRITE_OVER)
+        self._once = once
         self._forms: dict[str, RecordForm] = {}
         self._tally = Tally()
 
@@ -208,6 +225,7 @@ class RedisFeatureStore:
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""
         self._client.close()
+        self._once.close()
 
     def __repr__(self) -> str:
         """Tells where the server is, and no secret."""
@@ -256,8 +274,24 @@ class RedisFeatureStore:
         with self._reached():
             for first in range(0, len(keys), _BATCH):
                 batch = slice(first, first + _BATCH)
-                refused += int(self._write_sticky(keys=keys[batch], args=packed[batch]))
+                count = int(self._write_sticky(keys=keys[batch], args=packed[batch]))
+                if count:
+                    count -= self._mend(form, keys[batch], packed[batch])
+                refused += count
         return refused
+
+    def _mend(self, form: RecordForm, keys: list[str], packed: list[bytes]) -> int:
+        """Write over rows that are damaged though their stamp is whole; return how many."""
+        places, arguments, size = [], [], form.dtype.itemsize
+        found: list[Any] = list(self._client.mget(keys))  # bytes, or None
+        for key, new, old in zip(keys, packed, found, strict=True):
+            if old is None or len(old) != size:
+                continue
+            record = np.frombuffer(old, form.dtype)
+            if record["form"][0] == form.number and not form.valid(record)[0]:
+                places.append(key)
+                arguments += [old, new]
+        return int(self._write_over(keys=places, args=arguments)) if places else 0
 
     def _set(self, form: RecordForm, ids: Int64, records: Records) -> None:
         keys, packed = self._keys(form, ids), _packed(records)

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.agents.executing import ExecutingService
+from slowfast_rl.agents.executing import ExecutingService, executor_version
 from slowfast_rl.agents.parquet import FIELDS, read_log, write_part
 from slowfast_rl.agents.planning import PlanningService
 from slowfast_rl.envs.execution import Execution, filter_of
 from slowfast_rl.fast import AffinityRanker, CoinPacer, ExactPacer, Executor, QualityRanker
+from slowfast_rl.fast.threshold import ThresholdPacer
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
+from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
 from slowfast_rl.store import InMemoryFeatureStore, read_plans
@@ -114,6 +116,31 @@ def test_an_executor_that_is_killed_goes_on_from_the_last_day_it_finished(
             Population(WORLD, MEMBERS + 1, 0, LUCK), whole.executor, InMemoryFeatureStore(),
             folder=tmp_path / "parts",
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("change", ["population", "luck", "coins", "world"])
+def test_a_state_of_other_members_luck_coins_or_world_is_refused(
+    tmp_path: Path, change: str
+) -> None:
+    Pair(WORLD, folder=tmp_path).live(2)
+    w = world("deathless") if change == "world" else WORLD
+    population = Population(w, MEMBERS, int(change == "population"), LUCK + (change == "luck"))
+    seed = LUCK + (change == "coins")
+    with pytest.raises(ValueError, match="not the state of these members"):
+        ExecutingService(population, some_executor(w), InMemoryFeatureStore(), seed, tmp_path)
+
+
+def test_a_population_that_died_out_is_served_to_its_end(tmp_path: Path) -> None:
+    deadly = load_world("pronounced", {"churn.floor": 1.0})
+    pair = Pair(deadly, folder=tmp_path)
+    pair.live(14)
+    assert not pair.population.alive.any()
+    assert read_log(tmp_path / "decisions")["time"].to_numpy().max() < WEEK_SECONDS
+
+
+def test_the_version_of_an_executor_is_its_parameters() -> None:
+    versions = {executor_version(Executor(ThresholdPacer(x))) for x in (0.1, 5.0)}
+    assert len(versions) == 2
 
 
 def test_the_log_names_what_decided_and_is_whole_after_a_kill(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.agents.parquet import read_columns, read_log, write_columns
+from slowfast_rl.envs.columns import columns
 from slowfast_rl.fast import AffinityRanker, Executor
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.features import week_features
@@ -55,12 +56,12 @@ def test_two_processes_plan_and_serve_and_either_can_be_replaced(checkpoint, tmp
     assert summary["days"] == 14
     assert summary["unreachable_days"] == 0
     log = read_log(tmp_path / "served" / "decisions")
-    columns = {key: log[key].to_numpy() for key in ("time", "plan_version", "plan_source")}
-    planned = columns["plan_source"] == "plan"
-    week = columns["time"] // WEEK_SECONDS
+    found = {key: log[key].to_numpy() for key in ("time", "plan_version", "plan_source")}
+    planned = found["plan_source"] == "plan"
+    week = found["time"] // WEEK_SECONDS
     assert planned.mean() > 0.8
-    assert set(columns["plan_version"][planned & (week == 0)]) == {7}
-    assert set(columns["plan_version"][planned & (week == 1)]) == {8}
+    assert set(found["plan_version"][planned & (week == 0)]) == {7}
+    assert set(found["plan_version"][planned & (week == 1)]) == {8}
     plans = [json.loads(p.read_text()) for p in sorted(tmp_path.glob("runs/plan/*/plan.json"))]
     assert [plan["policy_version"] for plan in plans] == [7, 8]
     assert all(row["refused"] == 0 for plan in plans for row in plan["planned"])
@@ -75,8 +76,8 @@ def test_opportunities_from_standard_input_are_answered_one_by_one(
     population = Population(WORLD, 3)
     signals = week_signals(population)
     names = [feature.name for feature in week_features(WORLD)]
-    columns = {"entity_id": np.array([4, 5, 6])} | dict(zip(names, signals.T.copy(), strict=True))
-    write_columns(tmp_path / "members.parquet", columns)
+    table = {"entity_id": np.array([4, 5, 6])} | dict(zip(names, signals.T.copy(), strict=True))
+    write_columns(tmp_path / "members.parquet", table)
     planned = call(
         capsys, "plan", f"checkpoint={checkpoint}", *store, "members=members.parquet", "week=2"
     )
@@ -95,7 +96,9 @@ def test_opportunities_from_standard_input_are_answered_one_by_one(
         {"member": 4, "now": 5, "observation": [1, 2]},
         {"now": 5},
     ]
-    lines = [*(json.dumps(question) for question in asked), "no JSON", "[]"]
+    lines = [*(json.dumps(question) for question in asked), "no JSON", "[]", "[" * 100_000]
+    far = columns(WORLD)["slots_left"]
+    lines.append(json.dumps({"member": 4, "now": 5, "observation": _with(obs[0], far, 1e12)}))
     done = subprocess.run(
         [sys.executable, "-m", "slowfast_rl.cli.serve", f"checkpoint={checkpoint}", *store,
          "source=stdin", f"folder={tmp_path}/served"],
@@ -108,13 +111,21 @@ def test_opportunities_from_standard_input_are_answered_one_by_one(
     assert answers[0]["target"] in (3, 1)
     assert answers[1]["plan_source"] == "safe"
     assert 0 < answers[0]["propensity"] <= 1
-    for answer, words in zip(
-        answers[2:], ("now is -1", "observation needs", "is missing", "Expecting", ""), strict=True
-    ):
+    expected = (
+        "now is -1", "observation needs", "is missing", "Expecting", "indices", "recursion",
+        "slots_left = 1e+12",
+    )  # fmt: skip
+    for answer, words in zip(answers[2:], expected, strict=True):
         assert words in answer["error"]
     log = read_log(tmp_path / "served" / "decisions")
     assert log["member"].to_pylist() == [4, 9]
     assert log["reward"].null_count == 2
+
+
+def _with(observation: np.ndarray, place: int, value: float) -> list[float]:
+    changed = observation.tolist()
+    changed[place] = value
+    return changed
 
 
 @pytest.mark.parametrize(
@@ -133,6 +144,7 @@ def test_opportunities_from_standard_input_are_answered_one_by_one(
         ("serve", ("world=calibrated",), "was trained in world 'pronounced'"),
         ("serve", ("store=redis", "store.url=redis://:x@localhost"), "SLOWFAST_REDIS_PASSWORD"),
         ("serve", ("store=redis", "store.namespace=a:b"), "namespace 'a:b'"),
+        ("bench", ("redis_url=redis://:x@localhost",), "SLOWFAST_REDIS_PASSWORD"),
         ("compare", ("store=redis",), "store.namespace is 'slowfast'"),
         ("compare", ("mode=ac",), "mode is 'ac'; allowed: leaderboard, ab"),
         ("compare", ("mode=ab",), "allowed with mode=ab are two"),
@@ -142,7 +154,7 @@ def test_bad_input_is_one_line(
     command, arguments, message, checkpoint, tmp_path, capsys, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    agent = () if command == "compare" else (f"checkpoint={checkpoint}",)
+    agent = (f"checkpoint={checkpoint}",) if command in ("plan", "serve") else ()
     done = call(capsys, command, *agent, *arguments)
     assert done.code == 2
     errors = [line for line in done.err.splitlines() if line.startswith("error: ")]

@@ -18,7 +18,7 @@ from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.store import FeatureStore, PacingPlan, Status, plan_view, read_plans, write_plans
 
 Connect = Callable[[], FeatureStore]
-MEMBERS = 300
+MEMBERS = 1500  # a view begins with room for fewer, and moves twice
 _IDS = np.arange(MEMBERS, dtype=np.int64) * 7 + 3
 
 
@@ -28,6 +28,7 @@ class Outcome(NamedTuple):
     accepted: dict[int, int]  # by week, rows that a writer was told are kept
     torn: int  # rows whose columns do not go together
     mixed: int  # (member, week) of which two plans were seen
+    vanished: int  # rows that were there and were not found later
     reads: int
     weeks: int  # that all writers finished
 
@@ -66,17 +67,18 @@ def stress(connect: Connect, seconds: float, writers: int = 4, readers: int = 4)
     assert not errors, errors[0]
     accepted: Counter[int] = Counter()
     seen: dict[tuple[int, int], set[int]] = {}
-    torn = reads = 0
+    torn = vanished = reads = 0
     for kind, what in found:
         if kind == "wrote":
             accepted.update(what)
         else:
             torn, reads = torn + what["torn"], reads + what["reads"]
+            vanished += what["vanished"]
             for key, versions in what["seen"].items():
                 seen.setdefault(key, set()).update(versions)
     weeks = min(max(what, default=-1) + 1 for kind, what in found if kind == "wrote")
     mixed = sum(len(versions) > 1 for versions in seen.values())
-    return Outcome(dict(accepted), torn, mixed, reads, weeks)
+    return Outcome(dict(accepted), torn, mixed, vanished, reads, weeks)
 
 
 def _run(
@@ -104,13 +106,16 @@ def _write(store: FeatureStore, writer: int, end: float) -> tuple[str, dict[int,
 
 
 def _read(store: FeatureStore, _: int, end: float) -> tuple[str, dict[str, Any]]:
-    torn = reads = 0
+    torn = vanished = reads = 0
+    known = np.zeros(len(_IDS), np.bool_)
     seen: dict[tuple[int, int], set[int]] = {}
     late = 10**7 * WEEK_SECONDS  # so that a row of any week is read, as one past its age
     while time.monotonic() < end:
         plan, status = read_plans(store, _IDS, late)
         reads += len(_IDS)
         there = status != Status.NOT_FOUND
+        vanished += int((known & ~there).sum())
+        known |= there
         ids, weeks, writers = _IDS[there], plan.week[there], plan.policy_version[there]
         base = (ids * 1_000_003 + weeks * 8191 + writers * 131) % 1_000_000
         whole = (plan.target[there] == np.stack([base, base + 1], axis=1)).all(axis=1)
@@ -119,4 +124,4 @@ def _read(store: FeatureStore, _: int, end: float) -> tuple[str, dict[str, Any]]
         torn += int((~whole).sum())
         for key in zip(ids.tolist(), weeks.tolist(), writers.tolist(), strict=True):
             seen.setdefault(key[:2], set()).add(key[2])
-    return "read", {"torn": torn, "reads": reads, "seen": seen}
+    return "read", {"torn": torn, "vanished": vanished, "reads": reads, "seen": seen}

@@ -21,7 +21,7 @@ from tests.contracts.store_errors_contract import StoreErrorsContract
 from tests.contracts.store_rows_contract import StoreRowsContract
 from tests.contracts.store_snapshot_contract import StoreSnapshotContract
 from tests.store.backends import BACKENDS
-from tests.store.cases import MAX_AGE, SIGNALS, assert_same_response, signals
+from tests.store.cases import MAX_AGE, SIGNALS, TRAITS, assert_same_response, signals
 
 
 def in_front_of_memory() -> FeatureStore:
@@ -73,6 +73,25 @@ def test_a_refused_plan_is_no_part_of_history() -> None:
     assert write_plans(store, [1, 2], pacing_plan([[9, 1], [9, 1]], 0), 5) == 1
     joined = store.get_historical_features([1, 2], 10, "plans")
     assert_array_equal(joined.values["target"][:, 0], [3, 9])
+
+
+def test_an_accepted_row_with_a_nan_is_kept_beside_a_refused_one() -> None:
+    store = FeatureHistory(InMemoryFeatureStore())
+    store.apply([TRAITS])
+    store.write_to_online_store("traits", [1], {"score": np.ones(1)}, 9)
+    assert store.write_to_online_store("traits", [1, 2], {"score": np.full(2, np.nan)}, 5) == 1
+    joined = store.get_historical_features([1, 2], 10, "traits")
+    assert_array_equal(joined.status, [Status.PRESENT] * 2)
+    assert_array_equal(joined.values["score"], [1, np.nan])
+
+
+def test_a_write_to_a_view_that_only_the_backend_knows_changes_nothing() -> None:
+    backend = InMemoryFeatureStore()
+    backend.apply([TRAITS])
+    store = FeatureHistory(backend)
+    with pytest.raises(ValueError, match="unknown view 'traits'"):
+        store.write_to_online_store("traits", [1], {"score": np.ones(1)}, 9)
+    assert backend.get_online_features("traits", [1], 9).status[0] == Status.NOT_FOUND
 
 
 def test_a_store_that_restarted_empty_leaves_the_history_whole() -> None:

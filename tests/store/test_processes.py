@@ -22,6 +22,7 @@ def check(connect: Connect, seconds: float) -> None:
     outcome = stress(connect, seconds)
     assert outcome.torn == 0
     assert outcome.mixed == 0
+    assert outcome.vanished == 0
     assert outcome.weeks > 2
     assert outcome.reads > 0
     finished = [outcome.accepted[week] for week in range(outcome.weeks - 1)]

@@ -121,6 +121,20 @@ def test_a_damaged_row_is_not_found_and_gives_way_to_a_later_plan(damage: object
     raw.close()
 
 
+def test_a_row_damaged_behind_a_whole_stamp_gives_way_in_the_same_week() -> None:
+    url, namespace = shared_server().url, uuid4().hex
+    store, raw = in_namespace(url, namespace), redis.Redis.from_url(url)
+    plan(store, [1, 2], push=3)
+    key = f"{namespace}:plans:2"
+    row = raw.get(key)
+    raw.set(key, row[:30] + bytes([row[30] ^ 1]) + row[31:])
+    assert plan(store, [1, 2], push=4) == 1
+    found, _ = read_plans(store, [1, 2], 0)
+    assert_array_equal(found.target[:, 0], [3, 4])
+    assert store.counters["refused_writes"] == 1
+    raw.close()
+
+
 def test_a_plan_of_a_newer_schema_is_not_found_and_still_holds_its_week() -> None:
     url, namespace = shared_server().url, uuid4().hex
     newer = RedisFeatureStore(url, namespace)
@@ -162,7 +176,14 @@ def test_a_password_comes_from_the_environment_and_shows_nowhere(
     assert SECRET not in str(error.value)
 
 
-@pytest.mark.parametrize("form", ["redis://:{}@localhost/0", "redis://localhost/0?password={}"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "redis://:{}@localhost/0",
+        "redis://localhost/0?password={}",
+        "redis://localhost?pass%77ord={}",
+    ],
+)
 def test_a_password_in_the_url_is_refused_and_not_repeated(form: str) -> None:
     with pytest.raises(ValueError, match=r"SLOWFAST_REDIS_PASSWORD") as error:
         RedisFeatureStore(form.format("sesame"))
