@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from slowfast_rl.agents.disk import read_arrays, write_arrays
 from slowfast_rl.agents.fast_predict import Choice, choose_candidates
 from slowfast_rl.envs.execution import Execution, rows_of
 from slowfast_rl.envs.guard import hold_forbidden
-from slowfast_rl.envs.publishing import publish, published_views, read_clock
+from slowfast_rl.envs.publishing import publish, published_views
 from slowfast_rl.envs.reader import Reading
 from slowfast_rl.fast import Executor
 from slowfast_rl.members.arrays import Bool, Float64, Int64
@@ -42,8 +43,7 @@ class ExecutingService:
             gone on from.
 
     Raises:
-        ValueError: the state in the folder is of another population, or damaged, or the store's
-            clock is ahead: it serves somebody else.
+        ValueError: the state in the folder is of another population, or damaged.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class ExecutingService:
         self.execution = Execution(population.world, store, executor)
         store.apply(published_views(population.world))
         self.version = executor_version(executor)
+        self.service = int.from_bytes(os.urandom(7))  # its number in the store's clock
         self.days = 0  # lived so far
         self.unreachable = 0  # days whose signals could not be published
         self.vetoed = 0
@@ -65,7 +66,6 @@ class ExecutingService:
         self._first_week = int(population.weeks.max())
         if folder is not None and (folder / _STATE).exists():
             self._restore(folder / _STATE)
-        self._check_clock()
 
     @property
     def now(self) -> int:
@@ -88,12 +88,15 @@ class ExecutingService:
         Args:
             until: called with the simulated time before anything happens at it, to wait for it;
                 None for at once.
+
+        Raises:
+            ValueError: another service keeps the clock of this store.
         """
         population, day = self.population, self.days % 7
         wait = until or (lambda now: None)
         wait(self.now)
         try:
-            publish(self.execution.store, population, self.now)
+            publish(self.execution.store, population, self.now, self.service)
         except StoreUnavailableError:
             self.unreachable += 1
         decisions: list[dict[str, Any]] = []
@@ -112,17 +115,6 @@ class ExecutingService:
             if any(len(d["time"]) for d in decisions):
                 self._write(decisions)
             self._keep(self.folder / _STATE)
-
-    def _check_clock(self) -> None:
-        try:
-            clock = read_clock(self.execution.store)
-        except StoreUnavailableError:
-            return  # it will be seen later, or has lost its rows
-        if clock is not None and clock > self.now:
-            raise ValueError(
-                f"the store's clock is at {clock} s, this service begins at {self.now} s: "
-                "a store serves one population; allowed is another name or namespace"
-            )
 
     def _serve(self, now: int) -> dict[str, Any]:
         """Decide for every living member, and live through the slot; return what to log."""
@@ -187,6 +179,7 @@ class ExecutingService:
         arrays |= {f"{_PREFIX}{name}": array for name, array in reader.arrays.items()}
         head = {
             "whose": self._whose(),
+            "service": self.service,
             "days": self.days,
             "first_week": self._first_week,
             "vetoed": self.vetoed,
@@ -199,6 +192,7 @@ class ExecutingService:
         """Return whose lives these are, under what luck and coins."""
         population = self.population
         return {
+            "members": population.num_members,
             "world": world_hash(population.world),
             "population_seed": population.population_seed,
             "luck_seed": population.lives.seed,
@@ -215,6 +209,7 @@ class ExecutingService:
             reader = {k[len(_PREFIX) :]: a for k, a in arrays.items() if k.startswith(_PREFIX)}
             self.execution.reader.restore(StoreState(reader, head["reader"]))
             self.returns = arrays["returns"].copy()
+            self.service = head["service"]
             self.days, self._first_week = head["days"], head["first_week"]
             self.vetoed, self.unreachable = head["vetoed"], head["unreachable"]
         except (ValueError, KeyError) as error:

@@ -68,6 +68,7 @@ class Planned(NamedTuple):
     entity_ids: Int64  # [B] members whose plans were written
     plan: PacingPlan  # [B]
     refused: int  # plans that the store refused, as there was one of this week
+    unseen: int  # members without signals of this week: churned, or not served
 
 
 class PlanningService:
@@ -108,6 +109,7 @@ class PlanningService:
         self._issued.apply([plans])
         belief_filter = filter_of(planner)
         self.memory = None if belief_filter is None else BeliefMemory(belief_filter)
+        self.now: int | None = None  # the clock as last seen
         self._looked_at = -1
 
     def look(self) -> Planned | None:
@@ -117,11 +119,11 @@ class PlanningService:
             StoreUnavailableError: the store cannot be reached; the next look tries again.
             ValueError: the planner's answer is not one index into the menu per member.
         """
-        now = read_clock(self.store)
-        if now is None or now == self._looked_at:
+        self.now = read_clock(self.store)
+        if self.now is None or self.now == self._looked_at:
             return None
-        planned = self.plan_at(now)
-        self._looked_at = now
+        planned = self.plan_at(self.now)
+        self._looked_at = self.now
         return planned
 
     def plan_at(self, now: int) -> Planned:
@@ -136,7 +138,8 @@ class PlanningService:
         ids, signals = ids[due], signals[due]
         plan = self._plans(ids, signals, now)
         accepted = write_plans(self.store, ids, plan, now) if ids.size else 0
-        return Planned(now, ids, plan, ids.size - accepted)
+        unseen = int((~seen.there).sum())
+        return Planned(now, ids, plan, ids.size - accepted, unseen)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return what is believed, as arrays; empty for a planner without beliefs."""

@@ -53,6 +53,8 @@ class StreamingService:
         """
         try:
             asked = json.loads(line)
+            if not isinstance(asked, dict):
+                raise ValueError(f"a {type(asked).__name__} was sent; a JSON object is needed")
             member, now = asked["member"], asked["now"]
             obs = np.array([asked["observation"]], np.float32)
             for name, value in (("member", member), ("now", now)):
@@ -62,6 +64,8 @@ class StreamingService:
             if obs.shape != (1, width) or not np.isfinite(obs).all():
                 raise ValueError(f"observation needs {width} finite numbers")
             self._check_bounds(obs[0])
+        except json.JSONDecodeError as error:
+            return {"error": f"not JSON: {error.msg} at character {error.pos}"}
         except KeyError as error:
             return {"error": f"{error} is missing; needed: member, now, observation"}
         except (ValueError, TypeError, RecursionError) as error:

@@ -1,6 +1,5 @@
 """slowfast-bench: how fast it is on this machine, beside a peer measured in the same run.
 
-  slowfast-bench suite=env
   slowfast-bench suite=env world=calibrated num_members=65536
   slowfast-bench suite=store redis_url=redis://localhost:6379/0
   slowfast-bench suite=serve repeats=21

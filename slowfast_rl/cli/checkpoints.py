@@ -34,6 +34,10 @@ def checkpoint_file(path: Path) -> Path:
             return place
     if (path / "agent.json").is_file() or (path.suffix == ".zip" and path.is_file()):
         return path
+    if not path.exists():
+        raise ValueError(
+            f"checkpoint {str(path)!r} does not exist; allowed is a run directory or a zip"
+        )
     raise ValueError(
         f"checkpoint {str(path)!r} holds no agent; allowed is a run directory or a zip"
     )

@@ -2,7 +2,6 @@
 
   slowfast-compare agents=[never,always]
   slowfast-compare checkpoints=[runs/train/a,runs/train/b] agents=[best_fixed,oracle]
-  slowfast-compare world=calibrated weeks=52 agents=[random,never] 'checkpoints=["my run"]'
   slowfast-compare mode=ab checkpoints=[runs/train/a,runs/train/b]
 
 The first checkpoint, or without any the first agent, is compared with all others. Writes to
@@ -19,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from slowfast_rl.agents.executing import executor_version
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.results import say, write_leaderboard
@@ -36,10 +36,15 @@ from slowfast_rl.evaluation.leaderboard import compare
 from slowfast_rl.evaluation.protocol import check_training_seed
 from slowfast_rl.evaluation.references import load_references
 from slowfast_rl.evaluation.twins import Twins
+from slowfast_rl.fast import Executor
 from slowfast_rl.members.random import check_seeds
 from slowfast_rl.store.files import write_text_atomically
 
 MODES = ("leaderboard", "ab")
+_LEGEND = (
+    "Positive: the second checkpoint brings more. Adjusted and unadjusted are what a test on\n"
+    "these members would estimate, twins what the same members show who live in every arm."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +67,7 @@ class CompareSettings(EvaluatedSettings):
             raise ValueError(f"mode is {self.mode!r}; allowed: {', '.join(MODES)}")
         if self.mode == "ab" and len(self.checkpoints) != 2:
             raise ValueError(
-                f"checkpoints is {list(self.checkpoints)}; allowed with mode=ab are two: arms 0, 1"
+                f"checkpoints is {list(self.checkpoints)}; with mode=ab two are allowed: arms 0, 1"
             )
         check_seeds(salt=self.salt)
         for name, values in (("agents", self.agents), ("checkpoints", self.checkpoints)):
@@ -135,6 +140,12 @@ class Compare:
         results: dict[str, Any] = head | test.to_json()
         write_text_atomically(folder / "ab.json", json.dumps(results, indent=1))
         print(effects_table(results["effects"]))
+        sizes = ", ".join(f"{arm}: {n}" for arm, n in results["members_per_arm"].items())
+        print(f"\nMembers in {sizes}.\n{_LEGEND}")
+        executors = [c.executor for c in arms if isinstance(c.executor, Executor)]
+        if len(set(map(executor_version, executors))) < 2:
+            print("Both executors are the same: nothing can come of exchanging them.")
+        print(f"All results  {folder}")
 
     def _trained(self, checkpoint: str) -> list[Contestant]:
         """Return a trained agent and, if asked for, its plans dealt at random."""

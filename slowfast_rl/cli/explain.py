@@ -4,7 +4,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 def explain(error: Exception, overrides: list[str], config: DictConfig) -> str:
@@ -42,10 +42,12 @@ def _unknown_part(override: str, config: DictConfig) -> str | None:
     for part in key.split("."):
         if not isinstance(level, DictConfig):
             return None
-        if part not in level:
+        if part not in list(level):  # `in` does not see what is still missing
             names = [str(name) for name in level if name not in ("hydra", "_target_")]
             close = get_close_matches(part, names, 1, 0.5)
             hint = f"did you mean {close[0]!r}? " if close else ""
             return f"unknown setting {key!r}; {hint}allowed: {', '.join(names)}"
+        if OmegaConf.is_missing(level, part):
+            return None
         level = level[part]
     return None

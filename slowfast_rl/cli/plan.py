@@ -11,7 +11,6 @@ runs/plan/<time>/plans/, what was done to plan.json.
 """
 
 import json
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,6 +91,7 @@ class Plan:
             self.ids = np.arange(s.members)
         self.weeks: dict[int, dict[str, Any]] = {}
         self.unreachable = 0
+        self.waiting: str | None = None
         self.kept_week = -1  # whose beliefs are in the file
 
     def run(self, folder: Path) -> None:
@@ -122,15 +122,24 @@ class Plan:
         try:
             planned = service.look()
         except StoreUnavailableError as error:
-            if not self.unreachable:
-                print(f"waiting for the store: {error}", file=sys.stderr)
             self.unreachable += 1
+            self._wait_for(f"the store: {error}")
             return
+        if planned is None and service.now is None:
+            self._wait_for("a clock in the store: is slowfast-serve running on it?")
+            return
+        self._wait_for(None)
         if planned is None:
             return
         if planned.entity_ids.size:
             self._note(service, planned, folder)
         self._keep_beliefs(service, planned.now)
+
+    def _wait_for(self, what: str | None) -> None:
+        """Tell, when it changes, what is waited for; None for nothing."""
+        if what != self.waiting:
+            say("the store answers" if what is None else f"waiting for {what}")
+            self.waiting = what
 
     def _note(self, service: PlanningService, planned: Planned, folder: Path) -> None:
         """Keep what was planned, and what is believed."""
@@ -141,6 +150,7 @@ class Plan:
             "now": planned.now,
             "members": count,
             "refused": planned.refused,
+            "unseen": planned.unseen,
             "mean_target": dict(zip(self.world.channels, target, strict=False)),
         }
         self.weeks[planned.now] = row
@@ -155,7 +165,8 @@ class Plan:
         if count:
             self._write(planned, folder / "plans" / f"at-{planned.now:012}.parquet")
         write_text_atomically(folder / "plan.json", json.dumps(head, indent=1))
-        say(f"week {week}: {count:,} plans written, {planned.refused:,} of them refused")
+        unseen = f"; {planned.unseen:,} members have no signals this week" * (planned.unseen > 0)
+        say(f"week {week}: {count:,} plans written, {planned.refused:,} of them refused{unseen}")
 
     def _keep_beliefs(self, service: PlanningService, now: int) -> None:
         """Write what is believed, once a week: it changes with the week's first look."""

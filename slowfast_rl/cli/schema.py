@@ -64,7 +64,8 @@ def read(kind: type[T], settings: Mapping[str, Any], where: str = "") -> T:
     names = [field.name for field in fields(kind)]
     _check_names(settings, names, where)
     for field in fields(kind):
-        if field.default is MISSING and field.name not in settings:
+        needed = field.default is MISSING and field.name not in settings
+        if needed or settings.get(field.name) == "???":
             allowed = _allowed(hints[field.name])
             raise ValueError(f"{where}{field.name} is missing; allowed is {allowed}")
     return kind(**{k: fit(v, hints[k], f"{where}{k}") for k, v in settings.items()})

@@ -8,14 +8,16 @@ source=simulation hosts a population: each simulated day it writes the clock and
 to the store, and it reads the plans that slowfast-plan writes there. folder=<one that was used
 before> goes on from its last day. source=stdin answers one JSON line with another:
 {"member": 17, "now": 28800, "observation": [...]} as Messaging-v0 observes. Decisions go to
-decisions/ in parquet, a summary to serve.json.
+decisions/ in parquet, a simulation's summary to serve.json.
 """
 
+import fcntl
 import json
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,10 +76,11 @@ class Serve:
     def run(self, folder: Path) -> None:
         """Do it."""
         kept = folder if self.settings.folder is None else Path(self.settings.folder)
-        if self.settings.source == "stdin":
-            self._stream(kept)
-        else:
-            self._simulate(kept)
+        with _alone(kept):
+            if self.settings.source == "stdin":
+                self._stream(kept)
+            else:
+                self._simulate(kept)
 
     def _simulate(self, folder: Path) -> None:
         s = self.settings
@@ -90,13 +93,22 @@ class Serve:
             due = begun + (now - first) * s.week_seconds / WEEK_SECONDS
             time.sleep(max(0.0, due - time.monotonic()))
 
-        total = 7 * s.weeks
+        total, silent = 7 * s.weeks, False
         if service.days >= total:
             say(f"{service.days} days are served already; weeks={s.weeks} asks for {total}")
             return
         with progress_bar(total - service.days, "serving", " days") as bar:
             while service.days < total:
+                before = service.unreachable
                 service.live_day(until)
+                if (service.unreachable > before) != silent:
+                    silent = not silent
+                    bar.write(
+                        "the store does not answer; remembered and safe plans serve meanwhile"
+                        if silent
+                        else "the store answers again",
+                        file=sys.stderr,
+                    )
                 bar.update()
                 write_text_atomically(folder / "serve.json", json.dumps(summary(service), indent=1))
         for name, value in summary(service).items():
@@ -107,11 +119,29 @@ class Serve:
         service = StreamingService(self.world, self.agent.fast, self.store, s.seed, folder)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         try:
-            for line in sys.stdin:
+            for number, line in enumerate(sys.stdin, start=1):
                 if line.strip():
-                    print(json.dumps(service.answer(line)), flush=True)
+                    print(json.dumps({"line": number, **service.answer(line)}), flush=True)
         finally:
             service.close()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep a second service out of the folder; the system lets go when this one is killed.
+
+    Raises:
+        ValueError: another service is at work in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".serving").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"another slowfast-serve is at work in folder {folder}; allowed is another folder"
+            ) from None
+        yield
 
 
 def summary(service: ExecutingService) -> dict[str, Any]:

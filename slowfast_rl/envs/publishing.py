@@ -27,31 +27,41 @@ class Seen(NamedTuple):
 def published_views(world: World) -> list[FeatureView]:
     """Return the views ``signals``, one row per member, and ``clock``, a single row.
 
-    The row's timestamp is the time: of the signals, and of the executor's side.
+    The row's timestamp is the time: of the signals, and of the executor's side. The clock names the
+    service that keeps it, so that two of them notice each other.
     """
     signals = {"values": Column("float32", (len(week_features(world)),))}
     return [
         FeatureView(SIGNALS, signals, max_age_seconds=WEEK_SECONDS),
-        FeatureView(CLOCK, {"week": Column("int64")}),
+        FeatureView(CLOCK, {"week": Column("int64"), "service": Column("int64")}),
     ]
 
 
-def publish(store: FeatureStore, population: Population, now: int) -> None:
+def publish(store: FeatureStore, population: Population, now: int, service: int) -> None:
     """Write the living members' signals, then the clock: who sees the time, finds the signals.
 
     Args:
         store: with the views of :func:`published_views`.
         population: at the beginning of a day.
         now: simulated seconds.
+        service: number of who keeps the clock.
 
     Raises:
+        ValueError: another service keeps this store's clock.
         StoreUnavailableError: the store cannot be reached; some rows may be written.
     """
+    found = store.get_online_features(CLOCK, _THE_CLOCK, _EVER)
+    keeper = int(found.values["service"][0])
+    if found.status[0] != Status.NOT_FOUND and keeper != service:
+        raise ValueError(
+            f"the store's clock, at {found.event_timestamp[0]} s, is kept by another service: a "
+            "store serves one population; allowed is another name or namespace"
+        )
     living = np.flatnonzero(population.alive)
     signals = week_signals(population)[living]
     publish_signals(store, population.members[living], signals, now)
-    week = np.array([now // WEEK_SECONDS])
-    store.write_to_online_store(CLOCK, _THE_CLOCK, {"week": week}, now)
+    row = {"week": np.array([now // WEEK_SECONDS]), "service": np.array([service])}
+    store.write_to_online_store(CLOCK, _THE_CLOCK, row, now)
 
 
 def publish_signals(store: FeatureStore, entity_ids: Int64, signals: Float32, now: int) -> None:

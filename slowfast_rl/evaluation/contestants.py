@@ -150,6 +150,9 @@ def enter(
     """
     if isinstance(agents, str) or not agents:
         raise ValueError(f"agents is {agents!r}; a list of at least one agent or name is needed")
+    for agent in agents:  # all of them, before anything is trained
+        if isinstance(agent, str):
+            check_name(agent, world, references)
     entrants: list[Contestant] = []
     for agent in agents:
         entrant = _contestant(agent, world, references, progress)

@@ -14,6 +14,7 @@ from slowfast_rl.evaluation.speed import Case
 from slowfast_rl.evaluation.speed_store import stores
 from slowfast_rl.fast import AffinityRanker, BidPricePacer, Executor
 from slowfast_rl.fast.affinity import Weights
+from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.signals import slot_signals
@@ -58,13 +59,9 @@ def serve_cases(
             ("decision", decision, partial(_forget, reader, population.members)),
             ("later decision", decision, None),
         ):
+            passes = _Passes(once, members, begin)
             cases += [
-                Case(
-                    f"{name}, {what}, p{q}",
-                    members,
-                    "µs",
-                    partial(_quantile, once, members, q, begin),
-                )
+                Case(f"{name}, {what}, p{q}", members, "µs", partial(passes.quantile, q))
                 for q in _QUANTILES
             ]
     return cases
@@ -87,15 +84,30 @@ def _forget(reader: list[PlanReader], ids: Any) -> None:
     reader[0].look(ids, np.zeros(len(ids), np.int64))
 
 
-def _quantile(
-    once: Callable[[int], None], members: int, q: int, begin: Callable[[], None] | None
-) -> float:
-    """Return a quantile of real time, in microseconds."""
-    if begin is not None:
-        begin()
-    spent = np.empty(min(_DECISIONS, members))
-    for i in range(len(spent)):
-        start = time.perf_counter()
-        once(i)
-        spent[i] = time.perf_counter() - start
-    return float(np.percentile(spent, q)) * 1e6
+class _Passes:
+    """Passes over members, each of which serves all quantiles: the first asked for lives them."""
+
+    def __init__(
+        self, once: Callable[[int], None], members: int, begin: Callable[[], None] | None
+    ) -> None:
+        self._once, self._count, self._begin = once, min(_DECISIONS, members), begin
+        self._passes: list[Float64] = []
+        self._asked = dict.fromkeys(_QUANTILES, 0)
+
+    def quantile(self, q: int) -> float:
+        """Return a quantile of the next pass's real times, in microseconds."""
+        number = self._asked[q]
+        self._asked[q] += 1
+        if number == len(self._passes):
+            self._passes.append(self._live())
+        return float(np.percentile(self._passes[number], q)) * 1e6
+
+    def _live(self) -> Float64:
+        if self._begin is not None:
+            self._begin()
+        spent = np.empty(self._count)
+        for i in range(self._count):
+            start = time.perf_counter()
+            self._once(i)
+            spent[i] = time.perf_counter() - start
+        return spent

@@ -188,10 +188,12 @@ def test_a_plan_holds_until_its_week_ends_whatever_planner_is_deployed_in_betwee
 
 
 def test_a_service_refuses_a_store_that_serves_somebody_else() -> None:
-    pair = Pair(WORLD)
-    pair.live(3)
+    one = Pair(WORLD)
+    one.live(3)
+    other = Pair(WORLD, one.store)
     with pytest.raises(ValueError, match="a store serves one population"):
-        Pair(WORLD, pair.store)
+        other.live(1)
+    one.live(1)
 
 
 def test_a_planner_that_wants_latents_cannot_be_served() -> None:

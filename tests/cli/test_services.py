@@ -112,8 +112,8 @@ def test_opportunities_from_standard_input_are_answered_one_by_one(
     assert answers[1]["plan_source"] == "safe"
     assert 0 < answers[0]["propensity"] <= 1
     expected = (
-        "now is -1", "observation needs", "is missing", "Expecting", "indices", "recursion",
-        "slots_left = 1e+12",
+        "now is -1", "observation needs", "is missing", "not JSON: Expecting", "a list was sent",
+        "recursion", "slots_left = 1e+12",
     )  # fmt: skip
     for answer, words in zip(answers[2:], expected, strict=True):
         assert words in answer["error"]
@@ -132,6 +132,9 @@ def _with(observation: np.ndarray, place: int, value: float) -> list[float]:
     ("command", "arguments", "message"),
     [
         ("plan", ("members=0",), "members is 0"),
+        ("plan", ("checkpoint=???",), "checkpoint is missing"),
+        ("plan", ("checkpoint=nowhere",), "'nowhere' does not exist"),
+        ("plan", ("stor.url=x",), "unknown setting 'stor.url'; did you mean 'store'?"),
         ("plan", (), "store is this process's own"),
         ("serve", (), "store is this process's own"),
         ("serve", ("store=shared",), "store is this process's own"),
@@ -147,7 +150,7 @@ def _with(observation: np.ndarray, place: int, value: float) -> list[float]:
         ("bench", ("redis_url=redis://:x@localhost",), "SLOWFAST_REDIS_PASSWORD"),
         ("compare", ("store=redis",), "store.namespace is 'slowfast'"),
         ("compare", ("mode=ac",), "mode is 'ac'; allowed: leaderboard, ab"),
-        ("compare", ("mode=ab",), "allowed with mode=ab are two"),
+        ("compare", ("mode=ab",), "with mode=ab two are allowed"),
     ],
 )
 def test_bad_input_is_one_line(
