@@ -251,13 +251,13 @@ def test_an_idle_child_holds_no_lock_of_its_dead_parent(tmp_path: Path) -> None:
     def parent() -> None:
         with store._file.locked():
             pass
-        FORK.Process(target=time.sleep, args=(20,)).start()
+        FORK.Process(target=time.sleep, args=(8,)).start()
         os.kill(os.getpid(), signal.SIGKILL)
 
     in_a_child(parent)
     begin = time.monotonic()
     assert plan(store_in(tmp_path), [1], push=3) == 1
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 5
 
 
 def test_a_forked_child_leaves_its_parents_private_store_alone() -> None:
