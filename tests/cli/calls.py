@@ -1,5 +1,6 @@
 """Commands called in this process, as from a shell."""
 
+import atexit
 import importlib
 import subprocess
 import sys
@@ -62,6 +63,7 @@ class Running:
                 [sys.executable, "-m", f"slowfast_rl.cli.{command}", *arguments],
                 cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
+        atexit.register(self.process.kill)  # also where a test fails before it says so
 
     def says(self, text: str) -> bool:
         """Wait until it says this."""
