@@ -29,6 +29,6 @@ def draw(results: dict[str, Any], path: Path) -> None:
     axes.axvline(0, color="black", linewidth=0.5)
     axes.set_yticks(range(len(effects)), list(effects))
     axes.set_xlabel("effect, discounted viewing days")
-    axes.legend()
+    axes.legend(markerscale=0.5)
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -26,8 +26,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
         ]
         axis.errorbar(weeks, mean, yerr=ends, marker="o")
         axis.axhline(0, color="black", linewidth=0.5)
-        axis.axvline(results["remembered_weeks"] + (key == "every"), color="grey", linestyle=":")
+        last = results["remembered_weeks"] + (key == "every")
+        axis.axvline(last, color="grey", linestyle=":", label="then the safe plan serves")
         axis.set_xlabel(name)
+    axes[1].legend(frameon=False)
     axes[0].set_ylabel("return, against always up")
     figure.savefig(path, dpi=120)
     plt.close(figure)
