@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,15 @@ class ExecutingService:
             **self.execution.store.counters,
         }
 
-    def live_day(self, until: Any = None) -> None:
+    def live_day(self, until: Callable[[int], object] | None = None) -> list[dict[str, Any]]:
         """Publish, then serve the day's opportunities.
 
         Args:
             until: called with the simulated time before anything happens at it, to wait for it;
                 None for at once.
+
+        Returns:
+            The decisions of each opportunity of the day, as they are logged.
 
         Raises:
             ValueError: another service keeps the clock of this store.
@@ -115,6 +119,7 @@ class ExecutingService:
             if any(len(d["time"]) for d in decisions):
                 self._write(decisions)
             self._keep(self.folder / _STATE)
+        return decisions
 
     def _serve(self, now: int) -> dict[str, Any]:
         """Decide for every living member, and live through the slot; return what to log."""

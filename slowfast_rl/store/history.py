@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from slowfast_rl.members.arrays import Bool, Int64
-from slowfast_rl.store.checks import check_ids, check_rows, check_times
+from slowfast_rl.store.checks import check_ids, check_times
+from slowfast_rl.store.incoming import incoming
 from slowfast_rl.store.protocol import FeatureStore, OnlineResponse, Status, StoreState
-from slowfast_rl.store.rules import ABSENT, stamp_rows, status_of
+from slowfast_rl.store.rules import ABSENT, status_of
 from slowfast_rl.store.views import FeatureView, registered, unknown_view
 
 
@@ -52,15 +53,11 @@ class FeatureHistory:
         event_timestamp: ArrayLike,
     ) -> int:
         """Writes one row per entity; see `FeatureStore.write_to_online_store`."""
-        known, ids = self._view(view), check_ids(entity_ids)
+        ids, values, stamps, clock = incoming(self._view(view), entity_ids, rows, event_timestamp)
         count = self.store.write_to_online_store(view, entity_ids, rows, event_timestamp)
         if count == 0:
             return count
-        values = check_rows(known, rows, len(ids))
-        clock = np.broadcast_to(
-            np.asarray(check_times("event_timestamp", event_timestamp, len(ids))), ids.shape
-        )
-        part = _Part(ids, stamp_rows(known, values, clock), clock, values)
+        part = _Part(ids, stamps, clock, values)
         if count < len(ids):
             part = part.take(self._accepted(view, part))
         self._parts[view].append(part.take(slice(None)))  # a copy: the arrays are the caller's

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from slowfast_rl.store.checks import check_distinct, check_ids, check_rows, check_times
+from slowfast_rl.store.checks import check_ids, check_times
+from slowfast_rl.store.incoming import incoming
 from slowfast_rl.store.index import NOBODY
 from slowfast_rl.store.protocol import OnlineResponse, StoreState
-from slowfast_rl.store.rules import accepts, stamp_rows
+from slowfast_rl.store.rules import accepts
 from slowfast_rl.store.state import pack_state, unpack_state
 from slowfast_rl.store.table import Table
 from slowfast_rl.store.tally import Tally
@@ -47,13 +48,7 @@ class InMemoryFeatureStore:
     ) -> int:
         """Writes one row per entity; see `FeatureStore.write_to_online_store`."""
         table = self._table(view)
-        ids = check_ids(entity_ids)
-        check_distinct(ids)
-        values = check_rows(table.view, rows, len(ids))
-        clock = np.broadcast_to(
-            np.asarray(check_times("event_timestamp", event_timestamp, len(ids))), ids.shape
-        )
-        stamps = stamp_rows(table.view, values, clock)
+        ids, values, stamps, clock = incoming(table.view, entity_ids, rows, event_timestamp)
         accepted = accepts(table.view, stamps, table.stamps(table.index.find(ids)), clock)
         count = int(np.count_nonzero(accepted))
         if count < len(ids):

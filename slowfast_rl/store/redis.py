@@ -11,16 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from slowfast_rl.members.arrays import Bool, Int64
-from slowfast_rl.store.checks import (
-    check_distinct,
-    check_ids,
-    check_no_password,
-    check_rows,
-    check_times,
-)
+from slowfast_rl.store.checks import check_ids, check_no_password, check_times
+from slowfast_rl.store.incoming import incoming
 from slowfast_rl.store.protocol import OnlineResponse, StoreState, StoreUnavailableError
 from slowfast_rl.store.records import RecordForm, Records
-from slowfast_rl.store.rules import ABSENT, accepts, stamp_rows
+from slowfast_rl.store.redis_scripts import WRITE_OVER, WRITE_STICKY
+from slowfast_rl.store.rules import ABSENT, accepts
 from slowfast_rl.store.state import ViewRows, pack_state, unpack_state
 from slowfast_rl.store.tally import Tally
 from slowfast_rl.store.views import FeatureView, registered, unknown_view
@@ -35,43 +31,7 @@ except ImportError as error:
     ) from error
 
 _BATCH = 4096  # rows in a command: the server does nothing else meanwhile
-# Writes over damaged rows, each only if it is still the row that was read; returns how many.
-_WRITE_OVER = """
-local written = 0
-for i, key in ipairs(KEYS) do
-  if redis.call('GET', key) == ARGV[2 * i - 1] then
-    redis.call('SET', key, ARGV[2 * i])
-    written = written + 1
-  end
-end
-return written
-"""
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]+")
-
-# Writes a batch of sticky rows, each only if it is stamped later than the one stored, and returns
-# how many were refused. A row begins with its stamp and the stamp's complement, each as two
-# little-endian halves; what does not is damaged, and gives way. All in one step: first writes are
-# never lost. It is not sent again by itself when its answer is lost: that would look refused.
-_WRITE_STICKY = """
-local refused = 0
-for i, key in ipairs(KEYS) do
-  local new, old = ARGV[i], redis.call('GET', key)
-  local write = true
-  if old and #old >= 16 then
-    local low, high, not_low, not_high = struct.unpack('<I4I4I4I4', old)
-    if low + not_low == 4294967295 and high + not_high == 4294967295 then
-      local new_low, new_high = struct.unpack('<I4I4', new)
-      write = new_high > high or (new_high == high and new_low > low)
-    end
-  end
-  if write then
-    redis.call('SET', key, new)
-  else
-    refused = refused + 1
-  end
-end
-return refused
-"""
 
 
 class RedisFeatureStore:
@@ -124,8 +84,8 @@ class RedisFeatureStore:
             once.connection_pool.make_connection()  # shows an unknown option; sends nothing
         except (ValueError, TypeError) as error:
             raise ValueError(f"redis url {urlunsplit(parts)!r}: {error}") from error
-        self._write_sticky = once.register_script(_WRITE_STICKY)
-        self._write_over = once.register_script(_WRITE_OVER)
+        self._write_sticky = once.register_script(WRITE_STICKY)
+        self._write_over = once.register_script(WRITE_OVER)
         self._once = once
         self._forms: dict[str, RecordForm] = {}
         self._tally = Tally()
@@ -155,12 +115,7 @@ class RedisFeatureStore:
     ) -> int:
         """Writes one row per entity; see `FeatureStore.write_to_online_store`."""
         form = self._form(view)
-        ids = check_ids(entity_ids)
-        check_distinct(ids)
-        values = check_rows(form.view, rows, len(ids))
-        times = check_times("event_timestamp", event_timestamp, len(ids))
-        clock = np.broadcast_to(np.asarray(times), ids.shape)
-        stamps = stamp_rows(form.view, values, clock)
+        ids, values, stamps, clock = incoming(form.view, entity_ids, rows, event_timestamp)
         if form.view.sticky_week:
             stored = np.full(len(ids), ABSENT)  # the script compares with what is there
         else:
@@ -180,12 +135,7 @@ class RedisFeatureStore:
         ids = check_ids(entity_ids)
         times = check_times("now", now, len(ids))
         records, there = self._read(form, ids)
-        stamps = np.where(there, records["stamp"], ABSENT)
-        status, missing = self._tally.judge(form.view, stamps, times)
-        if missing.size:
-            stamps[missing] = 0
-            records[missing] = np.zeros((), form.dtype)
-        return OnlineResponse(form.values(records), status, stamps)
+        return self._tally.answer(form, records, there, times)
 
     def delete(self, view: str, entity_ids: ArrayLike) -> int:
         """Forgets the rows of these entities; see `FeatureStore.delete`."""

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from slowfast_rl.members.arrays import Bool, Int64
-from slowfast_rl.store.checks import check_distinct, check_ids, check_rows, check_times
+from slowfast_rl.store.checks import check_ids, check_times
+from slowfast_rl.store.incoming import incoming
 from slowfast_rl.store.protocol import OnlineResponse, StoreState
 from slowfast_rl.store.records import WORD, RecordForm, Records
-from slowfast_rl.store.rules import ABSENT, accepts, stamp_rows
-from slowfast_rl.store.shared_file import Area, Catalog, SharedFile, shared_folder
+from slowfast_rl.store.rules import ABSENT, accepts
+from slowfast_rl.store.shared_catalog import Area, Catalog
+from slowfast_rl.store.shared_file import SharedFile, shared_folder
 from slowfast_rl.store.shared_table import SharedTable, slots_for, words_for
 from slowfast_rl.store.state import ViewRows, pack_state, unpack_state
 from slowfast_rl.store.tally import Tally
@@ -86,12 +88,7 @@ class SharedMemoryFeatureStore:
     ) -> int:
         """Writes one row per entity; see `FeatureStore.write_to_online_store`."""
         known = self._view(view)
-        ids = check_ids(entity_ids)
-        check_distinct(ids)
-        values = check_rows(known, rows, len(ids))
-        times = check_times("event_timestamp", event_timestamp, len(ids))
-        clock = np.broadcast_to(np.asarray(times), ids.shape)
-        stamps = stamp_rows(known, values, clock)
+        ids, values, stamps, clock = incoming(known, entity_ids, rows, event_timestamp)
         with self._file.locked():
             self._catch_up()
             table = self._table(view, known)
@@ -113,11 +110,7 @@ class SharedMemoryFeatureStore:
         ids = check_ids(entity_ids)
         times = check_times("now", now, len(ids))
         form, records, there = self._read(known, ids)
-        stamps = np.where(there, records["stamp"], ABSENT)
-        status, missing = self._tally.judge(known, stamps, times)
-        if missing.size:
-            records[missing], stamps[missing] = np.zeros((), records.dtype), 0
-        return OnlineResponse(form.values(records), status, stamps)
+        return self._tally.answer(form, records, there, times)
 
     def delete(self, view: str, entity_ids: ArrayLike) -> int:
         """Forgets the rows of these entities; see `FeatureStore.delete`."""

@@ -14,61 +14,18 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from slowfast_rl.store.protocol import StoreUnavailableError
 from slowfast_rl.store.records import WORD, Words
+from slowfast_rl.store.shared_catalog import AREAS, CATALOG_BYTES, HEADER, Area, Catalog
 
 _MAGIC = np.uint64(int.from_bytes(b"slowfast", "little"))
 _GENERATION = 1  # word of the header, beside the magic
-_HEADER = 4096  # bytes; all but two words are zero
-_CATALOG_BYTES = 1 << 16
-_CATALOGS = (_HEADER, _HEADER + _CATALOG_BYTES)  # where the copies begin: length, crc, JSON
-_AREAS = _HEADER + 2 * _CATALOG_BYTES  # where the first area begins
-
-
-@dataclass
-class Area:
-    """Where a view's rows lie."""
-
-    view: dict[str, Any]  # `FeatureView.to_json`
-    offset: int  # bytes
-    capacity: int  # slots
-
-
-@dataclass
-class Catalog:
-    """What the file holds."""
-
-    areas: list[Area] = field(default_factory=list)
-    free: list[tuple[int, int]] = field(default_factory=list)  # (offset, bytes) to use again
-    end: int = _AREAS  # of the last area, in bytes
-
-    def room(self, size: int) -> int:
-        """Return the offset of so many bytes: the smallest free piece that has them, or new."""
-        fitting = sorted((bytes_, offset) for offset, bytes_ in self.free if bytes_ >= size)
-        if fitting:
-            bytes_, offset = fitting[0]
-            self.free.remove((offset, bytes_))
-            if bytes_ > size:
-                self.free.append((offset + size, bytes_ - size))
-            return offset
-        self.end += size
-        return self.end - size
-
-    def release(self, offset: int, size: int) -> None:
-        """Give bytes back; neighbouring pieces become one."""
-        joined: list[tuple[int, int]] = []
-        for first, bytes_ in sorted([*self.free, (offset, size)]):
-            if joined and sum(joined[-1]) == first:
-                joined[-1] = (joined[-1][0], joined[-1][1] + bytes_)
-            else:
-                joined.append((first, bytes_))
-        self.free = joined
+_CATALOGS = (HEADER, HEADER + CATALOG_BYTES)  # where the copies begin: length, crc, JSON
 
 
 def shared_folder() -> Path:
@@ -223,11 +180,11 @@ class SharedFile:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             words = _mapped(descriptor)
             if not (words.size and words[0] == _MAGIC):
-                beginning = words[: _HEADER // WORD].copy()
+                beginning = words[: HEADER // WORD].copy()
                 beginning[_GENERATION : _GENERATION + 1] = 0
-                if beginning.any() or words.nbytes > _AREAS:
+                if beginning.any() or words.nbytes > AREAS:
                     raise ValueError(f"{self.path} is not a feature store")
-                _lengthen(descriptor, _AREAS, self.path)
+                _lengthen(descriptor, AREAS, self.path)
                 words = _mapped(descriptor)
                 words[_GENERATION] = 0
                 _put_catalog(words, Catalog())
@@ -272,7 +229,7 @@ def _unlock(descriptor: int) -> None:
 def _put_catalog(words: Words, catalog: Catalog) -> int:
     """Write a catalog to the copy that is not in force, put it in force, return its generation."""
     text = json.dumps(asdict(catalog)).encode()
-    if len(text) > _CATALOG_BYTES - 2 * WORD:
+    if len(text) > CATALOG_BYTES - 2 * WORD:
         raise ValueError(f"catalog of {len(text)} bytes: fewer or smaller views are allowed")
     following = int(words[_GENERATION]) + 1
     start = _CATALOGS[following % 2]

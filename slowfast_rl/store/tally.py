@@ -4,8 +4,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Int8, Int64
-from slowfast_rl.store.rules import NOT_FOUND, OUTSIDE_MAX_AGE, PRESENT, all_present, status_of
+from slowfast_rl.members.arrays import Bool, Int8, Int64
+from slowfast_rl.store.protocol import OnlineResponse
+from slowfast_rl.store.records import RecordForm, Records
+from slowfast_rl.store.rules import (
+    ABSENT,
+    NOT_FOUND,
+    OUTSIDE_MAX_AGE,
+    PRESENT,
+    all_present,
+    status_of,
+)
 from slowfast_rl.store.state import COUNTERS
 from slowfast_rl.store.views import FeatureView
 
@@ -44,3 +53,13 @@ class Tally:
         self._counters["stale_reads"] += int(np.count_nonzero(status == OUTSIDE_MAX_AGE))
         self._counters["not_found_reads"] += missing.size
         return status, missing
+
+    def answer(
+        self, form: RecordForm, records: Records, there: Bool, now: int | Int64
+    ) -> OnlineResponse:
+        """Returns what a read found, of records [B], those not `there` being zeros; and counts."""
+        stamps = np.where(there, records["stamp"], ABSENT)
+        status, missing = self.judge(form.view, stamps, now)
+        if missing.size:
+            records[missing], stamps[missing] = np.zeros((), form.dtype), 0
+        return OnlineResponse(form.values(records), status, stamps)

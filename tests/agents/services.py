@@ -40,12 +40,17 @@ class Pair:
         self.folder = folder
         self.planning = self.new_planning()
         self.executing = ExecutingService(self.population, self.executor, self.store, LUCK, folder)
+        self.look: Callable[[], object] = self.planner_looks
         self.decisions: list[dict[str, Any]] = []
 
     def new_planning(self, planner: Planner | None = None) -> PlanningService:
         """A planner process that was just started."""
         ids = np.arange(MEMBERS)
         return PlanningService(self.world, planner or self.planner, self.store, ids)
+
+    def planner_looks(self) -> object:
+        """What the planner does before every opportunity; `look` may be another."""
+        return self.planning.look()
 
     def live(
         self, days: int, before: Callable[[int], None] | None = None, planner_is_up: bool = True
@@ -57,18 +62,10 @@ class Pair:
                 before(now)
             if planner_is_up:
                 with suppress(StoreUnavailableError):
-                    self.planning.look()
+                    self.look()
 
-        served = self.executing._serve
-
-        def noted(now: int) -> dict[str, Any]:
-            self.decisions.append(served(now))
-            return self.decisions[-1]
-
-        self.executing._serve = noted  # type: ignore[method-assign]
         for _ in range(days):
-            self.executing.live_day(until)
-        self.executing._serve = served  # type: ignore[method-assign]
+            self.decisions += self.executing.live_day(until)
 
     def column(self, name: str) -> np.ndarray:
         return np.concatenate([decision[name] for decision in self.decisions])

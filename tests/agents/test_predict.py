@@ -215,37 +215,6 @@ def test_a_cap_below_the_target_is_kept():
         assert actions.any() == some
 
 
-@pytest.mark.parametrize("pacer", [ExactPacer(), CoinPacer()], ids=lambda pacer: pacer.name)
-def test_propensities_are_the_shares_of_coins_that_choose_the_action(pacer):
-    w, trials = world("shaped"), 4000
-    population = Population(w, 6)
-    plan = pacing_plan(
-        [[0, 0], [1, 1], [3, 1], [3, 2], [99, 99], [3, 2]], 0, shape=[0, 0, 3, 1, 0, 0]
-    )
-    arguments = slot_signals(population), plan, population.members, population.now
-    choices = [choose_candidates(w, Executor(pacer), *arguments, seed) for seed in range(trials)]
-    sent = np.array([choice.actions > 0 for choice in choices])
-    odds = np.where(sent, 1, -1) * np.array([choice.propensity for choice in choices])
-    chance = np.where(odds > 0, odds, 1 + odds)  # of a send, whatever happened
-    assert_allclose(chance, np.tile(chance[:1], (trials, 1)), rtol=1e-12)
-    assert_allclose(sent.mean(axis=0), chance[0], atol=4 * 0.5 / trials**0.5)
-    assert chance[0][0] == 0
-    assert chance[0][4] == 1
-    assert chance[0][5] == 0  # it is not opted in
-    assert len(set(chance[0])) > 3
-
-
-def test_a_pacer_without_coins_is_certain_of_what_it_does():
-    w = world("shaped")
-    population = Population(w, 200)
-    pacer = BidPricePacer([[-1.0, 0.0, 1.0]] * len(w.channels))
-    plan = pacing_plan(np.full((200, len(w.channels)), 2), 0)
-    arguments = slot_signals(population), plan, population.members, population.now
-    choice = choose_candidates(w, Executor(pacer), *arguments, 0)
-    assert 0 < (choice.actions > 0).mean() < 1
-    assert (choice.propensity == 1).all()
-
-
 def test_the_choice_does_not_depend_on_the_batch():
     w = world("pronounced")
     population = Population(w, 40)

@@ -124,7 +124,7 @@ def test_a_planner_whose_clock_is_ahead_neither_breaks_this_week_nor_a_later_one
 def test_a_planner_whose_clock_is_behind_writes_plans_that_only_count_as_remembered() -> None:
     pair = pair_on()
     pair.live(7)
-    pair.planning.look = lambda: pair.planning.plan_at(0)  # type: ignore[method-assign]
+    pair.look = lambda: pair.planning.plan_at(0)
     pair.live(7)
     assert served_by(pair, 1) == {"remembered"}
     assert pair.executing.counters["fallbacks"] == MEMBERS

@@ -1,0 +1,33 @@
+"""Shared stores in a folder of the test, and children that open them too."""
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+from slowfast_rl.store import (
+    FeatureView,
+    SharedMemoryFeatureStore,
+    pacing_plan,
+    plan_view,
+    write_plans,
+)
+
+FORK = multiprocessing.get_context("fork")
+
+
+def store_in(folder: Path, *views: FeatureView) -> SharedMemoryFeatureStore:
+    store = SharedMemoryFeatureStore("test", folder)
+    store.apply(views or [plan_view(2)])
+    return store
+
+
+def in_a_child(work: Any) -> int | None:
+    child = FORK.Process(target=work)
+    child.start()
+    child.join(60)
+    return child.exitcode
+
+
+def plan(store: SharedMemoryFeatureStore, ids: Any, push: int, week: int = 0) -> int:
+    plans = pacing_plan([[push, 1]] * len(ids), week)
+    return write_plans(store, ids, plans, week * 7 * 86_400)

@@ -1,0 +1,224 @@
+"""A shared store's file: begun, catalogued, copied, made anew, and let go of, whoever is killed."""
+
+import copy
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from slowfast_rl.store import (
+    Column,
+    FeatureView,
+    SharedMemoryFeatureStore,
+    Status,
+    StoreUnavailableError,
+    plan_view,
+    read_plans,
+)
+from slowfast_rl.store import shared_file as files
+from tests.store.cases import SIGNALS as VIEW
+from tests.store.cases import TRAITS, signals
+from tests.store.shared_cases import FORK, in_a_child, plan, store_in
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_a_writer_killed_while_it_changes_the_catalog_leaves_the_old_one_or_the_new(
+    tmp_path: Path, moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_in(tmp_path)
+    plan(store, [1], push=3)
+
+    def work() -> None:
+        other = SharedMemoryFeatureStore("test", tmp_path)
+        steps = 0
+
+        class Fatal(np.ndarray):
+            def __setitem__(self, *where: Any) -> None:
+                nonlocal steps
+                if steps == moment:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                steps += 1
+                super().__setitem__(*where)
+
+        put = files._put_catalog
+        monkeypatch.setattr(files, "_put_catalog", lambda words, c: put(words.view(Fatal), c))
+        other.apply([TRAITS])
+        os._exit(0)
+
+    assert in_a_child(work) == -signal.SIGKILL
+    fresh = SharedMemoryFeatureStore("test", tmp_path)
+    assert read_plans(fresh, [1], 0)[0].target[0, 0] == 3
+    fresh.apply([TRAITS])
+    assert fresh.write_to_online_store("traits", [1], {"score": np.ones(1)}, 0) == 1
+    assert store.get_online_features("traits", [1], 0).status[0] == Status.PRESENT
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_a_process_killed_while_it_begins_the_file_leaves_one_that_can_be_begun(
+    tmp_path: Path, moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work() -> None:
+        put = files._put_catalog
+
+        def fatal(words: Any, catalog: Any) -> int:
+            if moment < 3:
+                put(words, catalog)
+                words[1] = 0 if moment < 2 else 1
+                words[512] = 0 if moment < 1 else words[512]
+            os.kill(os.getpid(), signal.SIGKILL)
+            return 0
+
+        monkeypatch.setattr(files, "_put_catalog", fatal)
+        store_in(tmp_path)
+
+    assert in_a_child(work) == -signal.SIGKILL
+    assert plan(store_in(tmp_path), [1], push=3) == 1
+
+
+def test_a_file_made_anew_by_somebody_with_other_views_gets_those_of_all(tmp_path: Path) -> None:
+    planner, executor = store_in(tmp_path), store_in(tmp_path, plan_view(2), VIEW)
+    planner.path.unlink()
+    assert plan(planner, [1], push=3) == 1
+    assert executor.get_online_features("signals", [1], 0).status[0] == Status.NOT_FOUND
+    assert plan(executor, [1], push=4) == 0
+    assert [area.view["name"] for area in executor._file.catalog.areas] == ["plans", "signals"]
+
+
+def test_a_folder_that_vanished_is_silence_until_it_is_back(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    store = store_in(folder)
+    plan(store, [1], push=3)
+    folder.rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError, match="No such file"):
+            plan(store, [1], push=4)
+    (tmp_path / "elsewhere").rename(folder)
+    assert read_plans(store, [1], 0)[0].target[0, 0] == 3
+
+
+def test_an_idle_child_holds_no_lock_of_its_dead_parent(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+
+    def parent() -> None:
+        with store._file.locked():
+            pass
+        FORK.Process(target=time.sleep, args=(8,)).start()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    in_a_child(parent)
+    begin = time.monotonic()
+    assert plan(store_in(tmp_path), [1], push=3) == 1
+    assert time.monotonic() - begin < 5
+
+
+def test_a_forked_child_leaves_its_parents_private_store_alone() -> None:
+    stores = [SharedMemoryFeatureStore()]
+    stores[0].apply([plan_view(2)])
+    plan(stores[0], [1], push=3)
+    assert in_a_child(stores.clear) == 0  # the child lets go of its only reference
+    assert stores[0].path.exists()
+    assert read_plans(stores[0], [1], 0)[1][0] == Status.PRESENT
+
+
+def test_a_copy_opens_the_same_file_and_a_private_store_has_none(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    twin = copy.deepcopy(store)
+    plan(store, [1], push=3)
+    assert read_plans(twin, [1], 0)[0].target[0, 0] == 3
+    with pytest.raises(TypeError, match="without a name"):
+        copy.deepcopy(SharedMemoryFeatureStore())
+
+
+def test_stores_leave_no_descriptors_behind(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        store_in(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+def test_restoring_again_and_again_does_not_grow_the_file(tmp_path: Path) -> None:
+    store, draws, sizes = store_in(tmp_path, VIEW, TRAITS), np.random.default_rng(0), []
+    for _ in range(40):
+        ids = np.arange(int(draws.integers(1, 4000)))
+        store.write_to_online_store("signals", ids, signals(ids), 0)
+        store.restore(store.snapshot())
+        store.delete("signals", ids)
+        sizes.append(store.path.stat().st_size)
+        assert len(store._file.catalog.free) < 8
+    assert sizes[-1] <= 2 * sizes[10]
+
+
+def test_a_file_deleted_and_made_anew_is_a_store_that_restarted_empty(tmp_path: Path) -> None:
+    planner, executor = store_in(tmp_path), store_in(tmp_path)
+    plan(planner, [1], push=3)
+    planner.path.unlink()
+    assert read_plans(executor, [1], 0)[1][0] == Status.NOT_FOUND
+    assert plan(planner, [1], push=4) == 1
+    assert read_plans(executor, [1], 0)[0].target[0, 0] == 4
+
+
+def test_a_view_of_another_form_is_refused_whoever_registered_it(tmp_path: Path) -> None:
+    store_in(tmp_path, plan_view(2))
+    with pytest.raises(ValueError, match="'plans' is registered as"):
+        store_in(tmp_path, plan_view(3))
+
+
+def test_a_private_store_takes_its_file_with_it() -> None:
+    store = SharedMemoryFeatureStore()
+    path = store.path
+    assert path.stat().st_mode & 0o777 == 0o600
+    del store
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("content", [b"not a store, but longer than a word", b"x"])
+def test_a_file_that_is_no_store_is_named_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "slowfast-test.store"
+    path.write_bytes(content.ljust(8192, b"\0"))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"slowfast-test\.store is not a feature store"):
+        store_in(tmp_path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "/tmp/x"])
+def test_a_name_that_is_no_files_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="store name"):
+        SharedMemoryFeatureStore(name, tmp_path)
+
+
+def test_a_link_in_the_files_place_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "slowfast-test.store").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"slowfast-test\.store"):
+        store_in(tmp_path)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_no_room_is_silence_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_in(tmp_path)
+    plan(store, [1], push=3)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "posix_fallocate", full)
+    with pytest.raises(StoreUnavailableError, match="No space left"):
+        plan(store, np.arange(5000), push=4, week=1)
+    monkeypatch.undo()
+    assert read_plans(store, [1], 0)[0].target[0, 0] == 3
+    assert plan(store, np.arange(5000), push=4, week=1) == 5000
+
+
+def test_a_view_too_large_for_the_catalog_is_refused(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    wide = FeatureView("wide", {f"column_{i:050}": Column("int8") for i in range(2000)})
+    with pytest.raises(ValueError, match="fewer or smaller views"):
+        store.apply([wide])
+    assert plan(store, [1], push=3) == 1
