@@ -97,7 +97,7 @@ class ExecutingService:
             ValueError: another service keeps the clock of this store.
         """
         population, day = self.population, self.days % 7
-        wait = until or (lambda now: None)
+        wait = until or (lambda _: None)
         wait(self.now)
         try:
             publish(self.execution.store, population, self.now, self.service)
@@ -129,8 +129,9 @@ class ExecutingService:
         week = now // WEEK_SECONDS
         times = np.full(len(living), now)
         reading = self.execution.look(population, living, times)
-        rows = np.zeros((n, rows_of(reading.plan).shape[1]), np.int32)
-        rows[living] = rows_of(reading.plan)
+        planned = rows_of(reading.plan)
+        rows = np.zeros((n, planned.shape[1]), np.int32)
+        rows[living] = planned
         choice = self._choose(reading, rows, living, times)
         sent = population.sent_this_week[living, channel]
         opted_in = population.opted_in[living, channel]
