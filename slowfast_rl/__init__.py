@@ -2,22 +2,21 @@
 
 from typing import TYPE_CHECKING, Any
 
-from slowfast_rl import envs, evaluation, fast, slow, store
+from slowfast_rl import envs, evaluation, fast, policies, slow, store
 from slowfast_rl.agents import FlatPPOAgent, SlowFastAgent, ThresholdAgent
-from slowfast_rl.envs import PlanSource
-from slowfast_rl.evaluation import Protocol, compare
+from slowfast_rl.evaluation import EvaluationProtocol, compare
 from slowfast_rl.members.beliefs import BeliefFilter
-from slowfast_rl.members.branching import branch
 from slowfast_rl.members.loading import load_world, world_names
-from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import (
+from slowfast_rl.members.observations import (
+    opportunity_features,
+    opportunity_observation,
     privileged_features,
-    slot_features,
-    slot_signals,
-    week_features,
-    week_signals,
+    weekly_features,
+    weekly_observation,
 )
+from slowfast_rl.members.population import Population, branch
 from slowfast_rl.members.world import World
+from slowfast_rl.policies import PlanSource
 from slowfast_rl.store import FeatureHistory, InMemoryFeatureStore, PacingPlan
 
 if TYPE_CHECKING:
@@ -27,13 +26,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BeliefFilter",
+    "EvaluationProtocol",
     "FeatureHistory",
     "FlatPPOAgent",
     "InMemoryFeatureStore",
     "PacingPlan",
     "PlanSource",
     "Population",
-    "Protocol",
     "RedisFeatureStore",
     "SharedMemoryFeatureStore",
     "SlowFastAgent",
@@ -45,12 +44,13 @@ __all__ = [
     "evaluation",
     "fast",
     "load_world",
+    "opportunity_features",
+    "opportunity_observation",
+    "policies",
     "privileged_features",
-    "slot_features",
-    "slot_signals",
     "slow",
-    "week_features",
-    "week_signals",
+    "weekly_features",
+    "weekly_observation",
     "world_names",
 ]
 

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.findings import SCALED, SWITCHES, changed
-from slowfast_rl.evaluation.sweeps import CHECK_POPULATION
+from slowfast_rl.evaluation.world.findings import SCALED, SWITCHES, changed
+from slowfast_rl.evaluation.world.sweeps import CHECK_POPULATION
 
 # Fewer plans than the world's own menu, around the same ladder: a third of the time.
 MENU = ((0, 1, 3, 5, 7, 14), (0, 1, 2, 5, 7))
@@ -17,15 +17,17 @@ class Case(NamedTuple):
     group: str
     name: str
     world: sf.World
-    protocol: sf.Protocol
+    protocol: sf.EvaluationProtocol
 
 
 def cases(world: sf.World, members: int, lucks: int) -> list[Case]:
     """Return the base case, other protocols (property 7) and other worlds (property 8)."""
 
-    def protocol(weeks: int = WEEKS, burn_in: int = BURN_IN, other: int = 0) -> sf.Protocol:
+    def protocol(
+        weeks: int = WEEKS, burn_in: int = BURN_IN, other: int = 0
+    ) -> sf.EvaluationProtocol:
         seed = CHECK_POPULATION + other
-        return sf.Protocol(members, weeks, burn_in, seed, seed, tuple(range(lucks)))
+        return sf.EvaluationProtocol(members, weeks, burn_in, seed, seed, tuple(range(lucks)))
 
     base = protocol()
     return [

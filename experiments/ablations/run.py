@@ -15,9 +15,9 @@ from figure import draw
 from report import tables
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.findings import findings
 from slowfast_rl.evaluation.markdown import as_json
-from slowfast_rl.evaluation.sweeps import CHECK_POPULATION
+from slowfast_rl.evaluation.world.findings import findings
+from slowfast_rl.evaluation.world.sweeps import CHECK_POPULATION
 from slowfast_rl.store.files import write_block, write_text_atomically
 
 FOLDER = Path(__file__).parent

@@ -15,10 +15,10 @@ from report import tables
 from targets import MENU_LUCKS, report
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.calibration import viewing_lift
 from slowfast_rl.evaluation.gap import personal_gap
 from slowfast_rl.evaluation.markdown import as_json
-from slowfast_rl.evaluation.sweeps import CHECK_POPULATION, check_protocol, sweep
+from slowfast_rl.evaluation.world.calibration import viewing_lift
+from slowfast_rl.evaluation.world.sweeps import CHECK_POPULATION, check_protocol, sweep
 from slowfast_rl.members.loading import world_hash
 from slowfast_rl.store.files import write_block, write_text_atomically
 

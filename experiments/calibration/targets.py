@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.calibration import Rates, reported_rates
 from slowfast_rl.evaluation.statistics import Interval, mean_interval
+from slowfast_rl.evaluation.world.calibration import Rates, reported_rates
 
 PLAN = (3, 2)  # under which a company's reports are compared
 REPORT_WEEKS = 26
@@ -77,7 +77,7 @@ def report(world: sf.World, runs: int, first_seed: int) -> list[Interval]:
         [
             [interval.mean for interval in measured(reported_rates(world, protocol, PLAN))]
             for protocol in (
-                sf.Protocol(RUN_MEMBERS, REPORT_WEEKS, 0, seed, seed, (0,))
+                sf.EvaluationProtocol(RUN_MEMBERS, REPORT_WEEKS, 0, seed, seed, (0,))
                 for seed in range(first_seed, first_seed + runs)
             )
         ]

@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slowfast_rl.envs.stepwise import StepwiseExecutor
 from slowfast_rl.evaluation.statistics import Interval, ratio_interval
 from slowfast_rl.fast import UpliftRanker
-from slowfast_rl.fast.observed import columns, observed_effects
+from slowfast_rl.fast.decide import columns, observed_effects
 from slowfast_rl.members.arrays import Float32, Float64, Int8, Int64
 from slowfast_rl.members.constants import constants
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies.stepwise import StepwiseExecutor
 
 
 class Setting(NamedTuple):
@@ -68,12 +68,12 @@ class Watched:
 
     def _relevance(self, observations: Float32) -> Float64:
         """Return the true r / E[r] of every candidate, [B, K]: the model's equation 2."""
-        lives, world = self.population.lives, self.population.world
+        simulation, world = self.population.simulation, self.population.world
         living = np.flatnonzero(self.population.alive)
         topic = observations[:, self._topic].argmax(axis=2)
-        day = lives.state.week[living] * 7 + world.schedule[self.population.slot].weekday
-        launch = lives.launches[day[:, None], topic]
-        taste = np.take_along_axis(lives.traits.taste[living], topic, axis=1)
+        day = simulation.state.week[living] * 7 + world.schedule[self.population.slot].weekday
+        launch = simulation.launches[day[:, None], topic]
+        taste = np.take_along_axis(simulation.traits.taste[living], topic, axis=1)
         w = world.response
         logit = observations[:, self._quality] + w.taste_weight * taste + w.intercept
         r = 1 / (1 + np.exp(-(logit + w.launch_weight * launch)))

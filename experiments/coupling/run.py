@@ -34,7 +34,10 @@ def main() -> None:
     quick = options.quick
     seeds = options.seeds[:1] if quick else options.seeds
     members, weeks = (128, 6) if quick else (options.members, options.weeks)
-    world, protocol = sf.load_world("pronounced"), sf.Protocol(num_members=members, streams=(0,))
+    world, protocol = (
+        sf.load_world("pronounced"),
+        sf.EvaluationProtocol(num_members=members, streams=(0,)),
+    )
     start = burned_in(world, protocol, 0)
     runs = []
     for seed in seeds:

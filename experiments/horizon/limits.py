@@ -8,8 +8,8 @@ import numpy as np
 import slowfast_rl as sf
 from slowfast_rl.evaluation.gap import personal_gap
 from slowfast_rl.evaluation.markdown import as_json
-from slowfast_rl.evaluation.properties import best_plan, lead
-from slowfast_rl.evaluation.sweeps import check_protocol, sweep
+from slowfast_rl.evaluation.world.properties import best_plan, lead
+from slowfast_rl.evaluation.world.sweeps import check_protocol, sweep
 
 HORIZONS = (1, 8, 52)
 KNOWN = {

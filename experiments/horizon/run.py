@@ -15,10 +15,10 @@ from limits import limit_worlds
 from report import tables
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.horizons import cumulative_reward, overtaking, tension
 from slowfast_rl.evaluation.markdown import as_json
-from slowfast_rl.evaluation.properties import best_plan, crossover
-from slowfast_rl.evaluation.sweeps import CHECK_POPULATION, HORIZONS, check_protocol, sweep
+from slowfast_rl.evaluation.world.horizons import cumulative_reward, overtaking, tension
+from slowfast_rl.evaluation.world.properties import best_plan, crossover
+from slowfast_rl.evaluation.world.sweeps import CHECK_POPULATION, HORIZONS, check_protocol, sweep
 from slowfast_rl.store.files import write_block, write_text_atomically
 
 FOLDER = Path(__file__).parent

@@ -16,11 +16,11 @@ from report import tables
 from tqdm import tqdm
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.ab import factorial_test
-from slowfast_rl.evaluation.factorial import (
+from slowfast_rl.evaluation.ab import (
     EFFECTS,
     assign_arms,
     factorial_effects,
+    factorial_test,
     observed,
     true_effects,
 )
@@ -42,7 +42,9 @@ def main() -> None:
     quick = parser.parse_args().quick
     torch.set_num_threads(1)
     protocol = (
-        sf.Protocol(300, 6, streams=(0,)) if quick else sf.Protocol(POOL, WEEKS, streams=(0,))
+        sf.EvaluationProtocol(300, 6, streams=(0,))
+        if quick
+        else sf.EvaluationProtocol(POOL, WEEKS, streams=(0,))
     )
     twins = Twins(sf.load_world(WORLD), protocol)
     planners, executors = arms(twins.world, quick)
@@ -67,7 +69,7 @@ def main() -> None:
 
 def arms(
     world: sf.World, quick: bool
-) -> tuple[list[sf.slow.RolloutPlanner], list[sf.fast.Executor | None]]:
+) -> tuple[list[sf.slow.RolloutPlanner], list[sf.fast.PacedExecutor | None]]:
     """Return two planners and two executors, an older and a newer one at each level."""
     small = {"states": 200} if quick else {}
     old = sf.slow.RolloutPlanner(beliefs=False, **small)
@@ -76,7 +78,7 @@ def arms(
     new.learn(world, total_opportunities=100_000 if quick else NEW, seed=SEED)
     ranker = sf.fast.AffinityRanker().learn(world, seed=SEED)
     pacer = sf.fast.BidPricePacer().learn(world, ranker, seed=SEED)
-    return [old, new], [None, sf.fast.Executor(pacer, ranker)]
+    return [old, new], [None, sf.fast.PacedExecutor(pacer, ranker)]
 
 
 def swaps(potential: np.ndarray) -> list[dict[str, Any]]:
@@ -90,7 +92,9 @@ def swaps(potential: np.ndarray) -> list[dict[str, Any]]:
     return [{"swap": name, "gain": list(mean_interval(gain))} for name, gain in cases.items()]
 
 
-def coverage(potential: np.ndarray, signals: np.ndarray, tests: int, quick: bool) -> dict[str, Any]:
+def coverage(
+    potential: np.ndarray, observations: np.ndarray, tests: int, quick: bool
+) -> dict[str, Any]:
     """Run small tests on members drawn from the pool; return how often intervals cover, how wide.
 
     The pool's own mean effect is the truth: a small test's members are a sample of it.
@@ -105,7 +109,7 @@ def coverage(potential: np.ndarray, signals: np.ndarray, tests: int, quick: bool
         rows = draws.choice(potential.shape[2], size, replace=False)
         who = assign_arms(rows, salt)
         outcomes = observed(potential[:, :, rows], who)
-        for kind, covariates in (("adjusted", signals[rows]), ("unadjusted", None)):
+        for kind, covariates in (("adjusted", observations[rows]), ("unadjusted", None)):
             for name, effect in factorial_effects(outcomes, who, covariates).items():
                 found[kind][name]["covered"] += int(effect.low <= truth[name] <= effect.high)
                 found[kind][name]["width"] += (effect.high - effect.low) / tests

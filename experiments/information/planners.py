@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 import slowfast_rl as sf
-from slowfast_rl.envs.execution import Request
 from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.features import privileged_features
 from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.policies.plan_exchange import PlanRequest
 
 _SEED = 11  # of the noise
 
@@ -30,13 +30,13 @@ class InformedPlanner(sf.slow.RolloutPlanner):
         spread = world.traits.fatigue_sensitivity_spread
         self._noise = spread * (1 / explained - 1) ** 0.5
 
-    def _signals(self, request: Request) -> Float32:
+    def _observations(self, request: PlanRequest) -> Float32:
         """Return logged signals and latents, all of them 0 but the noisy ln kappa."""
         assert request.latents is not None
         told = np.zeros_like(request.latents)
         log_kappa = np.log(np.maximum(request.latents[:, self._column], 1e-6))
         told[:, self._column] = log_kappa + self._noise * normal_of(request.entity_ids)
-        return super()._signals(request._replace(latents=told))
+        return super()._observations(request._replace(latents=told))
 
 
 def normal_of(members: Int64) -> Float64:

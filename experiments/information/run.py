@@ -40,7 +40,7 @@ def main() -> None:
     torch.set_num_threads(1)
     quick, scratch = options.quick, TemporaryDirectory()  # it goes with the process
     kept = Path(scratch.name) if quick else KEPT
-    protocol = sf.Protocol(64, 8) if quick else sf.Protocol()
+    protocol = sf.EvaluationProtocol(64, 8) if quick else sf.EvaluationProtocol()
     jobs = [(w, p, s) for w in options.worlds for s in options.seeds for p in options.planners]
     twins = cache(lambda name: Twins(sf.load_world(name), protocol))
     run_missing(

@@ -12,7 +12,7 @@ from slowfast_rl.evaluation.contestants import (
     single_contestant,
     trained_contestant,
 )
-from slowfast_rl.evaluation.protocol import Protocol
+from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.evaluation.references import load_references
 
 Maker = Callable[[str, int, bool], Contestant]  # world, seed, quick
@@ -28,9 +28,9 @@ class Entry(NamedTuple):
     seeds: int | None = None  # the first so many are run at most; None for all asked for
 
 
-def executor() -> sf.fast.Executor:
+def executor() -> sf.fast.PacedExecutor:
     """Return the default agent's executor, untrained."""
-    return sf.fast.Executor(sf.fast.BidPricePacer(), sf.fast.AffinityRanker())
+    return sf.fast.PacedExecutor(sf.fast.BidPricePacer(), sf.fast.AffinityRanker())
 
 
 @cache
@@ -85,7 +85,7 @@ def named(name: str) -> Maker:
 
     def maker(world: str, seed: int, quick: bool) -> Contestant:
         home = sf.load_world(world)
-        return named_contestant(name, home, load_references(home, Protocol()))
+        return named_contestant(name, home, load_references(home, EvaluationProtocol()))
 
     return maker
 

@@ -47,7 +47,9 @@ def main() -> None:
     torch.set_num_threads(1)
     scratch = TemporaryDirectory()  # of a quick run; it goes with the process
     kept = Path(scratch.name) if options.quick else KEPT
-    protocol = sf.Protocol(num_members=64, weeks=8) if options.quick else sf.Protocol()
+    protocol = (
+        sf.EvaluationProtocol(num_members=64, weeks=8) if options.quick else sf.EvaluationProtocol()
+    )
     seeds = options.seeds[:1] if options.quick else options.seeds
     jobs = [
         (w, a, s)

@@ -5,17 +5,17 @@ from typing import Any
 import numpy as np
 
 import slowfast_rl as sf
-from slowfast_rl.envs.execution import request
-from slowfast_rl.envs.executor import default_executor
-from slowfast_rl.envs.guard import feasible_target
 from slowfast_rl.evaluation import Twins
 from slowfast_rl.evaluation.protocol import burned_in
-from slowfast_rl.evaluation.sweeps import check_protocol
+from slowfast_rl.evaluation.world.sweeps import check_protocol
 from slowfast_rl.members.arrays import Float64
+from slowfast_rl.policies.executor import default_executor
+from slowfast_rl.policies.guard import feasible_target
+from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import FixedPlanner, UtilityPlanner
 from slowfast_rl.slow.effects import plan_effects, plan_features
+from slowfast_rl.slow.plan_effect_features import observation_terms
 from slowfast_rl.slow.plan_logs import outcome_names
-from slowfast_rl.slow.terms import signal_terms
 
 POWER = (1.959964 + 0.841621) ** 2  # two-sided 5 %, power 80 %
 
@@ -63,7 +63,10 @@ def learned_error(
     protocol = check_protocol(128 if quick else 2048, window, 16)
     start = burned_in(world, protocol, 0)
     start = start.take(np.flatnonzero(start.alive & start.opted_in.all(axis=1)))
-    terms, features = signal_terms(world, request(start).signals), plan_features(world)
+    terms, features = (
+        observation_terms(world, plan_request(start).observations),
+        plan_features(world),
+    )
     halves = [twin_effects(start, window, range(h, 8 if quick else 128, 2)) for h in (0, 1)]
     truth, most = (halves[0] + halves[1]) / 2, len(world.plans) - 1
     names = outcome_names(world)
@@ -97,7 +100,7 @@ def twin_effects(start: sf.Population, window: int, streams: range) -> Float64:
     for stream in streams:
         for sign, plan in zip((1, -1), plans, strict=True):
             population = start.clone()
-            population.lives.state.stream[:] = 1000 + stream  # from here on another luck
+            population.simulation.state.stream[:] = 1000 + stream  # from here on another luck
             for week in range(window):
                 target = np.tile(plan, (start.num_members, 1))
                 lived = default_executor().run_week(

@@ -17,7 +17,7 @@ from report import tables
 
 import slowfast_rl as sf
 from slowfast_rl.evaluation import Twins, mean_interval
-from slowfast_rl.evaluation.sweeps import check_protocol
+from slowfast_rl.evaluation.world.sweeps import check_protocol
 from slowfast_rl.slow import FixedPlanner, SegmentsPlanner, UtilityPlanner
 from slowfast_rl.store.files import write_block, write_text_atomically
 

@@ -23,13 +23,13 @@ from slowfast_rl.fast import (
     BidPricePacer,
     CoinPacer,
     ExactPacer,
-    Executor,
+    PacedExecutor,
     QualityRanker,
 )
 from slowfast_rl.members.arrays import Int32
 from slowfast_rl.members.loading import world_hash
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.week import Week
+from slowfast_rl.members.state import Week
 from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.store import UNIFORM_SHAPE
 from slowfast_rl.store.files import write_block, write_text_atomically
@@ -50,7 +50,7 @@ SHAPES = {  # chosen beforehand: the world file's examples, two of them also tur
 class Uncapped:
     """An executor with no cap but the opt-in: coins meet the target in the mean."""
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: PacedExecutor) -> None:
         self.executor = executor
 
     def run_week(
@@ -65,7 +65,7 @@ class Uncapped:
         return self.executor.run_week(population, target, np.where(target > 0, most, 0), shape)
 
 
-Fit = dict[tuple[str, str], Executor | Uncapped]  # by pacer and ranker
+Fit = dict[tuple[str, str], PacedExecutor | Uncapped]  # by pacer and ranker
 
 
 def main() -> None:
@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="64 members; writes nothing")
     quick = parser.parse_args().quick
-    protocol = sf.Protocol(64, 8, 2, streams=(0,)) if quick else sf.Protocol()
+    protocol = sf.EvaluationProtocol(64, 8, 2, streams=(0,)) if quick else sf.EvaluationProtocol()
     world = sf.load_world("pronounced")
     shaped = sf.load_world("pronounced", {"shapes": SHAPES})
     fits = [fit(world, seed, quick) for seed in SEEDS[: 1 if quick else None]]
@@ -105,11 +105,11 @@ def fit(world: sf.World, seed: int, quick: bool) -> Fit:
     sizes = {"num_members": 64, "weeks": 12, "seed": seed} if quick else {"seed": seed}
     made: Fit = {}
     for ranker in (QualityRanker(), AffinityRanker().learn(world, **sizes)):
-        made["exact", ranker.name] = Executor(ExactPacer(), ranker)
-        made["coin", ranker.name] = Executor(CoinPacer(), ranker)
-        made["coin, no cap", ranker.name] = Uncapped(Executor(CoinPacer(), ranker))
+        made["exact", ranker.name] = PacedExecutor(ExactPacer(), ranker)
+        made["coin", ranker.name] = PacedExecutor(CoinPacer(), ranker)
+        made["coin, no cap", ranker.name] = Uncapped(PacedExecutor(CoinPacer(), ranker))
         price = BidPricePacer().learn(world, ranker, **sizes)
-        made["bid price", ranker.name] = Executor(price, ranker)
+        made["bid price", ranker.name] = PacedExecutor(price, ranker)
     return made
 
 
@@ -119,15 +119,19 @@ def pacers(twins: Twins, fits: Sequence[Fit]) -> list[dict[str, Any]]:
     with tqdm(total=len(PLANS) * len(fits[0]), desc="pacers") as bar:
         for plan in PLANS:
             planner = FixedPlanner(twins.world, plan)
-            lives: dict[tuple[str, str], list[Rollout]] = {}
+            simulation: dict[tuple[str, str], list[Rollout]] = {}
             for name in fits[0]:
-                lives[name] = live(twins, planner, fits, name)
+                simulation[name] = live(twins, planner, fits, name)
                 pacer, ranker = name
                 rows.append(
                     {"plan": plan, "ranker": ranker, "pacer": pacer}
-                    | measured(lives[name])
-                    | {"minus_exact": difference(lives[name], lives["exact", ranker])}
-                    | {"minus_default": difference(lives[name], lives["exact", "quality"])}
+                    | measured(simulation[name])
+                    | {"minus_exact": difference(simulation[name], simulation["exact", ranker])}
+                    | {
+                        "minus_default": difference(
+                            simulation[name], simulation["exact", "quality"]
+                        )
+                    }
                 )
                 bar.update()
     return rows
@@ -161,22 +165,24 @@ def live(
     return [twins.rollout(planner, made[name]) for made in (fits if learns else fits[:1])]
 
 
-def measured(lives: Sequence[Rollout]) -> dict[str, Any]:
+def measured(simulation: Sequence[Rollout]) -> dict[str, Any]:
     """Return return, sends a week per living member and channel, and opens per send."""
 
     def total(name: str) -> Any:
-        return np.sum([life.weekly[name].sum(axis=(0, 1)) for life in lives], axis=0)
+        return np.sum([life.weekly[name].sum(axis=(0, 1)) for life in simulation], axis=0)
 
     return {
-        "return": mean_interval(np.mean([life.returns for life in lives], axis=0)),
+        "return": mean_interval(np.mean([life.returns for life in simulation], axis=0)),
         "sends": (total("sends") / total("alive")).tolist(),
         "open_rate": float(total("opens").sum() / total("sends").sum()),
     }
 
 
-def difference(lives: Sequence[Rollout], others: Sequence[Rollout]) -> dict[str, Any]:
+def difference(simulation: Sequence[Rollout], others: Sequence[Rollout]) -> dict[str, Any]:
     """Return the paired difference of returns, its interval over members, and each fit's mean."""
-    with_it, without = (np.array([life.returns for life in group]) for group in (lives, others))
+    with_it, without = (
+        np.array([life.returns for life in group]) for group in (simulation, others)
+    )
     by_fit = with_it - without  # [F, N]
     return {"mean": mean_interval(by_fit.mean(axis=0)), "fits": by_fit.mean(axis=1).tolist()}
 

@@ -82,7 +82,9 @@ def measure(name: str, seed: int, quick: bool) -> dict[str, Any]:
 @cache
 def members(quick: bool) -> Twins:
     """Return the burned-in members that all recipes are evaluated on."""
-    return Twins(sf.load_world(WORLD), sf.Protocol(64, 8) if quick else sf.Protocol())
+    return Twins(
+        sf.load_world(WORLD), sf.EvaluationProtocol(64, 8) if quick else sf.EvaluationProtocol()
+    )
 
 
 if __name__ == "__main__":

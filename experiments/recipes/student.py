@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 
 import slowfast_rl as sf
-from slowfast_rl.envs.execution import Request, request
-from slowfast_rl.envs.executor import default_executor
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.population import Population
-from slowfast_rl.slow.branches import branched_returns, feasible_sample, live_on
+from slowfast_rl.policies.executor import default_executor
+from slowfast_rl.policies.plan_exchange import PlanRequest, plan_request
+from slowfast_rl.slow.branches import advance_population, branched_returns, feasible_sample
 from slowfast_rl.slow.plan_value import Branched, PlanValue, fit, joined, plan_table
 
 TEACHER_OPPORTUNITIES = 98_000_000  # three iterations
@@ -54,18 +54,18 @@ class StudentPlanner(sf.slow.RolloutPlanner):
             self._mend(world, seed, generator)
         return self
 
-    def plan(self, request: Request) -> Int64:
+    def plan(self, request: PlanRequest) -> Int64:
         """Return the feasible plan of the highest value, [B]."""
         if not self.values:
             return super().plan(request)
-        q = np.where(request.feasible, self._value(self._signals(request)), -np.inf)
+        q = np.where(request.feasible, self._value(self._observations(request)), -np.inf)
         best: Int64 = q.argmax(axis=1)
         return best
 
-    def _value(self, signals: Float32) -> NDArray[np.float32]:
+    def _value(self, observations: Float32) -> NDArray[np.float32]:
         """Return what all plans are worth, student and mending together, [B, O]."""
         parts = zip(self.values, self.scales, strict=True)
-        return np.asarray(sum(scale * value.mean(signals).numpy() for value, scale in parts))
+        return np.asarray(sum(scale * value.mean(observations).numpy() for value, scale in parts))
 
     def _distil(
         self,
@@ -84,11 +84,11 @@ class StudentPlanner(sf.slow.RolloutPlanner):
                 self._live(population, 1, seed)
                 kept = np.arange(members) % KEEP == week % KEEP
                 rows = np.flatnonzero(kept & population.opted_in.any(axis=1))
-                told = request(population, rows, teacher)
-                q = torch.stack([v.mean(teacher._signals(told)) for v in teacher.values])
-                signals = self._signals(request(population, rows, self))
+                told = plan_request(population, rows, teacher)
+                q = torch.stack([v.mean(teacher._observations(told)) for v in teacher.values])
+                observations = self._observations(plan_request(population, rows, self))
                 plans = np.tile(every, (len(rows), 1))
-                seen.append(Branched(signals, plans, q.mean(dim=0).numpy()))
+                seen.append(Branched(observations, plans, q.mean(dim=0).numpy()))
             self.values, self.scales = [], []
             self._learn(world, joined(seen), generator, hidden=128, epochs=10, weight_decay=1e-4)
 
@@ -99,15 +99,15 @@ class StudentPlanner(sf.slow.RolloutPlanner):
         )
         self._live(population, 8 if self.small else 104, seed)
         reached = population.take(np.flatnonzero(population.opted_in.any(axis=1)))
-        asked = request(reached, None, self)
+        asked = plan_request(reached, None, self)
         plans = feasible_sample(asked.feasible, s["branches"], generator)
         executor = default_executor()
         returns = branched_returns(
             reached, plans, self, executor, s["hold"], s["horizon"], self._played
         )
-        signals = self._signals(asked)
-        believed = np.take_along_axis(self._value(signals), plans, axis=1)
-        missed = Branched(signals, plans, (returns - believed).astype(np.float32))
+        observations = self._observations(asked)
+        believed = np.take_along_axis(self._value(observations), plans, axis=1)
+        missed = Branched(observations, plans, (returns - believed).astype(np.float32))
         self._learn(world, missed, generator, hidden=64, epochs=10, weight_decay=1e-2)
 
     def _learn(
@@ -121,7 +121,7 @@ class StudentPlanner(sf.slow.RolloutPlanner):
         weight_decay: float,
     ) -> None:
         """Fit one more ensemble of nets to differences between plans."""
-        size, s = data.signals.shape[1], self.settings
+        size, s = data.observations.shape[1], self.settings
         value = PlanValue(plan_table(world), size, s["ensemble"], hidden, s["rank"], generator)
         fit(
             value,
@@ -137,7 +137,7 @@ class StudentPlanner(sf.slow.RolloutPlanner):
         self.scales.append(float(centred.std(ddof=1)))  # the unit that the fit divides by
 
     def _live(self, population: Population, weeks: int, seed: int) -> None:
-        live_on(
+        advance_population(
             population,
             self,
             default_executor(),

@@ -25,7 +25,7 @@ def take_apart(twins: Twins, home: sf.World, seed: int, played: int, quick: bool
     threshold = sf.ThresholdAgent(**small).learn(home, seed=seed)
     retuned = sf.ThresholdAgent(**small).learn(there, seed=seed)
     own, other = (agent(world, seed, played, quick) for world in (home, there))
-    effect = sf.fast.Executor(
+    effect = sf.fast.PacedExecutor(
         sf.fast.BidPricePacer().learn(home, threshold.ranker, seed=seed), threshold.ranker
     )
     cases: dict[str, tuple[Any, Any]] = {
@@ -50,7 +50,7 @@ def agent(world: sf.World, seed: int, played: int, quick: bool) -> sf.SlowFastAg
     """Return the default agent, trained in a world."""
     made = sf.SlowFastAgent(
         sf.slow.RolloutPlanner(**({"states": 200} if quick else {})),
-        sf.fast.Executor(sf.fast.BidPricePacer(), sf.fast.AffinityRanker()),
+        sf.fast.PacedExecutor(sf.fast.BidPricePacer(), sf.fast.AffinityRanker()),
     )
     made.learn(world, total_opportunities=played, seed=seed)
     return made

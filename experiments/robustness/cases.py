@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.findings import changed
-from slowfast_rl.evaluation.sweeps import CHECK_POPULATION
+from slowfast_rl.evaluation.world.findings import changed
+from slowfast_rl.evaluation.world.sweeps import CHECK_POPULATION
 
 SCORED = (0, 1)  # lucks; two resolve these differences, four would take twice the time
 LIMITS = ("costly", "null", "no_fatigue", "homogeneous", "two_type")
@@ -23,13 +23,13 @@ class Case(NamedTuple):
 
     name: str
     world: sf.World
-    protocol: sf.Protocol
+    protocol: sf.EvaluationProtocol
 
 
 def shifted(world: sf.World, members: int, weeks: int) -> list[Case]:
     """Return the training world, the shifted ones, and other members of the former."""
-    base = sf.Protocol(members, weeks, streams=SCORED)
-    others = sf.Protocol(
+    base = sf.EvaluationProtocol(members, weeks, streams=SCORED)
+    others = sf.EvaluationProtocol(
         members,
         weeks,
         population_seed=CHECK_POPULATION,

@@ -5,17 +5,17 @@ from typing import Any
 import numpy as np
 
 import slowfast_rl as sf
-from slowfast_rl.envs.execution import Execution, filter_of
 from slowfast_rl.evaluation.protocol import burned_in
 from slowfast_rl.evaluation.statistics import Interval, mean_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Bool, Float64
+from slowfast_rl.policies.plan_exchange import PlanExchange, filter_of
 
 _SETTLED = 8  # scored weeks after which the two types have shown what they are
 
 
 def measure_limit(
-    name: str, seed: int, protocol: sf.Protocol, opportunities: int, quick: bool
+    name: str, seed: int, protocol: sf.EvaluationProtocol, opportunities: int, quick: bool
 ) -> dict[str, Any]:
     """Train on a limit world and return what came of it.
 
@@ -29,7 +29,7 @@ def measure_limit(
     world = sf.load_world(name)
     agent = sf.SlowFastAgent(
         sf.slow.RolloutPlanner(**({"states": 200} if quick else {})),
-        sf.fast.Executor(sf.fast.BidPricePacer(), sf.fast.AffinityRanker()),
+        sf.fast.PacedExecutor(sf.fast.BidPricePacer(), sf.fast.AffinityRanker()),
     )
     agent.learn(world, total_opportunities=opportunities, seed=seed)
     twins = Twins(world, protocol)
@@ -55,22 +55,24 @@ def measure_limit(
     return row
 
 
-def _two_types(agent: sf.SlowFastAgent, world: sf.World, protocol: sf.Protocol) -> dict[str, Any]:
+def _two_types(
+    agent: sf.SlowFastAgent, world: sf.World, protocol: sf.EvaluationProtocol
+) -> dict[str, Any]:
     """Return how often each type is written to once it may be known, and their ratio."""
     population = burned_in(
         world, protocol, protocol.streams[0], belief_filter=filter_of(agent.slow)
     )
-    execution = Execution(world, sf.InMemoryFeatureStore(), agent.fast)
+    plan_exchange = PlanExchange(world, sf.InMemoryFeatureStore(), agent.fast)
     sends, lived = np.zeros((2, population.num_members))
     for week in range(protocol.weeks):
         alive = population.alive
-        plans = execution.ask(population, agent.slow)
-        execution.issue(population, plans, agent.slow.policy_version)
-        done, _ = execution.run_week(population)
+        plans = plan_exchange.choose_plans(population, agent.slow)
+        plan_exchange.issue(population, plans, agent.slow.policy_version)
+        done, _ = plan_exchange.run_week(population)
         if week >= _SETTLED:
             sends += done.sends.sum(axis=1)
             lived += alive
-    kappa = population.lives.traits.fatigue_sensitivity
+    kappa = population.simulation.traits.fatigue_sensitivity
     known = lived > 0
     rate = sends[known] / lived[known]
     tough = kappa[known] < kappa.mean()

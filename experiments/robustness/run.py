@@ -50,7 +50,9 @@ def main() -> None:
     if "shifted" in options.parts:
         jobs |= {f"shifted-{s}": lambda s=s: measure_shifted(s, quick) for s in seeds}
     if "limits" in options.parts:
-        protocol = sf.Protocol(64, 16) if quick else sf.Protocol(1024, streams=SCORED)
+        protocol = (
+            sf.EvaluationProtocol(64, 16) if quick else sf.EvaluationProtocol(1024, streams=SCORED)
+        )
         budget = 100_000 if quick else LIMIT_OPPORTUNITIES
         jobs |= {
             f"limits-{w}-{s}": lambda w=w, s=s: [measure_limit(w, s, protocol, budget, quick)]
@@ -81,7 +83,7 @@ def measure_shifted(seed: int, quick: bool) -> list[dict[str, Any]]:
     """Return what an untouched agent brings in each world, against the base-tuned threshold."""
     home = sf.load_world(TRAINED)
     planner = sf.slow.RolloutPlanner(**({"states": 200} if quick else {}))
-    executor = sf.fast.Executor(sf.fast.BidPricePacer(), sf.fast.AffinityRanker())
+    executor = sf.fast.PacedExecutor(sf.fast.BidPricePacer(), sf.fast.AffinityRanker())
     agent = sf.SlowFastAgent(planner, executor)
     agent.learn(home, total_opportunities=100_000 if quick else OPPORTUNITIES, seed=seed)
     threshold = sf.ThresholdAgent(**({"num_members": 64, "weeks": 4} if quick else {}))

@@ -35,12 +35,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few members, little training")
     quick = parser.parse_args().quick
     torch.set_num_threads(1)
-    protocol = sf.Protocol(64, 30, streams=(0,)) if quick else sf.Protocol(weeks=78)
+    protocol = (
+        sf.EvaluationProtocol(64, 30, streams=(0,)) if quick else sf.EvaluationProtocol(weeks=78)
+    )
     world = sf.load_world(WORLD)
     twins = Twins(world, protocol)
     agent = sf.SlowFastAgent(
         sf.slow.RolloutPlanner(**({"states": 200} if quick else {})),
-        sf.fast.Executor(sf.fast.BidPricePacer(), sf.fast.AffinityRanker()),
+        sf.fast.PacedExecutor(sf.fast.BidPricePacer(), sf.fast.AffinityRanker()),
     )
     agent.learn(world, total_opportunities=100_000 if quick else OPPORTUNITIES, seed=SEED)
 

@@ -15,7 +15,8 @@ from report import tables
 
 import slowfast_rl as sf
 from slowfast_rl.evaluation.markdown import as_json
-from slowfast_rl.evaluation.properties import (
+from slowfast_rl.evaluation.statistics import mean_interval
+from slowfast_rl.evaluation.world.properties import (
     Best,
     always_send_by_hazard,
     best_plan,
@@ -24,9 +25,8 @@ from slowfast_rl.evaluation.properties import (
     crossover,
     frequency,
 )
-from slowfast_rl.evaluation.recovery import recovery
-from slowfast_rl.evaluation.statistics import mean_interval
-from slowfast_rl.evaluation.sweeps import HORIZONS, check_protocol, sweep
+from slowfast_rl.evaluation.world.recovery import recovery
+from slowfast_rl.evaluation.world.sweeps import HORIZONS, check_protocol, sweep
 from slowfast_rl.members.loading import world_hash
 from slowfast_rl.store.files import write_block, write_text_atomically
 

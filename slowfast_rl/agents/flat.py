@@ -8,11 +8,11 @@ from numpy.typing import ArrayLike
 
 from slowfast_rl.agents import disk
 from slowfast_rl.agents.single import Unplanned, may_send
-from slowfast_rl.envs.budget import Progress
 from slowfast_rl.fast.ppo import PPOExecutor
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.random import Domain, random_words
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Progress
 
 
 class FlatPPOAgent:

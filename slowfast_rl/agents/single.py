@@ -4,13 +4,13 @@ from typing import Protocol
 
 import numpy as np
 
-from slowfast_rl.envs.columns import columns, opted_in_columns
-from slowfast_rl.envs.executor import Executor
-from slowfast_rl.envs.guard import NO_CAP
 from slowfast_rl.members.arrays import Bool, Float32, Int32
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.week import Week
+from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.columns import columns, opted_in_columns
+from slowfast_rl.policies.executor import Executor
+from slowfast_rl.policies.guard import NO_CAP
 from slowfast_rl.store import UNIFORM_SHAPE
 
 

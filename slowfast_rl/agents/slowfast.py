@@ -8,21 +8,21 @@ from typing import Any, Self
 from numpy.typing import ArrayLike
 
 from slowfast_rl.agents import disk
-from slowfast_rl.agents.serving import Serving
-from slowfast_rl.envs.budget import check_budget
-from slowfast_rl.envs.execution import Planner
+from slowfast_rl.agents.online import OnlinePredictor
 from slowfast_rl.fast import (
     AffinityRanker,
     BidPricePacer,
     CoinPacer,
     ExactPacer,
-    Executor,
     LearningRanker,
+    PacedExecutor,
     QualityRanker,
     UpliftRanker,
 )
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import check_budget
+from slowfast_rl.policies.plan_exchange import Planner
 from slowfast_rl.slow import (
     FittedPlanner,
     FixedPlanner,
@@ -67,7 +67,7 @@ class SlowFastAgent:
     def __init__(
         self,
         slow: Planner | None = None,
-        fast: Executor | None = None,
+        fast: PacedExecutor | None = None,
         store: FeatureStore | None = None,
         plans_for: str = "default",
     ) -> None:
@@ -75,13 +75,13 @@ class SlowFastAgent:
             raise ValueError(f"plans_for is {plans_for!r}; allowed: default, own")
         self.plans_for = plans_for
         self.slow: Planner = RolloutPlanner() if slow is None else slow
-        self.fast = Executor(ranker=AffinityRanker()) if fast is None else fast
+        self.fast = PacedExecutor(ranker=AffinityRanker()) if fast is None else fast
         self.store: FeatureStore = InMemoryFeatureStore() if store is None else store
         self.world: World | None = None
         self.seed = 0
         self.train_opportunities = 0  # all played for it, logs and set-up included
         self.train_cpu_seconds = 0.0
-        self._serving: Serving | None = None
+        self._serving: OnlinePredictor | None = None
 
     def learn(
         self,
@@ -160,7 +160,7 @@ class SlowFastAgent:
             slow = safe_planner(world)  # knowing nothing, it has no choice
         if isinstance(ranker, LearningRanker):
             ranker = type(ranker)()
-        agent = SlowFastAgent(slow, Executor(pacer, ranker), plans_for=self.plans_for)
+        agent = SlowFastAgent(slow, PacedExecutor(pacer, ranker), plans_for=self.plans_for)
         agent.world, agent.seed = world, self.seed
         return agent
 
@@ -196,7 +196,7 @@ class SlowFastAgent:
         """
         if self._serving is None:
             world = self._known_world()
-            self._serving = Serving(world, self.slow, self.fast, self.store, self.seed)
+            self._serving = OnlinePredictor(world, self.slow, self.fast, self.store, self.seed)
         return self._serving.choose(obs, entity_ids, now, episode_start), None
 
     def save(self, path: str | Path) -> None:
@@ -257,7 +257,7 @@ class SlowFastAgent:
             if device is not None and "device" in settings:
                 settings = settings | {"device": device}
             slow = planner.from_state(world, settings, arrays)
-            fast = Executor(pacer, ranker.from_state(content["ranker_state"]))
+            fast = PacedExecutor(pacer, ranker.from_state(content["ranker_state"]))
             fast.policy(world)  # a pacer of other channels shows itself
             agent = cls(slow, fast, store, content["plans_for"])
         except (ValueError, IndexError, OverflowError) as error:  # as damaged numbers raise
@@ -268,7 +268,7 @@ class SlowFastAgent:
         return agent
 
     @property
-    def _learns_with(self) -> Executor | None:
+    def _learns_with(self) -> PacedExecutor | None:
         """The executor that the planner learns with; None for the default."""
         return self.fast if self.plans_for == "own" else None
 

@@ -10,15 +10,15 @@ from numpy.typing import ArrayLike
 
 from slowfast_rl.agents import disk
 from slowfast_rl.agents.single import Unplanned, may_send
-from slowfast_rl.envs.execution import request
-from slowfast_rl.envs.executor import default_executor
-from slowfast_rl.fast import Executor
-from slowfast_rl.fast.observed import observed_effects
+from slowfast_rl.fast import PacedExecutor
+from slowfast_rl.fast.decide import observed_effects
 from slowfast_rl.fast.threshold import ThresholdPacer
 from slowfast_rl.fast.uplift import UpliftRanker
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.executor import default_executor
+from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import RandomPlanner
 
 _BURN_IN = 8  # weeks under random plans before a threshold takes over, as in evaluation
@@ -97,7 +97,7 @@ class ThresholdAgent:
         members = Population(world, self.num_members, seed, seed, luck_stream=1)
         planner, executor = RandomPlanner(seed), default_executor()
         for _ in range(_BURN_IN):
-            executor.run_week(members, world.plans[planner.plan(request(members))])
+            executor.run_week(members, world.plans[planner.plan(plan_request(members))])
         self.train_opportunities += _BURN_IN * self.num_members * world.slots_per_week
         report = progress or (lambda _: None)
         report(self.train_opportunities)
@@ -208,7 +208,7 @@ class ThresholdAgent:
         return agent
 
     def _at(self, threshold: float) -> Unplanned:
-        return Unplanned(Executor(ThresholdPacer(threshold), self.ranker))
+        return Unplanned(PacedExecutor(ThresholdPacer(threshold), self.ranker))
 
     def _tune(self, members: Population, report: Callable[[int], object]) -> None:
         """Choose the threshold of the best return: a coarse grid, then one around its best."""

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from slowfast_rl.benchmarks.env import PEER, Case, env_cases, measure
+from slowfast_rl.benchmarks.serve import serve_cases
+from slowfast_rl.benchmarks.store import PEERS, store_cases
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import read
 from slowfast_rl.cli.settings import Settings
 from slowfast_rl.evaluation.progress import progress_bar
-from slowfast_rl.evaluation.speed import PEER, Case, env_cases, measure
-from slowfast_rl.evaluation.speed_serve import serve_cases
-from slowfast_rl.evaluation.speed_store import PEERS, store_cases
 from slowfast_rl.store.checks import check_no_password
 from slowfast_rl.store.files import write_text_atomically
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from slowfast_rl.agents.executing import executor_version
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.results import say, write_leaderboard
@@ -36,8 +35,9 @@ from slowfast_rl.evaluation.leaderboard import compare
 from slowfast_rl.evaluation.protocol import check_training_seed
 from slowfast_rl.evaluation.references import load_references
 from slowfast_rl.evaluation.twins import Twins
-from slowfast_rl.fast import Executor
+from slowfast_rl.fast import PacedExecutor
 from slowfast_rl.members.random import check_seeds
+from slowfast_rl.services.simulation import executor_version
 from slowfast_rl.store.files import write_text_atomically
 
 MODES = ("leaderboard", "ab")
@@ -142,7 +142,7 @@ class Compare:
         print(effects_table(results["effects"]))
         sizes = ", ".join(f"{arm}: {n}" for arm, n in results["members_per_arm"].items())
         print(f"\nMembers in {sizes}.\n{_LEGEND}")
-        executors = [c.executor for c in arms if isinstance(c.executor, Executor)]
+        executors = [c.executor for c in arms if isinstance(c.executor, PacedExecutor)]
         if len(set(map(executor_version, executors))) < 2:
             print("Both executors are the same: nothing can come of exchanging them.")
         print(f"All results  {folder}")

@@ -21,15 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slowfast_rl.agents.disk import read_arrays, write_arrays
-from slowfast_rl.agents.planning import Planned, PlanningService
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import build, read
 from slowfast_rl.cli.settings import Settings, check_shared
-from slowfast_rl.envs.publishing import publish_signals
 from slowfast_rl.members.clock import WEEK_SECONDS
-from slowfast_rl.members.features import week_features
+from slowfast_rl.members.features import weekly_features
+from slowfast_rl.services.planner import Planned, PlanningService
+from slowfast_rl.services.store_clock import publish_observations
 from slowfast_rl.store import FeatureStore, StoreUnavailableError
 from slowfast_rl.store.checks import check_distinct, check_ids
 from slowfast_rl.store.files import write_text_atomically
@@ -79,13 +79,13 @@ class Plan:
         self.store: FeatureStore = build(s.store, "store")
         self.now: int | None = None  # of the signals in a file
         if isinstance(s.members, str):
-            from slowfast_rl.agents.parquet import read_columns  # needs an extra
+            from slowfast_rl.services.decision_log import read_columns  # needs an extra
 
-            names = [feature.name for feature in week_features(self.world)]
+            names = [feature.name for feature in weekly_features(self.world)]
             columns = read_columns(Path(s.members), ["entity_id", *names])
             self.ids = check_ids(columns.pop("entity_id"))
             check_distinct(self.ids)
-            self.signals = np.stack(list(columns.values()), axis=1).astype(np.float32)
+            self.observations = np.stack(list(columns.values()), axis=1).astype(np.float32)
             self.now = s.week * WEEK_SECONDS
         else:
             self.ids = np.arange(s.members)
@@ -105,10 +105,10 @@ class Plan:
         say(f"Planning for {len(self.ids):,} members, policy version {service.policy_version}")
         say(f"Plans go to {self.store!r} and {folder}")
         if self.now is not None:
-            publish_signals(self.store, self.ids, self.signals, self.now)
+            publish_observations(self.store, self.ids, self.observations, self.now)
             self._note(service, service.plan_at(self.now), folder)
         elif not s.loop:
-            planned = service.look()
+            planned = service.plan_if_due()
             if planned is None:
                 raise ValueError("the store holds no clock; is slowfast-serve running on it?")
             self._note(service, planned, folder)
@@ -120,7 +120,7 @@ class Plan:
     def _look(self, service: PlanningService, folder: Path) -> None:
         """Plan what is due; a store out of reach is waited for."""
         try:
-            planned = service.look()
+            planned = service.plan_if_due()
         except StoreUnavailableError as error:
             self.unreachable += 1
             self._wait_for(f"the store: {error}")
@@ -176,7 +176,7 @@ class Plan:
             self.kept_week = week
 
     def _write(self, planned: Planned, path: Path) -> None:
-        from slowfast_rl.agents.parquet import write_columns  # needs an extra
+        from slowfast_rl.services.decision_log import write_columns  # needs an extra
 
         plan = planned.plan
         columns: dict[str, NDArray[Any]] = {"entity_id": planned.entity_ids, "week": plan.week}

@@ -22,8 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slowfast_rl.agents.executing import ExecutingService
-from slowfast_rl.agents.streaming import StreamingService
 from slowfast_rl.cli.app import check_writable, run
 from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.results import say
@@ -32,6 +30,8 @@ from slowfast_rl.cli.settings import Settings, check_shared
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.population import Population
+from slowfast_rl.services.json_lines import JsonLinesService
+from slowfast_rl.services.simulation import SimulationService
 from slowfast_rl.store import FeatureStore
 from slowfast_rl.store.files import write_text_atomically
 
@@ -85,7 +85,7 @@ class Serve:
     def _simulate(self, folder: Path) -> None:
         s = self.settings
         population = Population(self.world, s.num_members, s.population_seed, s.luck_seed)
-        service = ExecutingService(population, self.agent.fast, self.store, s.seed, folder)
+        service = SimulationService(population, self.agent.fast, self.store, s.seed, folder)
         say(f"Serving {s.num_members:,} members from {self.store!r}; decisions go to {folder}")
         begun, first = time.monotonic(), service.now
 
@@ -100,7 +100,7 @@ class Serve:
         with progress_bar(total - service.days, "serving", " days") as bar:
             while service.days < total:
                 before = service.unreachable
-                service.live_day(until)
+                service.simulate_day(until)
                 if (service.unreachable > before) != silent:
                     silent = not silent
                     bar.write(
@@ -116,12 +116,12 @@ class Serve:
 
     def _stream(self, folder: Path) -> None:
         s = self.settings
-        service = StreamingService(self.world, self.agent.fast, self.store, s.seed, folder)
+        service = JsonLinesService(self.world, self.agent.fast, self.store, s.seed, folder)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         try:
             for number, line in enumerate(sys.stdin, start=1):
                 if line.strip():
-                    print(json.dumps({"line": number, **service.answer(line)}), flush=True)
+                    print(json.dumps({"line": number, **service.respond(line)}), flush=True)
         finally:
             service.close()
 
@@ -144,7 +144,7 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def summary(service: ExecutingService) -> dict[str, Any]:
+def summary(service: SimulationService) -> dict[str, Any]:
     """Return what a population's service came to."""
     population = service.population
     return {

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from slowfast_rl.envs.settings import check_device
-from slowfast_rl.evaluation.protocol import Protocol
+from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.evaluation.references import REFERENCES_FOLDER
 from slowfast_rl.members.loading import load_world, world_from_tree
 from slowfast_rl.members.random import check_seeds
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.settings import check_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +93,9 @@ class EvaluatedSettings(Settings):
         own = self.evaluation.references
         return (REFERENCES_FOLDER,) if own is None else (Path(own), REFERENCES_FOLDER)
 
-    def make_protocol(self) -> Protocol:
+    def make_protocol(self) -> EvaluationProtocol:
         """Return the evaluation protocol that the settings describe."""
-        return Protocol(
+        return EvaluationProtocol(
             self.num_members,
             self.weeks,
             self.evaluation.burn_in,

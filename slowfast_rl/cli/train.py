@@ -22,7 +22,6 @@ from slowfast_rl.cli.metrics import Metrics
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
-from slowfast_rl.envs.budget import check_budget
 from slowfast_rl.evaluation.contestants import slowfast_contestants
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
 from slowfast_rl.evaluation.progress import progress_bar
@@ -31,6 +30,7 @@ from slowfast_rl.evaluation.references import References, load_references
 from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
+from slowfast_rl.policies.budget import check_budget
 from slowfast_rl.slow import FittedPlanner, FixedPlanner, LearningPlanner, PerMemberPlanner
 
 _BASELINES = ("never", "always", "random")

@@ -12,16 +12,16 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from slowfast_rl.envs.execution import Execution
-from slowfast_rl.envs.executor import Executor
 from slowfast_rl.envs.infos import Info, end_infos, with_masks
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.observations import Feature, bounds, privileged_features
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import check_seeds
-from slowfast_rl.members.signals import Feature, bounds, privileged_features
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.executor import Executor
+from slowfast_rl.policies.plan_exchange import PlanExchange
 from slowfast_rl.store import FeatureStore
 
 Step = tuple[Float32, Float64, Bool, Bool, Info]
@@ -72,7 +72,7 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
             reward=reward,
             belief_filter=belief_filter,
         )
-        self.execution = Execution(world, store, executor)
+        self.plan_exchange = PlanExchange(world, store, executor)
         self.features = features + (privileged_features(world) if privileged else ())
         self.num_actions = num_actions
         low, high = bounds(self.features)
@@ -109,7 +109,7 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         self.population.reset(seed)
         self.luck_seed = self.luck_seed if seed is None else seed
         self._begun = True
-        self.execution.forget(np.concatenate([before, self.population.members]))
+        self.plan_exchange.forget(np.concatenate([before, self.population.members]))
         self._begin_week(np.arange(self.num_envs))
         return self._observe(), with_masks({"action_mask": self._mask()}, self.num_envs)
 
@@ -153,7 +153,7 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         """Put new members in some rows; clear what is stored of who goes and of who comes."""
         before = self.population.members[rows]
         self.population.restart(rows)
-        self.execution.forget(np.concatenate([before, self.population.members[rows]]))
+        self.plan_exchange.forget(np.concatenate([before, self.population.members[rows]]))
 
     def _finish(self, reward: Float64, info: Info) -> Step:
         """Return what a step returns, starting new episodes where one ended.

@@ -6,13 +6,17 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.envs.base import MemberVectorEnv, Step, resolve_world
-from slowfast_rl.envs.execution import PlanSource, filter_of, rows_of
-from slowfast_rl.envs.guard import NO_CAP, action_mask, hold_forbidden, plan_rows
 from slowfast_rl.envs.infos import Info
 from slowfast_rl.envs.single import SingleMemberEnv
 from slowfast_rl.members.arrays import Float32, Int8, Int64
-from slowfast_rl.members.signals import slot_features, slot_signals, week_features
+from slowfast_rl.members.observations import (
+    opportunity_features,
+    opportunity_observation,
+    weekly_features,
+)
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.guard import NO_CAP, action_mask, hold_forbidden, pack_plans
+from slowfast_rl.policies.plan_exchange import PlanSource, filter_of, pack_plan
 from slowfast_rl.store import FeatureStore
 
 
@@ -76,7 +80,7 @@ class MessagingVectorEnv(MemberVectorEnv):
         self.has_plan = plan_source is not None or store is not None
         super().__init__(
             num_envs,
-            week_features(resolved) + slot_features(resolved),
+            weekly_features(resolved) + opportunity_features(resolved),
             1 + resolved.num_candidates,
             world=resolved,
             store=store if plan_source is None else plan_source.store,
@@ -84,7 +88,7 @@ class MessagingVectorEnv(MemberVectorEnv):
             **episodes,
         )
         no_target = np.zeros((num_envs, len(resolved.channels)), np.int32)
-        self._rows = plan_rows(no_target, no_target + (0 if self.has_plan else NO_CAP))
+        self._rows = pack_plans(no_target, no_target + (0 if self.has_plan else NO_CAP))
         self._unsettled = np.zeros(num_envs, np.bool_)  # rows without a plan of this week so far
 
     def step(self, actions: Any) -> Step:
@@ -112,7 +116,7 @@ class MessagingVectorEnv(MemberVectorEnv):
 
     def _observe(self) -> Float32:
         targets = self._rows[:, 0:-1:2] if self.has_plan else None
-        return slot_signals(self.population, targets, privileged=self.privileged)
+        return opportunity_observation(self.population, targets, privileged=self.privileged)
 
     def _begin_week(self, rows: Int64) -> None:
         """Ask for some rows' plans of the week, write them to the store, read those in force."""
@@ -120,8 +124,8 @@ class MessagingVectorEnv(MemberVectorEnv):
             return
         if self.plan_source is not None:
             planner = self.plan_source.planner
-            plans = self.execution.ask(self.population, planner, rows)
-            self.execution.issue(self.population, plans, planner.policy_version, rows)
+            plans = self.plan_exchange.choose_plans(self.population, planner, rows)
+            self.plan_exchange.issue(self.population, plans, planner.policy_version, rows)
         alive = self.population.alive[rows]
         self._rows[rows[~alive]] = 0
         self._unsettled[rows] = alive
@@ -134,8 +138,8 @@ class MessagingVectorEnv(MemberVectorEnv):
         """
         if not living.size:
             return
-        plan, settled = self.execution.look(self.population, living)
-        self._rows[living] = rows_of(plan)
+        plan, settled = self.plan_exchange.read_plans_in_force(self.population, living)
+        self._rows[living] = pack_plan(plan)
         self._unsettled[living] = ~settled
 
     def _mask(self) -> Int8:

@@ -6,14 +6,18 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.envs.base import MemberVectorEnv, Step, resolve_world
-from slowfast_rl.envs.executor import Executor
-from slowfast_rl.envs.guard import feasible_plans
 from slowfast_rl.envs.infos import Info
 from slowfast_rl.envs.single import SingleMemberEnv
 from slowfast_rl.members.arrays import Float32, Int8
 from slowfast_rl.members.beliefs import BeliefFilter
-from slowfast_rl.members.signals import privileged_signals, week_features, week_signals
+from slowfast_rl.members.observations import (
+    privileged_observation,
+    weekly_features,
+    weekly_observation,
+)
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.executor import Executor
+from slowfast_rl.policies.guard import feasible_plans
 from slowfast_rl.store import FeatureStore
 
 
@@ -77,7 +81,7 @@ class PacingVectorEnv(MemberVectorEnv):
         self._plans = resolved.plans
         super().__init__(
             num_envs,
-            week_features(resolved) + (belief_filter.features if belief_filter else ()),
+            weekly_features(resolved) + (belief_filter.features if belief_filter else ()),
             len(self._plans),
             world=resolved,
             store=store,
@@ -98,8 +102,8 @@ class PacingVectorEnv(MemberVectorEnv):
             ClosedEnvironmentError: the environment is closed.
         """
         plans = self._check_actions(actions)
-        self.execution.issue(self.population, plans)
-        week, _ = self.execution.run_week(self.population)
+        self.plan_exchange.issue(self.population, plans)
+        week, _ = self.plan_exchange.run_week(self.population)
         info: Info = {
             "sends": week.sends.sum(axis=1),
             "viewing_days": week.viewing_days,
@@ -109,11 +113,11 @@ class PacingVectorEnv(MemberVectorEnv):
         return self._finish(week.reward, info)
 
     def _observe(self) -> Float32:
-        parts = [week_signals(self.population)]
+        parts = [weekly_observation(self.population)]
         if self.population.beliefs is not None:
-            parts.append(self.population.beliefs.signals())
+            parts.append(self.population.beliefs.observations())
         if self.privileged:
-            parts.append(privileged_signals(self.population))
+            parts.append(privileged_observation(self.population))
         return np.concatenate(parts, axis=1)
 
     def _mask(self) -> Int8:

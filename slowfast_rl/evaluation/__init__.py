@@ -2,7 +2,7 @@
 
 from slowfast_rl.evaluation.contestants import Contestant, slowfast_contestants
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
-from slowfast_rl.evaluation.protocol import Protocol
+from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.evaluation.references import References, compute_references, load_references
 from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
 from slowfast_rl.evaluation.tables import markdown
@@ -10,9 +10,9 @@ from slowfast_rl.evaluation.twins import Rollout, Twins
 
 __all__ = [
     "Contestant",
+    "EvaluationProtocol",
     "Interval",
     "Leaderboard",
-    "Protocol",
     "References",
     "Rollout",
     "Twins",

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from slowfast_rl.agents import FlatPPOAgent, SlowFastAgent, ThresholdAgent
 from slowfast_rl.agents.single import SinglePolicyAgent
-from slowfast_rl.envs.execution import Planner
-from slowfast_rl.envs.executor import Executor
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.references import References
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.executor import Executor
+from slowfast_rl.policies.plan_exchange import Planner
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
 
 NAMES = ("never", "always", "random", "best_fixed", "oracle", "threshold")

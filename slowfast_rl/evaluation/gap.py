@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
-from slowfast_rl.evaluation.sweeps import Sweep
+from slowfast_rl.evaluation.world.sweeps import Sweep
 
 
 class Gap(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.evaluation.contestants import Contestant, Entrant, enter
-from slowfast_rl.evaluation.protocol import SEGMENTS, Protocol, check_training_seed
+from slowfast_rl.evaluation.protocol import SEGMENTS, EvaluationProtocol, check_training_seed
 from slowfast_rl.evaluation.references import References, load_references, reference_key
 from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Rollout, StoreFactory, Twins
@@ -31,7 +31,7 @@ class Leaderboard:
     """
 
     world: World
-    protocol: Protocol
+    protocol: EvaluationProtocol
     rows: list[dict[str, Any]]
     rollouts: dict[str, Rollout]
     references: References | None
@@ -59,7 +59,7 @@ class Leaderboard:
 def compare(
     agents: Sequence[Entrant],
     world: World,
-    protocol: Protocol | None = None,
+    protocol: EvaluationProtocol | None = None,
     *,
     references: References | None = None,
     twins: Twins | None = None,
@@ -82,7 +82,7 @@ def compare(
             not fit the world, a reference agent without references, or twins or references of
             another case.
     """
-    protocol = protocol or (Protocol() if twins is None else twins.protocol)
+    protocol = protocol or (EvaluationProtocol() if twins is None else twins.protocol)
     if twins is not None and (twins.world, twins.protocol) != (world, protocol):
         raise ValueError(f"twins are of {twins.world.name}, {twins.protocol}; allowed: {protocol}")
     if references is None:

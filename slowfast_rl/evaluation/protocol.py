@@ -17,7 +17,7 @@ REFERENCE_STREAMS = tuple(range(4, 16))
 
 
 @dataclass(frozen=True)
-class Protocol:
+class EvaluationProtocol:
     """The evaluation protocol.
 
     Attributes:
@@ -53,14 +53,14 @@ class Protocol:
             raise ValueError(f"streams is {self.streams}; allowed: different numbers from 0, some")
 
 
-def check_training_seed(seed: int, protocol: Protocol) -> None:
+def check_training_seed(seed: int, protocol: EvaluationProtocol) -> None:
     """Refuse to train on members or luck that an evaluation uses.
 
     Raises:
         ValueError: the seed is the evaluation's or the reference population's.
     """
     reserved = {protocol.population_seed, protocol.luck_seed, REFERENCE_POPULATION}
-    reserved |= {Protocol().population_seed, Protocol().luck_seed}
+    reserved |= {EvaluationProtocol().population_seed, EvaluationProtocol().luck_seed}
     if seed in reserved:
         raise ValueError(
             f"seed is {seed}, which evaluation uses; allowed is any but {sorted(reserved)}"
@@ -69,7 +69,7 @@ def check_training_seed(seed: int, protocol: Protocol) -> None:
 
 def burned_in(
     world: World,
-    protocol: Protocol,
+    protocol: EvaluationProtocol,
     stream: int,
     population_seed: int | None = None,
     belief_filter: BeliefFilter | None = None,
@@ -100,5 +100,5 @@ def burned_in(
 
 def segments(population: Population) -> Int64:
     """Return each member's segment [N], 0 casual to 2 heavy: terciles of the base rate x."""
-    rate = population.lives.traits.base_rate
+    rate = population.simulation.traits.base_rate
     return np.searchsorted(np.quantile(rate, [1 / 3, 2 / 3]), rate, side="right")

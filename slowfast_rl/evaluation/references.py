@@ -15,7 +15,7 @@ from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import (
     REFERENCE_POPULATION,
     REFERENCE_STREAMS,
-    Protocol,
+    EvaluationProtocol,
     burned_in,
 )
 from slowfast_rl.evaluation.statistics import mean_interval
@@ -30,7 +30,7 @@ from slowfast_rl.store.files import write_text_atomically
 
 REFERENCES_FOLDER = Path(__file__).parent / "references"
 _EXECUTOR = "exact pacer, quality ranker"
-_Job = tuple[World, Protocol, int, int]  # with the luck stream and the population
+_Job = tuple[World, EvaluationProtocol, int, int]  # with the luck stream and the population
 _ORACLE_LUCKS = {"6": tuple(range(4, 10)), "12": REFERENCE_STREAMS, "24": tuple(range(4, 28))}
 
 
@@ -67,7 +67,7 @@ class References:
         return float(self.oracle.mean() / self.best_fixed.mean() - 1)
 
 
-def reference_key(world: World, protocol: Protocol) -> str:
+def reference_key(world: World, protocol: EvaluationProtocol) -> str:
     """Return the digest that a reference file must carry to serve a case."""
     content = json.dumps(
         [world_hash(world), _EXECUTOR, asdict(protocol), REFERENCE_POPULATION, _ORACLE_LUCKS],
@@ -77,7 +77,7 @@ def reference_key(world: World, protocol: Protocol) -> str:
 
 
 def load_references(
-    world: World, protocol: Protocol, folders: tuple[Path, ...] = (REFERENCES_FOLDER,)
+    world: World, protocol: EvaluationProtocol, folders: tuple[Path, ...] = (REFERENCES_FOLDER,)
 ) -> References | None:
     """Return the stored references of a case, or None where none fit.
 
@@ -94,7 +94,7 @@ def load_references(
     return None
 
 
-def _parsed(content: dict[str, Any], world: World, protocol: Protocol) -> References:
+def _parsed(content: dict[str, Any], world: World, protocol: EvaluationProtocol) -> References:
     key, size = reference_key(world, protocol), (protocol.num_members,)
     references = References(
         world=str(content["world"]),
@@ -134,7 +134,7 @@ def save_references(references: References, folder: Path = REFERENCES_FOLDER) ->
     return path
 
 
-def compute_references(world: World, protocol: Protocol, workers: int = 2) -> References:
+def compute_references(world: World, protocol: EvaluationProtocol, workers: int = 2) -> References:
     """Compute the references of a case by living every plan; minutes to an hour.
 
     Args:

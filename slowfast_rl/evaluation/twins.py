@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from slowfast_rl.envs.execution import Execution, Planner, filter_of
-from slowfast_rl.envs.executor import Executor
 from slowfast_rl.evaluation.progress import progress_bar
-from slowfast_rl.evaluation.protocol import SEGMENTS, Protocol, burned_in, segments
+from slowfast_rl.evaluation.protocol import SEGMENTS, EvaluationProtocol, burned_in, segments
 from slowfast_rl.members.arrays import Float64, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.executor import Executor
+from slowfast_rl.policies.plan_exchange import PlanExchange, Planner, filter_of
 from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
 
 StoreFactory = Callable[[], FeatureStore]
@@ -60,10 +60,10 @@ class Twins:
     def __init__(
         self,
         world: World,
-        protocol: Protocol | None = None,
+        protocol: EvaluationProtocol | None = None,
         starts: Sequence[Population] | None = None,
     ) -> None:
-        self.world, self.protocol = world, protocol or Protocol()
+        self.world, self.protocol = world, protocol or EvaluationProtocol()
         self.starts = starts or [burned_in(world, self.protocol, s) for s in self.protocol.streams]
         self._believed: tuple[World, Sequence[Population]] | None = None
         self.segments: Int64 = segments(self.starts[0])
@@ -97,7 +97,7 @@ class Twins:
                 self._live(
                     start.clone(),
                     planner,
-                    Execution(self.world, store_factory(), executor),
+                    PlanExchange(self.world, store_factory(), executor),
                     planned or (lambda week: True),
                     bar,
                 )
@@ -131,7 +131,7 @@ class Twins:
         self,
         population: Population,
         planner: Planner,
-        execution: Execution,
+        plan_exchange: PlanExchange,
         planned: Callable[[int], bool],
         bar: "tqdm[Any]",
     ) -> Rollout:
@@ -145,14 +145,14 @@ class Twins:
             bar.update()
             alive, opted_in = population.alive, population.opted_in
             if planned(number):
-                plans = execution.ask(population, planner)
-                execution.issue(population, plans, planner.policy_version)
-            week, _ = execution.run_week(population)
+                plans = plan_exchange.choose_plans(population, planner)
+                plan_exchange.issue(population, plans, planner.policy_version)
+            week, _ = plan_exchange.run_week(population)
             returns += discount**number * week.reward
             vetoed += float(week.vetoed.sum())
             changed = np.zeros(len(plans)) if previous is None else plans != previous
             previous = plans
-            state = population.lives.state
+            state = population.simulation.state
             measured: dict[str, NDArray[Any]] = {
                 "reward": week.reward,
                 "viewing_days": week.viewing_days,
@@ -168,7 +168,7 @@ class Twins:
             }
             for name, values in measured.items():
                 weekly.setdefault(name, []).append(self._by_segment(values))
-        counters = execution.reader.counters
+        counters = plan_exchange.reader.counters
         return Rollout(
             returns=returns,
             weekly={name: np.stack(values) for name, values in weekly.items()},
@@ -176,8 +176,8 @@ class Twins:
             fallbacks=counters.fallbacks,
             mid_week_plan_changes=counters.mid_week_plan_changes,
             vetoed=int(vetoed),
-            refused_writes=execution.store.counters["refused_writes"],
-            stale_reads=execution.store.counters["stale_reads"],
+            refused_writes=plan_exchange.store.counters["refused_writes"],
+            stale_reads=plan_exchange.store.counters["stale_reads"],
         )
 
     def _by_segment(self, values: NDArray[Any]) -> Float64:

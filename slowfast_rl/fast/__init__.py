@@ -5,8 +5,8 @@ from slowfast_rl.fast.bid_price import BidPricePacer
 from slowfast_rl.fast.coin import CoinPacer
 from slowfast_rl.fast.executor import (
     ExactPacer,
-    Executor,
     LearningRanker,
+    PacedExecutor,
     Pacer,
     QualityRanker,
     Ranker,
@@ -20,9 +20,9 @@ __all__ = [
     "BidPricePacer",
     "CoinPacer",
     "ExactPacer",
-    "Executor",
     "LearningRanker",
     "PPOExecutor",
+    "PacedExecutor",
     "Pacer",
     "QualityRanker",
     "Ranker",

@@ -6,15 +6,18 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from slowfast_rl.envs.executor import candidate_words
-from slowfast_rl.fast.logs import LOG_COLUMNS, collect_logs
 from slowfast_rl.fast.regression import logistic_regression
 from slowfast_rl.members import numerics
-from slowfast_rl.members.arrays import Float32, Float64
+from slowfast_rl.members.arrays import Float32, Float64, Int64, UInt8
 from slowfast_rl.members.compile import driver, kernel
-from slowfast_rl.members.dynamics import candidate
+from slowfast_rl.members.observations import (
+    opportunity_features,
+    opportunity_observation,
+    weekly_features,
+)
 from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity
-from slowfast_rl.members.random import lane
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.random import Domain, random_words
 from slowfast_rl.members.state import TOPIC_LAST_SENT, TOPIC_OPENS, TOPIC_SENDS, Log
 from slowfast_rl.members.world import World
 
@@ -70,25 +73,26 @@ def score(
 
 @driver(RANKER_SIGNATURE)
 def affinity_rank(
-    chance: Opportunity, log: Log, launches: Float32, ranking: Float32
+    opportunity: Opportunity,
+    topics: UInt8,
+    qualities: Float32,
+    log: Log,
+    launches: Float32,
+    ranking: Float32,
 ) -> tuple[int, float]:
     """Return the candidate of the highest score and that score."""
-    topics, day = log.by_topic[chance.row], np.float32(chance.day)
+    logged, day = log.by_topic[opportunity.row], np.float32(opportunity.day)
     opens = sends = _ZERO
-    for d in range(chance.num_topics):
-        opens += topics[d, TOPIC_OPENS]
-        sends += topics[d, TOPIC_SENDS]
+    for d in range(logged.shape[0]):
+        opens += logged[d, TOPIC_OPENS]
+        sends += logged[d, TOPIC_SENDS]
     rate = open_rate(opens, sends)
     best, best_score = 0, np.float32(-np.inf)
-    words = candidate_words(chance, 0)
-    for j in range(chance.num_candidates):
-        if j and not j & 3:
-            words = candidate_words(chance, j >> 2)
-        topic, quality = candidate(chance.num_topics, lane(words, j & 3))
-        launched = np.float32(launches[chance.day, topic] >= chance.flag_threshold)
-        row = topics[topic]
+    for j in range(topics.shape[0]):
+        row = logged[topics[j]]
+        launched = np.float32(launches[topics[j]] >= opportunity.flag_threshold)
         liking = affinity(row[TOPIC_OPENS], row[TOPIC_SENDS], rate, ranking[0])
-        value = score(ranking, quality, launched, liking, day - row[TOPIC_LAST_SENT])
+        value = score(ranking, qualities[j], launched, liking, day - row[TOPIC_LAST_SENT])
         if value > best_score:
             best, best_score = j + 1, value
     return best, float(best_score)
@@ -182,3 +186,76 @@ def _features(logs: Float32, strength: float, world: World) -> Float64:
     ]
     terms += [column["channel"] == c for c in range(len(world.channels))]  # their sum: intercept
     return np.stack(terms, axis=1).astype(np.float64)
+
+
+LOG_COLUMNS = (
+    "channel", "quality", "launched", "topic_sends", "topic_opens", "topic_days", "sends", "opens",
+    "opened",
+)  # fmt: skip
+_SEND_SHARE = 0.25  # of opportunities
+
+
+def collect_logs(world: World, num_members: int, weeks: int, seed: int) -> Float32:
+    """Return one row of ``LOG_COLUMNS`` per send, [B, 9], as known at the moment of the send.
+
+    Rows are in order of time, then of member. Counts are since the start: of the candidate's
+    topic, and over all topics.
+
+    Args:
+        world: the world.
+        num_members: members of population ``seed``.
+        weeks: weeks to log, 1 or more.
+        seed: of population, luck and exploration.
+    """
+    if weeks < 1:
+        raise ValueError(f"weeks is {weeks}; allowed is 1 or more")
+    population = Population(world, num_members, seed, seed)
+    known = _Known(world)
+    logs = []
+    for time in range(weeks * world.slots_per_week):
+        words = random_words(
+            seed, 0, population.members, np.full(num_members, time), Domain.EXPLORATION
+        )
+        channel = world.schedule[population.slot].channel
+        send = (words / 2**32 < _SEND_SHARE) & population.opted_in[:, channel] & population.alive
+        choice = words.astype(np.int64) % world.num_candidates  # [N], by the word's low bits
+        observations = opportunity_observation(population)
+        _, events = population.step(np.where(send, choice + 1, 0))
+        before = known.of(observations[send], choice[send])
+        logs.append(np.column_stack([np.full(len(before), channel), before, events.opened[send]]))
+    return np.concatenate(logs).astype(np.float32)
+
+
+class _Known:
+    """Reads, from signals at a slot, what is known of one candidate each."""
+
+    def __init__(self, world: World) -> None:
+        names = [feature.name for feature in weekly_features(world) + opportunity_features(world)]
+        topics, candidates = range(world.num_topics), range(1, world.num_candidates + 1)
+
+        def columns(pattern: str, numbers: range) -> Int64:
+            return np.array([names.index(pattern.format(n)) for n in numbers])
+
+        self._sends = columns("topic_{}_sends", topics)  # [D]
+        self._opens = columns("topic_{}_opens", topics)
+        self._days = columns("topic_{}_days_since_send", topics)
+        self._quality = columns("candidate_{}_quality", candidates)  # [K]
+        self._launched = columns("candidate_{}_launch_flag", candidates)
+        self._is_topic = columns("candidate_{}_is_topic_0", candidates)[:, None] + topics  # [K, D]
+
+    def of(self, observations: Float32, choice: Int64) -> Float32:
+        """Return quality to opens of ``LOG_COLUMNS`` for candidates ``choice``, [B, 7]."""
+        rows = np.arange(len(observations))
+        topic = observations[rows[:, None], self._is_topic[choice]].argmax(axis=1)
+        return np.stack(
+            [
+                observations[rows, self._quality[choice]],
+                observations[rows, self._launched[choice]],
+                observations[rows, self._sends[topic]],
+                observations[rows, self._opens[topic]],
+                observations[rows, self._days[topic]],
+                observations[:, self._sends].sum(axis=1),
+                observations[:, self._opens].sum(axis=1),
+            ],
+            axis=1,
+        )

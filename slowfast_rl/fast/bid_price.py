@@ -1,26 +1,36 @@
 """A pacer that waits: it sends a candidate that beats the price of a send kept for later."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, Self
 
 import numpy as np
+from numba import types
 
-from slowfast_rl.envs.executor import ask_exact, exact_pace, exact_pacing
-from slowfast_rl.envs.guard import guarded, target_of
 from slowfast_rl.fast.executor import Ranker
-from slowfast_rl.fast.scores import best_scores
-from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64
-from slowfast_rl.members.compile import driver, kernel
-from slowfast_rl.members.day_weights import pacing_parameters, weighed_slots
-from slowfast_rl.members.numerics import HALF
+from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64, UInt8
+from slowfast_rl.members.compile import driver
+from slowfast_rl.members.numerics import HALF, ONE
 from slowfast_rl.members.opportunity import (
-    ASK_SIGNATURE,
     PACER_SIGNATURE,
+    RANKER_SIGNATURE,
+    ROWS,
+    SIMULATION,
+    TOPICS,
+    WEIGHTS,
     Opportunity,
-    seen_chance,
+    PacerFunction,
+    considered,
+    draw_candidates,
+    opportunity_at,
 )
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.state import SimulationState
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.day_weights import pacing_parameters, weighed_slots
+from slowfast_rl.policies.executor import exact_pace, exact_pacing
+from slowfast_rl.policies.guard import pack_plans, target_of
 
 _QUANTILES = 200  # of the scores that are kept
 
@@ -50,46 +60,26 @@ def bid_prices(scores: Float64, slots: int) -> Float64:
     return price
 
 
-@kernel
-def _bid_price(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
-    remaining = target_of(rows, chance.row, chance.channel) - chance.sent
-    if remaining <= 0 or chance.opted_in == 0:
-        return np.inf
-    if remaining >= chance.slots_left:
-        return -np.inf
-    most = int(pacing[1])
-    size = (most + 1) * (most + 1)
-    first = 2 + size * (rows.shape[1] // 2)
-    weighed = weighed_slots(chance, pacing, first, chance.slots_left)
-    left = min(max(int(weighed + HALF), remaining), most)
-    return float(pacing[2 + size * chance.channel + (most + 1) * left + remaining])
-
-
 @driver(PACER_SIGNATURE)
-def bid_price_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
+def bid_price_pace(
+    opportunity: Opportunity, rows: Int32, pacing: Float32
+) -> tuple[float, np.float32, np.float32]:
     """Return the bid price; ``pacing`` is S, most slots M, prices [C, M + 1, M + 1], day weights'.
 
     Under day weights a slot counts as many slots left as the weights say, so that good days ask
     less.
     """
-    return _bid_price(chance, rows, pacing)
-
-
-@driver(ASK_SIGNATURE)
-def ask_bid_price(
-    chances: Int64,
-    rows: Int32,
-    pacing: Float32,
-    seed: int,
-    slots: int,
-    least: Float64,
-    odds: Float64,
-) -> None:
-    """Fill in what :func:`bid_price_pace` and the guard say of opportunities, for certain."""
-    for i in range(least.shape[0]):
-        chance = seen_chance(chances[i], i, seed, slots)
-        score = _bid_price(chance, rows, pacing) if guarded(chance, rows) else np.inf
-        least[i], odds[i] = score, 1.0
+    remaining = target_of(rows, opportunity.row, opportunity.channel) - opportunity.sent
+    if remaining <= 0 or opportunity.opted_in == 0:
+        return np.inf, np.float32(0), ONE
+    if remaining >= opportunity.slots_left:
+        return -np.inf, ONE, ONE
+    most = int(pacing[1])
+    size = (most + 1) * (most + 1)
+    first = 2 + size * (rows.shape[1] // 2)
+    weighed = weighed_slots(opportunity, pacing, first, opportunity.slots_left)
+    left = min(max(int(weighed + HALF), remaining), most)
+    return float(pacing[2 + size * opportunity.channel + (most + 1) * left + remaining]), ONE, ONE
 
 
 class BidPricePacer:
@@ -119,14 +109,9 @@ class BidPricePacer:
         self._prices: tuple[World, Float32, Float32] | None = None  # of the last world
 
     @property
-    def function(self) -> Callable[..., float]:
+    def function(self) -> PacerFunction:
         """The jitted pacer."""
         return bid_price_pace if self.quantiles else exact_pace
-
-    @property
-    def ask(self) -> Callable[..., None]:
-        """What asks it about many opportunities at once."""
-        return ask_bid_price if self.quantiles else ask_exact
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
         """Return the jitted pacer's parameters for a week, [W].
@@ -203,3 +188,81 @@ class BidPricePacer:
         if not lists or not all(isinstance(law, list) for law in laws or ()):
             raise ValueError(f"pacer has {sorted(state)}; allowed: quantiles, a list per channel")
         return cls(laws or ())
+
+
+@driver(
+    types.void(
+        SIMULATION,
+        types.int64,
+        types.FunctionType(PACER_SIGNATURE),
+        types.FunctionType(RANKER_SIGNATURE),
+        ROWS,
+        WEIGHTS,
+        WEIGHTS,
+        TOPICS,
+        WEIGHTS,
+        types.Array(types.int64, 1, "C"),
+        types.Array(types.float64, 1, "C"),
+    )
+)
+def choose_and_score(
+    simulation: SimulationState,
+    s: int,
+    pace: Any,
+    rank: Any,
+    rows: Int32,
+    pacing: Float32,
+    ranking: Float32,
+    topics: UInt8,
+    qualities: Float32,
+    actions: Int64,
+    scores: Float64,
+) -> None:
+    """Fill actions [N] of a jitted policy at slot s, and the best candidates' scores [N]."""
+    for i in range(actions.shape[0]):
+        opportunity = opportunity_at(simulation, i, s)
+        draw_candidates(opportunity, topics, qualities)
+        today = simulation.launches[opportunity.day]
+        best, scores[i] = rank(opportunity, topics, qualities, simulation.log, today, ranking)
+        least, wanted, of = pace(opportunity, rows, pacing)
+        sends = wanted > 0 and considered(opportunity, wanted, of) and scores[i] >= least
+        actions[i] = best if sends else 0
+
+
+def best_scores(
+    world: World, ranker: Ranker, num_members: int, weeks: int, burn_in: int, seed: int
+) -> list[Float64]:
+    """Return the best candidate's score at every opportunity of opted-in members, by channel.
+
+    Members live under random plans, paced exactly.
+
+    Args:
+        world: the world.
+        ranker: whose scores.
+        num_members: members of population ``seed``.
+        weeks: weeks lived.
+        burn_in: weeks at the beginning whose scores are left out.
+        seed: of population, luck and plans.
+    """
+    population = Population(world, num_members, seed, seed)
+    plans, pacing, ranking = world.plans, exact_pacing(world), ranker.weights
+    actions, scores = np.zeros(num_members, np.int64), np.zeros(num_members)
+    k = world.num_candidates
+    candidates = np.empty(k, np.uint8), np.empty(k, np.float32)
+    found: list[list[Float64]] = [[] for _ in world.channels]
+    for week in range(weeks):
+        times = np.full(num_members, week)
+        words = random_words(seed, 0, population.members, times, Domain.EXPLORATION)
+        target = plans[words % len(plans)]
+        rows = pack_plans(target, target)
+        for slot in world.schedule:
+            population.keep_calendar()
+            choose_and_score(
+                population.simulation, population.slot, exact_pace, ranker.function,
+                rows, pacing, ranking, *candidates, actions, scores,
+            )  # fmt: skip
+            if week >= burn_in:
+                counted = population.alive & population.opted_in[:, slot.channel]
+                found[slot.channel].append(scores[counted])
+            population.step(actions)
+    return [np.concatenate([np.zeros(0), *parts]) for parts in found]

@@ -5,53 +5,31 @@ from typing import Any, Self
 
 import numpy as np
 
-from slowfast_rl.envs.executor import put_answer, toss
-from slowfast_rl.envs.guard import cap_of, target_of
 from slowfast_rl.fast.executor import check_stateless
-from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64
-from slowfast_rl.members.compile import driver, kernel
-from slowfast_rl.members.day_weights import pacing_parameters, weighed_slots
+from slowfast_rl.members.arrays import Float32, Int32
+from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import ONE
-from slowfast_rl.members.opportunity import ASK_SIGNATURE, PACER_SIGNATURE, Opportunity, seen_chance
+from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity
 from slowfast_rl.members.world import World
-
-
-@kernel
-def _coin_share(chance: Opportunity, rows: Int32, pacing: Float32) -> tuple[np.float32, np.float32]:
-    target = target_of(rows, chance.row, chance.channel)
-    full = chance.sent >= cap_of(rows, chance.row, chance.channel)
-    if target <= 0 or full or chance.opted_in == 0:
-        return np.float32(0), ONE
-    in_week = np.int64(pacing[1 + chance.channel])
-    first = 1 + rows.shape[1] // 2
-    return np.float32(target), weighed_slots(chance, pacing, first, in_week)
+from slowfast_rl.policies.day_weights import pacing_parameters, weighed_slots
+from slowfast_rl.policies.guard import cap_of, target_of
 
 
 @driver(PACER_SIGNATURE)
-def coin_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
-    """Send with probability target / the channel's slots a week, up to the cap.
+def coin_pace(
+    opportunity: Opportunity, rows: Int32, pacing: Float32
+) -> tuple[float, np.float32, np.float32]:
+    """Consider a send with probability target / the channel's slots a week, up to the cap.
 
     ``pacing`` is S, slots a week [C], then what :meth:`CoinPacer.pacing` adds for day weights.
     """
-    wanted, of = _coin_share(chance, rows, pacing)
-    return toss(chance, wanted, of)
-
-
-@driver(ASK_SIGNATURE)
-def ask_coin(
-    chances: Int64,
-    rows: Int32,
-    pacing: Float32,
-    seed: int,
-    slots: int,
-    least: Float64,
-    odds: Float64,
-) -> None:
-    """Fill in what :func:`coin_pace` and the guard say of opportunities, and how probably."""
-    for i in range(least.shape[0]):
-        chance = seen_chance(chances[i], i, seed, slots)
-        wanted, of = _coin_share(chance, rows, pacing)
-        put_answer(chance, rows, toss(chance, wanted, of), float(wanted / of), least, odds)
+    target = target_of(rows, opportunity.row, opportunity.channel)
+    full = opportunity.sent >= cap_of(rows, opportunity.row, opportunity.channel)
+    if target <= 0 or full or opportunity.opted_in == 0:
+        return -np.inf, np.float32(0), ONE
+    in_week = np.int64(pacing[1 + opportunity.channel])
+    first = 1 + rows.shape[1] // 2
+    return -np.inf, np.float32(target), weighed_slots(opportunity, pacing, first, in_week)
 
 
 class CoinPacer:
@@ -64,7 +42,6 @@ class CoinPacer:
 
     name = "coin"
     function = staticmethod(coin_pace)
-    ask = staticmethod(ask_coin)
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
         """Return the jitted pacer's parameters for a week, [W].

@@ -1,20 +1,19 @@
 """The executor put together from a pacer and a ranker."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from slowfast_rl.envs.executor import (
+from slowfast_rl.members.arrays import Float32
+from slowfast_rl.members.opportunity import FastPolicy, PacerFunction, RankerFunction
+from slowfast_rl.members.world import World
+from slowfast_rl.policies.executor import (
     JittedExecutor,
-    ask_exact,
     exact_pace,
     exact_pacing,
     quality_rank,
 )
-from slowfast_rl.members.arrays import Float32
-from slowfast_rl.members.opportunity import FastPolicy
-from slowfast_rl.members.world import World
 
 _NO_WEIGHTS = np.zeros(0, np.float32)
 
@@ -25,13 +24,8 @@ class Pacer(Protocol):
     name: str
 
     @property
-    def function(self) -> Callable[..., float]:
+    def function(self) -> PacerFunction:
         """Return the jitted pacer, compiled with PACER_SIGNATURE."""
-        ...
-
-    @property
-    def ask(self) -> Callable[..., None]:
-        """Return what asks it about many opportunities at once, compiled with ASK_SIGNATURE."""
         ...
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
@@ -50,7 +44,7 @@ class Ranker(Protocol):
     name: str
 
     @property
-    def function(self) -> Callable[..., tuple[int, float]]:
+    def function(self) -> RankerFunction:
         """Return the jitted ranker, compiled with RANKER_SIGNATURE."""
         ...
 
@@ -76,7 +70,6 @@ class ExactPacer:
 
     name = "exact"
     function = staticmethod(exact_pace)
-    ask = staticmethod(ask_exact)
     pacing = staticmethod(exact_pacing)
 
     def state(self) -> dict[str, Any]:
@@ -117,7 +110,7 @@ class QualityRanker:
         return cls()
 
 
-class Executor(JittedExecutor):
+class PacedExecutor(JittedExecutor):
     """A fast policy: a pacer says when, a ranker says what, the guard has the last word.
 
     Args:

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from slowfast_rl.envs.columns import columns
-from slowfast_rl.fast.uplift import candidate_logit, held_back, member_logit
+from slowfast_rl.fast.uplift import candidate_logit, member_logit, no_view_probability
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import logistic
@@ -22,6 +21,7 @@ from slowfast_rl.members.state import (
     Log,
 )
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.columns import columns
 
 _PRIOR_SENDS = 10  # that shrink the observed shares
 
@@ -35,7 +35,7 @@ def observed_effects(world: World, weights: Float32, obs: Float32) -> Float32:
         obs: [B, F] observations of ``Messaging-v0``.
     """
     column = columns(world)
-    log, day = _observed_log(world, obs)
+    log, day = observed_log(world, obs)
     channel = obs[:, [column[f"slot_is_{c}"] for c in world.channels]].argmax(axis=1)
     launches = obs[:, [column[f"topic_{d}_launch"] for d in range(world.num_topics)]]
     candidates = range(1, world.num_candidates + 1)
@@ -49,7 +49,7 @@ def observed_effects(world: World, weights: Float32, obs: Float32) -> Float32:
     return effects
 
 
-def _observed_log(world: World, obs: Float32) -> tuple[Log, Int64]:
+def observed_log(world: World, obs: Float32) -> tuple[Log, Int64]:
     """Return a log and day numbers [B] from which the model reads what it would have read."""
     column, size = columns(world), len(obs)
     day = (obs[:, column["tenure"]] * 7 + obs[:, column["weekday"]]).astype(np.int64)
@@ -88,7 +88,7 @@ def _fill_effects(
 ) -> None:
     for i in range(day.shape[0]):
         views, channels, topics = by_member[i], by_channel[i], by_topic[i]
-        free = held_back(weights, views, channels, launches[i], day[i])
+        free = no_view_probability(weights, views, channels, launches[i], day[i])
         member = member_logit(weights, views, channels, topics, channel[i], day[i])
         for j in range(topic.shape[1]):
             launch = launches[i, topic[i, j]]

@@ -14,20 +14,20 @@ from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecNormalize
 from torch.distributions import Categorical
 
-from slowfast_rl.envs.budget import Budget, Progress, check_budget
-from slowfast_rl.envs.execution import Planner, PlanSource
 from slowfast_rl.envs.messaging import MessagingVectorEnv
 from slowfast_rl.envs.sb3 import StaggeredVecEnv
-from slowfast_rl.envs.settings import check_settings, check_weights
-from slowfast_rl.envs.stepwise import StepwiseExecutor
-from slowfast_rl.fast.network import MessagePolicy, Prior, policy_arguments
+from slowfast_rl.fast.ppo_network import MessagePolicy, Prior, policy_arguments
 from slowfast_rl.fast.uplift import UpliftRanker
 from slowfast_rl.members.arrays import Float32, Int8, Int32, Int64
+from slowfast_rl.members.observations import bounds, opportunity_features, weekly_features
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, random_words
-from slowfast_rl.members.signals import bounds, slot_features, week_features
-from slowfast_rl.members.week import Week
+from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Budget, Progress, check_budget
+from slowfast_rl.policies.plan_exchange import Planner, PlanSource
+from slowfast_rl.policies.settings import check_settings, check_weights
+from slowfast_rl.policies.stepwise import StepwiseExecutor
 from slowfast_rl.store import UNIFORM_SHAPE, InMemoryFeatureStore
 
 _ENDLESS = 2**62  # steps, where CPU time is the budget
@@ -129,7 +129,7 @@ class PPOExecutor:
         if (planner is not None) != self.planned:
             raise ValueError(f"planner is {planner} and planned is {self.planned}; both or neither")
         start, s = process_time(), self.settings
-        env, signals = self._begin(world, planner, seed)
+        env, observations = self._begin(world, planner, seed)
         self.opportunities_before = s["num_envs"] * (s["weeks"] - 1) * world.slots_per_week
         discount = world.reward.weekly_discount ** (1 / world.slots_per_week)
         model = PPO(
@@ -137,7 +137,7 @@ class PPOExecutor:
             VecNormalize(StaggeredVecEnv(env), norm_obs=False, gamma=discount),
             gamma=discount,
             seed=seed,
-            policy_kwargs=policy_arguments(self._prior(world), signals, s["hidden"]),
+            policy_kwargs=policy_arguments(self._prior(world), observations, s["hidden"]),
             **{k: v for k, v in s.items() if k not in ("num_envs", "weeks", "hidden")},
         )
         model.set_logger(logger or Logger(None, []))
@@ -158,8 +158,8 @@ class PPOExecutor:
 
     def untrained(self, world: World, planner: Planner | None = None, seed: int = 0) -> Self:
         """Give this policy the very weights that training begins with."""
-        _, signals = self._begin(world, planner, seed)
-        self.policy = self._network(world, signals, seed)
+        _, observations = self._begin(world, planner, seed)
+        self.policy = self._network(world, observations, seed)
         return self
 
     def act(self, observations: Float32, masks: Int8, coins: Float32) -> Int64:
@@ -185,7 +185,7 @@ class PPOExecutor:
         cap: Int32 | None = None,
         shape: Int32 | int = UNIFORM_SHAPE,
     ) -> Week:
-        """Live through one week; see :class:`~slowfast_rl.envs.stepwise.StepwiseExecutor`."""
+        """Live through one week; see :class:`~slowfast_rl.policies.stepwise.StepwiseExecutor`."""
         stepwise = StepwiseExecutor(self, planned=self.planned)
         return stepwise.run_week(population, target, cap, shape)
 
@@ -217,7 +217,7 @@ class PPOExecutor:
             **{k: v for k, v in settings.items() if k != "ranker"},
             ranker=None if ranker is None else UpliftRanker.from_state(ranker),
         )
-        width = len(week_features(world) + slot_features(world))
+        width = len(weekly_features(world) + opportunity_features(world))
         policy = executor._network(world, np.zeros((1, width), np.float32), 0)
         check_weights(arrays, policy.state_dict())
         policy.load_state_dict({k: torch.as_tensor(v) for k, v in arrays.items()})
@@ -258,15 +258,15 @@ class PPOExecutor:
                 observations = env.observe()
         return env, np.concatenate(met)
 
-    def _network(self, world: World, signals: Float32, seed: int) -> MessagePolicy:
+    def _network(self, world: World, observations: Float32, seed: int) -> MessagePolicy:
         """Return a new network; the caller's random numbers stay as they are."""
-        low, high = bounds(week_features(world) + slot_features(world))
+        low, high = bounds(weekly_features(world) + opportunity_features(world))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             policy = MessagePolicy(
                 spaces.Box(low, high, dtype=np.float32),
                 spaces.Discrete(1 + world.num_candidates),
                 lambda _: float(self.settings["learning_rate"]),
-                **policy_arguments(self._prior(world), signals, self.settings["hidden"]),
+                **policy_arguments(self._prior(world), observations, self.settings["hidden"]),
             )
         return policy.to(get_device(self.settings["device"]))

@@ -5,41 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from slowfast_rl.envs.guard import guarded
-from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64
+from slowfast_rl.members.arrays import Float32, Int32
 from slowfast_rl.members.compile import driver
-from slowfast_rl.members.opportunity import (
-    ASK_SIGNATURE,
-    PACER_SIGNATURE,
-    Opportunity,
-    seen_chance,
-)
+from slowfast_rl.members.numerics import ONE
+from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity
 from slowfast_rl.members.world import World
 
 
 @driver(PACER_SIGNATURE)
-def threshold_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
+def threshold_pace(
+    opportunity: Opportunity, rows: Int32, pacing: Float32
+) -> tuple[float, np.float32, np.float32]:
     """Return the same threshold at every opportunity on a channel that the member has not left."""
-    if chance.opted_in == 0:
-        return np.inf
-    return float(pacing[0])
-
-
-@driver(ASK_SIGNATURE)
-def ask_threshold(
-    chances: Int64,
-    rows: Int32,
-    pacing: Float32,
-    seed: int,
-    slots: int,
-    least: Float64,
-    odds: Float64,
-) -> None:
-    """Fill in what :func:`threshold_pace` and the guard say of opportunities, for certain."""
-    for i in range(least.shape[0]):
-        chance = seen_chance(chances[i], i, seed, slots)
-        score = float(pacing[0]) if guarded(chance, rows) else np.inf
-        least[i], odds[i] = score, 1.0
+    return float(pacing[0]), np.float32(opportunity.opted_in), ONE
 
 
 class ThresholdPacer:
@@ -53,7 +31,6 @@ class ThresholdPacer:
     """
 
     name = "threshold"
-    ask = staticmethod(ask_threshold)
     function = staticmethod(threshold_pace)
 
     def __init__(self, threshold: float = 0.0) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from slowfast_rl.fast.terms import (
+from slowfast_rl.fast.uplift_features import (
     CANDIDATE_TERMS,
     MEMBER_TERMS,
     ORGANIC_TERMS,
@@ -16,10 +16,10 @@ from slowfast_rl.fast.terms import (
 from slowfast_rl.members.arrays import Bool, Float32, Int64
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.dynamics import candidate
-from slowfast_rl.members.opportunity import LIVES
+from slowfast_rl.members.opportunity import SIMULATION
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import CANDIDATE, Domain, draw, random_words
-from slowfast_rl.members.state import Lives
+from slowfast_rl.members.state import SimulationState
 from slowfast_rl.members.world import World
 
 _SEND_SHARE = 0.25  # of opportunities; as many again are trials that hold
@@ -87,7 +87,7 @@ def trial_terms(population: Population, choice: Int64) -> tuple[Float32, Float32
     n = population.num_members
     organic = np.empty((n, ORGANIC_TERMS), np.float32)
     response = np.empty((n, MEMBER_TERMS + CANDIDATE_TERMS), np.float32)
-    _fill_terms(population.lives, population.slot, choice, organic, response)
+    _fill_terms(population.simulation, population.slot, choice, organic, response)
     return organic, response
 
 
@@ -98,22 +98,24 @@ def _trials(
     return Trials(*whole, organic, response, sent, np.zeros(size, np.bool_))
 
 
-@driver(types.void(LIVES, types.int64, types.Array(types.int64, 1, "C"), _FLOATS, _FLOATS))
-def _fill_terms(lives: Lives, s: int, choice: Int64, organic: Float32, response: Float32) -> None:
-    log, state, schedule = lives.log, lives.state, lives.schedule
+@driver(types.void(SIMULATION, types.int64, types.Array(types.int64, 1, "C"), _FLOATS, _FLOATS))
+def _fill_terms(
+    simulation: SimulationState, s: int, choice: Int64, organic: Float32, response: Float32
+) -> None:
+    log, state, schedule = simulation.log, simulation.state, simulation.schedule
     num_topics = log.by_topic.shape[1]
     for i in range(choice.shape[0]):
         day = state.week[i] * 7 + schedule.weekday[s]
         time = state.week[i] * schedule.channel.shape[0] + s
-        word = draw(lives.seed, state.stream[i], state.member[i], time, choice[i], CANDIDATE)
+        word = draw(simulation.seed, state.stream[i], state.member[i], time, choice[i], CANDIDATE)
         topic, quality = candidate(num_topics, word)
         views, channels, topics = log.by_member[i], log.by_channel[i], log.by_topic[i]
-        viewing = organic_terms(views, channels, lives.launches[day], day)
+        viewing = organic_terms(views, channels, simulation.launches[day], day)
         for k in range(ORGANIC_TERMS):
             organic[i, k] = viewing[k]
         member = member_terms(views, channels, topics, schedule.channel[s], day)
         for k in range(MEMBER_TERMS):
             response[i, k] = member[k]
-        chosen = candidate_terms(topics, topic, quality, lives.launches[day, topic], day)
+        chosen = candidate_terms(topics, topic, quality, simulation.launches[day, topic], day)
         for k in range(CANDIDATE_TERMS):
             response[i, MEMBER_TERMS + k] = chosen[k]

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from slowfast_rl.envs.executor import candidate_words
 from slowfast_rl.fast.regression import (
     logistic_regression,
     response_likelihood,
     response_regression,
 )
-from slowfast_rl.fast.terms import (
+from slowfast_rl.fast.trials import Trials, collect_trials
+from slowfast_rl.fast.uplift_features import (
     CANDIDATE_TERMS,
     MEMBER_TERMS,
     ORGANIC_TERMS,
@@ -20,13 +20,10 @@ from slowfast_rl.fast.terms import (
     member_terms,
     organic_terms,
 )
-from slowfast_rl.fast.trials import Trials, collect_trials
-from slowfast_rl.members.arrays import Bool, Float32, Float64, Integer
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Integer, UInt8
 from slowfast_rl.members.compile import driver, kernel
-from slowfast_rl.members.dynamics import candidate
 from slowfast_rl.members.numerics import ONE, logistic
 from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity
-from slowfast_rl.members.random import lane
 from slowfast_rl.members.state import Log
 from slowfast_rl.members.world import World
 
@@ -64,10 +61,10 @@ UNTRAINED = Weights(
 
 
 @kernel
-def held_back(
+def no_view_probability(
     weights: Float32, by_member: Float32, by_channel: Float32, launches: Float32, day: Integer
 ) -> np.float32:
-    """Return the chance that a member does not view today without the message."""
+    """Return the opportunity that a member does not view today without the message."""
     logit = np.float32(weights[day % _DAYS])
     terms = organic_terms(by_member, by_channel, launches, day)
     for k in range(ORGANIC_TERMS):
@@ -111,22 +108,24 @@ def candidate_logit(
 
 @driver(RANKER_SIGNATURE)
 def uplift_rank(
-    chance: Opportunity, log: Log, launches: Float32, ranking: Float32
+    opportunity: Opportunity,
+    topics: UInt8,
+    qualities: Float32,
+    log: Log,
+    launches: Float32,
+    ranking: Float32,
 ) -> tuple[int, float]:
     """Return the candidate of the greatest effect and that effect, a difference in probability."""
-    i, day = chance.row, chance.day
-    views, channels, topics = log.by_member[i], log.by_channel[i], log.by_topic[i]
+    i, day = opportunity.row, opportunity.day
+    views, channels, logged = log.by_member[i], log.by_channel[i], log.by_topic[i]
     best, best_logit = 0, np.float32(-np.inf)
-    words = candidate_words(chance, 0)
-    for j in range(chance.num_candidates):
-        if j and not j & 3:
-            words = candidate_words(chance, j >> 2)
-        topic, quality = candidate(chance.num_topics, lane(words, j & 3))
-        logit = candidate_logit(ranking, topics, topic, quality, launches[day, topic], day)
+    for j in range(topics.shape[0]):
+        topic = topics[j]
+        logit = candidate_logit(ranking, logged, topic, qualities[j], launches[topic], day)
         if logit > best_logit:
             best, best_logit = j + 1, logit
-    logit = best_logit + member_logit(ranking, views, channels, topics, chance.channel, day)
-    free = held_back(ranking, views, channels, launches[day], day)
+    logit = best_logit + member_logit(ranking, views, channels, logged, opportunity.channel, day)
+    free = no_view_probability(ranking, views, channels, launches, day)
     return best, float(free * logistic(logit))
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Float64, Int64, UInt8
-from slowfast_rl.members.belief_signals import read_out
+from slowfast_rl.members.belief_observation import read_out
+from slowfast_rl.members.belief_update import Grid, Tables, update
 from slowfast_rl.members.constants import (
     base_rate,
     constants,
@@ -20,8 +21,7 @@ from slowfast_rl.members.constants import (
     mean_pick,
     standard_normal,
 )
-from slowfast_rl.members.features import Feature, bounds, week_features
-from slowfast_rl.members.filtering import Grid, Tables, update
+from slowfast_rl.members.features import Feature, bounds, weekly_features
 from slowfast_rl.members.state import (
     DISMISSALS,
     LAST,
@@ -146,20 +146,20 @@ class Beliefs:
         room = np.empty((3, len(self.filter.grid.sensitivity)), np.float32)
         update(self.tables, self.filter.grid, self.filter.constants, log, alive, room)
 
-    def update_from_signals(self, signals: Float32) -> None:
+    def update_from_observations(self, observations: Float32) -> None:
         """Take in the last completed week as the week's signals [N, F_week] tell of it."""
         world = self.filter.world
-        column = {feature.name: i for i, feature in enumerate(week_features(world))}
-        counts = empty_log(len(signals), len(world.channels), 0)
-        counts.by_member[:, LAST] = signals[:, column["viewing_days_last_week"]]
+        column = {feature.name: i for i, feature in enumerate(weekly_features(world))}
+        counts = empty_log(len(observations), len(world.channels), 0)
+        counts.by_member[:, LAST] = observations[:, column["viewing_days_last_week"]]
         events = (("sends", SENDS), ("opens", OPENS), ("dismissals", DISMISSALS))
         for c, channel in enumerate(world.channels):
             for event, first in events:
-                logged = signals[:, column[f"{channel}_{event}_last_week"]]
+                logged = observations[:, column[f"{channel}_{event}_last_week"]]
                 counts.by_channel[:, c, first + LAST] = logged
-        self.update(counts, np.ones(len(signals), np.uint8))
+        self.update(counts, np.ones(len(observations), np.uint8))
 
-    def signals(self) -> Float32:
+    def observations(self) -> Float32:
         """Return :attr:`BeliefFilter.features` of every member, [N, F_belief]."""
         tables, grid = self.tables, self.filter.grid
         out = np.empty((len(tables.habit), len(self.filter.features)), np.float32)

@@ -18,7 +18,7 @@ import numba
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PACKAGE = Path(__file__).parent.parent
-_FLOORS_WITH_KERNELS = ("members", "envs", "fast")
+_LAYERS_WITH_KERNELS = ("members", "policies", "fast")
 
 
 def kernel(function: F) -> F:
@@ -36,9 +36,9 @@ def driver(signature: Any = None) -> Callable[[F], F]:
 
 
 def _jit(function: F, signature: Any, *, forceinline: bool) -> F:
-    own_floor = Path(function.__code__.co_filename).parent.name
+    own_layer = Path(function.__code__.co_filename).parent.name
     previous = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_cache_folder(own_floor == "members"))
+    numba.config.CACHE_DIR = str(_cache_folder(own_layer == "members"))
     try:
         decorate = numba.njit(
             *(() if signature is None else (signature,)),
@@ -57,8 +57,8 @@ def _jit(function: F, signature: Any, *, forceinline: bool) -> F:
 @cache
 def _cache_folder(members_only: bool) -> Path:
     digest = hashlib.sha256(numba.__version__.encode())
-    for floor in _FLOORS_WITH_KERNELS[: 1 if members_only else None]:
-        for source in sorted((_PACKAGE / floor).rglob("*.py")):
+    for layer in _LAYERS_WITH_KERNELS[: 1 if members_only else None]:
+        for source in sorted((_PACKAGE / layer).rglob("*.py")):
             digest.update(source.read_bytes())
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     for base in (os.environ.get("NUMBA_CACHE_DIR"), home, tempfile.gettempdir()):

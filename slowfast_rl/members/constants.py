@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Float64, UInt32
-from slowfast_rl.members.parameters import Traits
+from slowfast_rl.members.parameters import TraitDistributions
 from slowfast_rl.members.world import World
 
 
@@ -149,13 +149,13 @@ def mean_relevance(world: World) -> float:
     return float(weight @ _logistic(world.response.intercept + spread * z))
 
 
-def typical_rate(traits: Traits) -> float:
+def typical_rate(traits: TraitDistributions) -> float:
     """Return m_x, the base rate at the centre of its law (views per day)."""
     location = np.array(traits.base_rate_location)
     return float(np.exp(location) if traits.base_rate_law == "lognormal" else _logistic(location))
 
 
-def base_rate(traits: Traits, z: Float64) -> Float64:
+def base_rate(traits: TraitDistributions, z: Float64) -> Float64:
     """Return the base viewing rate x of members with standard normal deviates z (views per day)."""
     scale = traits.base_rate_location + traits.base_rate_spread * z
     rate = np.exp(scale) if traits.base_rate_law == "lognormal" else _logistic(scale)
@@ -163,7 +163,7 @@ def base_rate(traits: Traits, z: Float64) -> Float64:
 
 
 @cache
-def mean_slope(traits: Traits) -> float:
+def mean_slope(traits: TraitDistributions) -> float:
     """Return E[(m_x / x)^slope], the normaliser of responsiveness."""
     z, weight = standard_normal()
     return float(

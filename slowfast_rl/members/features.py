@@ -57,7 +57,7 @@ def per_world(function: Callable[[World], T]) -> Callable[[World], T]:
 
 
 @per_world
-def week_features(world: World) -> tuple[Feature, ...]:
+def weekly_features(world: World) -> tuple[Feature, ...]:
     """Return what a planner sees on Monday 00:00, F_week features."""
     slots = np.bincount([s.channel for s in world.schedule], minlength=len(world.channels))
     features = [Feature(f"viewing_days_{window}", "days a week", 0, 7) for window in _WINDOW_NAMES]
@@ -84,7 +84,7 @@ def week_features(world: World) -> tuple[Feature, ...]:
 
 
 @per_world
-def slot_features(world: World) -> tuple[Feature, ...]:
+def opportunity_features(world: World) -> tuple[Feature, ...]:
     """Return what comes on top of the week's features at a send opportunity, F_slot features."""
     features = [Feature("weekday", "0 is Monday", 0, 6)]
     features += [Feature(f"slot_is_{c}", "0 or 1", 0, 1) for c in world.channels]

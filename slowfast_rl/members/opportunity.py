@@ -1,19 +1,21 @@
 """A send opportunity as jitted fast policies receive it, and the signatures they must have."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numba import int64, typeof, types
 
-from slowfast_rl.members.arrays import Float32, Int64
+from slowfast_rl.members.arrays import Float32, UInt8
 from slowfast_rl.members.compile import kernel
 from slowfast_rl.members.constants import constants, schedule
+from slowfast_rl.members.dynamics import candidate
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.random import CANDIDATE, PACER, draw, lane, philox, uniform
 from slowfast_rl.members.state import (
     SENDS,
     THIS,
-    Lives,
+    SimulationState,
     empty_ledger,
     empty_log,
     empty_state,
@@ -40,20 +42,20 @@ class Opportunity(NamedTuple):
 
 
 @kernel
-def opportunity(lives: Lives, i: int, s: int) -> Opportunity:
+def opportunity_at(simulation: SimulationState, i: int, s: int) -> Opportunity:
     """Return member i's opportunity at slot s."""
-    state, plan, w = lives.state, lives.schedule, lives.constants
+    state, plan, w = simulation.state, simulation.schedule, simulation.constants
     c, week = plan.channel[s], int64(state.week[i])
     return Opportunity(
         int64(i),
         int64(c),
-        int64(lives.log.by_channel[i, c, SENDS + THIS]),
+        int64(simulation.log.by_channel[i, c, SENDS + THIS]),
         int64(plan.slots_left[s]),
         int64(state.opted_in[i, c]),
         week * 7 + plan.weekday[s],
         int64(w.num_candidates),
         int64(w.num_topics),
-        lives.seed,
+        simulation.seed,
         int64(state.stream[i]),
         int64(state.member[i]),
         week * plan.channel.shape[0] + s,
@@ -62,24 +64,40 @@ def opportunity(lives: Lives, i: int, s: int) -> Opportunity:
 
 
 @kernel
-def seen_chance(seen: Int64, row: int, seed: int, slots: int) -> Opportunity:
-    """Return an opportunity as observations show it; candidates are not part of it.
+def draw_candidates(opportunity: Opportunity, topics: UInt8, qualities: Float32) -> None:
+    """Fill in topics and qualities [K] of an opportunity's candidates."""
+    words = philox(
+        opportunity.seed, opportunity.stream, opportunity.member, opportunity.time, 0, CANDIDATE
+    )
+    for j in range(opportunity.num_candidates):
+        if j and not j & 3:
+            words = philox(
+                opportunity.seed,
+                opportunity.stream,
+                opportunity.member,
+                opportunity.time,
+                j >> 2,
+                CANDIDATE,
+            )
+        topics[j], qualities[j] = candidate(opportunity.num_topics, lane(words, j & 3))
 
-    ``seen`` [7]: channel, sends on it this week, its slots left, whether the member is opted in,
-    the slot in the week, the week, the member.
-    """
-    week = seen[5]
-    return Opportunity(
-        row, seen[0], seen[1], seen[2], seen[3], week * 7, 1, 1,
-        seed, 0, seen[6], week * slots + seen[4], np.float32(0),
-    )  # fmt: skip
+
+@kernel
+def considered(opportunity: Opportunity, wanted: np.float32, of: np.float32) -> bool:
+    """Return true with probability wanted / of, at most 1, by the pacer's coin."""
+    if wanted >= of:
+        return True
+    coin = uniform(
+        draw(opportunity.seed, opportunity.stream, opportunity.member, opportunity.time, 0, PACER)
+    )
+    return bool(coin * of < wanted)
 
 
 ROWS = types.Array(types.int32, 2, "C")
 WEIGHTS = types.Array(types.float32, 1, "C")
 _world = load_world("pronounced")
 _matrix = np.zeros((1, 1), np.float32)
-_lives = Lives(
+_simulation = SimulationState(
     constants(_world),
     schedule(_world),
     empty_state(1, 1),
@@ -90,36 +108,33 @@ _lives = Lives(
     0,
     False,
 )
-LIVES = typeof(_lives)
+SIMULATION = typeof(_simulation)
 _OPPORTUNITY = typeof(Opportunity(*(0,) * 12, np.float32(0)))
 
-#: A pacer: (opportunity, rows [N, Q], pacing [W]) -> the least score worth a send now; infinity
-#: holds without looking at the candidates, minus infinity sends the best one.
-PACER_SIGNATURE = types.float64(_OPPORTUNITY, ROWS, WEIGHTS)
-#: A pacer asked about B opportunities at once: (what :func:`seen_chance` reads [B, 7], rows,
-#: pacing, seed, slots a week, least scores [B] and probabilities [B] to fill in).
-ASK_SIGNATURE = types.void(
-    types.Array(types.int64, 2, "C"),
-    ROWS,
-    WEIGHTS,
-    types.int64,
-    types.int64,
-    types.Array(types.float64, 1, "C"),
-    types.Array(types.float64, 1, "C"),
+#: A pacer: (opportunity, rows [N, Q], pacing [W]) -> (least score worth a send, wanted, of): a send
+#: is considered with probability wanted / of, at most 1, and made if the best score is that high.
+PACER_SIGNATURE = types.Tuple((types.float64, types.float32, types.float32))(
+    _OPPORTUNITY, ROWS, WEIGHTS
 )
-#: A ranker: (opportunity, log, launches [days, D], ranking [W]) -> the best candidate, counted from
-#: 1, and its score.
+TOPICS = types.Array(types.uint8, 1, "C")
+LOG = typeof(_simulation.log)
+#: A ranker: (opportunity, candidates' topics [K] and qualities [K], log, today's launches [D],
+#: ranking [W]) -> the best candidate, counted from 1, and its score.
 RANKER_SIGNATURE = types.Tuple((types.int64, types.float64))(
-    _OPPORTUNITY, typeof(_lives.log), typeof(_matrix), WEIGHTS
+    _OPPORTUNITY, TOPICS, WEIGHTS, LOG, WEIGHTS, WEIGHTS
 )
 #: A guard: (opportunity, rows [N, Q]) -> whether a send is allowed.
 GUARD_SIGNATURE = types.boolean(_OPPORTUNITY, ROWS)
 
 
+PacerFunction: TypeAlias = Callable[..., tuple[float, np.float32, np.float32]]
+RankerFunction: TypeAlias = Callable[..., tuple[int, float]]
+
+
 class FastPolicy(NamedTuple):
     """A jitted fast policy; ``rows`` and weights are its own, the driver only passes them on."""
 
-    pace: Callable[..., float]  # compiled with PACER_SIGNATURE
-    rank: Callable[..., tuple[int, float]]  # compiled with RANKER_SIGNATURE
+    pace: PacerFunction  # compiled with PACER_SIGNATURE
+    rank: RankerFunction  # compiled with RANKER_SIGNATURE
     pacing: Float32  # [W] the pacer's parameters
     ranking: Float32  # [W] the ranker's parameters

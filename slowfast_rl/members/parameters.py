@@ -23,7 +23,7 @@ class Parameters:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Traits(Parameters):
+class TraitDistributions(Parameters):
     """Laws of the fixed, latent traits of members.
 
     Attributes:
@@ -244,6 +244,8 @@ class Reward(Parameters):
 
 def group_name(group: type) -> str:
     """Return a group's name in YAML, such as "opt_out" for OptOut."""
+    if group is TraitDistributions:
+        return "traits"  # its class is named apart from the traits themselves, MemberTraits
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", group.__name__).lower()
 
 

@@ -1,9 +1,10 @@
 """A population of members: the state, its two drivers, clones, shards and restarts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slowfast_rl.members import driver
 from slowfast_rl.members.arrays import Bool, Float64, Int32, Int64
@@ -27,7 +28,8 @@ from slowfast_rl.members.state import (
     VETOED,
     VIEWS,
     Events,
-    Lives,
+    SimulationState,
+    Week,
     empty_events,
     empty_ledger,
     empty_log,
@@ -36,7 +38,6 @@ from slowfast_rl.members.state import (
     take_rows,
 )
 from slowfast_rl.members.traits import draw_traits
-from slowfast_rl.members.week import Week
 from slowfast_rl.members.world import World
 
 _CALENDAR_WEEKS = 64  # the launch calendar grows by so many weeks at a time
@@ -94,7 +95,7 @@ class Population:
         self.episodes = np.zeros(n, np.int64)  # [N]
         state = empty_state(n, num_channels)
         state.stream[:] = luck_stream
-        self.lives = Lives(
+        self.simulation = SimulationState(
             constants(world),
             schedule(world),
             state,
@@ -117,27 +118,27 @@ class Population:
     @property
     def members(self) -> Int64:
         """[N] ids of the members now played."""
-        return self.lives.state.member.astype(np.int64)
+        return self.simulation.state.member.astype(np.int64)
 
     @property
     def weeks(self) -> Int32:
         """[N] weeks since each row's episode began, a copy."""
-        return self.lives.state.week.copy()
+        return self.simulation.state.week.copy()
 
     @property
     def alive(self) -> Bool:
         """[N] False once churned, a copy."""
-        return self.lives.state.alive.astype(bool)
+        return self.simulation.state.alive.astype(bool)
 
     @property
     def opted_in(self) -> Bool:
         """[N, C] channels that the member has not left, a copy."""
-        return self.lives.state.opted_in.astype(bool)
+        return self.simulation.state.opted_in.astype(bool)
 
     @property
     def sent_this_week(self) -> Int32:
         """[N, C] sends since Monday, a copy."""
-        return self.lives.log.by_channel[:, :, SENDS + THIS].astype(np.int32)
+        return self.simulation.log.by_channel[:, :, SENDS + THIS].astype(np.int32)
 
     @property
     def now(self) -> Int64:
@@ -146,7 +147,7 @@ class Population:
         if self.slot:
             slot = self.world.schedule[self.slot]
             into_week = slot.weekday * DAY_SECONDS + slot.second
-        return self.lives.state.week.astype(np.int64) * WEEK_SECONDS + into_week
+        return self.simulation.state.week.astype(np.int64) * WEEK_SECONDS + into_week
 
     def step(self, actions: Int64) -> tuple[Float64, Events]:
         """Live through one slot.
@@ -174,7 +175,7 @@ class Population:
             )
         rewards = np.empty(self.num_members, np.float64)
         self.keep_calendar()
-        driver.step_slot(self.lives, self.slot, actions, self._events, rewards)
+        driver.step_slot(self.simulation, self.slot, actions, self._events, rewards)
         self.slot = (self.slot + 1) % self.world.slots_per_week
         if self.slot == 0:
             self._believe()
@@ -198,15 +199,28 @@ class Population:
         self.keep_calendar()
         rows = np.ascontiguousarray(rows, np.int32)
         pace, rank, pacing, ranking = policy
-        driver.run_week(self.lives, pace, rank, guard, rows, pacing, ranking, self._events)
+        k = self.world.num_candidates
+        topics, qualities = np.empty(k, np.uint8), np.empty(k, np.float32)
+        driver.run_week(
+            self.simulation,
+            pace,
+            rank,
+            guard,
+            rows,
+            pacing,
+            ranking,
+            topics,
+            qualities,
+            self._events,
+        )
         self._believe()
         return self.last_week()
 
     def last_week(self) -> Week:
         """Return what the last completed week brought."""
-        log, last = self.lives.log, self.lives.ledger[:, LEDGER_COLUMNS:]
+        log, last = self.simulation.log, self.simulation.ledger[:, LEDGER_COLUMNS:]
         reward = np.empty(self.num_members, np.float64)
-        driver.fill_utility(self.lives, LAST, reward)
+        driver.fill_utility(self.simulation, LAST, reward)
         channel = log.by_channel
         return Week(
             views=last[:, VIEWS].copy(),
@@ -235,14 +249,14 @@ class Population:
         rows = np.arange(self.num_members)[rows]  # of a slice, numpy would return no copy
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        lives = self.lives
+        simulation = self.simulation
         other.first_members = self.first_members[rows]
         other.episodes = self.episodes[rows]
-        other.lives = lives._replace(
-            state=take_rows(lives.state, rows),
-            traits=take_rows(lives.traits, rows),
-            log=take_rows(lives.log, rows),
-            ledger=np.ascontiguousarray(lives.ledger[rows]),
+        other.simulation = simulation._replace(
+            state=take_rows(simulation.state, rows),
+            traits=take_rows(simulation.traits, rows),
+            log=take_rows(simulation.log, rows),
+            ledger=np.ascontiguousarray(simulation.ledger[rows]),
         )
         other.beliefs = None if self.beliefs is None else self.beliefs.take(rows)
         other._events = empty_events(len(other.first_members))
@@ -271,29 +285,89 @@ class Population:
             check_seeds(luck_seed=luck_seed)
             self.episodes[:] = 0
             calendar = launch_intensity(self.world, luck_seed, _CALENDAR_WEEKS)
-            self.lives = self.lives._replace(seed=luck_seed, launches=calendar)
+            self.simulation = self.simulation._replace(seed=luck_seed, launches=calendar)
         self._begin(np.arange(self.num_members))
 
     def keep_calendar(self) -> None:
         """Keep the launch calendar ahead of the oldest row; drivers and signals call this first."""
-        weeks = len(self.lives.launches) // 7
-        oldest = int(self.lives.state.week.max()) + 1
+        weeks = len(self.simulation.launches) // 7
+        oldest = int(self.simulation.state.week.max()) + 1
         if oldest > weeks:
             wanted = -(-oldest // _CALENDAR_WEEKS) * _CALENDAR_WEEKS
-            calendar = launch_intensity(self.world, self.lives.seed, wanted)
-            self.lives = self.lives._replace(launches=calendar)
+            calendar = launch_intensity(self.world, self.simulation.seed, wanted)
+            self.simulation = self.simulation._replace(launches=calendar)
 
     def _believe(self) -> None:
         """Let beliefs take in the week that ended."""
         if self.beliefs is not None:
-            self.beliefs.update(self.lives.log, self.lives.state.alive)
+            self.beliefs.update(self.simulation.log, self.simulation.state.alive)
 
     def _begin(self, rows: Int64) -> None:
-        lives, rows = self.lives, np.ascontiguousarray(rows, np.int64)
+        simulation, rows = self.simulation, np.ascontiguousarray(rows, np.int64)
         members = self.first_members[rows] + self.episodes[rows] * self.stride
-        lives.state.member[rows] = (members % 2**32).astype(np.uint32)
-        traits = draw_traits(self.world, self.population_seed, lives.state.member[rows])
-        put_rows(lives.traits, rows, traits)
-        driver.begin(lives, rows)
+        simulation.state.member[rows] = (members % 2**32).astype(np.uint32)
+        traits = draw_traits(self.world, self.population_seed, simulation.state.member[rows])
+        put_rows(simulation.traits, rows, traits)
+        driver.begin(simulation, rows)
         if self.beliefs is not None:
             self.beliefs.forget(rows)
+
+
+def branch(population: Population, copies: int) -> Population:
+    """Return a population in which every member appears ``copies`` times in a row, luck included.
+
+    Row ``i * copies + b`` is branch b of row i. What differs between two branches of a member is
+    the effect of what was done to them, nothing else.
+
+    Raises:
+        ValueError: copies is not at least 1.
+    """
+    if copies < 1:
+        raise ValueError(f"copies is {copies}; allowed is 1 or more")
+    return population.take(np.repeat(np.arange(population.num_members), copies))
+
+
+_PARTS = ("state", "log")
+
+
+def population_arrays(population: Population) -> dict[str, NDArray[Any]]:
+    """Return copies of all that changes over a population's lives; traits follow from members."""
+    arrays = {
+        f"{part}.{name}": array.copy()
+        for part in _PARTS
+        for name, array in getattr(population.simulation, part)._asdict().items()
+    }
+    return arrays | {
+        "ledger": population.simulation.ledger.copy(),
+        "first_members": population.first_members.copy(),
+        "episodes": population.episodes.copy(),
+        "slot": np.array([population.slot]),
+    }
+
+
+def restore_population(population: Population, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Put a population made with the same arguments where another one was left.
+
+    Args:
+        population: N members; beliefs, if it keeps any, are not restored.
+        arrays: of :func:`population_arrays`.
+
+    Raises:
+        ValueError: an array is missing or of another shape or type; then nothing is changed.
+    """
+    wanted = population_arrays(population)
+    for name, array in wanted.items():
+        found = arrays.get(name)
+        if found is None or found.shape != array.shape or found.dtype != array.dtype:
+            what = "missing" if found is None else f"{found.dtype} of shape {found.shape}"
+            raise ValueError(f"{name} is {what}; allowed is {array.dtype} of shape {array.shape}")
+    simulation = population.simulation
+    for part in _PARTS:
+        table = getattr(simulation, part)
+        put_rows(table, slice(None), type(table)(*(arrays[f"{part}.{n}"] for n in table._fields)))
+    simulation.ledger[:] = arrays["ledger"]
+    population.first_members[:] = arrays["first_members"]
+    population.episodes[:] = arrays["episodes"]
+    population.slot = int(arrays["slot"][0])
+    traits = draw_traits(population.world, population.population_seed, simulation.state.member)
+    put_rows(simulation.traits, slice(None), traits)

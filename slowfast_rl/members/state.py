@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Float32, Int8, Int32, UInt8, UInt32
+from slowfast_rl.members.arrays import Float32, Float64, Int8, Int32, UInt8, UInt32
 from slowfast_rl.members.constants import Constants, Schedule
-from slowfast_rl.members.traits import Traits
+from slowfast_rl.members.traits import MemberTraits
 
 NEVER = np.float32(1e6)  # days: "infinitely long ago", exact in float32 with whole days added
 
@@ -60,13 +60,13 @@ class Log(NamedTuple):
     by_topic: Float32  # [N, D, TOPIC_COLUMNS]
 
 
-class Lives(NamedTuple):
+class SimulationState(NamedTuple):
     """All that a kernel needs to live members through time."""
 
     constants: Constants
     schedule: Schedule
     state: State
-    traits: Traits
+    traits: MemberTraits
     log: Log
     ledger: Float32  # [N, 2 * LEDGER_COLUMNS]
     launches: Float32  # [days, D] launch intensity of each day
@@ -134,3 +134,19 @@ def put_rows(arrays: NamedTuple, rows: Any, values: NamedTuple) -> None:
     """Overwrite some rows of a NamedTuple of arrays."""
     for array, value in zip(arrays, values, strict=True):
         array[rows] = value
+
+
+class Week(NamedTuple):
+    """What the last completed week brought, per member; zero for the churned."""
+
+    views: Float32  # [N] viewing days, expected or sampled as the population's reward is
+    causal_opens: Float32  # [N] responses, expected or sampled likewise
+    viewing_days: Float32  # [N] sampled
+    sends: Float32  # [N, C]
+    opens: Float32  # [N, C] logged
+    dismissals: Float32  # [N, C] logged
+    opt_outs: Float32  # [N, C]
+    churned: Float32  # [N] 1 in the week of the churn
+    ignored: Float32  # [N] sends on a channel the member had left
+    vetoed: Float32  # [N] sends that the guard turned into holds
+    reward: Float64  # [N] the published utility, in viewing days

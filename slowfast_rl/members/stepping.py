@@ -35,7 +35,7 @@ from slowfast_rl.members.state import (
     VIEWS,
     WINDOWS,
     Events,
-    Lives,
+    SimulationState,
     State,
 )
 
@@ -52,10 +52,10 @@ def total_fatigue(state: State, i: Integer) -> np.float32:
 
 
 @kernel
-def open_day(lives: Lives, i: Integer, weekday: Integer) -> None:
+def open_day(simulation: SimulationState, i: Integer, weekday: Integer) -> None:
     """Start a day: freeze p_day and draw the slot of the organic view, if there is one."""
-    w, state, traits = lives.constants, lives.state, lives.traits
-    launches = lives.launches
+    w, state, traits = simulation.constants, simulation.state, simulation.traits
+    launches = simulation.launches
     day = state.week[i] * 7 + weekday
     launch_total = ZERO
     for d in range(launches.shape[1]):
@@ -69,8 +69,8 @@ def open_day(lives: Lives, i: Integer, weekday: Integer) -> None:
         launch_total,
         weekday,
     )
-    u = uniform(draw(lives.seed, state.stream[i], state.member[i], day, 0, DAY))
-    slots = max(lives.schedule.slots_in_day[weekday], 1)
+    u = uniform(draw(simulation.seed, state.stream[i], state.member[i], day, 0, DAY))
+    slots = max(simulation.schedule.slots_in_day[weekday], 1)
     state.p_day[i] = p_day
     state.viewed[i] = 0
     if u < p_day:
@@ -80,12 +80,12 @@ def open_day(lives: Lives, i: Integer, weekday: Integer) -> None:
 
 
 @kernel
-def close_day(lives: Lives, i: Integer, weekday: Integer) -> None:
+def close_day(simulation: SimulationState, i: Integer, weekday: Integer) -> None:
     """End a day: habit, fatigue decay, goodwill, counters."""
-    w, state, log = lives.constants, lives.state, lives.log
-    if lives.schedule.slots_in_day[weekday] == 0:
+    w, state, log = simulation.constants, simulation.state, simulation.log
+    if simulation.schedule.slots_in_day[weekday] == 0:
         organic = state.organic_slot[i] >= 0
-        lives.ledger[i, VIEWS] += np.float32(organic) if lives.sampled else state.p_day[i]
+        simulation.ledger[i, VIEWS] += np.float32(organic) if simulation.sampled else state.p_day[i]
         state.viewed[i] = organic
     state.habit[i] = dynamics.habit_after_day(w, state.habit[i], state.viewed[i])
     for c in range(state.fatigue.shape[1]):
@@ -105,9 +105,9 @@ def roll(windows: Float32, first: Integer) -> None:
 
 
 @kernel
-def close_week(lives: Lives, i: Integer) -> None:
+def close_week(simulation: SimulationState, i: Integer) -> None:
     """End a week: logged windows roll, re-opt-in, then churn on the new habit."""
-    state, log, ledger = lives.state, lives.log, lives.ledger
+    state, log, ledger = simulation.state, simulation.log, simulation.ledger
     num_channels = state.fatigue.shape[1]
     sent_before = ZERO
     for c in range(num_channels):
@@ -123,10 +123,10 @@ def close_week(lives: Lives, i: Integer) -> None:
         for event in range(EVENTS):
             roll(counts, event * WINDOWS)
         if not state.opted_in[i, c] and counts[OPT_OUTS + LAST] == ZERO:
-            u = uniform(draw(lives.seed, stream, member, week, 1 + c, WEEK))
-            state.opted_in[i, c] = u < lives.constants.opt_in_again[c]
-    u = uniform(draw(lives.seed, stream, member, week, 0, WEEK))
-    if u < dynamics.churn(lives.constants, state.habit[i]):
+            u = uniform(draw(simulation.seed, stream, member, week, 1 + c, WEEK))
+            state.opted_in[i, c] = u < simulation.constants.opt_in_again[c]
+    u = uniform(draw(simulation.seed, stream, member, week, 0, WEEK))
+    if u < dynamics.churn(simulation.constants, state.habit[i]):
         state.alive[i] = 0
         ledger[i, CHURNED] = ONE
     for part in range(LEDGER_COLUMNS):
@@ -136,9 +136,9 @@ def close_week(lives: Lives, i: Integer) -> None:
 
 
 @kernel
-def skip_week(lives: Lives, i: Integer) -> None:
+def skip_week(simulation: SimulationState, i: Integer) -> None:
     """Let a week pass for a churned member: nothing happens, and the log says so."""
-    state, log, ledger = lives.state, lives.log, lives.ledger
+    state, log, ledger = simulation.state, simulation.log, simulation.ledger
     for part in range(2 * LEDGER_COLUMNS):
         ledger[i, part] = ZERO
     log.by_member[i, LAST] = ZERO
@@ -149,62 +149,62 @@ def skip_week(lives: Lives, i: Integer) -> None:
 
 
 @kernel
-def pass_days(lives: Lives, i: Integer, first: Integer, stop: Integer) -> None:
+def pass_days(simulation: SimulationState, i: Integer, first: Integer, stop: Integer) -> None:
     """Live through days without slots, from weekday first to the one before stop."""
     for d in range(first, stop):
-        open_day(lives, i, d)
-        close_day(lives, i, d)
+        open_day(simulation, i, d)
+        close_day(simulation, i, d)
 
 
 @kernel
-def enter_slot(lives: Lives, i: Integer, s: Integer) -> None:
+def enter_slot(simulation: SimulationState, i: Integer, s: Integer) -> None:
     """Open the day before its first slot; the week's first slot lives through the days before."""
-    days = lives.schedule.weekday
+    days = simulation.schedule.weekday
     weekday = np.int64(days[s])
     if s == 0:
-        pass_days(lives, i, 0, weekday)
+        pass_days(simulation, i, 0, weekday)
     if s == 0 or days[s - 1] != weekday:
-        open_day(lives, i, weekday)
+        open_day(simulation, i, weekday)
 
 
 @kernel
-def leave_slot(lives: Lives, i: Integer, s: Integer) -> None:
+def leave_slot(simulation: SimulationState, i: Integer, s: Integer) -> None:
     """Close the day after its last slot, live through days without slots, close the week."""
-    days = lives.schedule.weekday
+    days = simulation.schedule.weekday
     weekday, last = np.int64(days[s]), s + 1 == days.shape[0]
     following = np.int64(7) if last else np.int64(days[s + 1])
     if following == weekday:
         return
-    close_day(lives, i, weekday)
-    pass_days(lives, i, weekday + 1, following)
+    close_day(simulation, i, weekday)
+    pass_days(simulation, i, weekday + 1, following)
     if last:
-        close_week(lives, i)
+        close_week(simulation, i)
 
 
 @kernel
-def utility(lives: Lives, i: Integer, window: int) -> float:
+def utility(simulation: SimulationState, i: Integer, window: int) -> float:
     """Return U = sum of weighted rewards - cost of this week so far or of the last (float64)."""
-    w, ledger, first = lives.constants, lives.ledger, window * LEDGER_COLUMNS
+    w, ledger, first = simulation.constants, simulation.ledger, window * LEDGER_COLUMNS
     value: float = w.viewing_day_value * ledger[i, first + VIEWS]
     value += w.causal_open_value * ledger[i, first + CAUSAL_OPENS]
     value -= w.churn_cost * ledger[i, first + CHURNED]
-    for c in range(lives.log.by_channel.shape[1]):
-        value -= w.message_cost * lives.log.by_channel[i, c, SENDS + window]
-        value -= w.opt_out_cost * lives.log.by_channel[i, c, OPT_OUTS + window]
+    for c in range(simulation.log.by_channel.shape[1]):
+        value -= w.message_cost * simulation.log.by_channel[i, c, SENDS + window]
+        value -= w.opt_out_cost * simulation.log.by_channel[i, c, OPT_OUTS + window]
     return value
 
 
 @kernel
 def take_slot(
-    lives: Lives, i: Integer, s: Integer, action: Integer, events: Events, e: Integer
+    simulation: SimulationState, i: Integer, s: Integer, action: Integer, events: Events, e: Integer
 ) -> None:
     """Live through one slot under an action (0 holds, j sends candidate j); events in row e.
 
     Everything uses the state before the slot: organic view, response, opened; if unopened
     dismissal, goodwill, opt-out; then fatigue.
     """
-    w, state, traits = lives.constants, lives.state, lives.traits
-    log, ledger, schedule = lives.log, lives.ledger, lives.schedule
+    w, state, traits = simulation.constants, simulation.state, simulation.traits
+    log, ledger, schedule = simulation.log, simulation.ledger, simulation.schedule
     c, weekday = schedule.channel[s], schedule.weekday[s]
     index, slots = schedule.index_in_day[s], schedule.slots_in_day[weekday]
     organic = state.organic_slot[i] == index
@@ -217,9 +217,9 @@ def take_slot(
         week = state.week[i]
         stream, member, day = state.stream[i], state.member[i], np.float32(week * 7 + weekday)
         time = week * schedule.weekday.shape[0] + s
-        word = draw(lives.seed, stream, member, time, action - 1, CANDIDATE)
+        word = draw(simulation.seed, stream, member, time, action - 1, CANDIDATE)
         topic, quality = dynamics.candidate(w.num_topics, word)
-        launch = lives.launches[week * 7 + weekday, topic]
+        launch = simulation.launches[week * 7 + weekday, topic]
         r = dynamics.relevance(w, quality, traits.taste[i, topic], launch)
         sensitivity = traits.fatigue_sensitivity[i]
         fatigue = state.fatigue[i, c]
@@ -228,7 +228,7 @@ def take_slot(
         effect = dynamics.response(
             w, c, traits.responsiveness[i, c], r, since, felt, state.habit[i]
         )
-        words = philox(lives.seed, stream, member, time, 0, OUTCOME)
+        words = philox(simulation.seed, stream, member, time, 0, OUTCOME)
         responded = bool(uniform(words[0]) < effect)
         opened = responded or bool(organic and uniform(words[1]) < w.tap[c])
         if not opened:
@@ -252,7 +252,7 @@ def take_slot(
         log.by_topic[i, topic, TOPIC_OPENS] += np.float32(opened)
         log.by_topic[i, topic, TOPIC_LAST_SENT] = day
     new_view = (organic or responded) and not state.viewed[i]
-    if lives.sampled:
+    if simulation.sampled:
         ledger[i, VIEWS] += np.float32(new_view)
         ledger[i, CAUSAL_OPENS] += np.float32(responded)
     else:

@@ -17,7 +17,7 @@ from slowfast_rl.members.random import TRAIT, draw, normal, uniform
 from slowfast_rl.members.world import World
 
 
-class Traits(NamedTuple):
+class MemberTraits(NamedTuple):
     """What a member is, never observed."""
 
     base_rate: Float32  # [N] views per day, x
@@ -57,7 +57,7 @@ def _deviates(seed: int, members: UInt32, trait: Draw, count: int, as_normal: bo
     return values
 
 
-def draw_traits(world: World, population_seed: int, members: UInt32) -> Traits:
+def draw_traits(world: World, population_seed: int, members: UInt32) -> MemberTraits:
     """Return the traits of some members; every row depends on its own id only.
 
     Args:
@@ -84,7 +84,7 @@ def draw_traits(world: World, population_seed: int, members: UInt32) -> Traits:
         - world.organic.habit_weight * x
         - world.organic.launch_weight * mean_launch_intensity(world)
     )
-    return Traits(
+    return MemberTraits(
         base_rate=x.astype(np.float32),
         base_logit=base_logit.astype(np.float32),
         fatigue_sensitivity=_sensitivity(world, population_seed, members).astype(np.float32),

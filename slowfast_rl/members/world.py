@@ -19,7 +19,7 @@ from slowfast_rl.members.parameters import (
     PerChannel,
     Response,
     Reward,
-    Traits,
+    TraitDistributions,
     group_name,
 )
 from slowfast_rl.members.shapes import UNIFORM, Shape
@@ -70,7 +70,7 @@ class World:
     schedule: tuple[Slot, ...]
     menu: tuple[tuple[int, ...], ...]
     safe_plan: tuple[int, ...]
-    traits: Traits
+    traits: TraitDistributions
     organic: Organic
     launches: Launches
     response: Response

@@ -5,21 +5,20 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from slowfast_rl.envs.execution import Planner, ask, request
-from slowfast_rl.envs.executor import Executor
-from slowfast_rl.envs.guard import feasible_target
 from slowfast_rl.members.arrays import Bool, Float64, Int64
-from slowfast_rl.members.branching import branch
-from slowfast_rl.members.population import Population
+from slowfast_rl.members.population import Population, branch
 from slowfast_rl.members.random import Domain, random_words
-from slowfast_rl.members.week import Week
+from slowfast_rl.members.state import Week
+from slowfast_rl.policies.executor import Executor
+from slowfast_rl.policies.guard import feasible_target
+from slowfast_rl.policies.plan_exchange import Planner, choose_plans, plan_request
 from slowfast_rl.slow.simple import RandomPlanner
 
 Played = Callable[[int], None]
 _STREAM = 3  # of the coins that mix random plans in, 0 to 2 being those of other explorers
 
 
-def live_on(
+def advance_population(
     population: Population,
     planner: Planner,
     executor: Executor,
@@ -46,13 +45,15 @@ def live_on(
         seed: of the coins.
         played: told after each week how many opportunities it took.
     """
-    wild = RandomPlanner(seed)
+    exploration_planner = RandomPlanner(seed)
     rows = np.arange(population.num_members)
     for _ in range(weeks):
         weeks_lived = population.weeks.astype(np.int64)
         coins = random_words(seed, _STREAM, population.members, weeks_lived, Domain.EXPLORATION)
         random = coins < random_share * 2**32
-        plans = np.where(random, wild.plan(request(population)), chosen(population, planner))
+        plans = np.where(
+            random, exploration_planner.plan(plan_request(population)), chosen(population, planner)
+        )
         execute(population, plans, executor, played)
         most = np.where(population.episodes == 0, 1 + rows % ages, ages)
         population.restart(rows[~population.alive | (population.weeks >= most)])
@@ -72,7 +73,7 @@ def chosen(population: Population, planner: Planner) -> Int64:
     living = np.flatnonzero(population.alive)
     plans = np.zeros(population.num_members, np.int64)
     if living.size:
-        plans[living] = ask(planner, request(population, living, planner))
+        plans[living] = choose_plans(planner, plan_request(population, living, planner))
     return plans
 
 

@@ -6,10 +6,10 @@ from typing import Any, Protocol, Self, runtime_checkable
 from numpy.typing import NDArray
 from stable_baselines3.common.logger import Logger
 
-from slowfast_rl.envs.budget import Progress
-from slowfast_rl.envs.execution import Planner
-from slowfast_rl.envs.executor import Executor
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Progress
+from slowfast_rl.policies.executor import Executor
+from slowfast_rl.policies.plan_exchange import Planner
 
 
 @runtime_checkable

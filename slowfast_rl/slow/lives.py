@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from slowfast_rl.envs.execution import request
-from slowfast_rl.envs.executor import Executor, default_executor
-from slowfast_rl.envs.guard import feasible_target
 from slowfast_rl.members.arrays import Float64
-from slowfast_rl.members.branching import branch
-from slowfast_rl.members.population import Population
+from slowfast_rl.members.population import Population, branch
 from slowfast_rl.members.random import Domain
+from slowfast_rl.policies.executor import Executor, default_executor
+from slowfast_rl.policies.guard import feasible_target
+from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow.simple import RandomPlanner
 
 _BLOCK = 64  # members at a time, so that their branches fit in the cache
@@ -29,7 +28,7 @@ def burn_in(
     planner, executor = RandomPlanner(seed, Domain.BURN_IN, stream), executor or default_executor()
     world = population.world
     for _ in range(weeks):
-        plans = planner.plan(request(population))
+        plans = planner.plan(plan_request(population))
         executor.run_week(population, world.plans[plans], shape=world.plan_shapes[plans])
 
 

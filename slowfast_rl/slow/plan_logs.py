@@ -5,21 +5,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slowfast_rl.envs.execution import Request, request
-from slowfast_rl.envs.executor import Executor, default_executor
-from slowfast_rl.envs.guard import feasible_target
 from slowfast_rl.members.arrays import Bool, Float32, Int64
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.state import put_rows
-from slowfast_rl.members.week import Week
+from slowfast_rl.members.state import Week, put_rows
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.executor import Executor, default_executor
+from slowfast_rl.policies.guard import feasible_target
+from slowfast_rl.policies.plan_exchange import PlanRequest, plan_request
 from slowfast_rl.slow.simple import RandomPlanner
 
 
 class PlanLogs(NamedTuple):
     """B windows: a member, the plan that it drew and held, and what followed."""
 
-    signals: Float32  # [B, F_week] as the plan was drawn
+    observations: Float32  # [B, F_week] as the plan was drawn
     feasible: Bool  # [B, O] plans that could be drawn
     members: Int64  # [B] ids
     plans: Int64  # [B] drawn
@@ -57,7 +56,7 @@ def collect_plan_logs(
     """
     executor, planner = executor or default_executor(), RandomPlanner(seed)
     population, num_outcomes = Population(world, num_members, seed, seed), len(outcome_names(world))
-    logs = _drawn(request(population), planner, num_outcomes)
+    logs = _drawn(plan_request(population), planner, num_outcomes)
     whole = np.zeros(num_members, bool)  # [N] windows seen from their beginning
     finished: list[PlanLogs] = []
     for week in range(weeks + 1):
@@ -70,17 +69,17 @@ def collect_plan_logs(
             progress(week * num_members * world.slots_per_week)
         begins = np.flatnonzero((age == 0) & population.alive)
         whole = np.where(age == 0, population.alive, whole)
-        put_rows(logs, begins, _drawn(request(population, begins), planner, num_outcomes))
+        put_rows(logs, begins, _drawn(plan_request(population, begins), planner, num_outcomes))
         target = feasible_target(world.plans[logs.plans], population.opted_in)
         lived = executor.run_week(population, target)
         logs.outcomes[:] += world.reward.weekly_discount ** age[:, None] * _outcomes(lived)
     return PlanLogs(*(np.concatenate(columns) for columns in zip(*finished, strict=True)))
 
 
-def _drawn(asked: Request, planner: RandomPlanner, num_outcomes: int) -> PlanLogs:
+def _drawn(asked: PlanRequest, planner: RandomPlanner, num_outcomes: int) -> PlanLogs:
     """Return a new window for each of B members."""
     return PlanLogs(
-        signals=asked.signals,
+        observations=asked.observations,
         feasible=asked.feasible,
         members=asked.entity_ids,
         plans=planner.plan(asked),

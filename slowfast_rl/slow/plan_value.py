@@ -54,14 +54,14 @@ class PlanValue(nn.Module):
         self.plans_1 = layer(plans.shape[1], hidden)
         self.plans_2 = layer(hidden, rank)
 
-    def standardise(self, signals: Tensor) -> None:
+    def standardise(self, observations: Tensor) -> None:
         """Set centre and scale to those of signals [B, F]."""
-        self.centre.copy_(signals.mean(dim=0))
-        self.scale.copy_(signals.std(dim=0).clamp(min=_LEAST_SCALE))
+        self.centre.copy_(observations.mean(dim=0))
+        self.scale.copy_(observations.std(dim=0).clamp(min=_LEAST_SCALE))
 
-    def forward(self, signals: Tensor) -> Tensor:
+    def forward(self, observations: Tensor) -> Tensor:
         """Return each net's values of all plans for signals [B, F], [E, B, O]."""
-        x = ((signals - self.centre) / self.scale).clamp(-_FAR, _FAR)
+        x = ((observations - self.centre) / self.scale).clamp(-_FAR, _FAR)
         x = x.expand(len(self.signals_1), *x.shape)
         x = torch.relu(_affine(x, self.signals_1))
         x = torch.relu(_affine(x, self.signals_2))
@@ -71,9 +71,9 @@ class PlanValue(nn.Module):
         return x @ g.transpose(1, 2)
 
     @torch.no_grad()
-    def mean(self, signals: Float32) -> Tensor:
+    def mean(self, observations: Float32) -> Tensor:
         """Return the ensemble's mean values of all plans for signals [B, F], [B, O], on the CPU."""
-        chunks = torch.split(torch.as_tensor(signals, device=self.centre.device), _CHUNK)
+        chunks = torch.split(torch.as_tensor(observations, device=self.centre.device), _CHUNK)
         return torch.cat([self(chunk).mean(dim=0) for chunk in chunks]).cpu()
 
 
@@ -93,7 +93,7 @@ def plan_table(world: World) -> Tensor:
 class Branched(NamedTuple):
     """States, and what some plans brought from each of them on the same luck."""
 
-    signals: Float32  # [B, F]
+    observations: Float32  # [B, F]
     plans: Int64  # [B, M] indices into the menu
     returns: Float32  # [B, M] in viewing days
 
@@ -128,21 +128,21 @@ def fit(
         weight_decay: AdamW's.
         generator: of the batches.
     """
-    signals, plans, target = (torch.as_tensor(a, device=value.centre.device) for a in data)
+    observations, plans, target = (torch.as_tensor(a, device=value.centre.device) for a in data)
     target = target - target.mean(dim=1, keepdim=True)
     target = target / target.std().clamp(min=torch.finfo(torch.float32).tiny)
-    value.standardise(signals)
+    value.standardise(observations)
     optimiser = torch.optim.AdamW(
         value.parameters(), learning_rate, weight_decay=weight_decay, fused=True
     )
-    steps = epochs * -(-len(signals) // batch_size)
+    steps = epochs * -(-len(observations) // batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     total = 0.0
     for _ in range(epochs):
         total = 0.0
-        order = torch.randperm(len(signals), generator=generator)
+        order = torch.randperm(len(observations), generator=generator)
         for rows in torch.split(order, batch_size):
-            q = value(signals[rows])  # [E, B, O]
+            q = value(observations[rows])  # [E, B, O]
             q = q.gather(2, plans[rows].expand(len(q), -1, -1))  # [E, B, M]
             error = q - q.mean(dim=2, keepdim=True) - target[rows]
             loss = error.square().mean()
@@ -151,7 +151,7 @@ def fit(
             optimiser.step()
             schedule.step()
             total += loss.item() * len(rows)
-    return total / len(signals)
+    return total / len(observations)
 
 
 def _affine(x: Tensor, weights: Tensor) -> Tensor:

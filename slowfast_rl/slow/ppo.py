@@ -13,17 +13,19 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecNormalize
 
-from slowfast_rl.envs.budget import Budget, Progress, check_budget
-from slowfast_rl.envs.execution import Request
-from slowfast_rl.envs.executor import Executor
+from slowfast_rl.envs.base import MemberVectorEnv
 from slowfast_rl.envs.pacing import PacingVectorEnv
-from slowfast_rl.envs.settings import check_settings, check_weights, split_version
+from slowfast_rl.envs.sb3 import StaggeredVecEnv
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
-from slowfast_rl.members.signals import Feature, bounds, week_features
+from slowfast_rl.members.observations import Feature, bounds, weekly_features
 from slowfast_rl.members.world import World
-from slowfast_rl.slow.network import PlanPolicy, SignalExtractor
-from slowfast_rl.slow.stagger import StaggeredVecEnv, stagger
+from slowfast_rl.policies.budget import Budget, Progress, check_budget
+from slowfast_rl.policies.executor import Executor
+from slowfast_rl.policies.plan_exchange import PlanRequest, plan_request
+from slowfast_rl.policies.settings import check_settings, check_weights, split_version
+from slowfast_rl.slow.ppo_network import ObservationExtractor, PlanPolicy
+from slowfast_rl.slow.simple import RandomPlanner
 
 _LEAST_SCALE = 0.01  # signals that hardly vary are not blown up
 _OWN = ("num_envs", "weeks", "hidden", "beliefs")  # settings that are not SB3's
@@ -114,14 +116,14 @@ class PPOPlanner:
         """
         check_budget(total_opportunities, total_cpu_seconds)
         start, s = process_time(), self.settings
-        env, signals = self._begin(world, executor, seed)
+        env, observations = self._begin(world, executor, seed)
         self.opportunities_before = s["num_envs"] * (s["weeks"] - 1) * world.slots_per_week
         model = PPO(
             PlanPolicy,
             VecNormalize(StaggeredVecEnv(env), norm_obs=False, gamma=world.reward.weekly_discount),
             gamma=world.reward.weekly_discount,
             seed=seed,
-            policy_kwargs=policy_arguments(world, signals, s["hidden"]),
+            policy_kwargs=policy_arguments(world, observations, s["hidden"]),
             **{k: v for k, v in s.items() if k not in _OWN},
         )
         model.set_logger(logger or Logger(None, []))
@@ -145,11 +147,11 @@ class PPOPlanner:
 
     def untrained(self, world: World, seed: int = 0, executor: Executor | None = None) -> Self:
         """Give this planner the very weights that training begins with."""
-        _, signals = self._begin(world, executor, seed)
-        self.policy = self._network(world, signals, seed)
+        _, observations = self._begin(world, executor, seed)
+        self.policy = self._network(world, observations, seed)
         return self
 
-    def plan(self, request: Request) -> Int64:
+    def plan(self, request: PlanRequest) -> Int64:
         """Return the plan nearest to the expected sends, for each of B members, [B].
 
         Raises:
@@ -158,7 +160,7 @@ class PPOPlanner:
         policy = self._trained()
         policy.set_training_mode(False)
         with torch.no_grad():
-            observations = torch.as_tensor(self._signals(request), device=policy.device)
+            observations = torch.as_tensor(self._observations(request), device=policy.device)
             chosen = policy.get_distribution(observations).mode()
         return chosen.cpu().numpy().astype(np.int64)
 
@@ -183,8 +185,8 @@ class PPOPlanner:
         own, version = split_version(settings, cls().settings)
         planner = cls(**own)
         planner._believe(world)
-        signals = np.zeros((1, len(planner._features(world))), np.float32)
-        policy = planner._network(world, signals, 0)
+        observations = np.zeros((1, len(planner._features(world))), np.float32)
+        policy = planner._network(world, observations, 0)
         check_weights(arrays, policy.state_dict())
         policy.load_state_dict({k: torch.as_tensor(v) for k, v in arrays.items()})
         planner.policy, planner.policy_version = policy, version
@@ -194,15 +196,15 @@ class PPOPlanner:
         self.belief_filter = BeliefFilter(world) if self.settings["beliefs"] else None
 
     def _features(self, world: World) -> tuple[Feature, ...]:
-        return week_features(world) + (self.belief_filter.features if self.belief_filter else ())
+        return weekly_features(world) + (self.belief_filter.features if self.belief_filter else ())
 
-    def _signals(self, request: Request) -> Float32:
+    def _observations(self, request: PlanRequest) -> Float32:
         """Return all that the network sees, [B, F]."""
         if self.belief_filter is None:
-            return request.signals
+            return request.observations
         if request.beliefs is None:
             raise ValueError("the request lacks beliefs that the planner needs")
-        return np.concatenate([request.signals, request.beliefs], axis=1)
+        return np.concatenate([request.observations, request.beliefs], axis=1)
 
     def _trained(self) -> PlanPolicy:
         if self.policy is None:
@@ -225,7 +227,7 @@ class PPOPlanner:
         )
         return env, stagger(env, seed)
 
-    def _network(self, world: World, signals: Float32, seed: int) -> PlanPolicy:
+    def _network(self, world: World, observations: Float32, seed: int) -> PlanPolicy:
         """Return a new network; the caller's random numbers stay as they are."""
         low, high = bounds(self._features(world))
         with torch.random.fork_rng(devices=[]):
@@ -234,24 +236,47 @@ class PPOPlanner:
                 spaces.Box(low, high, dtype=np.float32),
                 spaces.Discrete(len(world.plans)),
                 lambda _: float(self.settings["learning_rate"]),
-                **policy_arguments(world, signals, self.settings["hidden"]),
+                **policy_arguments(world, observations, self.settings["hidden"]),
             )
         return policy.to(get_device(self.settings["device"]))
 
 
-def policy_arguments(world: World, signals: Float32, hidden: int) -> dict[str, Any]:
+def policy_arguments(world: World, observations: Float32, hidden: int) -> dict[str, Any]:
     """Return what :class:`PlanPolicy` needs to know of a world and of typical signals [B, F]."""
-    names = [feature.name for feature in week_features(world)]
+    names = [feature.name for feature in weekly_features(world)]
     plans = world.plans.tolist()
     return {
         "plans": plans,
         "num_shapes": len(world.shape_names),
         "hidden": hidden,
-        "features_extractor_class": SignalExtractor,
+        "features_extractor_class": ObservationExtractor,
         "features_extractor_kwargs": {
-            "centre": signals.mean(axis=0),
-            "scale": np.maximum(signals.std(axis=0), _LEAST_SCALE),
+            "centre": observations.mean(axis=0),
+            "scale": np.maximum(observations.std(axis=0), _LEAST_SCALE),
             "plans": plans,
             "opt_in_columns": [names.index(f"{channel}_opted_in") for channel in world.channels],
         },
     }
+
+
+__all__ = ["StaggeredVecEnv", "stagger"]
+
+_SIGNAL_SHARE = 8  # one member in so many gives its signals each week
+
+
+def stagger(env: MemberVectorEnv, seed: int) -> Float32:
+    """Bring rows to all ages of an episode under random plans, and return signals met [B, F].
+
+    Args:
+        env: options of one week; its rows go through their first episode.
+        seed: of luck and plans.
+    """
+    env.reset(seed=seed)
+    planner = RandomPlanner(seed)
+    rows = np.arange(env.num_envs)
+    met = [env.observe()[::_SIGNAL_SHARE]]
+    for week in range(env.weeks - 1):
+        env.step(planner.plan(plan_request(env.population)))
+        env.restart(rows[rows % env.weeks == week])
+        met.append(env.observe()[(week + 1) % _SIGNAL_SHARE :: _SIGNAL_SHARE])
+    return np.concatenate(met)

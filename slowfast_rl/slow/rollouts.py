@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import get_device
 
-from slowfast_rl.envs.budget import Progress, Stopwatch, check_budget
-from slowfast_rl.envs.execution import Request, request
-from slowfast_rl.envs.executor import Executor, default_executor
-from slowfast_rl.envs.settings import check_settings, check_weights, split_version
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
+from slowfast_rl.members.observations import privileged_features, weekly_features
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import privileged_features, week_features
 from slowfast_rl.members.world import World
-from slowfast_rl.slow.branches import branched_returns, feasible_sample, live_on
+from slowfast_rl.policies.budget import Progress, Stopwatch, check_budget
+from slowfast_rl.policies.executor import Executor, default_executor
+from slowfast_rl.policies.plan_exchange import PlanRequest, plan_request
+from slowfast_rl.policies.settings import check_settings, check_weights, split_version
+from slowfast_rl.slow.branches import advance_population, branched_returns, feasible_sample
 from slowfast_rl.slow.plan_value import Branched, PlanValue, fit, joined, plan_table
 from slowfast_rl.slow.simple import FixedPlanner, safe_planner
 
@@ -138,13 +138,13 @@ class RolloutPlanner:
             self.opportunities += opportunities
             self.cpu_seconds = watch.spent
             if progress is not None:
-                watch.elsewhere(progress, self.opportunities)
+                watch.call_untimed(progress, self.opportunities)
 
         while not collected or (
             self.opportunities < (total_opportunities or inf)
             and watch.spent < (total_cpu_seconds or inf)
         ):
-            live_on(
+            advance_population(
                 population,
                 self,
                 executor,
@@ -156,12 +156,12 @@ class RolloutPlanner:
             )
             free = population.opted_in.any(axis=1)  # others have no choice
             reached = population.take(free if free.sum() > 1 else slice(None))
-            asked = request(reached, None, self)
+            asked = plan_request(reached, None, self)
             plans = feasible_sample(asked.feasible, s["branches"], generator)
             returns = branched_returns(
                 reached, plans, self, executor, s["hold"], s["horizon"], played
             )
-            collected.append(Branched(self._signals(asked), plans, returns.astype(np.float32)))
+            collected.append(Branched(self._observations(asked), plans, returns.astype(np.float32)))
             value = self._new_value(world, generator)
             loss = fit(value, joined(collected), generator=generator, **{k: s[k] for k in _FIT})
             self.values = [*self.values, value][-s["acting"] :]
@@ -182,7 +182,7 @@ class RolloutPlanner:
         self.belief_filter = BeliefFilter(world) if self.settings["beliefs"] else None
         return self
 
-    def plan(self, request: Request) -> Int64:
+    def plan(self, request: PlanRequest) -> Int64:
         """Return the feasible plan of the highest value, for each of B members, [B].
 
         Raises:
@@ -193,8 +193,8 @@ class RolloutPlanner:
             raise RuntimeError("the planner knows no world; call learn or load first")
         if not self.values:
             return self._first.plan(request)
-        signals = self._signals(request)
-        q = torch.stack([value.mean(signals) for value in self.values]).mean(dim=0)
+        observations = self._observations(request)
+        q = torch.stack([value.mean(observations) for value in self.values]).mean(dim=0)
         q = q.masked_fill(~torch.as_tensor(request.feasible), -torch.inf)
         best: Int64 = q.argmax(dim=1).numpy()
         return best
@@ -241,15 +241,15 @@ class RolloutPlanner:
 
     def _new_value(self, world: World, generator: torch.Generator) -> PlanValue:
         s = self.settings
-        size = len(week_features(world))
+        size = len(weekly_features(world))
         size += len(self.belief_filter.features) if self.belief_filter is not None else 0
         size += len(privileged_features(world)) if self.privileged else 0
         value = PlanValue(plan_table(world), size, s["ensemble"], s["hidden"], s["rank"], generator)
         return value.to(get_device(s["device"]))
 
-    def _signals(self, request: Request) -> Float32:
+    def _observations(self, request: PlanRequest) -> Float32:
         """Return all that the nets see, [B, F]."""
-        parts = [request.signals]
+        parts = [request.observations]
         for needed, part in (
             (self.belief_filter is not None, request.beliefs),
             (self.privileged, request.latents),

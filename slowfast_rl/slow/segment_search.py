@@ -8,14 +8,13 @@ from itertools import product
 
 import numpy as np
 
-from slowfast_rl.envs.execution import request
-from slowfast_rl.envs.executor import Executor, default_executor
 from slowfast_rl.members.arrays import Float64, Int64
-from slowfast_rl.members.branching import branch
-from slowfast_rl.members.population import Population
+from slowfast_rl.members.population import Population, branch
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.executor import Executor, default_executor
+from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.slow.plan_effect_features import mean_viewing
 from slowfast_rl.slow.simple import FeasibleIndex
-from slowfast_rl.slow.terms import mean_viewing
 
 _BLOCK = 64  # members at a time, so that their branches fit in the cache
 
@@ -40,7 +39,7 @@ def improve(
         rounds: steps at most.
         executor: the fast policy; None for the default.
     """
-    lives = 0
+    simulation = 0
     for _ in range(rounds):
         tried = np.array([plans, *neighbours(starts[0].world, plans)])  # [P, S]
         returns = [
@@ -49,12 +48,12 @@ def improve(
             for start in starts
             for b in range(0, start.num_members, _BLOCK)
         ]  # fmt: skip
-        lives += len(tried) * sum(start.num_members for start in starts)
+        simulation += len(tried) * sum(start.num_members for start in starts)
         best = int(np.sum(returns, axis=0).argmax())
         if best == 0:
             break
         plans = tried[best]
-    return plans, lives
+    return plans, simulation
 
 
 def neighbours(world: World, plans: Int64) -> list[Int64]:
@@ -79,8 +78,8 @@ def _returns(
     which = np.tile(np.arange(len(tried)), start.num_members)  # [N P]
     returns = np.zeros(population.num_members)
     for week in range(weeks):
-        asked = request(population)
-        segment = np.searchsorted(thresholds, mean_viewing(world, asked.signals), side="right")
+        asked = plan_request(population)
+        segment = np.searchsorted(thresholds, mean_viewing(world, asked.observations), side="right")
         plans = feasible_index(tried[which, segment], asked.feasible)
         reward = executor.run_week(population, world.plans[plans]).reward
         returns += world.reward.weekly_discount**week * reward

@@ -8,17 +8,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from slowfast_rl.envs.budget import Stopwatch
-from slowfast_rl.envs.execution import Request, request
-from slowfast_rl.envs.executor import Executor
-from slowfast_rl.envs.settings import check_whole, split_version
 from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Stopwatch
+from slowfast_rl.policies.executor import Executor
+from slowfast_rl.policies.plan_exchange import PlanRequest, plan_request
+from slowfast_rl.policies.settings import check_whole, split_version
 from slowfast_rl.slow.lives import burn_in, constant_plan_returns
+from slowfast_rl.slow.plan_effect_features import mean_viewing
 from slowfast_rl.slow.segment_search import improve
 from slowfast_rl.slow.simple import FeasibleIndex
-from slowfast_rl.slow.terms import mean_viewing
 
 _ALLOWED = {
     "segments": (1, 100), "num_members": (2, 2**20), "lucks": (1, 1000), "weeks": (1, 2**16),
@@ -95,7 +95,7 @@ class SegmentsPlanner:
         for luck in range(s["lucks"]):
             if progress is not None:
                 played = luck * each * (s["burn_in_weeks"] + s["weeks"] * len(world.plans))
-                watch.elsewhere(progress, played)
+                watch.call_untimed(progress, played)
             population = Population(world, s["num_members"], seed, seed, luck_stream=luck)
             burn_in(population, s["burn_in_weeks"], seed, luck, executor)
             if not population.alive.any():
@@ -104,21 +104,21 @@ class SegmentsPlanner:
                 )
             starts.append(population.take(population.alive))
             returns.append(constant_plan_returns(starts[-1], s["weeks"], executor))
-        viewing = [mean_viewing(world, request(start).signals) for start in starts]
+        viewing = [mean_viewing(world, plan_request(start).observations) for start in starts]
         chosen = self._choose(np.concatenate(viewing), np.concatenate(returns))
-        lives = s["lucks"] * s["num_members"] * len(world.plans)
+        simulation = s["lucks"] * s["num_members"] * len(world.plans)
         if s["segments"] > 1:
             thresholds = np.array(self.thresholds)
             chosen, more = improve(starts, thresholds, chosen, s["weeks"], s["rounds"], executor)
-            lives += more
+            simulation += more
         self.world, self.wanted = world, tuple(tuple(map(int, world.plans[p])) for p in chosen)
         self.policy_version += 1
-        weeks = lives * s["weeks"] + s["lucks"] * s["num_members"] * s["burn_in_weeks"]
+        weeks = simulation * s["weeks"] + s["lucks"] * s["num_members"] * s["burn_in_weeks"]
         self.opportunities = weeks * world.slots_per_week
         self.cpu_seconds = watch.spent
         return self
 
-    def plan(self, request: Request) -> Int64:
+    def plan(self, request: PlanRequest) -> Int64:
         """Return the plan of each member's segment, 0 on channels that it has left, [B].
 
         Raises:
@@ -126,7 +126,7 @@ class SegmentsPlanner:
         """
         world = self._trained()
         chosen = np.array([world.plan_index(plan) for plan in self.wanted])
-        segment = self._segments(mean_viewing(world, request.signals))
+        segment = self._segments(mean_viewing(world, request.observations))
         return FeasibleIndex(world)(chosen[segment], request.feasible)
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -6,12 +6,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from slowfast_rl.envs.execution import CuriousPlanner, Planner, Request, filter_of
 from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.random import Domain, random_words
 from slowfast_rl.members.shapes import UNIFORM
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.plan_exchange import CuriousPlanner, Planner, PlanRequest, filter_of
 
 
 class FixedPlanner:
@@ -36,7 +36,7 @@ class FixedPlanner:
         self._index = world.plan_index(tuple(plan), shape)
         self.wanted, self.shape = tuple(int(target) for target in plan), shape
 
-    def plan(self, request: Request) -> Int64:
+    def plan(self, request: PlanRequest) -> Int64:
         """Return the plan's index for each of B members, [B]."""
         wanted = np.full(len(request.entity_ids), self._index)
         return self._feasible(wanted, request.feasible)
@@ -83,7 +83,7 @@ class PerMemberPlanner:
         self._feasible = FeasibleIndex(world)
         self._plans = plans
 
-    def plan(self, request: Request) -> Int64:
+    def plan(self, request: PlanRequest) -> Int64:
         """Return each member's plan, 0 on channels that it has left, [B]."""
         return self._feasible(self._plans[request.entity_ids], request.feasible)
 
@@ -102,7 +102,7 @@ class RandomPlanner:
     def __init__(self, seed: int = 0, domain: Domain = Domain.EXPLORATION, stream: int = 0) -> None:
         self.seed, self.domain, self.stream = seed, domain, stream
 
-    def plan(self, request: Request) -> Int64:
+    def plan(self, request: PlanRequest) -> Int64:
         """Return a random feasible plan for each of B members, [B]."""
         words = random_words(self.seed, self.stream, request.entity_ids, request.weeks, self.domain)
         count = request.feasible.sum(axis=1)
@@ -141,7 +141,7 @@ class DealtPlanner:
         """Whether the dealt planner sees latents."""
         return isinstance(self._planner, CuriousPlanner) and self._planner.privileged
 
-    def plan(self, request: Request) -> Int64:
+    def plan(self, request: PlanRequest) -> Int64:
         """Return the choices in another order within each group of equal flags, [B]."""
         plans = self._planner.plan(request)
         coins = random_words(self.seed, 1, request.entity_ids, request.weeks, Domain.EXPLORATION)

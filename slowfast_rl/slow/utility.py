@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from slowfast_rl.envs.budget import Stopwatch
-from slowfast_rl.envs.execution import Request
-from slowfast_rl.envs.executor import Executor
-from slowfast_rl.envs.settings import check_number, check_weights, check_whole, split_version
 from slowfast_rl.members.arrays import Float32, Float64, Int64
-from slowfast_rl.members.features import week_features
+from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Stopwatch
+from slowfast_rl.policies.executor import Executor
+from slowfast_rl.policies.plan_exchange import PlanRequest
+from slowfast_rl.policies.settings import check_number, check_weights, check_whole, split_version
 from slowfast_rl.slow.effects import Effects, fit_effects, plan_effects, plan_features
+from slowfast_rl.slow.plan_effect_features import observation_terms
 from slowfast_rl.slow.plan_logs import collect_plan_logs, outcome_names
-from slowfast_rl.slow.terms import signal_terms
 
 _WHOLE = {"num_members": (2, 2**24), "weeks": (2, 2**16), "window": (1, 2**15)}
 _WEIGHTS = ("viewing_day", "logged_open", "opt_out", "churn", "message_cost")
@@ -105,10 +105,16 @@ class UtilityPlanner:
         """
         watch, s = Stopwatch(), self.settings
         logs = collect_plan_logs(
-            world, s["num_members"], s["weeks"], s["window"], seed, executor, watch.beside(progress)
+            world,
+            s["num_members"],
+            s["weeks"],
+            s["window"],
+            seed,
+            executor,
+            watch.untimed(progress),
         )
         self.effects = fit_effects(
-            signal_terms(world, logs.signals),
+            observation_terms(world, logs.observations),
             plan_features(world),
             logs.feasible,
             logs.plans,
@@ -141,31 +147,34 @@ class UtilityPlanner:
         other.opportunities, other.cpu_seconds = self.opportunities, self.cpu_seconds
         return other
 
-    def utilities(self, signals: Float32) -> Float64:
+    def utilities(self, observations: Float32) -> Float64:
         """Return the utility of every plan relative to sending nothing, [B, O].
 
         Args:
-            signals: [B, F_week].
+            observations: [B, F_week].
 
         Raises:
             RuntimeError: the planner has not learned yet.
         """
         world, effects = self._trained()
         gain = plan_effects(
-            effects, signal_terms(world, signals), plan_features(world), self._component_weights()
+            effects,
+            observation_terms(world, observations),
+            plan_features(world),
+            self._component_weights(),
         )
         discount = world.reward.weekly_discount ** np.arange(self.settings["window"])
         sends = world.plans.sum(axis=1) * discount.sum()
         utilities: Float64 = gain - self._weight("message_cost") * sends
         return utilities
 
-    def plan(self, request: Request) -> Int64:
+    def plan(self, request: PlanRequest) -> Int64:
         """Return the feasible plan of the highest utility for each of B members, [B].
 
         Raises:
             RuntimeError: the planner has not learned yet.
         """
-        utilities = np.where(request.feasible, self.utilities(request.signals), -np.inf)
+        utilities = np.where(request.feasible, self.utilities(request.observations), -np.inf)
         chosen: Int64 = utilities.argmax(axis=1)
         return chosen
 
@@ -190,8 +199,8 @@ class UtilityPlanner:
         """
         own, version = split_version(settings, cls().settings)
         planner = cls(**own)
-        limits = np.zeros((1, len(week_features(world))), np.float32)
-        terms, features = signal_terms(world, limits).shape[1], plan_features(world).shape[1]
+        limits = np.zeros((1, len(weekly_features(world))), np.float32)
+        terms, features = observation_terms(world, limits).shape[1], plan_features(world).shape[1]
         shape = (features, 1 + terms, len(outcome_names(world)))
         wanted = {"centre": (terms,), "scale": (terms,), "weights": shape}
         check_weights(arrays, {name: torch.empty(size) for name, size in wanted.items()})

@@ -8,9 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.store.checks import check_ids, check_times
-from slowfast_rl.store.incoming import incoming
 from slowfast_rl.store.protocol import FeatureStore, OnlineResponse, Status, StoreState
-from slowfast_rl.store.rules import ABSENT, status_of
+from slowfast_rl.store.rules import ABSENT, incoming, status_of
 from slowfast_rl.store.views import FeatureView, registered, unknown_view
 
 

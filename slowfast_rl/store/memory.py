@@ -6,13 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from slowfast_rl.store.checks import check_ids, check_times
-from slowfast_rl.store.incoming import incoming
 from slowfast_rl.store.index import NOBODY
 from slowfast_rl.store.protocol import OnlineResponse, StoreState
-from slowfast_rl.store.rules import accepts
+from slowfast_rl.store.rules import StoreCounters, accepts, incoming
 from slowfast_rl.store.state import pack_state, unpack_state
 from slowfast_rl.store.table import Table
-from slowfast_rl.store.tally import Tally
 from slowfast_rl.store.views import FeatureView, registered, unknown_view
 
 
@@ -26,7 +24,7 @@ class InMemoryFeatureStore:
 
     def __init__(self) -> None:
         self._tables: dict[str, Table] = {}
-        self._tally = Tally()
+        self._tally = StoreCounters()
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -67,7 +65,7 @@ class InMemoryFeatureStore:
         clock = check_times("now", now, len(ids))
         slots = table.index.find(ids)
         stamps = table.stamps(slots)
-        status, missing = self._tally.judge(table.view, stamps, clock)
+        status, missing = self._tally.classify(table.view, stamps, clock)
         if missing.size:
             slots[missing] = NOBODY
             stamps[missing] = 0

@@ -12,13 +12,11 @@ from numpy.typing import ArrayLike
 
 from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.store.checks import check_ids, check_no_password, check_times
-from slowfast_rl.store.incoming import incoming
 from slowfast_rl.store.protocol import OnlineResponse, StoreState, StoreUnavailableError
 from slowfast_rl.store.records import RecordForm, Records
 from slowfast_rl.store.redis_scripts import WRITE_OVER, WRITE_STICKY
-from slowfast_rl.store.rules import ABSENT, accepts
+from slowfast_rl.store.rules import ABSENT, StoreCounters, accepts, incoming
 from slowfast_rl.store.state import ViewRows, pack_state, unpack_state
-from slowfast_rl.store.tally import Tally
 from slowfast_rl.store.views import FeatureView, registered, unknown_view
 
 try:
@@ -88,7 +86,7 @@ class RedisFeatureStore:
         self._write_over = once.register_script(WRITE_OVER)
         self._once = once
         self._forms: dict[str, RecordForm] = {}
-        self._tally = Tally()
+        self._tally = StoreCounters()
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -135,7 +133,7 @@ class RedisFeatureStore:
         ids = check_ids(entity_ids)
         times = check_times("now", now, len(ids))
         records, there = self._read(form, ids)
-        return self._tally.answer(form, records, there, times)
+        return self._tally.build_response(form, records, there, times)
 
     def delete(self, view: str, entity_ids: ArrayLike) -> int:
         """Forgets the rows of these entities; see `FeatureStore.delete`."""

@@ -14,15 +14,13 @@ from numpy.typing import ArrayLike
 
 from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.store.checks import check_ids, check_times
-from slowfast_rl.store.incoming import incoming
 from slowfast_rl.store.protocol import OnlineResponse, StoreState
 from slowfast_rl.store.records import WORD, RecordForm, Records
-from slowfast_rl.store.rules import ABSENT, accepts
+from slowfast_rl.store.rules import ABSENT, StoreCounters, accepts, incoming
 from slowfast_rl.store.shared_catalog import Area, Catalog
 from slowfast_rl.store.shared_file import SharedFile, shared_folder
 from slowfast_rl.store.shared_table import SharedTable, slots_for, words_for
 from slowfast_rl.store.state import ViewRows, pack_state, unpack_state
-from slowfast_rl.store.tally import Tally
 from slowfast_rl.store.views import FeatureView, registered, unknown_view
 
 _PATIENCE_SECONDS = 0.25  # with a writer that holds a row half written
@@ -57,7 +55,7 @@ class SharedMemoryFeatureStore:
         self._file = SharedFile(path)
         self._loaded = (0, 0, 0)
         self._tables: dict[str, SharedTable] = {}
-        self._tally = Tally()
+        self._tally = StoreCounters()
         self._load()
         self._arguments = (name, folder)
         if name is None:
@@ -110,7 +108,7 @@ class SharedMemoryFeatureStore:
         ids = check_ids(entity_ids)
         times = check_times("now", now, len(ids))
         form, records, there = self._read(known, ids)
-        return self._tally.answer(form, records, there, times)
+        return self._tally.build_response(form, records, there, times)
 
     def delete(self, view: str, entity_ids: ArrayLike) -> int:
         """Forgets the rows of these entities; see `FeatureStore.delete`."""

@@ -9,11 +9,11 @@ from numpy.testing import assert_array_equal
 from safetensors.numpy import load
 
 from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.envs import default_executor
-from slowfast_rl.fast import BidPricePacer, CoinPacer, Executor
+from slowfast_rl.fast import BidPricePacer, CoinPacer, PacedExecutor
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import slot_signals
+from slowfast_rl.policies import default_executor
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
 from tests.agents.cases import untrained_agent
 from tests.members.worlds import world
@@ -29,7 +29,7 @@ def week_of_actions(agent, w):
     actions = []
     for _ in w.schedule:
         acted, _ = agent.predict(
-            slot_signals(population), entity_ids=population.members, now=population.now
+            opportunity_observation(population), entity_ids=population.members, now=population.now
         )
         actions.append(acted)
         population.step(acted)
@@ -62,7 +62,7 @@ def test_an_agent_comes_back_from_disk_as_it_was(tmp_path, name, world_name):
 @pytest.mark.parametrize("beliefs", [True, False])
 def test_an_agent_of_rollouts_comes_back_with_its_beliefs(tmp_path, name, beliefs):
     w = world("in_app")
-    agent = SlowFastAgent(random_rollouts(w, beliefs=beliefs), Executor())
+    agent = SlowFastAgent(random_rollouts(w, beliefs=beliefs), PacedExecutor())
     agent.world = w
     agent.save(tmp_path / name)
     again = SlowFastAgent.load(tmp_path / name)
@@ -76,7 +76,7 @@ def test_an_agent_of_rollouts_comes_back_with_its_beliefs(tmp_path, name, belief
 
 @pytest.mark.parametrize("make", [random_ppo, random_rollouts])
 def test_the_device_of_any_planner_with_a_network_can_be_chosen_at_loading(tmp_path, make):
-    agent = SlowFastAgent(make(small_world(), device="cuda"), Executor())
+    agent = SlowFastAgent(make(small_world(), device="cuda"), PacedExecutor())
     agent.world = small_world()
     agent.save(tmp_path)
     assert SlowFastAgent.load(tmp_path).slow.settings["device"] == "cuda"
@@ -87,13 +87,13 @@ def test_the_device_of_any_planner_with_a_network_can_be_chosen_at_loading(tmp_p
 
 def test_an_agent_without_a_network_loads_for_any_device(tmp_path):
     w = world("pronounced")
-    SlowFastAgent(FixedPlanner(w, (5, 2)), Executor()).learn(w).save(tmp_path)
+    SlowFastAgent(FixedPlanner(w, (5, 2)), PacedExecutor()).learn(w).save(tmp_path)
     assert SlowFastAgent.load(tmp_path, device="cpu").slow.wanted == (5, 2)
 
 
 def test_an_agent_of_a_fixed_plan_and_a_quality_ranker_comes_back_too(tmp_path):
     w = world("pronounced")
-    agent = SlowFastAgent(FixedPlanner(w, (5, 2)), Executor()).learn(w, seed=4)
+    agent = SlowFastAgent(FixedPlanner(w, (5, 2)), PacedExecutor()).learn(w, seed=4)
     agent.save(tmp_path / "agent")
     again = SlowFastAgent.load(str(tmp_path / "agent"))
     assert again.slow.wanted == (5, 2)
@@ -105,7 +105,7 @@ def test_an_agent_of_a_fixed_plan_and_a_quality_ranker_comes_back_too(tmp_path):
 )
 def test_an_agent_of_any_pacer_comes_back_too(tmp_path, pacer):
     w = world("shaped")
-    agent = SlowFastAgent(FixedPlanner(w, (5, 2), "weekend"), Executor(pacer))
+    agent = SlowFastAgent(FixedPlanner(w, (5, 2), "weekend"), PacedExecutor(pacer))
     agent.world = w
     agent.save(tmp_path / "agent")
     again = SlowFastAgent.load(tmp_path / "agent")
@@ -116,7 +116,7 @@ def test_an_agent_of_any_pacer_comes_back_too(tmp_path, pacer):
 
 def test_a_world_changed_by_its_user_is_saved_with_the_agent(tmp_path):
     w = load_world("pronounced", {"reward.message_cost": 0.125})
-    SlowFastAgent(FixedPlanner(w, (5, 2)), Executor()).learn(w).save(tmp_path / "agent.zip")
+    SlowFastAgent(FixedPlanner(w, (5, 2)), PacedExecutor()).learn(w).save(tmp_path / "agent.zip")
     assert SlowFastAgent.load(tmp_path / "agent.zip").world == w
 
 

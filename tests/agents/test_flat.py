@@ -7,8 +7,8 @@ from numpy.testing import assert_array_equal
 import slowfast_rl as sf
 from slowfast_rl.agents import FlatPPOAgent
 from slowfast_rl.fast import PPOExecutor
+from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import slot_signals
 from tests.evaluation.cases import TINY as CASE
 from tests.evaluation.cases import references, small_world, twins
 from tests.fast.test_ppo import TINY
@@ -76,7 +76,7 @@ def test_an_agent_that_has_not_learned_cannot_be_saved(tmp_path):
 def test_predict_is_the_policys_choice_by_coins_of_the_member_and_the_time(agent):
     w = small_world()
     population = Population(w, 200, 9, 9)
-    obs, ids = slot_signals(population), population.members
+    obs, ids = opportunity_observation(population), population.members
     actions, state = agent.predict(obs, entity_ids=ids, now=population.now)
     assert state is None
     opted_in = population.opted_in[:, w.schedule[0].channel]

@@ -4,8 +4,8 @@ import torch
 from numpy.testing import assert_array_equal
 
 from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.evaluation import Protocol, Twins
-from slowfast_rl.fast import AffinityRanker, BidPricePacer, Executor
+from slowfast_rl.evaluation import EvaluationProtocol, Twins
+from slowfast_rl.fast import AffinityRanker, BidPricePacer, PacedExecutor
 from slowfast_rl.fast.affinity import UNTRAINED
 from slowfast_rl.slow import FixedPlanner
 from tests.slow.cases import small_world, tiny_planner, tiny_rollouts
@@ -21,7 +21,7 @@ class ShortRanker(AffinityRanker):
 
 
 def tiny_agent():
-    return SlowFastAgent(tiny_planner(), Executor(ranker=ShortRanker()))
+    return SlowFastAgent(tiny_planner(), PacedExecutor(ranker=ShortRanker()))
 
 
 def learned(agent):
@@ -44,7 +44,7 @@ def set_up(agent):
 
 def test_the_same_seed_trains_the_same_agent_whether_or_not_it_is_evaluated_in_between():
     world, seen = small_world(), []
-    twins = Twins(world, Protocol(num_members=8, weeks=2, burn_in=1, streams=(0,)))
+    twins = Twins(world, EvaluationProtocol(num_members=8, weeks=2, burn_in=1, streams=(0,)))
     quiet, watched = tiny_agent(), tiny_agent()
     quiet.learn(world, total_opportunities=3 * ROLLOUT, seed=2)
 
@@ -97,7 +97,7 @@ def test_a_planner_that_plans_for_its_own_executor_learns_something_else():
     world, weights = small_world(), []
     for plans_for in ("default", "own"):
         agent = SlowFastAgent(
-            tiny_rollouts(), Executor(ranker=ShortRanker()), plans_for=plans_for
+            tiny_rollouts(), PacedExecutor(ranker=ShortRanker()), plans_for=plans_for
         ).learn(world, total_opportunities=1, seed=5)
         weights.append(agent.slow.state()[1])
     alone = tiny_rollouts().learn(world, total_opportunities=1, seed=5).state()[1]
@@ -109,7 +109,7 @@ def test_a_planner_that_plans_for_its_own_executor_learns_something_else():
 
 def test_an_agent_of_rollouts_learns_and_counts_all_that_was_played_for_it():
     world, seen = small_world(), []
-    agent = SlowFastAgent(tiny_rollouts(), Executor(ranker=ShortRanker()))
+    agent = SlowFastAgent(tiny_rollouts(), PacedExecutor(ranker=ShortRanker()))
     agent.learn(world, total_opportunities=1, progress=lambda played: seen.append(played))
     logs = agent.fast.ranker.opportunities
     assert agent.train_opportunities == logs + agent.slow.opportunities
@@ -127,7 +127,9 @@ def test_a_wrong_budget_is_refused_before_anything_is_learned():
 
 def test_a_planner_that_does_not_learn_needs_no_budget():
     world = small_world()
-    agent = SlowFastAgent(FixedPlanner(world, (2, 7)), Executor(ranker=ShortRanker())).learn(world)
+    agent = SlowFastAgent(FixedPlanner(world, (2, 7)), PacedExecutor(ranker=ShortRanker())).learn(
+        world
+    )
     assert agent.fast.ranker.learned != UNTRAINED
     assert agent.train_opportunities == agent.fast.ranker.opportunities > 0
     assert agent.train_cpu_seconds > 0
@@ -135,7 +137,9 @@ def test_a_planner_that_does_not_learn_needs_no_budget():
 
 def test_a_bid_price_pacer_learns_the_scores_of_the_ranker_that_was_just_learned():
     world = small_world()
-    agent = SlowFastAgent(FixedPlanner(world, (2, 7)), Executor(BidPricePacer(), ShortRanker()))
+    agent = SlowFastAgent(
+        FixedPlanner(world, (2, 7)), PacedExecutor(BidPricePacer(), ShortRanker())
+    )
     agent.learn(world, seed=4)
     ranker, pacer = agent.fast.ranker, agent.fast.pacer
     assert pacer.quantiles == BidPricePacer().learn(world, ranker, seed=4).quantiles

@@ -4,20 +4,21 @@ from hypothesis import given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
 from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.agents.fast_predict import choose_candidates
-from slowfast_rl.envs import MessagingVectorEnv, PlanSource
+from slowfast_rl.envs import MessagingVectorEnv
 from slowfast_rl.fast import (
     AffinityRanker,
     BidPricePacer,
     CoinPacer,
     ExactPacer,
-    Executor,
+    PacedExecutor,
     QualityRanker,
     UpliftRanker,
 )
+from slowfast_rl.fast.decide import choose_candidates
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import slot_signals
+from slowfast_rl.policies import PlanSource
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
 from slowfast_rl.store import InMemoryFeatureStore, Status, pacing_plan, read_plans
 from tests.agents.cases import WEIGHTS as UNIT
@@ -79,7 +80,7 @@ def test_predict_follows_the_plans_that_its_planner_wrote_to_the_store(name):
 def test_predict_plans_for_an_environment_that_only_reads_the_store():
     w = load_world("pronounced", {"opt_out.return_rate": 0, "opt_out.hazard": 0.02})
     store = InMemoryFeatureStore()
-    agent = SlowFastAgent(FixedPlanner(w, (3, 7)), Executor(), store).learn(w)
+    agent = SlowFastAgent(FixedPlanner(w, (3, 7)), PacedExecutor(), store).learn(w)
     lived = live(agent, MessagingVectorEnv(MEMBERS, w, weeks=100, store=store), WEEKS)
     assert_followed(lived, np.where(lived.opted_in, [3, 7], 0))
 
@@ -104,23 +105,23 @@ def test_plans_go_through_the_store_with_their_week_and_version():
 def test_with_no_plan_coming_through_the_store_predict_keeps_to_the_safe_plan(faults):
     w = world("eventful")
     store = FaultyStore(InMemoryFeatureStore(), faults)
-    agent = SlowFastAgent(FixedPlanner(w, (14, 7)), Executor(), store).learn(w)
+    agent = SlowFastAgent(FixedPlanner(w, (14, 7)), PacedExecutor(), store).learn(w)
     lived = live(agent, MessagingVectorEnv(MEMBERS, w, weeks=100, store=store), WEEKS)
     assert_followed(lived, np.where(lived.opted_in, w.safe_plan, 0))
 
 
 def test_an_episode_that_starts_forgets_what_was_known_of_the_member():
     w = world("deathless")
-    agent = SlowFastAgent(FixedPlanner(w, (14, 0)), Executor()).learn(w)
+    agent = SlowFastAgent(FixedPlanner(w, (14, 0)), PacedExecutor()).learn(w)
     population = Population(w, 20)
     arguments = {"entity_ids": population.members, "now": population.now}
-    agent.predict(slot_signals(population), **arguments)
+    agent.predict(opportunity_observation(population), **arguments)
     agent.slow._index = w.plan_index((0, 7))
-    agent.predict(slot_signals(population), **arguments)
+    agent.predict(opportunity_observation(population), **arguments)
     plan, _ = read_plans(agent.store, population.members, population.now)
     assert plan.target[:, 0].max() == 14
     begins = np.arange(20) < 10
-    agent.predict(slot_signals(population), **arguments, episode_start=begins)
+    agent.predict(opportunity_observation(population), **arguments, episode_start=begins)
     plan, _ = read_plans(agent.store, population.members, population.now)
     assert plan.target[begins, 0].max() == 0
     assert plan.target[~begins, 0].max() == 14
@@ -139,7 +140,9 @@ def always(population, executor, obs):
 def assert_chosen_as_in_the_fused_week(population, ranker, slots):
     """Step through the week's first slots, each with the candidates of the fused week."""
     for slot in population.world.schedule[:slots]:
-        actions = always(population, Executor(ranker=ranker), slot_signals(population))
+        actions = always(
+            population, PacedExecutor(ranker=ranker), opportunity_observation(population)
+        )
         opted_in = population.opted_in[:, slot.channel]
         assert_array_equal(actions, np.where(opted_in, ranked(population, ranker), 0))
         population.step(actions)
@@ -171,7 +174,7 @@ PACERS = [ExactPacer(), CoinPacer(), BidPricePacer([[-1, 0, 0.5, 1, 1.5, 3]] * 2
 @pytest.mark.parametrize("pacer", PACERS, ids=lambda pacer: pacer.name)
 @pytest.mark.parametrize("ranker", [QualityRanker(), AffinityRanker(UNIT)], ids=lambda r: r.name)
 def test_with_the_lucks_coins_predict_lives_the_very_week_of_the_fused_executor(pacer, ranker):
-    w, executor = world("shaped"), Executor(pacer, ranker)
+    w, executor = world("shaped"), PacedExecutor(pacer, ranker)
     stepped, fused = (Population(w, 200, 4, 4) for _ in range(2))
     generator = np.random.default_rng(4)
     shapes = np.array([0, 1, 3])[generator.integers(0, 3, 200)]
@@ -180,7 +183,7 @@ def test_with_the_lucks_coins_predict_lives_the_very_week_of_the_fused_executor(
         plan = pacing_plan(target, week, shape=shapes)
         expected = executor.run_week(fused, plan.target, plan.cap, plan.shape)
         for _ in w.schedule:
-            obs, ids, now = slot_signals(stepped), stepped.members, stepped.now
+            obs, ids, now = opportunity_observation(stepped), stepped.members, stepped.now
             actions = choose_candidates(w, executor, obs, plan, ids, now, 4).actions
             stepped.step(np.where(stepped.alive, actions, 0))
         for name, mine, theirs in zip(expected._fields, stepped.last_week(), expected, strict=True):
@@ -190,35 +193,37 @@ def test_with_the_lucks_coins_predict_lives_the_very_week_of_the_fused_executor(
 
 def test_predict_writes_the_shapes_that_its_planner_chose():
     w = world("shaped")
-    agent = SlowFastAgent(FixedPlanner(w, (3, 1), "active"), Executor()).learn(w)
+    agent = SlowFastAgent(FixedPlanner(w, (3, 1), "active"), PacedExecutor()).learn(w)
     population = Population(w, 5)
-    agent.predict(slot_signals(population), entity_ids=population.members, now=population.now)
+    agent.predict(
+        opportunity_observation(population), entity_ids=population.members, now=population.now
+    )
     plan, _ = read_plans(agent.store, population.members, population.now)
     assert_array_equal(plan.shape, 3)
 
 
 def test_a_shape_that_depends_on_launches_cannot_work_from_observations():
     w = world("shaped")
-    agent = SlowFastAgent(FixedPlanner(w, (3, 1), "launches"), Executor()).learn(w)
+    agent = SlowFastAgent(FixedPlanner(w, (3, 1), "launches"), PacedExecutor()).learn(w)
     with pytest.raises(ValueError, match="shape 'launches' depends on the week's launches"):
-        agent.predict(slot_signals(Population(w, 3)), entity_ids=[0, 1, 2], now=0)
+        agent.predict(opportunity_observation(Population(w, 3)), entity_ids=[0, 1, 2], now=0)
 
 
 def test_a_cap_below_the_target_is_kept():
     w = world("pronounced")
     population = Population(w, 20)
     target, times = np.full((20, 2), 99, np.int32), population.now
-    obs, ids = slot_signals(population), population.members
+    obs, ids = opportunity_observation(population), population.members
     for cap, some in ((np.zeros_like(target), False), (np.ones_like(target), True)):
         plan = pacing_plan(np.minimum(target, cap), 0)._replace(target=target, cap=cap)
-        actions = choose_candidates(w, Executor(), obs, plan, ids, times, 0).actions
+        actions = choose_candidates(w, PacedExecutor(), obs, plan, ids, times, 0).actions
         assert actions.any() == some
 
 
 def test_the_choice_does_not_depend_on_the_batch():
     w = world("pronounced")
     population = Population(w, 40)
-    obs, rows = slot_signals(population), np.random.default_rng(0).permutation(40)[:17]
+    obs, rows = opportunity_observation(population), np.random.default_rng(0).permutation(40)[:17]
     whole, part = (untrained_agent(w) for _ in range(2))
     actions, state = whole.predict(obs, entity_ids=population.members, now=population.now)
     some, _ = part.predict(obs[rows], entity_ids=population.members[rows], now=0)
@@ -230,7 +235,7 @@ def test_the_choice_does_not_depend_on_the_batch():
 def test_observations_of_double_precision_give_the_same_choice():
     w = world("pronounced")
     population = Population(w, 40)
-    obs = slot_signals(population)
+    obs = opportunity_observation(population)
     arguments = {"entity_ids": population.members, "now": population.now}
     one, _ = untrained_agent(w).predict(obs, **arguments)
     other, _ = untrained_agent(w).predict(obs.astype(np.float64), **arguments)
@@ -252,7 +257,11 @@ def test_observations_of_double_precision_give_the_same_choice():
 )
 def test_arguments_that_do_not_fit_are_refused_in_one_line(changes, message):
     w = world("pronounced")
-    arguments = {"obs": slot_signals(Population(w, 3)), "entity_ids": [0, 1, 2], "now": 0}
+    arguments = {
+        "obs": opportunity_observation(Population(w, 3)),
+        "entity_ids": [0, 1, 2],
+        "now": 0,
+    }
     arguments |= changes
     with pytest.raises(ValueError, match=message) as raised:
         untrained_agent(w).predict(arguments.pop("obs"), **arguments)
@@ -261,10 +270,10 @@ def test_arguments_that_do_not_fit_are_refused_in_one_line(changes, message):
 
 def test_a_ranker_that_cannot_work_from_observations_is_refused():
     w = world("pronounced")
-    agent = SlowFastAgent(FixedPlanner(w, (3, 1)), Executor()).learn(w)
+    agent = SlowFastAgent(FixedPlanner(w, (3, 1)), PacedExecutor()).learn(w)
     agent.fast.ranker = type("Odd", (), {"name": "odd"})()
     with pytest.raises(ValueError, match="ranker 'odd' cannot work from observations"):
-        agent.predict(slot_signals(Population(w, 3)), entity_ids=[0, 1, 2], now=0)
+        agent.predict(opportunity_observation(Population(w, 3)), entity_ids=[0, 1, 2], now=0)
 
 
 def test_an_agent_without_a_world_says_so():

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from slowfast_rl.agents.fast_predict import choose_candidates
 from slowfast_rl.fast import (
     BidPricePacer,
     CoinPacer,
     ExactPacer,
-    Executor,
+    PacedExecutor,
 )
+from slowfast_rl.fast.decide import choose_candidates
+from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import slot_signals
 from slowfast_rl.store import pacing_plan
 from tests.members.worlds import world
 
@@ -24,17 +24,19 @@ def test_propensities_are_the_shares_of_coins_that_choose_the_action(pacer):
     plan = pacing_plan(
         [[0, 0], [1, 1], [3, 1], [3, 2], [99, 99], [3, 2]], 0, shape=[0, 0, 3, 1, 0, 0]
     )
-    arguments = slot_signals(population), plan, population.members, population.now
-    choices = [choose_candidates(w, Executor(pacer), *arguments, seed) for seed in range(trials)]
+    arguments = opportunity_observation(population), plan, population.members, population.now
+    choices = [
+        choose_candidates(w, PacedExecutor(pacer), *arguments, seed) for seed in range(trials)
+    ]
     sent = np.array([choice.actions > 0 for choice in choices])
     odds = np.where(sent, 1, -1) * np.array([choice.propensity for choice in choices])
-    chance = np.where(odds > 0, odds, 1 + odds)  # of a send, whatever happened
-    assert_allclose(chance, np.tile(chance[:1], (trials, 1)), rtol=1e-12)
-    assert_allclose(sent.mean(axis=0), chance[0], atol=4 * 0.5 / trials**0.5)
-    assert chance[0][0] == 0
-    assert chance[0][4] == 1
-    assert chance[0][5] == 0  # it is not opted in
-    assert len(set(chance[0])) > 3
+    opportunity = np.where(odds > 0, odds, 1 + odds)  # of a send, whatever happened
+    assert_allclose(opportunity, np.tile(opportunity[:1], (trials, 1)), rtol=1e-12)
+    assert_allclose(sent.mean(axis=0), opportunity[0], atol=4 * 0.5 / trials**0.5)
+    assert opportunity[0][0] == 0
+    assert opportunity[0][4] == 1
+    assert opportunity[0][5] == 0  # it is not opted in
+    assert len(set(opportunity[0])) > 3
 
 
 def test_a_pacer_without_coins_is_certain_of_what_it_does():
@@ -42,7 +44,7 @@ def test_a_pacer_without_coins_is_certain_of_what_it_does():
     population = Population(w, 200)
     pacer = BidPricePacer([[-1.0, 0.0, 1.0]] * len(w.channels))
     plan = pacing_plan(np.full((200, len(w.channels)), 2), 0)
-    arguments = slot_signals(population), plan, population.members, population.now
-    choice = choose_candidates(w, Executor(pacer), *arguments, 0)
+    arguments = opportunity_observation(population), plan, population.members, population.now
+    choice = choose_candidates(w, PacedExecutor(pacer), *arguments, 0)
     assert 0 < (choice.actions > 0).mean() < 1
     assert (choice.propensity == 1).all()

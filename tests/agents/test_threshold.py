@@ -6,10 +6,10 @@ from numpy.testing import assert_array_equal
 
 from slowfast_rl.agents import ThresholdAgent
 from slowfast_rl.fast import UpliftRanker
-from slowfast_rl.fast.observed import observed_effects
+from slowfast_rl.fast.decide import observed_effects
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import slot_signals
 from tests.fast.test_observed import made_up
 from tests.members.worlds import world
 
@@ -49,9 +49,9 @@ def test_a_tried_threshold_brings_exactly_what_its_weeks_bring(tuned):
     value = sends = lived = 0.0
     for week in range(SMALL["weeks"]):
         lived += members.alive.sum()
-        lives = tuned.executor.run_week(members, np.zeros((50, 2), np.int32))
-        value += 0.98**week * lives.reward.mean()
-        sends += lives.sends.sum()
+        simulation = tuned.executor.run_week(members, np.zeros((50, 2), np.int32))
+        value += 0.98**week * simulation.reward.mean()
+        sends += simulation.sends.sum()
     assert trial.long_run_return == pytest.approx(value)
     assert trial.sends == pytest.approx(sends / lived)
 
@@ -136,12 +136,12 @@ def test_an_agent_that_has_not_learned_cannot_be_saved(tmp_path):
 def test_predict_sends_what_the_fused_week_sends():
     made, w = ThresholdAgent(UpliftRanker(made_up(2))), world("pronounced")
     fused, stepped = (Population(w, 80, 9, 9) for _ in range(2))
-    effects = observed_effects(w, made.ranker.weights, slot_signals(fused))
+    effects = observed_effects(w, made.ranker.weights, opportunity_observation(fused))
     made.world, made.threshold = w, float(np.quantile(effects, 0.97))
     for _ in range(3):
         week = made.executor.run_week(fused, np.zeros((80, 2), np.int32))
         for _ in w.schedule:
-            actions, state = made.predict(slot_signals(stepped))
+            actions, state = made.predict(opportunity_observation(stepped))
             assert state is None
             stepped.step(actions)
         assert 80 < week.sends.sum() < 1200
@@ -154,7 +154,7 @@ def test_predict_never_sends_to_who_left_the_channel():
     made.world, made.threshold = w, -1.0
     population = Population(w, 80, 9, 9)
     for slot in w.schedule[:3]:
-        actions, _ = made.predict(slot_signals(population))
+        actions, _ = made.predict(opportunity_observation(population))
         assert_array_equal(actions > 0, population.opted_in[:, slot.channel])
         population.step(actions)
     with pytest.raises(ValueError, match=r"obs has shape \(3, 5\); allowed is \(B, "):

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from slowfast_rl.benchmarks.env import Case, measure
 from slowfast_rl.cli.bench import Row, cpu_name, table
-from slowfast_rl.evaluation.speed import Case, measure
 from tests.cli.calls import call
 
 

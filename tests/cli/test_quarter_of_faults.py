@@ -9,13 +9,13 @@ import pytest
 
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.agents.disk import read_arrays
-from slowfast_rl.agents.executing import ExecutingService
-from slowfast_rl.agents.parquet import read_log
-from slowfast_rl.agents.planning import PlanningService
-from slowfast_rl.fast import AffinityRanker, BidPricePacer, Executor
+from slowfast_rl.fast import AffinityRanker, BidPricePacer, PacedExecutor
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
+from slowfast_rl.services.decision_log import read_log
+from slowfast_rl.services.planner import PlanningService
+from slowfast_rl.services.simulation import SimulationService
 from slowfast_rl.slow import RolloutPlanner
 from slowfast_rl.store import InMemoryFeatureStore
 from tests.cli.calls import Running
@@ -31,17 +31,17 @@ def in_one_process(agent: SlowFastAgent, *, planned: bool) -> np.ndarray:
     population = Population(WORLD, MEMBERS, *SEEDS.values())
     store = InMemoryFeatureStore()
     planning = PlanningService(WORLD, agent.slow, store, np.arange(MEMBERS))
-    executing = ExecutingService(population, agent.fast, store)
+    simulation_service = SimulationService(population, agent.fast, store)
     for _ in range(7 * WEEKS):
-        executing.live_day(lambda now: planning.look() if planned else None)
-    assert executing.counters["fallbacks"] == 0 or not planned
-    return executing.returns
+        simulation_service.simulate_day(lambda now: planning.plan_if_due() if planned else None)
+    assert simulation_service.counters["fallbacks"] == 0 or not planned
+    return simulation_service.returns
 
 
 @pytest.mark.long
 def test_a_quarter_with_store_and_planner_killed_twenty_times_each(tmp_path) -> None:
     agent = SlowFastAgent(
-        RolloutPlanner(states=2000), Executor(BidPricePacer(), AffinityRanker())
+        RolloutPlanner(states=2000), PacedExecutor(BidPricePacer(), AffinityRanker())
     ).learn(WORLD, total_opportunities=20_000_000, seed=0)
     agent.save(tmp_path / "agent.zip")
     whole, safe = (in_one_process(agent, planned=planned) for planned in (True, False))

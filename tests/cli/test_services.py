@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.agents.parquet import read_columns, read_log, write_columns
-from slowfast_rl.envs.columns import columns
-from slowfast_rl.fast import AffinityRanker, Executor
+from slowfast_rl.fast import AffinityRanker, PacedExecutor
 from slowfast_rl.members.clock import WEEK_SECONDS
-from slowfast_rl.members.features import week_features
+from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.observations import opportunity_observation, weekly_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import slot_signals, week_signals
+from slowfast_rl.policies.columns import columns
+from slowfast_rl.services.decision_log import read_columns, read_log, write_columns
 from slowfast_rl.slow import FixedPlanner
 from tests.agents.cases import WEIGHTS
 from tests.cli.calls import Running, call
@@ -27,7 +27,7 @@ WORLD = load_world("pronounced")
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("agent") / "agent.zip"
-    fast = Executor(ranker=AffinityRanker(WEIGHTS))
+    fast = PacedExecutor(ranker=AffinityRanker(WEIGHTS))
     agent = SlowFastAgent(FixedPlanner(WORLD, (3, 1)), fast)
     agent.world = WORLD
     agent.save(path)
@@ -74,9 +74,11 @@ def test_opportunities_from_standard_input_are_answered_one_by_one(
     name = f"test-{uuid4().hex}"
     store = ("store=shared", f"store.name={name}", f"store.folder={tmp_path}")
     population = Population(WORLD, 3)
-    signals = week_signals(population)
-    names = [feature.name for feature in week_features(WORLD)]
-    table = {"entity_id": np.array([4, 5, 6])} | dict(zip(names, signals.T.copy(), strict=True))
+    observations = weekly_observation(population)
+    names = [feature.name for feature in weekly_features(WORLD)]
+    table = {"entity_id": np.array([4, 5, 6])} | dict(
+        zip(names, observations.T.copy(), strict=True)
+    )
     write_columns(tmp_path / "members.parquet", table)
     planned = call(
         capsys, "plan", f"checkpoint={checkpoint}", *store, "members=members.parquet", "week=2"
@@ -88,7 +90,7 @@ def test_opportunities_from_standard_input_are_answered_one_by_one(
     assert found["week"].tolist() == [2, 2, 2]
     assert found["push_target"].tolist() == [3, 3, 3]
 
-    obs = slot_signals(population, np.zeros((3, 2), np.int32))
+    obs = opportunity_observation(population, np.zeros((3, 2), np.int32))
     asked = [
         {"member": 4, "now": 2 * WEEK_SECONDS + 5, "observation": obs[0].tolist()},
         {"member": 9, "now": 2 * WEEK_SECONDS + 5, "observation": obs[1].tolist()},
@@ -186,7 +188,7 @@ def test_two_checkpoints_are_tested_against_each_other(
     checkpoint, tmp_path, capsys, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    other = SlowFastAgent(FixedPlanner(WORLD, (5, 2)), Executor())
+    other = SlowFastAgent(FixedPlanner(WORLD, (5, 2)), PacedExecutor())
     other.world = WORLD
     other.save(tmp_path / "other.zip")
     done = call(

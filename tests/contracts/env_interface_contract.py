@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
 from slowfast_rl.envs.base import MemberVectorEnv
-from slowfast_rl.members.signals import privileged_signals
+from slowfast_rl.members.observations import privileged_observation
 from tests.envs.cases import SEED, WEEKS, Case, actions_of, play, same, steps
 
 HEADINGS = (
@@ -90,7 +90,7 @@ class EnvInterfaceContract:
         actions = actions_of(logged, steps(logged, 1))
         for one, other in zip(play(logged, actions), play(told, actions), strict=True):
             assert_array_equal(other[0][:, : one[0].shape[1]], one[0])
-        latents = privileged_signals(told.population)
+        latents = privileged_observation(told.population)
         assert_array_equal(told.observe()[:, logged.observe().shape[1] :], latents)
 
     def test_what_is_returned_is_the_callers_to_keep(self, case: Case) -> None:

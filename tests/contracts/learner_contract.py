@@ -5,9 +5,9 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-from slowfast_rl.envs.execution import filter_of, request
-from slowfast_rl.envs.settings import check_settings
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies.plan_exchange import filter_of, plan_request
+from slowfast_rl.policies.settings import check_settings
 from slowfast_rl.slow import LearningPlanner
 from tests.slow.cases import requests, small_world
 from tests.slow.planners import MakeLearner
@@ -49,7 +49,7 @@ class LearnerContract:
             counts.append(opportunities)
             if len(counts) % 5 == 1:
                 population = Population(world, 8, 9, 9, belief_filter=filter_of(disturbed))
-                disturbed.plan(request(population, None, disturbed))
+                disturbed.plan(plan_request(population, None, disturbed))
                 disturbed.state()
                 torch.manual_seed(len(counts))
 

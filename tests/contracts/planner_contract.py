@@ -9,17 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from slowfast_rl.envs import Request
-from slowfast_rl.envs.execution import CuriousPlanner, Execution, ask, filter_of, request
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies import PlanRequest
+from slowfast_rl.policies.plan_exchange import (
+    CuriousPlanner,
+    PlanExchange,
+    choose_plans,
+    filter_of,
+    plan_request,
+)
 from slowfast_rl.slow import SavedPlanner
 from tests.members.worlds import world
 from tests.slow.cases import patterns, requests
 from tests.slow.planners import Case
 
 
-def some(asked: Request, rows: np.ndarray) -> Request:
-    return Request(*(column[rows] for column in asked))
+def some(asked: PlanRequest, rows: np.ndarray) -> PlanRequest:
+    return PlanRequest(*(column[rows] for column in asked))
 
 
 class PlannerContract:
@@ -37,7 +43,7 @@ class PlannerContract:
         everything = patterns(len(w.channels))
         opted_in = everything[np.array(codes) % len(everything)]
         asked = requests(w, opted_in, week=seed % 200, seed=seed)
-        plans = ask(case.trained(w), asked)
+        plans = choose_plans(case.trained(w), asked)
         assert asked.feasible[np.arange(len(codes)), plans].all()
         assert not w.plans[plans][~opted_in].any()
 
@@ -64,25 +70,25 @@ class PlannerContract:
         w = world("eventful")
         planner = case.trained(w)
         population = Population(w, 40, belief_filter=filter_of(planner))
-        execution, sent = Execution(w), 0
+        plan_exchange, sent = PlanExchange(w), 0
         for _ in range(4):
-            plans = execution.ask(population, planner)
+            plans = plan_exchange.choose_plans(population, planner)
             assert not plans[~population.alive].any()
-            execution.issue(population, plans, planner.policy_version)
-            week, plan = execution.run_week(population)
+            plan_exchange.issue(population, plans, planner.policy_version)
+            week, plan = plan_exchange.run_week(population)
             assert_array_equal(plan.target, w.plans[plans])
             assert not week.vetoed.any()
             assert (week.sends <= plan.target).all()
             sent += week.sends.sum()
         assert sent > 0
-        assert execution.reader.counters.fallbacks == 0
+        assert plan_exchange.reader.counters.fallbacks == 0
 
     def test_it_gets_what_it_asks_for_and_no_more(self, case: Case) -> None:
         w = world("pronounced")
         planner = case.trained(w)
         curious = isinstance(planner, CuriousPlanner)
         wanted = filter_of(planner)
-        asked = request(Population(w, 5, belief_filter=wanted), None, planner)
+        asked = plan_request(Population(w, 5, belief_filter=wanted), None, planner)
         assert (asked.beliefs is not None) == (wanted is not None)
         assert (asked.latents is not None) == (curious and planner.privileged)
 
@@ -107,7 +113,7 @@ class BelievingPlannerContract:
         w = world("pronounced")
         planner = case.trained(w)
         with pytest.raises(ValueError, match="needs beliefs; the population keeps none"):
-            request(Population(w, 5), None, planner)
+            plan_request(Population(w, 5), None, planner)
 
 
 class SavedPlannerContract:

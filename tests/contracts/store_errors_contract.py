@@ -7,7 +7,7 @@ import pytest
 
 from slowfast_rl.store import Column, FeatureView, Status
 from tests.store.backends import MakeStore
-from tests.store.cases import TRAITS, assert_same_state, opened, signals
+from tests.store.cases import TRAITS, assert_same_state, observations, opened
 
 
 class StoreErrorsContract:
@@ -51,14 +51,14 @@ class StoreErrorsContract:
         self, make_store: MakeStore, changes: dict[str, Any], message: str
     ) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [7, 8], signals([7, 8]), 5)
+        store.write_to_online_store("signals", [7, 8], observations([7, 8]), 5)
         before = store.snapshot()
         arguments: dict[str, Any] = {
             "view": "signals",
             "entity_ids": [7, 8, 9],
             "event_timestamp": 6,
         }
-        rows: dict[str, Any] = signals([70, 80, 90])
+        rows: dict[str, Any] = observations([70, 80, 90])
         for name, value in changes.items():
             (arguments if name in arguments else rows)[name] = value
         rows = {name: column for name, column in rows.items() if column is not None}
@@ -90,7 +90,7 @@ class StoreErrorsContract:
 
     def test_a_bad_delete_is_named_and_deletes_nothing(self, make_store: MakeStore) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [7], signals([71]), 5)
+        store.write_to_online_store("signals", [7], observations([71]), 5)
         with pytest.raises(ValueError, match="entity id -1"):
             store.delete("signals", [7, -1])
         with pytest.raises(ValueError, match="unknown view 'signal'"):

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.store import Status, pacing_plan, plan_view, read_plans, write_plans
 from tests.store.backends import MakeStore
-from tests.store.cases import MAX_AGE, SIGNALS, signals
+from tests.store.cases import MAX_AGE, OBSERVATIONS, observations
 
 # Few ids, so that calls meet; far enough apart to leave and re-enter the table of a dense index.
 ids = st.sampled_from([0, 1, 2, 3, 70_000, 10**9, 10**9 + 1, 2**40, 2**63 - 1])
@@ -53,7 +53,7 @@ def store_machine(make_store: MakeStore) -> type[RuleBasedStateMachine]:
         def __init__(self) -> None:
             super().__init__()
             self.store = make_store()
-            self.store.apply([SIGNALS, plan_view(1)])
+            self.store.apply([OBSERVATIONS, plan_view(1)])
             self.model = Model()
 
         @rule(batch=st.dictionaries(ids, st.tuples(values, ages)))
@@ -66,7 +66,7 @@ def store_machine(make_store: MakeStore) -> type[RuleBasedStateMachine]:
             times = np.array([time for _, time in batch.values()], np.int64)
             entities = np.array(list(batch), np.int64)
             assert expected == self.store.write_to_online_store(
-                "signals", entities, signals(streaks), times
+                "signals", entities, observations(streaks), times
             )
 
         @rule(batch=st.dictionaries(ids, values), week=weeks, clock=weeks, moment=moments)
@@ -82,13 +82,13 @@ def store_machine(make_store: MakeStore) -> type[RuleBasedStateMachine]:
             assert expected == write_plans(self.store, np.array(list(batch), np.int64), plan, now)
 
         @rule(batch=st.lists(st.tuples(ids, ages)))
-        def read_signals(self, batch: list[tuple[int, int]]) -> None:
+        def read_observations(self, batch: list[tuple[int, int]]) -> None:
             expected = [self.model.read("signals", *row, MAX_AGE) for row in batch]
             asked = np.array(batch, np.int64).reshape(-1, 2)
             found = self.store.get_online_features("signals", asked[:, 0], asked[:, 1])
             streaks = found.values["streak"]
             assert expected == list(zip(found.status, found.event_timestamp, streaks, strict=True))
-            there = signals([value for _, _, value in expected])
+            there = observations([value for _, _, value in expected])
             missing = found.status == Status.NOT_FOUND
             assert (found.values["opens"] == np.where(missing[:, None], 0, there["opens"])).all()
 

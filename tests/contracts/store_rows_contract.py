@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 
 from slowfast_rl.store import Status
 from tests.store.backends import MakeStore
-from tests.store.cases import MAX_AGE, ids_anywhere, opened, signals
+from tests.store.cases import MAX_AGE, ids_anywhere, observations, opened
 
 
 class StoreRowsContract:
@@ -18,9 +18,9 @@ class StoreRowsContract:
         self, make_store: MakeStore
     ) -> None:
         store = opened(make_store)
-        assert store.write_to_online_store("signals", [5, 3, 9], signals([50, 31, 90]), 7) == 3
+        assert store.write_to_online_store("signals", [5, 3, 9], observations([50, 31, 90]), 7) == 3
         response = store.get_online_features("signals", [9, 5, 3, 9], 7)
-        for name, column in signals([90, 50, 31, 90]).items():
+        for name, column in observations([90, 50, 31, 90]).items():
             assert response.values[name].dtype == column.dtype
             assert_array_equal(response.values[name], column)
         assert_array_equal(response.status, [Status.PRESENT] * 4)
@@ -33,7 +33,7 @@ class StoreRowsContract:
         self, make_store: MakeStore, stranger: int
     ) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [5], signals([51]), 7)
+        store.write_to_online_store("signals", [5], observations([51]), 7)
         response = store.get_online_features("signals", [5, stranger], 9)
         assert_array_equal(response.status, [Status.PRESENT, Status.NOT_FOUND])
         assert_array_equal(response.event_timestamp, [7, 0])
@@ -44,7 +44,7 @@ class StoreRowsContract:
     def test_an_empty_batch_reads_and_writes_nothing(self, make_store: MakeStore) -> None:
         store = opened(make_store)
         nobody = np.zeros(0, np.int64)
-        assert store.write_to_online_store("signals", nobody, signals([]), 7) == 0
+        assert store.write_to_online_store("signals", nobody, observations([]), 7) == 0
         response = store.get_online_features("signals", nobody, 7)
         assert response.status.shape == (0,)
         assert response.values["opens"].shape == (0, 3)
@@ -79,7 +79,7 @@ class StoreRowsContract:
     )
     def test_status_follows_from_age(self, make_store: MakeStore, age: int, status: Status) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [5], signals([51]), 1000)
+        store.write_to_online_store("signals", [5], observations([51]), 1000)
         response = store.get_online_features("signals", [5], 1000 + age)
         found = status != Status.NOT_FOUND
         assert response.status[0] == status
@@ -93,7 +93,7 @@ class StoreRowsContract:
 
     def test_each_row_is_judged_by_its_own_now(self, make_store: MakeStore) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [1, 2, 3], signals([1, 2, 3]), [100, 200, 300])
+        store.write_to_online_store("signals", [1, 2, 3], observations([1, 2, 3]), [100, 200, 300])
         response = store.get_online_features("signals", [1, 2, 3, 4], [200, 200, 200, 200])
         assert_array_equal(
             response.status,
@@ -120,7 +120,9 @@ class StoreRowsContract:
         store = opened(make_store)
         if written:
             ids, times = map(np.array, zip(*written, strict=True))
-            store.write_to_online_store("signals", ids, signals(np.arange(len(ids)) + 1), times)
+            store.write_to_online_store(
+                "signals", ids, observations(np.arange(len(ids)) + 1), times
+            )
             asked = asked + [(row[0], asked[0][1]) for row in written]
         ids, now = map(np.array, zip(*asked, strict=True))
         batch = store.get_online_features("signals", ids, now)
@@ -133,9 +135,9 @@ class StoreRowsContract:
 
     def test_an_older_write_is_refused_and_an_equal_one_wins(self, make_store: MakeStore) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [1, 2, 3], signals([1, 2, 3]), 50)
+        store.write_to_online_store("signals", [1, 2, 3], observations([1, 2, 3]), 50)
         accepted = store.write_to_online_store(
-            "signals", [3, 2, 1, 4], signals([30, 20, 10, 40]), [51, 50, 49, 0]
+            "signals", [3, 2, 1, 4], observations([30, 20, 10, 40]), [51, 50, 49, 0]
         )
         assert accepted == 3
         response = store.get_online_features("signals", [1, 2, 3, 4], 60)
@@ -146,7 +148,7 @@ class StoreRowsContract:
     def test_stale_and_missing_reads_are_counted(self, make_store: MakeStore) -> None:
         store = opened(make_store)
         assert set(store.counters.values()) == {0}
-        store.write_to_online_store("signals", [1, 2], signals([1, 2]), [0, 70])
+        store.write_to_online_store("signals", [1, 2], observations([1, 2]), [0, 70])
         store.get_online_features("signals", [1, 2, 2, 3], 50)
         store.get_online_features("signals", [1, 2, 1], 120)
         assert dict(store.counters) == {
@@ -160,7 +162,7 @@ class StoreRowsContract:
         self, make_store: MakeStore, far: int
     ) -> None:
         store = opened(make_store)
-        ids, rows = np.array([1, far]), signals([1, 2])
+        ids, rows = np.array([1, far]), observations([1, 2])
         store.write_to_online_store("signals", ids, rows, 7)
         response = store.get_online_features("signals", ids, 7)
         snapshot = store.snapshot()
@@ -180,10 +182,10 @@ class StoreRowsContract:
 
     def test_deleted_rows_are_gone_and_may_be_written_anew(self, make_store: MakeStore) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [1, 2, 3], signals([1, 2, 3]), 50)
+        store.write_to_online_store("signals", [1, 2, 3], observations([1, 2, 3]), 50)
         assert store.delete("signals", [3, 1, 99, 3]) == 2
         response = store.get_online_features("signals", [1, 2, 3], 50)
         assert_array_equal(response.status, [Status.NOT_FOUND, Status.PRESENT, Status.NOT_FOUND])
-        assert store.write_to_online_store("signals", [3, 4], signals([30, 40]), 10) == 2
+        assert store.write_to_online_store("signals", [3, 4], observations([30, 40]), 10) == 2
         response = store.get_online_features("signals", [1, 2, 3, 4], 50)
         assert_array_equal(response.values["streak"], [0, 2, 30, 40])

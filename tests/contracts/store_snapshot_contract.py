@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from slowfast_rl.store import Column, FeatureView, StoreState
 from tests.store.backends import MakeStore
 from tests.store.cases import (
-    SIGNALS,
+    OBSERVATIONS,
     assert_same_response,
     assert_same_state,
     ids_anywhere,
+    observations,
     opened,
-    signals,
 )
 
 
@@ -35,7 +35,7 @@ class StoreSnapshotContract:
     ) -> None:
         store = opened(make_store)
         ids, times = map(np.array, zip(*written, strict=True))
-        store.write_to_online_store("signals", ids, signals(np.arange(len(ids)) + 1), times)
+        store.write_to_online_store("signals", ids, observations(np.arange(len(ids)) + 1), times)
         store.delete("signals", ids[::3])
         store.get_online_features("signals", ids, now)
         state, file = store.snapshot(), io.BytesIO()
@@ -54,7 +54,7 @@ class StoreSnapshotContract:
             twin.get_online_features("signals", ids, now),
             store.get_online_features("signals", ids, now),
         )
-        twin.apply([SIGNALS])
+        twin.apply([OBSERVATIONS])
         with pytest.raises(ValueError, match="unknown view 'forgotten'"):
             twin.delete("forgotten", [1])
 
@@ -62,10 +62,10 @@ class StoreSnapshotContract:
         self, make_store: MakeStore
     ) -> None:
         one, other = opened(make_store), opened(make_store)
-        one.write_to_online_store("signals", [1, 2, 3], signals([1, 2, 3]), 5)
-        other.write_to_online_store("signals", [3, 10**12], signals([4, 5]), 0)
-        other.write_to_online_store("signals", [2, 3], signals([2, 3]), 5)
-        other.write_to_online_store("signals", [1], signals([1]), 5)
+        one.write_to_online_store("signals", [1, 2, 3], observations([1, 2, 3]), 5)
+        other.write_to_online_store("signals", [3, 10**12], observations([4, 5]), 0)
+        other.write_to_online_store("signals", [2, 3], observations([2, 3]), 5)
+        other.write_to_online_store("signals", [1], observations([1]), 5)
         other.delete("signals", [10**12])
         assert_same_state(one.snapshot(), other.snapshot())
 
@@ -89,7 +89,7 @@ class StoreSnapshotContract:
         self, make_store: MakeStore, damage: Any, message: str
     ) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [1, 2], signals([1, 2]), 5)
+        store.write_to_online_store("signals", [1, 2], observations([1, 2]), 5)
         before, damaged = store.snapshot(), store.snapshot()
         damage(damaged.arrays, damaged.metadata)
         with pytest.raises(ValueError, match=message):

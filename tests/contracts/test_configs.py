@@ -10,7 +10,7 @@ from slowfast_rl.cli.guide import guide
 from slowfast_rl.cli.schema import build
 from slowfast_rl.cli.settings import EvaluatedSettings
 from slowfast_rl.cli.train import Train
-from slowfast_rl.evaluation.protocol import Protocol
+from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.evaluation.references import load_references
 from slowfast_rl.members.loading import config_folder, load_world, world_names
 from tests.agents.cases import untrained_agent
@@ -73,12 +73,12 @@ def test_every_command_builds_with_its_defaults(command, tmp_path):
 
 
 def test_the_defaults_are_the_protocol_of_every_number_we_report():
-    assert Train(settings("train")).protocol == Protocol()
+    assert Train(settings("train")).protocol == EvaluationProtocol()
 
 
 @pytest.mark.parametrize("world", ["pronounced", "calibrated"])
 def test_references_of_the_default_cases_come_with_the_library(world):
-    protocol = Protocol()
+    protocol = EvaluationProtocol()
     references = load_references(load_world(world), protocol)
     assert references is not None
     assert references.best_fixed.shape == (protocol.num_members,)

@@ -7,10 +7,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils.env_checker import data_equivalence
 
-from slowfast_rl.envs import MessagingVectorEnv, PlanSource  # registers the environments
+from slowfast_rl.envs import MessagingVectorEnv  # registers the environments
 from slowfast_rl.envs.base import MemberVectorEnv
 from slowfast_rl.envs.single import SingleMemberEnv
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.policies import PlanSource
 from slowfast_rl.store import InMemoryFeatureStore
 from tests.envs.planners import VariedPlanner
 from tests.members.worlds import world

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from slowfast_rl.envs import MessagingVectorEnv, PlanSource
+from slowfast_rl.envs import MessagingVectorEnv
 from slowfast_rl.members.arrays import Float32
+from slowfast_rl.policies import PlanSource
 from slowfast_rl.store import InMemoryFeatureStore
 from tests.envs.policies import Columns
 from tests.members.worlds import world

@@ -4,9 +4,9 @@ from collections import Counter
 
 import numpy as np
 
-from slowfast_rl.envs import Request
 from slowfast_rl.members.arrays import Int64
 from slowfast_rl.members.world import World
+from slowfast_rl.policies import PlanRequest
 
 
 class VariedPlanner:
@@ -20,7 +20,7 @@ class VariedPlanner:
         """Return the plan's index for each of B members, [B]."""
         return (31 * entity_ids + 17 * weeks) % len(self.world.plans)
 
-    def plan(self, request: Request) -> Int64:
+    def plan(self, request: PlanRequest) -> Int64:
         """Return the plan's index for each of B members, [B]."""
         self.asked.update(zip(request.entity_ids.tolist(), request.weeks.tolist(), strict=True))
         return self.choose(request.entity_ids, request.weeks)
@@ -34,6 +34,6 @@ class ConstantPlanner:
     def __init__(self, world: World, plan: tuple[int, ...]) -> None:
         self.index = world.plan_index(plan)
 
-    def plan(self, request: Request) -> Int64:
+    def plan(self, request: PlanRequest) -> Int64:
         """Return the plan's index for each of B members, [B]."""
         return np.full(len(request.entity_ids), self.index)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from slowfast_rl.envs import JittedExecutor, MessagingVectorEnv
+from slowfast_rl.envs import MessagingVectorEnv
 from slowfast_rl.members.arrays import Float32, Int32, Int64
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.opportunity import (
@@ -13,22 +13,23 @@ from slowfast_rl.members.opportunity import (
 )
 from slowfast_rl.members.random import Domain, random_words
 from slowfast_rl.members.state import Log
+from slowfast_rl.policies import JittedExecutor
 
 _NO_WEIGHTS = np.zeros(1, np.float32)
 
 
 @driver(PACER_SIGNATURE)
-def eager_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
+def eager_pace(opportunity: Opportunity, rows: Int32, pacing: Float32) -> float:
     """Send whatever there is."""
     return -np.inf
 
 
 @driver(RANKER_SIGNATURE)
 def eager_rank(
-    chance: Opportunity, log: Log, launches: Float32, ranking: Float32
+    opportunity: Opportunity, log: Log, launches: Float32, ranking: Float32
 ) -> tuple[int, float]:
     """Pick candidates in turn."""
-    return 1 + chance.time % chance.num_candidates, 0.0
+    return 1 + opportunity.time % opportunity.num_candidates, 0.0
 
 
 def eager_executor() -> JittedExecutor:

@@ -25,7 +25,7 @@ class TestPlansThatOthersWrite:
 
     def write(self, env: MessagingVectorEnv, plan: tuple[int, int], week: int, now: int) -> int:
         plans = pacing_plan(np.tile(plan, (N, 1)), week)
-        return write_plans(env.execution.store, env.population.members, plans, now)
+        return write_plans(env.plan_exchange.store, env.population.members, plans, now)
 
     def test_until_one_arrives_the_safe_plan_serves_and_it_takes_over_at_the_next_opportunity(
         self,
@@ -35,17 +35,17 @@ class TestPlansThatOthersWrite:
         self.write(env, (5, 3), week=0, now=0)
         assert shown(env, env.observe()) == feasible(env, SAFE), "this opportunity is seen already"
         assert shown(env, holds(env, 1)) == feasible(env, (5, 3))
-        assert env.execution.reader.counters == (N, N)
+        assert env.plan_exchange.reader.counters == (N, N)
 
     def test_one_used_this_week_holds_although_another_row_appears(self) -> None:
         env = self.opened()
         self.write(env, (5, 3), week=0, now=0)
         holds(env, 1)
-        env.execution.store.delete("plans", env.population.members)
+        env.plan_exchange.store.delete("plans", env.population.members)
         assert self.write(env, (2, 2), week=0, now=DAY_SECONDS) == N
         assert shown(env, holds(env, 10)) == feasible(env, (5, 3))
         assert shown(env, holds(env, 10)) == feasible(env, (5, 3)), "remembered on Monday"
-        assert env.execution.reader.counters == (2 * N, N)
+        assert env.plan_exchange.reader.counters == (2 * N, N)
 
     def test_one_written_for_monday_serves_from_monday_without_a_fallback(self) -> None:
         env = self.opened()
@@ -53,22 +53,22 @@ class TestPlansThatOthersWrite:
         holds(env, env.world.slots_per_week - 1)
         self.write(env, (2, 2), week=1, now=WEEK_SECONDS)
         assert shown(env, holds(env, 1)) == feasible(env, (2, 2))
-        assert env.execution.reader.counters == (N, N)
+        assert env.plan_exchange.reader.counters == (N, N)
 
     def test_members_may_get_theirs_at_different_times(self) -> None:
         env = self.opened()
         odd = np.arange(N) % 2 == 1
         ids = env.population.members
         plans = pacing_plan(np.tile((5, 3), (odd.sum(), 1)), 0)
-        write_plans(env.execution.store, ids[odd], plans, 0)
+        write_plans(env.plan_exchange.store, ids[odd], plans, 0)
         expected = np.where(odd[:, None], feasible(env, (5, 3)), feasible(env, SAFE))
         assert_array_equal(shown(env, holds(env, 1)), expected)
         assert_array_equal(shown(env, holds(env, 5)), expected)
         plans = pacing_plan(np.tile((2, 2), (N, 1)), 0)
-        write_plans(env.execution.store, ids, plans, 4 * DAY_SECONDS)
+        write_plans(env.plan_exchange.store, ids, plans, 4 * DAY_SECONDS)
         expected = np.where(odd[:, None], feasible(env, (5, 3)), feasible(env, (2, 2)))
         assert_array_equal(shown(env, holds(env, 12)), expected)
-        assert env.execution.reader.counters == (N, N)
+        assert env.plan_exchange.reader.counters == (N, N)
 
     def test_a_fallbacks_cap_counts_every_send_since_monday(self) -> None:
         env = self.opened()
@@ -77,7 +77,7 @@ class TestPlansThatOthersWrite:
         for _ in range(6):
             env.step(everyone)  # two days: an email and two pushes each, but the first was safe
         sent = env.population.sent_this_week
-        env.execution.reader.forget(env.population.members)  # the executor lost its memory
+        env.plan_exchange.reader.forget(env.population.members)  # the executor lost its memory
         env._read_plans(np.arange(N))
         for _ in range(6):
             env.step(everyone)
@@ -110,7 +110,7 @@ class TestStoreFaults:
             if slot % slots == slots - 2:
                 stayed = env.population.opted_in
                 assert_array_equal(env.population.sent_this_week[stayed], 1)
-        assert env.execution.reader.counters == (3 * N, 0)  # week 2 has begun
+        assert env.plan_exchange.reader.counters == (3 * N, 0)  # week 2 has begun
 
     def test_a_plan_that_arrives_a_day_late_takes_over_then(self) -> None:
         store = FaultyStore(InMemoryFeatureStore(), Faults(delay_seconds=DAY_SECONDS + MIDDAY))
@@ -121,7 +121,7 @@ class TestStoreFaults:
             late = slot < 4  # Tuesday's first push, at 12:30, is the first after noon
             assert shown(env, observations) == feasible(env, SAFE if late else (5, 3))
             observations = holds(env, 1)
-        assert env.execution.reader.counters == (2 * N, N)
+        assert env.plan_exchange.reader.counters == (2 * N, N)
 
     def test_an_outage_of_everything_stops_nothing(self) -> None:
         store = CuttableStore()

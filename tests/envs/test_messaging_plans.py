@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.envs import MessagingVectorEnv, PacingVectorEnv, PlanSource
+from slowfast_rl.envs import MessagingVectorEnv, PacingVectorEnv
+from slowfast_rl.policies import PlanSource
 from slowfast_rl.store import InMemoryFeatureStore
 from tests.envs.messaging import N, feasible, holds, shown, with_planner
 from tests.envs.planners import ConstantPlanner, VariedPlanner
@@ -32,7 +33,7 @@ class TestThePlanInTheObservation:
             assert Columns(env).one(observations, "has_plan").all()
             assert_array_equal(shown(env, observations), expected)
             observations = holds(env, env.world.slots_per_week)
-        assert env.execution.reader.counters == (0, 0)
+        assert env.plan_exchange.reader.counters == (0, 0)
 
     def test_what_is_left_falls_with_every_send_and_returns_on_monday(self) -> None:
         env = with_planner(ConstantPlanner(world("deathless"), (7, 2)), name="deathless", weeks=9)
@@ -81,13 +82,13 @@ class TestThePlanner:
             env.step(rng.integers(0, 5, N))
         assert set(planner.asked.values()) == {1}
         assert lived <= set(planner.asked)
-        assert env.execution.store.counters["refused_writes"] == 0
-        assert env.execution.reader.counters == (0, 0)
+        assert env.plan_exchange.store.counters["refused_writes"] == 0
+        assert env.plan_exchange.reader.counters == (0, 0)
 
     def test_its_version_goes_with_the_plan(self) -> None:
         env = with_planner(ConstantPlanner(world("eventful"), (1, 0)))
         env.reset(seed=1)
-        assert (env.execution.in_force(env.population).policy_version == 5).all()
+        assert (env.plan_exchange.plans_in_force(env.population).policy_version == 5).all()
 
     @pytest.mark.parametrize(
         ("answer", "message"),
@@ -111,7 +112,7 @@ class TestThePlanner:
         with pytest.raises(ValueError, match=r"store and plan_source\.store differ"):
             MessagingVectorEnv(1, store=InMemoryFeatureStore(), plan_source=source)
         env = MessagingVectorEnv(1, store=source.store, plan_source=source)
-        assert env.execution.store is source.store
+        assert env.plan_exchange.store is source.store
 
 
 class TestTheSameWeekAsPacing:
@@ -137,8 +138,8 @@ class TestTheSameWeekAsPacing:
             assert_array_equal(limited, truncated)
             ended += (churned | limited).sum()
             for part in ("state", "log"):
-                ours = getattr(messaging.population.lives, part)
-                theirs = getattr(pacing.population.lives, part)
+                ours = getattr(messaging.population.simulation, part)
+                theirs = getattr(pacing.population.simulation, part)
                 for mine, other in zip(ours, theirs, strict=True):
                     assert_array_equal(mine, other)
         assert ended > N
@@ -147,9 +148,9 @@ class TestTheSameWeekAsPacing:
 def test_events_of_a_step_are_the_worlds_own() -> None:
     env = MessagingVectorEnv(200, world("eventful"))
     env.reset(seed=1)
-    before = env.population.lives.log.by_channel[:, 1].copy()
+    before = env.population.simulation.log.by_channel[:, 1].copy()
     *_, info = env.step(np.ones(200, np.int64))
-    rose = env.population.lives.log.by_channel[:, 1] - before
+    rose = env.population.simulation.log.by_channel[:, 1] - before
     for name, column in (("sent", 0), ("opened", 4), ("dismissed", 8), ("opted_out", 12)):
         assert_array_equal(info[name], rose[:, column] > 0)
         assert info[name].any()

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from slowfast_rl.envs import PacingVectorEnv, default_executor
+from slowfast_rl.envs import PacingVectorEnv
 from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.members.observations import weekly_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import week_signals
+from slowfast_rl.policies import default_executor
 from slowfast_rl.store import InMemoryFeatureStore, read_plans
 from tests.envs.policies import eager_executor
 from tests.envs.stores import CuttableStore
@@ -49,7 +50,7 @@ def test_a_week_is_the_populations_week_under_the_feasible_plan() -> None:
         target = np.where(twin.opted_in, env.world.plans[actions], 0).astype(np.int32)
         week = default_executor().run_week(twin, target)
         observations, reward, terminated, _, info = env.step(actions)
-        assert_array_equal(observations[~terminated], week_signals(twin)[~terminated])
+        assert_array_equal(observations[~terminated], weekly_observation(twin)[~terminated])
         assert_array_equal(reward, week.reward)
         assert_array_equal(terminated, ~twin.alive)
         for name, expected in (
@@ -76,7 +77,7 @@ def test_the_plan_goes_through_the_store() -> None:
         assert_array_equal(plans.target, env.world.plans[actions])
         assert_array_equal(plans.cap, plans.target)
         assert_array_equal(plans.week, np.full(N, week))
-    assert env.execution.reader.counters == (0, 0)
+    assert env.plan_exchange.reader.counters == (0, 0)
     assert store.counters["refused_writes"] == 0
 
 
@@ -87,7 +88,7 @@ def test_with_every_write_lost_the_safe_plan_is_sent_and_nothing_else(faults: Fa
     for _ in range(8):
         opted_in, sends = week_of(env, (14, 7))
         assert_array_equal(sends, opted_in * np.array(env.world.safe_plan))
-    assert env.execution.reader.counters == (8 * N, 0)
+    assert env.plan_exchange.reader.counters == (8 * N, 0)
 
 
 @pytest.mark.parametrize("faults", [Faults(fail_reads=True), Faults(empty_reads=True)])
@@ -103,7 +104,7 @@ def test_with_the_store_silent_the_remembered_plan_serves_four_weeks_then_the_sa
         plan = (2, 2) if week <= 4 else env.world.safe_plan
         stayed = opted_in & (env.population.last_week().opt_outs == 0)
         assert_array_equal(sends[stayed], np.broadcast_to(plan, (N, 2))[stayed])
-    assert env.execution.reader.counters == (7 * N, 0)
+    assert env.plan_exchange.reader.counters == (7 * N, 0)
     store.faults = Faults()
     opted_in, sends = week_of(env, (3, 3))
     stayed = opted_in & (env.population.last_week().opt_outs == 0)
@@ -124,7 +125,7 @@ def test_an_outage_of_everything_stops_nothing() -> None:
     week_of(env, (2, 1))
     played_on = env.population.episodes == 0
     assert played_on.any()
-    remembered = env.execution.in_force(env.population).target
+    remembered = env.plan_exchange.plans_in_force(env.population).target
     expected = env.population.opted_in * (2, 1)
     assert_array_equal(remembered[played_on], expected[played_on])
 
@@ -136,7 +137,7 @@ def test_the_store_holds_the_present_members_only() -> None:
         env.step(np.full(N, week))
         present = store.snapshot().arrays["plans/entity_ids"]
         assert set(present) <= set(env.population.members)
-    remembered = env.execution.reader.snapshot().arrays["remembered/entity_ids"]
+    remembered = env.plan_exchange.reader.snapshot().arrays["remembered/entity_ids"]
     assert set(remembered) <= set(env.population.members)
 
 
@@ -162,7 +163,7 @@ def test_some_rows_may_begin_anew_on_monday_with_new_members() -> None:
     expected = np.arange(N) + N * np.isin(np.arange(N), [3, 5])
     assert_array_equal(env.population.members, expected)
     assert_array_equal(env.population.weeks, np.where(np.isin(np.arange(N), [3, 5]), 0, 1))
-    stored = env.execution.store.snapshot().arrays["plans/entity_ids"]
+    stored = env.plan_exchange.store.snapshot().arrays["plans/entity_ids"]
     assert_array_equal(stored, np.delete(np.arange(N), [3, 5]))
     env.restart([])
     with pytest.raises(ValueError, match="dtype bool; allowed are integers"):

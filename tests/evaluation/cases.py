@@ -5,11 +5,11 @@ from functools import cache
 
 import numpy as np
 
-from slowfast_rl.evaluation import Protocol, Twins, compute_references
+from slowfast_rl.evaluation import EvaluationProtocol, Twins, compute_references
 from slowfast_rl.members.world import World
 from tests.members.worlds import world
 
-TINY = Protocol(num_members=32, weeks=6, burn_in=2, streams=(0, 1))
+TINY = EvaluationProtocol(num_members=32, weeks=6, burn_in=2, streams=(0, 1))
 
 
 @cache
@@ -19,13 +19,13 @@ def small_world(name: str = "pronounced") -> World:
 
 
 @cache
-def twins(name: str = "pronounced", protocol: Protocol = TINY) -> Twins:
+def twins(name: str = "pronounced", protocol: EvaluationProtocol = TINY) -> Twins:
     """Twins, made once."""
     return Twins(small_world(name), protocol)
 
 
 @cache
-def references(name: str = "pronounced", protocol: Protocol = TINY):
+def references(name: str = "pronounced", protocol: EvaluationProtocol = TINY):
     """References, computed once."""
     return compute_references(small_world(name), protocol, workers=1)
 

@@ -4,20 +4,21 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.envs.execution import Execution
-from slowfast_rl.evaluation.ab import covariates, factorial_test
-from slowfast_rl.evaluation.factorial import (
+from slowfast_rl.evaluation.ab import (
     EFFECTS,
     Arms,
     assign_arms,
+    covariates,
     factorial_effects,
+    factorial_test,
     observed,
     true_effects,
 )
-from slowfast_rl.evaluation.protocol import Protocol
+from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.twins import Twins
-from slowfast_rl.fast import BidPricePacer, Executor
+from slowfast_rl.fast import BidPricePacer, PacedExecutor
+from slowfast_rl.policies.plan_exchange import PlanExchange
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
 from tests.members.worlds import world
 
@@ -98,10 +99,10 @@ def test_a_signal_that_does_not_vary_adjusts_nothing() -> None:
 
 def test_members_divided_over_arms_live_as_their_twins_that_live_in_every_arm() -> None:
     w = world("eventful")
-    twins = Twins(w, Protocol(60, 5, 2, streams=(0,)))
+    twins = Twins(w, EvaluationProtocol(60, 5, 2, streams=(0,)))
     planners = [FixedPlanner(w, (3, 1)), RandomPlanner(4)]
     law = [[-1.0, 0.0, 0.5, 2.0]] * 2
-    executors = [None, Executor(BidPricePacer(law))]
+    executors = [None, PacedExecutor(BidPricePacer(law))]
     test = factorial_test(twins, planners, executors, salt=1, progress=False)
     assert test.potential.shape == (2, 2, 60)
     assert test.covariates.shape == covariates(twins.starts[0]).shape
@@ -110,10 +111,10 @@ def test_members_divided_over_arms_live_as_their_twins_that_live_in_every_arm() 
         for f, executor in enumerate(executors):
             mine = np.flatnonzero((test.arms.slow == s) & (test.arms.fast == f))
             population = twins.starts[0].take(mine)
-            execution, returns = Execution(w, executor=executor), np.zeros(len(mine))
+            plan_exchange, returns = PlanExchange(w, executor=executor), np.zeros(len(mine))
             for week in range(5):
-                execution.issue(population, execution.ask(population, planner))
-                reward = execution.run_week(population)[0].reward
+                plan_exchange.issue(population, plan_exchange.choose_plans(population, planner))
+                reward = plan_exchange.run_week(population)[0].reward
                 returns += w.reward.weekly_discount**week * reward
             assert_allclose(returns, seen[mine])
     results = test.to_json()
@@ -124,6 +125,6 @@ def test_members_divided_over_arms_live_as_their_twins_that_live_in_every_arm() 
 
 
 def test_a_test_needs_two_arms_at_each_level() -> None:
-    twins = Twins(world("eventful"), Protocol(8, 1, 0, streams=(0,)))
+    twins = Twins(world("eventful"), EvaluationProtocol(8, 1, 0, streams=(0,)))
     with pytest.raises(ValueError, match="1 planners and 2 executors; allowed: 2 each"):
         factorial_test(twins, [RandomPlanner(1)], [None, None])

@@ -7,10 +7,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import slowfast_rl as sf
 from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.evaluation import Protocol, Twins
+from slowfast_rl.evaluation import EvaluationProtocol, Twins
 from slowfast_rl.evaluation.contestants import Contestant, slowfast_contestants
 from slowfast_rl.evaluation.leaderboard import measures
-from slowfast_rl.fast import AffinityRanker, Executor
+from slowfast_rl.fast import AffinityRanker, PacedExecutor
 from slowfast_rl.fast.affinity import Weights
 from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.store import InMemoryFeatureStore
@@ -19,7 +19,7 @@ from tests.evaluation.cases import TINY, AlternatingPlanner, references, small_w
 from tests.members.worlds import world
 from tests.store.faults import Faults, FaultyStore
 
-WIDE = Protocol(num_members=192, weeks=30, burn_in=4, streams=(0, 1))  # its oracle leads
+WIDE = EvaluationProtocol(num_members=192, weeks=30, burn_in=4, streams=(0, 1))  # its oracle leads
 
 
 def compare(agents, name="pronounced", protocol=TINY, **arguments):
@@ -86,7 +86,7 @@ def test_an_agent_compared_with_itself_differs_by_exactly_nothing():
 
 def test_a_ranker_changes_an_agents_return_but_not_how_much_of_the_gap_its_planner_closes():
     planner = FixedPlanner(small_world(), (5, 1))
-    worst = Executor(ranker=AffinityRanker(Weights(4, -1, 0, 0, 0, 0)))
+    worst = PacedExecutor(ranker=AffinityRanker(Weights(4, -1, 0, 0, 0, 0)))
     board = compare(
         [Contestant("plain", planner), Contestant("worst", planner, worst)], protocol=WIDE
     )

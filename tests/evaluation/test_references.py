@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.envs import default_executor
-from slowfast_rl.envs.guard import feasible_target
-from slowfast_rl.evaluation import Protocol, compute_references, load_references
+from slowfast_rl.evaluation import EvaluationProtocol, compute_references, load_references
 from slowfast_rl.evaluation.protocol import REFERENCE_POPULATION, burned_in
 from slowfast_rl.evaluation.references import REFERENCES_FOLDER, reference_key, save_references
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.policies import default_executor
+from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.store import files
 from tests.evaluation.cases import TINY, references, small_world
 from tests.members.worlds import world
@@ -119,7 +119,7 @@ def test_the_key_changes_with_everything_that_changes_a_reference():
 @pytest.mark.parametrize("path", sorted(REFERENCES_FOLDER.glob("*.json")), ids=lambda p: p.stem)
 def test_a_committed_file_serves_the_default_case_of_its_world(path):
     name = json.loads(path.read_text())["world"]
-    found = load_references(load_world(name), Protocol())
+    found = load_references(load_world(name), EvaluationProtocol())
     assert found is not None, "the world or the protocol changed: make references"
     assert path.stem == f"{name}-{found.key}"
 

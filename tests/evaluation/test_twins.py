@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.envs import default_executor
-from slowfast_rl.envs.guard import feasible_target
-from slowfast_rl.evaluation import Protocol, Twins
+from slowfast_rl.evaluation import EvaluationProtocol, Twins
 from slowfast_rl.evaluation.protocol import burned_in
-from slowfast_rl.fast import AffinityRanker, Executor
+from slowfast_rl.fast import AffinityRanker, PacedExecutor
 from slowfast_rl.fast.affinity import Weights
 from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
 from slowfast_rl.members.loading import load_world
-from slowfast_rl.members.signals import privileged_signals
+from slowfast_rl.members.observations import privileged_observation
+from slowfast_rl.policies import default_executor
+from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, RandomPlanner
 from slowfast_rl.store import InMemoryFeatureStore
 from tests.agents.cases import untrained_agent
@@ -79,12 +79,12 @@ def test_a_curious_planner_takes_over_with_what_the_burn_in_told(privileged):
     for luck, stream in enumerate(TINY.streams):
         start = burned_in(w, TINY, stream, belief_filter=BeliefFilter(w))
         beliefs, latents = planner.told[luck * TINY.weeks]
-        assert_array_equal(beliefs, start.beliefs.signals()[start.alive])
+        assert_array_equal(beliefs, start.beliefs.observations()[start.alive])
         if privileged:
-            assert_array_equal(latents, privileged_signals(start)[start.alive])
+            assert_array_equal(latents, privileged_observation(start)[start.alive])
         else:
             assert latents is None
-        prior = Beliefs(BeliefFilter(w), 1).signals()
+        prior = Beliefs(BeliefFilter(w), 1).observations()
         assert (beliefs != prior).any(axis=1).all()
     assert_same(rollout, twins().rollout(FixedPlanner(w, (5, 1))))
 
@@ -197,16 +197,16 @@ def test_changes_of_plan_are_counted_among_the_living():
 
 def test_an_executor_changes_lives_and_the_default_one_by_name_does_not():
     planner = FixedPlanner(small_world(), (5, 1))
-    assert_same(twins().rollout(planner), twins().rollout(planner, Executor()))
-    other = Executor(ranker=AffinityRanker(Weights(4, -1, 0, 0, 0, 0)))
+    assert_same(twins().rollout(planner), twins().rollout(planner, PacedExecutor()))
+    other = PacedExecutor(ranker=AffinityRanker(Weights(4, -1, 0, 0, 0, 0)))
     assert twins().rollout(planner, other).returns.mean() < twins().rollout(planner).returns.mean()
 
 
 def test_dealt_plans_send_as_much_in_the_first_week_as_the_plans_they_were_dealt_from():
     agent = untrained_agent(small_world())
     planner = RandomPlanner(2)
-    own = twins(protocol=Protocol(200, 2, 1, streams=(0,))).rollout(planner, agent.fast)
-    dealt = twins(protocol=Protocol(200, 2, 1, streams=(0,))).rollout(
+    own = twins(protocol=EvaluationProtocol(200, 2, 1, streams=(0,))).rollout(planner, agent.fast)
+    dealt = twins(protocol=EvaluationProtocol(200, 2, 1, streams=(0,))).rollout(
         DealtPlanner(planner, 7), agent.fast
     )
     sends = [r.weekly["sends"][0].sum(axis=0) + r.weekly["opt_outs"][0].sum() for r in (own, dealt)]

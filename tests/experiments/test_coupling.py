@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from slowfast_rl.agents.single import Unplanned
-from slowfast_rl.fast import Executor, ThresholdPacer, UpliftRanker
-from slowfast_rl.fast.observed import observed_effects
+from slowfast_rl.fast import PacedExecutor, ThresholdPacer, UpliftRanker
+from slowfast_rl.fast.decide import observed_effects
+from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import slot_signals
 from tests.fast.test_observed import made_up
 from tests.members.worlds import world
 
@@ -43,11 +43,13 @@ def test_a_measure_that_loses_a_tenth_when_sends_double_moves_by_minus_ten_perce
 def test_a_plan_and_a_threshold_live_as_the_jitted_executors_do() -> None:
     measure = part("measure").measure
     ranker, start = UpliftRanker(made_up(2)), Population(world("deathless"), 60, 3, 3)
-    middle = float(np.median(observed_effects(start.world, ranker.weights, slot_signals(start))))
+    middle = float(
+        np.median(observed_effects(start.world, ranker.weights, opportunity_observation(start)))
+    )
     for threshold, plan in ((None, (4, 2)), (middle, None)):
         setting = measure(start, ranker, 3, threshold=threshold, plan=plan)
         pacer = None if threshold is None else ThresholdPacer(threshold)
-        executor = Executor(pacer, ranker)
+        executor = PacedExecutor(pacer, ranker)
         runner = executor if threshold is None else Unplanned(executor)
         population, sends, opens = start.clone(), 0.0, 0.0
         for _ in range(3):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from slowfast_rl.evaluation.properties import best_plan, by_fifth, crossover, lead, share
-from slowfast_rl.evaluation.protocol import REFERENCE_POPULATION, Protocol
+from slowfast_rl.evaluation.protocol import REFERENCE_POPULATION, EvaluationProtocol
 from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
-from slowfast_rl.evaluation.sweeps import CHECK_POPULATION, Sweep, check_protocol, sweep
+from slowfast_rl.evaluation.world.properties import best_plan, by_fifth, crossover, lead, share
+from slowfast_rl.evaluation.world.sweeps import CHECK_POPULATION, Sweep, check_protocol, sweep
 from slowfast_rl.members.loading import load_world
 
 PLANS = np.array([[0, 0], [5, 2], [14, 7]], np.int32)
@@ -84,16 +84,16 @@ def test_fifths_that_need_opposite_plans_are_told_apart() -> None:
 
 def test_checks_use_members_of_their_own() -> None:
     protocol = check_protocol(8, 1)
-    assert CHECK_POPULATION not in (Protocol().population_seed, REFERENCE_POPULATION)
+    assert CHECK_POPULATION not in (EvaluationProtocol().population_seed, REFERENCE_POPULATION)
     assert protocol.population_seed == protocol.luck_seed == CHECK_POPULATION
 
 
 def test_a_plans_life_does_not_depend_on_the_plans_beside_it() -> None:
     world, protocol = load_world("pronounced"), check_protocol(16, 4, 2, lucks=2)
-    alone, beside = sweep(world, protocol, PLANS[1:2]), sweep(world, protocol, PLANS)
-    assert np.array_equal(alone.returns[4][0], beside.returns[4][1])
-    assert np.array_equal(alone.sends[0], beside.sends[1])
-    assert alone.curve[0] == pytest.approx(beside.curve[1])
+    alone, untimed = sweep(world, protocol, PLANS[1:2]), sweep(world, protocol, PLANS)
+    assert np.array_equal(alone.returns[4][0], untimed.returns[4][1])
+    assert np.array_equal(alone.sends[0], untimed.sends[1])
+    assert alone.curve[0] == pytest.approx(untimed.curve[1])
     assert alone.curve[0, 3] == pytest.approx(alone.returns[4][0].mean())
-    assert not beside.sends[0].any()
+    assert not untimed.sends[0].any()
     assert np.all(alone.left <= alone.opted_in)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from slowfast_rl.evaluation import Twins
-from slowfast_rl.evaluation.protocol import Protocol
+from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.members.loading import load_world
 from tests.experiments.studies import STUDIES, study_module
 
-SMALL = Protocol(64, 6, 2, 31, 31, (0,))
+SMALL = EvaluationProtocol(64, 6, 2, 31, 31, (0,))
 
 
 @pytest.mark.parametrize("study", ["message_cost", "casual_viewers"])

@@ -8,16 +8,16 @@ from functools import cache
 import numpy as np
 import pytest
 
-from slowfast_rl.evaluation.properties import (
+from slowfast_rl.evaluation.statistics import mean_interval
+from slowfast_rl.evaluation.world.properties import (
     always_send_by_hazard,
     best_plan,
     by_channel,
     by_fifth,
     frequency,
 )
-from slowfast_rl.evaluation.recovery import Recovery, recovery
-from slowfast_rl.evaluation.statistics import mean_interval
-from slowfast_rl.evaluation.sweeps import Sweep, check_protocol, sweep
+from slowfast_rl.evaluation.world.recovery import Recovery, recovery
+from slowfast_rl.evaluation.world.sweeps import Sweep, check_protocol, sweep
 from slowfast_rl.members.loading import load_world
 
 LADDER = ((1, 1), (3, 1), (5, 2), (5, 5), (14, 7))

@@ -2,25 +2,31 @@
 
 import numpy as np
 
-from slowfast_rl.members.opportunity import Opportunity, opportunity
+from slowfast_rl.members.observations import (
+    opportunity_features,
+    opportunity_observation,
+    weekly_features,
+)
+from slowfast_rl.members.opportunity import Opportunity, opportunity_at
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import slot_features, slot_signals, week_features
 from slowfast_rl.members.state import TOPIC_LAST_SENT
 from tests.members.reference import Reference
 
 
 def chance_of(population: Population, i: int) -> Opportunity:
     """Member i's opportunity at this slot."""
-    chance = opportunity(population.lives, i, population.slot)
-    return chance._replace(flag_threshold=np.float32(chance.flag_threshold))
+    opportunity = opportunity_at(population.simulation, i, population.slot)
+    return opportunity._replace(flag_threshold=np.float32(opportunity.flag_threshold))
 
 
 def ranked(population: Population, ranker) -> np.ndarray:
     """The candidate, counted from 1, that a ranker picks for each member at this slot, [N]."""
-    lives, chosen = population.lives, []
+    simulation, chosen = population.simulation, []
     for i in range(population.num_members):
-        chance = chance_of(population, i)
-        chosen.append(ranker.function(chance, lives.log, lives.launches, ranker.weights)[0])
+        opportunity = chance_of(population, i)
+        chosen.append(
+            ranker.function(opportunity, simulation.log, simulation.launches, ranker.weights)[0]
+        )
     return np.array(chosen)
 
 
@@ -36,19 +42,19 @@ def true_effect(population: Population, choice: np.ndarray) -> np.ndarray:
 
     p_day is that of the present state, as if the day began now.
     """
-    w, lives, rows = population.world, population.lives, np.arange(population.num_members)
-    page, state, traits = Reference(w), lives.state, lives.traits
+    w, simulation, rows = population.world, population.simulation, np.arange(population.num_members)
+    page, state, traits = Reference(w), simulation.state, simulation.traits
     slot = w.schedule[population.slot]
     c, day = slot.channel, state.week * 7 + slot.weekday
-    names = [f.name for f in week_features(w) + slot_features(w)]
-    signals = slot_signals(population)
+    names = [f.name for f in weekly_features(w) + opportunity_features(w)]
+    observations = opportunity_observation(population)
 
     def shown(what: str) -> np.ndarray:
         columns = [names.index(f"candidate_{j + 1}_{what}") for j in range(w.num_candidates)]
-        return signals[:, columns][rows, choice]
+        return observations[:, columns][rows, choice]
 
     topic = np.argmax([shown(f"is_topic_{d}") for d in range(w.num_topics)], axis=0)
-    launches, fatigue = lives.launches[day], state.fatigue
+    launches, fatigue = simulation.launches[day], state.fatigue
     total, kappa = fatigue.sum(axis=1), traits.fatigue_sensitivity
     p_day = page.p_day(
         traits.base_logit, state.habit, state.goodwill, kappa, total, launches.sum(axis=1),
@@ -56,5 +62,5 @@ def true_effect(population: Population, choice: np.ndarray) -> np.ndarray:
     )  # fmt: skip
     r = page.relevance(shown("quality"), traits.taste[rows, topic], launches[rows, topic])
     felt = page.felt(kappa, fatigue[:, c], total - fatigue[:, c])
-    since = day - lives.log.by_topic[rows, topic, TOPIC_LAST_SENT]
+    since = day - simulation.log.by_topic[rows, topic, TOPIC_LAST_SENT]
     return (1 - p_day) * page.response(c, traits.responsiveness[:, c], r, since, felt, state.habit)

@@ -6,12 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.fast import AffinityRanker, BidPricePacer, ExactPacer, Executor, QualityRanker
-from slowfast_rl.fast.bid_price import bid_prices
-from slowfast_rl.fast.scores import best_scores
+from slowfast_rl.fast import AffinityRanker, BidPricePacer, ExactPacer, PacedExecutor, QualityRanker
+from slowfast_rl.fast.bid_price import best_scores, bid_prices
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.observations import (
+    opportunity_features,
+    opportunity_observation,
+    weekly_features,
+)
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import slot_features, slot_signals, week_features
 from tests.members.worlds import world
 
 UNIFORM = (np.arange(2000) + 0.5) / 2000
@@ -19,7 +22,7 @@ LIVING = {"floor": 0, "scale": 0}
 QUALITIES = [
     i
     for i, feature in enumerate(
-        week_features(world("pronounced")) + slot_features(world("pronounced"))
+        weekly_features(world("pronounced")) + opportunity_features(world("pronounced"))
     )
     if feature.name.endswith("_quality")
 ]
@@ -111,7 +114,7 @@ def test_scores_are_those_of_the_ranker_at_all_opportunities_of_the_opted_in():
     for number in range(3 * 21):
         channel = w.schedule[population.slot].channel
         if number >= 21:
-            shown = slot_signals(population)[:, QUALITIES].max(axis=1)
+            shown = opportunity_observation(population)[:, QUALITIES].max(axis=1)
             expected[channel].append(shown[population.opted_in[:, channel]])
         population.step(np.zeros(30, np.int64))
     for law, scores in zip(found, expected, strict=True):
@@ -122,7 +125,7 @@ def sent_quality(pacer, ranker, target, members=3000):
     """Mean relevance of a week's sends: what a send's causal opens come to per send."""
     population = Population(world("pronounced"), members, 9, 9)
     plan = np.tile(np.array([target], np.int32), (members, 1))
-    week = Executor(pacer, ranker).run_week(population, plan)
+    week = PacedExecutor(pacer, ranker).run_week(population, plan)
     return week.causal_opens.sum() / week.sends.sum()
 
 
@@ -135,8 +138,8 @@ def test_as_many_sends_bring_more_responses_than_paced_exactly(learned, target):
 def test_untrained_it_lives_the_lives_of_the_exact_pacer():
     one, other = (Population(world("eventful"), 200, 1, 1) for _ in range(2))
     target = np.random.default_rng(0).integers(0, 8, (200, 2)).astype(np.int32)
-    week = Executor(ExactPacer()).run_week(one, target)
-    same = Executor(BidPricePacer()).run_week(other, target)
+    week = PacedExecutor(ExactPacer()).run_week(one, target)
+    same = PacedExecutor(BidPricePacer()).run_week(other, target)
     for name in week._fields:
         assert_array_equal(getattr(week, name), getattr(same, name), err_msg=name)
 
@@ -164,7 +167,7 @@ def test_a_channel_that_reaches_nobody_is_priced_all_the_same():
     pacer = BidPricePacer().learn(nobody, QualityRanker(), num_members=20, weeks=2, burn_in=0)
     assert len(pacer.quantiles[0]) > 1
     assert pacer.quantiles[1] == (0.0,)
-    week = Executor(pacer).run_week(Population(nobody, 20), np.full((20, 2), 3, np.int32))
+    week = PacedExecutor(pacer).run_week(Population(nobody, 20), np.full((20, 2), 3, np.int32))
     assert_array_equal(week.sends[:, 1], 0)
 
 

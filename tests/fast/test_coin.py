@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from slowfast_rl.fast import CoinPacer, Executor
+from slowfast_rl.fast import CoinPacer, PacedExecutor
 from slowfast_rl.members.population import Population
 from tests.members.worlds import world
 
@@ -20,7 +20,7 @@ def pushes(target, cap, members=20_000):
     population = Population(world("pronounced"), members)
     opted_in = population.opted_in[:, 0]
     wanted, most = (np.tile(np.array([[p, 0]], np.int32), (members, 1)) for p in (target, cap))
-    week = Executor(CoinPacer()).run_week(population, wanted, most)
+    week = PacedExecutor(CoinPacer()).run_week(population, wanted, most)
     assert (week.vetoed == 0).all()
     return week.sends[opted_in & (week.opt_outs[:, 0] == 0), 0].astype(int)
 
@@ -56,7 +56,7 @@ def test_coins_belong_to_the_luck_and_reach_only_those_who_are_opted_in():
     for luck in (1, 1, 2):
         population = Population(w, 300, 0, luck)
         before = population.opted_in
-        week = Executor(CoinPacer()).run_week(population, target)
+        week = PacedExecutor(CoinPacer()).run_week(population, target)
         assert (week.sends[~before] == 0).all()
         assert (week.ignored == 0).all()
         sends.append(week.sends)

@@ -3,8 +3,12 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from slowfast_rl.fast import logs
+from slowfast_rl.members.observations import (
+    opportunity_features,
+    opportunity_observation,
+    weekly_features,
+)
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import slot_features, slot_signals, week_features
 from tests.members.worlds import world
 
 COLUMN = {name: i for i, name in enumerate(logs.LOG_COLUMNS)}
@@ -23,8 +27,8 @@ class Notebook(Population):
             size = (self.num_members, w.num_topics)
             self.sends, self.opens = np.zeros(size), np.zeros(size)
             self.last = np.full(size, -np.inf)
-        names = [feature.name for feature in week_features(w) + slot_features(w)]
-        signals = slot_signals(self)
+        names = [feature.name for feature in weekly_features(w) + opportunity_features(w)]
+        observations = opportunity_observation(self)
         channel = w.schedule[self.slot].channel
         day = int(self.weeks[0]) * 7 + w.schedule[self.slot].weekday
         may = self.opted_in[:, channel] & self.alive
@@ -36,11 +40,11 @@ class Notebook(Population):
             topic = next(
                 d
                 for d in range(w.num_topics)
-                if signals[i, names.index(f"candidate_{a}_is_topic_{d}")]
+                if observations[i, names.index(f"candidate_{a}_is_topic_{d}")]
             )
             known = [channel]
             known += [
-                signals[i, names.index(f"candidate_{a}_{what}")]
+                observations[i, names.index(f"candidate_{a}_{what}")]
                 for what in ("quality", "launch_flag")
             ]
             known += [self.sends[i, topic], self.opens[i, topic]]

@@ -3,10 +3,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from slowfast_rl.fast import UpliftRanker
-from slowfast_rl.fast.observed import observed_effects
+from slowfast_rl.fast.decide import observed_effects
 from slowfast_rl.fast.uplift import UNTRAINED, Weights
+from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import slot_signals
 from tests.fast.cases import chance_of, random_week
 from tests.members.worlds import world
 
@@ -26,11 +26,13 @@ def test_observations_give_the_effects_that_the_fused_ranker_sees(name):
     for week in range(10):
         if week in (0, 9):
             for _ in range(w.slots_per_week):
-                effects = observed_effects(w, ranker.weights, slot_signals(population))
-                lives = population.lives
+                effects = observed_effects(w, ranker.weights, opportunity_observation(population))
+                simulation = population.simulation
                 for i in np.flatnonzero(population.alive):
-                    chance = chance_of(population, i)
-                    best, score = ranker.function(chance, lives.log, lives.launches, ranker.weights)
+                    opportunity = chance_of(population, i)
+                    best, score = ranker.function(
+                        opportunity, simulation.log, simulation.launches, ranker.weights
+                    )
                     assert_allclose(effects[i].max(), score, rtol=2e-3)
                     assert_allclose(effects[i, best - 1], score, rtol=2e-3)
                 population.step(generator.integers(0, 3, 60))
@@ -41,11 +43,13 @@ def test_observations_give_the_effects_that_the_fused_ranker_sees(name):
 def test_an_untrained_model_ranks_on_quality():
     w = world("pronounced")
     population = Population(w, 30, 3, 3)
-    effects = observed_effects(w, UpliftRanker(UNTRAINED).weights, slot_signals(population))
+    effects = observed_effects(
+        w, UpliftRanker(UNTRAINED).weights, opportunity_observation(population)
+    )
     quality = observed_effects(
         w,
         UpliftRanker(UNTRAINED._replace(candidate=(2.0,) + (0.0,) * 5)).weights,
-        slot_signals(population),
+        opportunity_observation(population),
     )
     assert effects.shape == (30, 4)
     assert_array_equal(effects.argsort(axis=1), quality.argsort(axis=1))

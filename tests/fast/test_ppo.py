@@ -3,13 +3,13 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.envs.guard import NO_CAP
-from slowfast_rl.fast import Executor, PPOExecutor, UpliftRanker
-from slowfast_rl.fast.network import layout
-from slowfast_rl.fast.observed import observed_effects
+from slowfast_rl.fast import PacedExecutor, PPOExecutor, UpliftRanker
+from slowfast_rl.fast.decide import observed_effects
+from slowfast_rl.fast.ppo_network import layout
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import slot_signals
+from slowfast_rl.policies.guard import NO_CAP
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
 from tests.fast.cases import random_week
 from tests.fast.test_observed import made_up
@@ -31,7 +31,7 @@ def observed(name="pronounced", target=None, slots=5, members=50):
     for _ in range(slots):
         population.step(np.zeros(members, np.int64))
     targets = None if target is None else np.tile(np.array([target], np.int32), (members, 1))
-    return population, slot_signals(population, targets)
+    return population, opportunity_observation(population, targets)
 
 
 def chances(executor, observations):
@@ -165,7 +165,10 @@ def test_with_the_coins_of_the_exact_pacer_it_begins_by_living_almost_the_same_w
     one, other = (Population(w, 150, 9, 9) for _ in range(2))
     target = np.tile(np.array([[3, 1]], np.int32), (150, 1))
     for _ in range(3):
-        week, same = stepwise.run_week(one, target), Executor(ranker=ranker).run_week(other, target)
+        week, same = (
+            stepwise.run_week(one, target),
+            PacedExecutor(ranker=ranker).run_week(other, target),
+        )
         unlike = (week.sends != same.sends).any(axis=1)
         assert unlike.mean() < 0.15  # its chance of sending stays below .99
 

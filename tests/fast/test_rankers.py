@@ -4,11 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.fast import AffinityRanker, Executor, QualityRanker
+from slowfast_rl.fast import AffinityRanker, PacedExecutor, QualityRanker
 from slowfast_rl.fast.affinity import LONG_AGO, UNTRAINED, Weights
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.observations import (
+    opportunity_features,
+    opportunity_observation,
+    weekly_features,
+)
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import slot_features, slot_signals, week_features
 from tests.fast.cases import random_week, ranked
 from tests.members.worlds import world
 
@@ -16,9 +20,9 @@ from tests.members.worlds import world
 def shown(population, pattern):
     """Columns of slot signals whose name is made of a pattern and the candidate, [N, K]."""
     w = population.world
-    names = [feature.name for feature in week_features(w) + slot_features(w)]
+    names = [feature.name for feature in weekly_features(w) + opportunity_features(w)]
     columns = [names.index(pattern.format(j)) for j in range(1, w.num_candidates + 1)]
-    return slot_signals(population)[:, columns]
+    return opportunity_observation(population)[:, columns]
 
 
 @pytest.mark.parametrize("ranker", [QualityRanker(), AffinityRanker()], ids=lambda r: r.name)
@@ -36,15 +40,15 @@ def test_an_untrained_affinity_ranker_lives_the_same_weeks_as_quality():
     one, other = (Population(world("eventful"), 200, 1, 1) for _ in range(2))
     target = np.random.default_rng(0).integers(0, 8, (200, 2)).astype(np.int32)
     for _ in range(6):
-        week = Executor(ranker=QualityRanker()).run_week(one, target)
-        same = Executor(ranker=AffinityRanker()).run_week(other, target)
+        week = PacedExecutor(ranker=QualityRanker()).run_week(one, target)
+        same = PacedExecutor(ranker=AffinityRanker()).run_week(other, target)
         for name in week._fields:
             assert_array_equal(getattr(week, name), getattr(same, name), err_msg=name)
 
 
 def expected_scores(population, weights):
     """The score of every candidate in float64, from the log itself, [N, K]."""
-    w, log = population.world, population.lives.log
+    w, log = population.world, population.simulation.log
     topics = np.stack(
         [shown(population, f"candidate_{{}}_is_topic_{d}") for d in range(w.num_topics)], axis=2
     ).argmax(axis=2)  # [N, K]
@@ -91,7 +95,7 @@ def test_the_ranker_picks_the_candidate_of_the_highest_score(weights, slots, see
 
 def test_a_topic_sent_longer_ago_than_the_signals_tell_counts_as_never_sent():
     days = next(
-        f for f in week_features(world("pronounced")) if f.name == "topic_0_days_since_send"
+        f for f in weekly_features(world("pronounced")) if f.name == "topic_0_days_since_send"
     )
     assert days.high == LONG_AGO
 
@@ -131,7 +135,7 @@ def test_training_twice_on_a_seed_gives_the_same_weights_and_another_seed_others
 
 def test_the_executor_uses_the_rankers_present_weights():
     ranker = AffinityRanker()
-    executor, w = Executor(ranker=ranker), world("pronounced")
+    executor, w = PacedExecutor(ranker=ranker), world("pronounced")
     assert_array_equal(executor.policy(w).ranking, np.array(UNTRAINED, np.float32))
     ranker.learned = Weights(2, 3, 4, 5, 6, 7)
     assert_array_equal(executor.policy(w).ranking, [2, 3, 4, 5, 6, 7])

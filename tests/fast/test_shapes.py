@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from slowfast_rl.fast import BidPricePacer, CoinPacer, ExactPacer, Executor
+from slowfast_rl.fast import BidPricePacer, CoinPacer, ExactPacer, PacedExecutor
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.shapes import Shape
@@ -42,7 +42,7 @@ def test_the_target_is_met_exactly_under_every_shape(name, shape, seed, pacer):
         target = generator.integers(0, slots + 2, (40, len(slots))).astype(np.int32)
         shapes = generator.integers(0, 3, 40).astype(np.int32)  # 2 is unknown
         before, alive = population.opted_in, population.alive
-        week = Executor(pacer).run_week(population, target, shape=shapes)
+        week = PacedExecutor(pacer).run_week(population, target, shape=shapes)
         kept = before & (week.opt_outs == 0) & alive[:, None]
         assert_array_equal(week.sends[kept], np.minimum(target, slots)[kept])
         assert (week.sends <= target).all()
@@ -58,20 +58,20 @@ def test_a_shape_of_equal_weights_lives_the_very_lives_of_the_uniform_one(pacer)
     generator = np.random.default_rng(0)
     for _ in range(6):
         target = generator.integers(0, 8, (300, 2)).astype(np.int32)
-        week = Executor(pacer).run_week(one, target)
-        same = Executor(pacer).run_week(other, target, shape=1)
+        week = PacedExecutor(pacer).run_week(one, target)
+        same = PacedExecutor(pacer).run_week(other, target, shape=1)
         for name in week._fields:
             assert_array_equal(getattr(week, name), getattr(same, name), err_msg=name)
-    for name in one.lives.log._fields:
-        assert_array_equal(getattr(one.lives.log, name), getattr(other.lives.log, name))
+    for name in one.simulation.log._fields:
+        assert_array_equal(getattr(one.simulation.log, name), getattr(other.simulation.log, name))
 
 
 def days_of_only_sends(w, pacer, shape, members=20_000):
     """Counts of the weekday of the one push of a first week, [7]."""
     population = Population(w, members)
     target = np.tile(np.array([[1, 0]], np.int32), (members, 1))
-    Executor(pacer).run_week(population, target, shape=shape)
-    last_sent = population.lives.log.by_channel[:, 0, LAST_SENT]
+    PacedExecutor(pacer).run_week(population, target, shape=shape)
+    last_sent = population.simulation.log.by_channel[:, 0, LAST_SENT]
     return np.bincount(last_sent[last_sent >= 0].astype(int), minlength=7)
 
 
@@ -89,15 +89,15 @@ def test_coins_follow_the_weights_and_keep_the_mean_of_the_target():
     population = Population(w, members)
     opted_in = population.opted_in[:, 0]
     target = np.tile(np.array([[1, 0]], np.int32), (members, 1))
-    week = Executor(CoinPacer()).run_week(population, target, target + 99, shape=1)
+    week = PacedExecutor(CoinPacer()).run_week(population, target, target + 99, shape=1)
     sends = week.sends[opted_in & (week.opt_outs[:, 0] == 0), 0]
     weights = np.exp([0, 0, 0, 0, 0.7, 0.7, 0.7])
-    chance = weights / (2 * weights.sum())  # at each of a day's two slots
-    spread = (2 * (chance * (1 - chance)).sum() / len(sends)) ** 0.5
+    opportunity = weights / (2 * weights.sum())  # at each of a day's two slots
+    spread = (2 * (opportunity * (1 - opportunity)).sum() / len(sends)) ** 0.5
     assert abs(sends.mean() - 1) < 4 * spread
     once = week.sends[:, 0] == 1  # whose last send is the only one
-    last = population.lives.log.by_channel[once, 0, LAST_SENT].astype(int)
-    odds = chance / (1 - chance)
+    last = population.simulation.log.by_channel[once, 0, LAST_SENT].astype(int)
+    odds = opportunity / (1 - opportunity)
     expected = once.sum() * odds / odds.sum()
     found = np.bincount(last, minlength=7)
     assert ((found - expected) ** 2 / expected).sum() < 22.5
@@ -115,10 +115,10 @@ def test_launch_aligned_sends_wait_for_the_launches_that_are_announced():
     w = world("shaped")
     for luck in range(4):
         population = Population(w, 4000, 0, luck)
-        launches = population.lives.launches[:7].sum(axis=1)
+        launches = population.simulation.launches[:7].sum(axis=1)
         target = np.tile(np.array([[1, 0]], np.int32), (4000, 1))
-        Executor().run_week(population, target, shape=2)
-        last = population.lives.log.by_channel[:, 0, LAST_SENT]
+        PacedExecutor().run_week(population, target, shape=2)
+        last = population.simulation.log.by_channel[:, 0, LAST_SENT]
         found = np.bincount(last[last >= 0].astype(int), minlength=7)
         expected = found.sum() * np.exp(launches) / np.exp(launches).sum()
         assert ((found - expected) ** 2 / expected).sum() < 27.9  # .01 %
@@ -128,11 +128,11 @@ def test_activity_moves_sends_between_days_for_those_who_view_alone():
     w = load_world("pronounced", {"shapes": {"early": {"activity": [2, 2, 0, 0, 0, 0, 0]}}})
     population, nothing = Population(w, 6000), np.zeros((6000, 2), np.int32)
     for _ in range(6):
-        Executor().run_week(population, nothing)
-    viewing = population.lives.log.by_member[:, EW4].copy()
+        PacedExecutor().run_week(population, nothing)
+    viewing = population.simulation.log.by_member[:, EW4].copy()
     target = np.tile(np.array([[1, 0]], np.int32), (6000, 1))
-    Executor().run_week(population, target, shape=1)
-    last = population.lives.log.by_channel[:, 0, LAST_SENT]
+    PacedExecutor().run_week(population, target, shape=1)
+    last = population.simulation.log.by_channel[:, 0, LAST_SENT]
     early = last % 7 < 2
     sent = last >= 0
     idle, active = sent & (viewing == 0), sent & (viewing > 3)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.fast import Executor, QualityRanker, UpliftRanker
+from slowfast_rl.fast import PacedExecutor, QualityRanker, UpliftRanker
 from slowfast_rl.fast.trials import collect_trials, trial_terms
 from slowfast_rl.fast.uplift import UNTRAINED, Weights
 from slowfast_rl.members.loading import load_world
@@ -15,9 +15,11 @@ from tests.members.worlds import world
 
 def scores(population, ranker):
     """The candidate that a ranker picks for each member at this slot, from 0, and its score."""
-    lives = population.lives
+    simulation = population.simulation
     picked = [
-        ranker.function(chance_of(population, i), lives.log, lives.launches, ranker.weights)
+        ranker.function(
+            chance_of(population, i), simulation.log, simulation.launches, ranker.weights
+        )
         for i in range(population.num_members)
     ]
     return np.array([j for j, _ in picked]) - 1, np.array([value for _, value in picked])
@@ -32,8 +34,8 @@ def test_untrained_it_lives_the_same_weeks_as_quality():
     one, other = (Population(world("eventful"), 200, 1, 1) for _ in range(2))
     target = np.random.default_rng(0).integers(0, 8, (200, 2)).astype(np.int32)
     for _ in range(4):
-        week = Executor(ranker=QualityRanker()).run_week(one, target)
-        same = Executor(ranker=UpliftRanker()).run_week(other, target)
+        week = PacedExecutor(ranker=QualityRanker()).run_week(one, target)
+        same = PacedExecutor(ranker=UpliftRanker()).run_week(other, target)
         for name in week._fields:
             assert_array_equal(getattr(week, name), getattr(same, name), err_msg=name)
 
@@ -110,7 +112,7 @@ def test_where_taste_dominates_the_liked_topic_is_picked():
     generator = np.random.default_rng(0)
     for _ in range(26):
         random_week(population, generator)
-    taste = population.lives.traits.taste
+    taste = population.simulation.traits.taste
     gain = []
     for _ in range(6):
         pick = ranked(population, ranker) - 1

@@ -8,7 +8,7 @@ from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.slow import FixedPlanner, UtilityPlanner
 
-PROTOCOL = sf.Protocol(population_seed=5, luck_seed=5)
+PROTOCOL = sf.EvaluationProtocol(population_seed=5, luck_seed=5)
 
 pytestmark = pytest.mark.long
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from slowfast_rl.envs import default_executor
 from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import DISMISSALS, LAST, OPENS, SENDS, Log, empty_log
 from slowfast_rl.members.world import World
+from slowfast_rl.policies import default_executor
 from tests.members.worlds import world
 
 
@@ -49,7 +49,7 @@ def seen(w: World, *weeks: Log) -> Beliefs:
 def told(beliefs: Beliefs) -> dict[str, np.ndarray]:
     """The signals by name, without their prefix, [N] each."""
     names = [feature.name.removeprefix("belief_") for feature in beliefs.filter.features]
-    return dict(zip(names, beliefs.signals().T, strict=True))
+    return dict(zip(names, beliefs.observations().T, strict=True))
 
 
 def live_under_random_plans(population: Population, weeks: int, seed: int = 3) -> None:

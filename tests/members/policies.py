@@ -20,52 +20,56 @@ SEEN = 8  # numbers that `watch` notes at each opportunity
 
 
 @driver(PACER_SIGNATURE)
-def scripted_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
+def scripted_pace(opportunity: Opportunity, rows: Int32, pacing: Float32) -> float:
     """Send where the script's action is not 0; the script is [S, then N * S actions]."""
     slots = int(pacing[0])
-    return -np.inf if pacing[1 + chance.row * slots + chance.time % slots] else np.inf
+    return -np.inf if pacing[1 + opportunity.row * slots + opportunity.time % slots] else np.inf
 
 
 @driver(RANKER_SIGNATURE)
 def scripted_rank(
-    chance: Opportunity, log: Log, launches: Float32, ranking: Float32
+    opportunity: Opportunity, log: Log, launches: Float32, ranking: Float32
 ) -> tuple[int, float]:
     """Pick the script's action."""
     slots = int(ranking[0])
-    return int(ranking[1 + chance.row * slots + chance.time % slots]), 0.0
+    return int(ranking[1 + opportunity.row * slots + opportunity.time % slots]), 0.0
 
 
 @driver(PACER_SIGNATURE)
-def indifferent_pace(chance: Opportunity, rows: Int32, pacing: Float32) -> float:
+def indifferent_pace(opportunity: Opportunity, rows: Int32, pacing: Float32) -> float:
     """Let the score decide against the threshold in pacing[0]."""
     return pacing[0]
 
 
 @driver(RANKER_SIGNATURE)
-def watch(chance: Opportunity, log: Log, launches: Float32, ranking: Float32) -> tuple[int, float]:
+def watch(
+    opportunity: Opportunity, log: Log, launches: Float32, ranking: Float32
+) -> tuple[int, float]:
     """Note in ``ranking`` what is seen at each slot, [slots_so_far, N, SEEN]; then send a first."""
-    first = SEEN * (chance.time * log.by_member.shape[0] + chance.row)
-    ranking[first] = chance.channel
-    ranking[first + 1] = chance.sent
-    ranking[first + 2] = chance.opted_in
-    ranking[first + 3] = chance.day
-    ranking[first + 4] = log.by_member[chance.row, THIS]
-    ranking[first + 5] = log.by_member[chance.row, EW4]
-    ranking[first + 6] = log.by_channel[chance.row, chance.channel, SENDS + THIS]
-    ranking[first + 7] = launches[chance.day, 0]
+    first = SEEN * (opportunity.time * log.by_member.shape[0] + opportunity.row)
+    ranking[first] = opportunity.channel
+    ranking[first + 1] = opportunity.sent
+    ranking[first + 2] = opportunity.opted_in
+    ranking[first + 3] = opportunity.day
+    ranking[first + 4] = log.by_member[opportunity.row, THIS]
+    ranking[first + 5] = log.by_member[opportunity.row, EW4]
+    ranking[first + 6] = log.by_channel[opportunity.row, opportunity.channel, SENDS + THIS]
+    ranking[first + 7] = launches[opportunity.day, 0]
     return 1, 0.0
 
 
 @driver(GUARD_SIGNATURE)
-def allow_all(chance: Opportunity, rows: Int32) -> bool:
+def allow_all(opportunity: Opportunity, rows: Int32) -> bool:
     """Allow every send."""
     return True
 
 
 @driver(GUARD_SIGNATURE)
-def allow_up_to_rows(chance: Opportunity, rows: Int32) -> bool:
+def allow_up_to_rows(opportunity: Opportunity, rows: Int32) -> bool:
     """Allow rows[member, channel] sends a week, to the opted-in."""
-    return chance.opted_in == 1 and chance.sent < rows[chance.row, chance.channel]
+    return (
+        opportunity.opted_in == 1 and opportunity.sent < rows[opportunity.row, opportunity.channel]
+    )
 
 
 @cache

@@ -14,9 +14,9 @@ def population(name: str = "eventful", num_members: int = 40, **arguments: int) 
 
 def arrays(population: Population) -> dict[str, np.ndarray]:
     """Everything that differs between members."""
-    lives = population.lives
-    found = {"ledger": lives.ledger}
-    for part in (lives.state, lives.log, lives.traits):
+    simulation = population.simulation
+    found = {"ledger": simulation.ledger}
+    for part in (simulation.state, simulation.log, simulation.traits):
         found |= {f"{type(part).__name__}.{n}": a for n, a in part._asdict().items()}
     return found
 

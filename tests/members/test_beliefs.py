@@ -6,12 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.envs import default_executor
 from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
-from slowfast_rl.members.branching import branch
 from slowfast_rl.members.loading import load_world, world_names
-from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import bounds, week_features, week_signals
+from slowfast_rl.members.observations import bounds, weekly_features, weekly_observation
+from slowfast_rl.members.population import Population, branch
+from slowfast_rl.policies import default_executor
 from tests.members.beliefs import (
     believing,
     check_same_beliefs,
@@ -41,7 +40,7 @@ class TestTheSameBeliefs:
             few = believing(name, size, first_member=first)
             play(few, actions[:, :, rows])
             check_same_beliefs(many, few, rows)
-            assert_array_equal(many.beliefs.signals()[rows], few.beliefs.signals())
+            assert_array_equal(many.beliefs.observations()[rows], few.beliefs.observations())
 
     def test_both_drivers_lead_to_the_same_beliefs(self) -> None:
         stepped, fused = believing(), believing()
@@ -57,7 +56,7 @@ class TestTheSameBeliefs:
             population.step(hold)
             check_same_beliefs(begun, population)
         population.step(hold)
-        assert not np.array_equal(begun.beliefs.signals(), population.beliefs.signals())
+        assert not np.array_equal(begun.beliefs.observations(), population.beliefs.observations())
 
     def test_clones_shards_and_branches_are_believed_the_same_and_go_on_alike(self) -> None:
         whole = believing()
@@ -99,7 +98,7 @@ class TestTheSameBeliefs:
         for week in range(WEEKS):
             play(population, actions[week : week + 1])
             living = population.alive
-            served.update_from_signals(week_signals(population))
+            served.update_from_observations(weekly_observation(population))
         assert living.sum() > 20
         for mine, theirs in zip(served.tables, population.beliefs.tables, strict=True):
             assert_array_equal(mine[living], theirs[living])
@@ -153,7 +152,7 @@ class TestSignals:
         assert len(features) == sensitivities + 11 + 6 * len(w.channels)
         names = {f.name for f in features}
         assert len(names) == len(features)
-        assert names.isdisjoint(f.name for f in week_features(w))
+        assert names.isdisjoint(f.name for f in weekly_features(w))
         assert all(f.low < f.high for f in features)
 
     @pytest.mark.parametrize("name", WORLDS)
@@ -161,16 +160,16 @@ class TestSignals:
         population = believing(name, 100)
         for _ in range(4):
             live_under_random_plans(population, 5)
-            signals = population.beliefs.signals()
+            observations = population.beliefs.observations()
             low, high = bounds(population.beliefs.filter.features)
-            assert signals.dtype == np.float32
-            assert (signals >= low - 1e-5).all()
-            assert (signals <= high + 1e-5).all()
+            assert observations.dtype == np.float32
+            assert (observations >= low - 1e-5).all()
+            assert (observations <= high + 1e-5).all()
 
     def test_signals_are_fresh(self) -> None:
         beliefs = Beliefs(BeliefFilter(world("pronounced")), 2)
-        beliefs.signals()[:] = 77
-        assert beliefs.signals().max() < 77
+        beliefs.observations()[:] = 77
+        assert beliefs.observations().max() < 77
 
 
 class TestPrior:
@@ -180,7 +179,7 @@ class TestPrior:
     def test_the_prior_is_the_worlds_own_law(self, name: str) -> None:
         w = world(name)
         prior = {k: float(v[0]) for k, v in told(Beliefs(BeliefFilter(w), 1)).items()}
-        members = Population(w, 40_000).lives.traits
+        members = Population(w, 40_000).simulation.traits
         kappa, base, rate = (
             a.astype(float)
             for a in (members.fatigue_sensitivity, members.base_logit, members.base_rate)
@@ -203,7 +202,7 @@ class TestPrior:
             assert prior[f"{channel}_response_kept"] == pytest.approx(1)
 
     def test_sensitivities_of_a_few_values_have_their_shares(self) -> None:
-        prior = Beliefs(BeliefFilter(world("two_type")), 1).signals()[0]
+        prior = Beliefs(BeliefFilter(world("two_type")), 1).observations()[0]
         assert_allclose(prior[:2], [5 / 6, 1 / 6], rtol=1e-6)
 
 
@@ -223,14 +222,14 @@ def test_no_counts_however_odd_make_a_belief_that_is_no_number(
         sends, opens, dismissals = (np.resize(counts[k::3], channels) for k in range(3))
         log = week_of(1, channels, sends=sends, opens=opens, dismissals=dismissals, views=views)
         beliefs.update(log, np.ones(1, np.uint8))
-    signals = told(beliefs)
-    for name_, values in signals.items():
+    observations = told(beliefs)
+    for name_, values in observations.items():
         assert np.isfinite(values).all(), name_
     for table in beliefs.tables:
         assert np.isfinite(table).all()
-    weights = [v for k, v in signals.items() if k.startswith("sensitivity_weight")]
+    weights = [v for k, v in observations.items() if k.startswith("sensitivity_weight")]
     assert sum(weights)[0] == pytest.approx(1, abs=1e-5)
-    assert 0 < signals["goodwill"][0] <= 1 + 1e-6
+    assert 0 < observations["goodwill"][0] <= 1 + 1e-6
     assert beliefs.tables.fatigue.min() >= 0
 
 
@@ -238,11 +237,11 @@ def test_more_opens_than_sends_count_as_all_opened_and_more_dismissals_as_all_di
     w = world("pronounced")
     odd = seen(w, week_of(1, sends=[3, 0], opens=[5, 2], views=4))
     assert_array_equal(
-        odd.signals(), seen(w, week_of(1, sends=[3, 0], opens=[3, 0], views=4)).signals()
+        odd.observations(), seen(w, week_of(1, sends=[3, 0], opens=[3, 0], views=4)).observations()
     )
     odd = seen(w, week_of(1, sends=[3, 1], opens=[1, 0], dismissals=[9, 9]))
     even = seen(w, week_of(1, sends=[3, 1], opens=[1, 0], dismissals=[2, 1]))
-    assert_array_equal(odd.signals(), even.signals())
+    assert_array_equal(odd.observations(), even.observations())
 
 
 def test_goodwill_that_is_back_within_a_day_is_all_there() -> None:
@@ -269,7 +268,7 @@ def test_signals_stay_within_their_bounds_where_few_members_are_very_sensitive()
     population = Population(w, 64, 1, 1, belief_filter=BeliefFilter(w))
     for _ in range(12):
         default_executor().run_week(population, np.tile(w.plans[-1], (64, 1)))
-    signals = population.beliefs.signals()
+    observations = population.beliefs.observations()
     low, high = bounds(population.beliefs.filter.features)
-    assert (signals >= low).all()
-    assert (signals <= high).all()
+    assert (observations >= low).all()
+    assert (observations <= high).all()

@@ -30,7 +30,7 @@ def correlation(population: Population, signal: str, truth: np.ndarray) -> float
 
 def test_forty_random_weeks_tell_who_tires_and_who_views() -> None:
     population = forty_weeks()
-    traits = population.lives.traits
+    traits = population.simulation.traits
     sensitivity = np.log(traits.fatigue_sensitivity)
     assert correlation(population, "sensitivity_score", sensitivity) > 0.4
     assert correlation(population, "log_sensitivity", sensitivity) > 0.4
@@ -44,7 +44,7 @@ def test_forty_random_weeks_tell_who_tires_and_who_views() -> None:
 
 def test_habit_and_fatigue_follow_from_the_log() -> None:
     population = forty_weeks()
-    state = population.lives.state
+    state = population.simulation.state
     assert correlation(population, "habit", state.habit) > 0.99
     for c, channel in enumerate(population.world.channels):
         assert correlation(population, f"{channel}_fatigue", state.fatigue[:, c]) > 0.97
@@ -55,24 +55,24 @@ def test_habit_and_fatigue_follow_from_the_log() -> None:
 
 def test_the_beliefs_standard_deviation_is_that_of_their_errors() -> None:
     population = forty_weeks()
-    living, signals = population.alive, told(population.beliefs)
+    living, observations = population.alive, told(population.beliefs)
     law = population.world.traits.fatigue_sensitivity_spread
-    score = np.log(population.lives.traits.fatigue_sensitivity) / law + law / 2
+    score = np.log(population.simulation.traits.fatigue_sensitivity) / law + law / 2
     # The grid's own sd stands for 1.
     grid = np.linspace(-2.8, 2.8, 16)
     score = score / np.sqrt(np.average(grid**2, weights=np.exp(-(grid**2) / 2)))
     for name, truth in (
         ("sensitivity_score", score),
-        ("base_logit", population.lives.traits.base_logit),
+        ("base_logit", population.simulation.traits.base_logit),
     ):
-        off = (signals[name] - truth)[living] / signals[f"{name}_sd"][living]
+        off = (observations[name] - truth)[living] / observations[f"{name}_sd"][living]
         assert abs(off.mean()) < 0.35, name
         assert 0.75 < off.std() < 1.35, name
 
 
 def test_two_types_are_told_apart() -> None:
     population = forty_weeks("two_type")
-    tiring = population.lives.traits.fatigue_sensitivity == 5
+    tiring = population.simulation.traits.fatigue_sensitivity == 5
     living = population.alive
     weight = told(population.beliefs)["sensitivity_weight_1"]
     assert weight[living & tiring].mean() > 0.5 > 0.2 > weight[living & ~tiring].mean()

@@ -16,7 +16,7 @@ WORLDS = ["pronounced", "calibrated", "two_type", "homogeneous", "null", "in_app
 
 def check_agrees(beliefs: Beliefs, pages: list[BeliefPage], tolerance: float = 2e-4) -> None:
     names = [feature.name for feature in beliefs.filter.features]
-    for row, page in zip(beliefs.signals(), pages, strict=True):
+    for row, page in zip(beliefs.observations(), pages, strict=True):
         told = page.told()
         assert sorted(told) == sorted(names)
         assert_allclose(
@@ -43,7 +43,7 @@ def test_weeks_as_they_are_lived_are_taken_in_as_on_the_page(name: str) -> None:
     for week in range(6):
         before = population.alive
         live_under_random_plans(population, 1, seed=week)
-        log = population.lives.log
+        log = population.simulation.log
         for i in np.flatnonzero(before & population.alive):
             channel = log.by_channel[i].astype(np.float64)
             counts = [channel[:, first + LAST] for first in (SENDS, OPENS, DISMISSALS)]

@@ -13,7 +13,7 @@ from numba import types
 from slowfast_rl.members import compile as compiling
 from slowfast_rl.members import dynamics, numerics, random, stepping
 from slowfast_rl.members.constants import constants
-from slowfast_rl.members.opportunity import LIVES
+from slowfast_rl.members.opportunity import SIMULATION
 from tests.members.worlds import world
 
 F, I, WORD = types.float32, types.int64, types.uint32
@@ -41,14 +41,14 @@ SCALARS: dict[Any, tuple[Any, ...]] = {
     dynamics.habit_after_day: (W, F, types.uint8),
     dynamics.churn: (W, F),
     dynamics.expected_view: (F, F),
-    stepping.total_fatigue: (LIVES[2], I),
+    stepping.total_fatigue: (SIMULATION[2], I),
 }
 #: Kernels that store what they find, and may not compute it in float64 on the way.
 STORING: dict[Any, tuple[Any, ...]] = {
     dynamics.candidate: (I, WORD),
-    stepping.open_day: (LIVES, I, I),
-    stepping.close_day: (LIVES, I, I),
-    stepping.close_week: (LIVES, I),
+    stepping.open_day: (SIMULATION, I, I),
+    stepping.close_day: (SIMULATION, I, I),
+    stepping.close_week: (SIMULATION, I),
 }
 
 

@@ -5,18 +5,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from slowfast_rl.members.features import bounds, per_world, slot_features, week_features
+from slowfast_rl.members.features import bounds, opportunity_features, per_world, weekly_features
+from slowfast_rl.members.observations import (
+    opportunity_observation,
+    privileged_observation,
+    weekly_observation,
+)
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import privileged_signals, slot_signals, week_signals
 from slowfast_rl.members.world import World
 from tests.members.worlds import world
 
 
 def test_equal_worlds_have_equal_tables_and_each_world_one_table() -> None:
     one, twin = world("in_app"), replace(world("in_app"))
-    assert week_features(one) == week_features(twin)
-    assert week_features(one) is week_features(one)
-    assert slot_features(one) is not slot_features(twin)
+    assert weekly_features(one) == weekly_features(twin)
+    assert weekly_features(one) is weekly_features(one)
+    assert opportunity_features(one) is not opportunity_features(twin)
 
 
 def test_what_is_kept_per_world_is_made_once_and_not_for_ever() -> None:
@@ -37,7 +41,7 @@ def test_what_is_kept_per_world_is_made_once_and_not_for_ever() -> None:
 def test_a_channel_without_slots_has_bounds_that_a_box_can_take() -> None:
     w = world("pronounced")
     quiet = replace(w, schedule=tuple(s for s in w.schedule if s.channel == 0))
-    low, high = bounds(week_features(quiet) + slot_features(quiet))
+    low, high = bounds(weekly_features(quiet) + opportunity_features(quiet))
     assert low.dtype == np.float32
     assert (low < high).all()
 
@@ -46,12 +50,12 @@ def test_a_channel_without_slots_has_bounds_that_a_box_can_take() -> None:
 def test_targets_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     p = Population(world("pronounced"), 4)
     with pytest.raises(ValueError, match=r"targets have shape .*; allowed is \(4, 2\)"):
-        slot_signals(p, np.zeros(shape, np.int32))
+        opportunity_observation(p, np.zeros(shape, np.int32))
 
 
 def test_privileged_signals_may_be_appended() -> None:
     p = Population(world("in_app"), 20, luck_seed=1)
     p.step(np.ones(20, np.int64))
-    for signals in (week_signals, slot_signals):
-        expected = np.concatenate([signals(p), privileged_signals(p)], axis=1)
-        assert np.array_equal(signals(p, privileged=True), expected)
+    for observations in (weekly_observation, opportunity_observation):
+        expected = np.concatenate([observations(p), privileged_observation(p)], axis=1)
+        assert np.array_equal(observations(p, privileged=True), expected)

@@ -63,7 +63,7 @@ def test_members_streams_and_populations_under_one_luck_seed_share_a_calendar() 
         Population(world("pronounced"), 3, luck_seed=4),
         Population(world("pronounced"), 5, 8, luck_seed=4, luck_stream=2, first_member=99),
     ]
-    one, other = (p.lives.launches for p in populations)
+    one, other = (p.simulation.launches for p in populations)
     assert one.any()
     assert np.array_equal(one, other)
 
@@ -74,9 +74,11 @@ def test_the_calendar_grows_before_a_population_outlives_it() -> None:
     for _ in range(70 * population.world.slots_per_week):
         population.step(nobody)
     assert population.weeks[0] == 70
-    assert len(population.lives.launches) >= 71 * 7
+    assert len(population.simulation.launches) >= 71 * 7
     expected = launch_intensity(population.world, 4, 128)
-    assert np.array_equal(population.lives.launches, expected[: len(population.lives.launches)])
+    assert np.array_equal(
+        population.simulation.launches, expected[: len(population.simulation.launches)]
+    )
 
 
 def test_rows_of_different_ages_read_the_calendar_at_their_own_week() -> None:
@@ -88,16 +90,16 @@ def test_rows_of_different_ages_read_the_calendar_at_their_own_week() -> None:
     population.restart(np.array([1]))
     assert population.weeks.tolist() == [1, 0]
     population.step(hold)
-    launches = population.lives.launches.sum(axis=1)
+    launches = population.simulation.launches.sum(axis=1)
     assert launches[7] != launches[0]
     for row, day in ((0, 7), (1, 0)):
         organic = population.world.organic
         logit = (
-            population.lives.traits.base_logit[row]
-            + organic.habit_weight * population.lives.state.habit[row]
+            population.simulation.traits.base_logit[row]
+            + organic.habit_weight * population.simulation.state.habit[row]
             + organic.weekday_effect[0]
             + organic.launch_weight * launches[day]
         )
-        assert population.lives.state.p_day[row] == pytest.approx(
+        assert population.simulation.state.p_day[row] == pytest.approx(
             1 / (1 + np.exp(-logit)), abs=1e-5
         )

@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from slowfast_rl.envs.executor import JittedExecutor
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.executor import JittedExecutor
 from tests.members.policies import play
 from tests.members.worlds import world
 
@@ -54,10 +54,12 @@ def test_in_null_a_message_changes_nothing_but_costs() -> None:
     left_alone, quiet = live(w, NEVER, 500, 10)
     bothered, annoyed = live(w, MAXIMUM, 500, 10)
     for name in ("habit", "goodwill", "alive", "week"):
-        assert np.array_equal(getattr(quiet.lives.state, name), getattr(annoyed.lives.state, name))
+        assert np.array_equal(
+            getattr(quiet.simulation.state, name), getattr(annoyed.simulation.state, name)
+        )
     assert np.array_equal(quiet.last_week().views, annoyed.last_week().views)
     assert not annoyed.last_week().causal_opens.any()
-    reached = annoyed.lives.traits.opt_in_start.any(axis=1)
+    reached = annoyed.simulation.traits.opt_in_start.any(axis=1)
     assert (bothered[reached] < left_alone[reached] - 0.01).all()
     assert np.array_equal(bothered[~reached], left_alone[~reached])
 
@@ -83,16 +85,16 @@ def test_in_no_fatigue_more_is_better(less: Plan, more: Plan) -> None:
 def test_in_no_fatigue_nobody_leaves_or_tires() -> None:
     w = world("no_fatigue")
     _, population = live(w, MAXIMUM, 500, 10)
-    assert population.lives.state.fatigue.min(axis=1).max() > 1  # it grows, and does nothing
-    assert (population.lives.state.goodwill == 1).all()
-    assert population.opted_in[population.lives.traits.opt_in_start == 1].all()
+    assert population.simulation.state.fatigue.min(axis=1).max() > 1  # it grows, and does nothing
+    assert (population.simulation.state.goodwill == 1).all()
+    assert population.opted_in[population.simulation.traits.opt_in_start == 1].all()
 
 
 def test_in_homogeneous_no_group_of_members_prefers_another_plan() -> None:
     w = world("homogeneous")
     n = 3000
     gain = live(w, MAXIMUM, n, 12)[0] - live(w, (3, 1), n, 12)[0]
-    traits = live(w, NEVER, n, 1)[1].lives.traits
+    traits = live(w, NEVER, n, 1)[1].simulation.traits
     for values in (*traits.taste.T, *traits.opt_out_frailty.T):
         upper = values > np.median(values)
         error = gain.std() * np.sqrt(1 / upper.sum() + 1 / (~upper).sum())
@@ -107,7 +109,7 @@ def test_in_homogeneous_nobody_opts_out() -> None:
 
 def test_in_two_type_who_tires_wants_nothing_and_who_does_not_wants_all() -> None:
     by_plan = np.stack([returns("two_type", plan) for plan in LADDER])
-    sensitivity = Population(world("two_type"), 1024).lives.traits.fatigue_sensitivity
+    sensitivity = Population(world("two_type"), 1024).simulation.traits.fatigue_sensitivity
     tiring = sensitivity == 5
     assert 120 < tiring.sum() < 220
     for plan in range(1, len(LADDER)):
@@ -138,7 +140,7 @@ def test_a_member_left_alone_settles_near_its_base_rate() -> None:
     for _ in range(78):
         play(population, hold)
         days += population.last_week().viewing_days
-    viewing, x = days / (78 * 7), population.lives.traits.base_rate
+    viewing, x = days / (78 * 7), population.simulation.traits.base_rate
     assert viewing.mean() == pytest.approx(x.mean(), rel=0.02)
     for fifth in np.array_split(np.argsort(x), 5):
         assert viewing[fifth].mean() == pytest.approx(x[fifth].mean(), rel=0.035)
@@ -148,19 +150,19 @@ def test_a_member_left_alone_settles_near_its_base_rate() -> None:
 def test_fatigue_fades_after_silence_with_its_half_life() -> None:
     w = world("deathless")
     _, population = live(w, MAXIMUM, 200, 6)
-    tired = population.lives.state.fatigue.copy()
+    tired = population.simulation.state.fatigue.copy()
     assert tired.mean() > 3
     for _ in range(3):
         play(population, np.zeros((1, 21, 200), np.int64))
-    left = population.lives.state.fatigue / np.where(tired, tired, 1)
+    left = population.simulation.state.fatigue / np.where(tired, tired, 1)
     assert left[tired > 0] == pytest.approx(np.exp(-21 / 15), rel=1e-5)
 
 
 def test_goodwill_comes_back_after_silence() -> None:
     w = world("deathless")
     _, population = live(w, MAXIMUM, 200, 6)
-    lost = 1 - population.lives.state.goodwill
+    lost = 1 - population.simulation.state.goodwill
     assert lost.max() > 0.05
     play(population, np.zeros((1, 21, 200), np.int64))
-    regained = 1 - population.lives.state.goodwill
+    regained = 1 - population.simulation.state.goodwill
     assert regained == pytest.approx(lost * (1 - 1 / 120) ** 7, abs=1e-5)

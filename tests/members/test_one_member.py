@@ -7,7 +7,7 @@ import pytest
 
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import CAUSAL_OPENS, CHURNED, IGNORED, LEDGER_COLUMNS, VIEWS
-from slowfast_rl.members.traits import Traits
+from slowfast_rl.members.traits import MemberTraits
 from tests.members.one_member import Life
 from tests.members.worlds import world
 
@@ -25,19 +25,19 @@ def actions_of(population: Population, slots: int) -> np.ndarray:
     return busy * rng.integers(1, population.world.num_candidates + 1, (slots, n))
 
 
-def row_of(traits: Traits, i: int) -> Any:
-    return Traits(*(values[i] for values in traits))
+def row_of(traits: MemberTraits, i: int) -> Any:
+    return MemberTraits(*(values[i] for values in traits))
 
 
 def lives_of(population: Population, sampled: bool) -> list[Life]:
     return [
         Life(
             population.world,
-            row_of(population.lives.traits, i),
+            row_of(population.simulation.traits, i),
             seed=SEED,
             stream=STREAM,
             member=FIRST + i,
-            calendar=population.lives.launches,
+            calendar=population.simulation.launches,
             sampled=sampled,
         )
         for i in range(population.num_members)
@@ -45,7 +45,7 @@ def lives_of(population: Population, sampled: bool) -> list[Life]:
 
 
 def check_state(population: Population, i: int, life: Life) -> None:
-    state = population.lives.state
+    state = population.simulation.state
     assert state.habit[i] == pytest.approx(life.H, **CLOSE)
     assert state.goodwill[i] == pytest.approx(life.G, **CLOSE)
     assert state.fatigue[i] == pytest.approx(life.F, **CLOSE)
@@ -55,7 +55,7 @@ def check_state(population: Population, i: int, life: Life) -> None:
 
 
 def check_log(population: Population, i: int, life: Life) -> None:
-    log = population.lives.log
+    log = population.simulation.log
     assert log.by_member[i] == pytest.approx(life.viewing_days.values(), **CLOSE)
     for c, channel in enumerate(life.channels):
         counts = [v for count in channel.counts() for v in count.values()]
@@ -69,7 +69,7 @@ def check_log(population: Population, i: int, life: Life) -> None:
 
 def check_ledger(population: Population, i: int, life: Life) -> None:
     for first, ledger in ((0, life.ledger), (LEDGER_COLUMNS, life.last_ledger)):
-        row = population.lives.ledger[i, first:]
+        row = population.simulation.ledger[i, first:]
         assert row[VIEWS] == pytest.approx(ledger.views, **CLOSE)
         assert row[CAUSAL_OPENS] == pytest.approx(ledger.causal_opens, **CLOSE)
         assert row[CHURNED] == ledger.churned
@@ -88,13 +88,13 @@ def test_every_slot_of_every_life_agrees_with_the_plain_simulator(name: str, rew
         first_member=FIRST,
         reward=reward,
     )
-    lives = lives_of(population, reward == "sampled")
+    simulation = lives_of(population, reward == "sampled")
     slots = population.world.slots_per_week
     actions = actions_of(population, WEEKS * slots)
     agreed = np.ones(MEMBERS, int)
     for t in range(WEEKS * slots):
         rewards, events = population.step(actions[t])
-        for i, life in enumerate(lives):
+        for i, life in enumerate(simulation):
             happened, reward_now = life.step(t % slots, int(actions[t, i]))
             if life.doubtful:
                 continue
@@ -119,7 +119,7 @@ def test_eventful_lives_meet_every_event() -> None:
         out = ~population.opted_in
         events = population.step(action)[1]
         seen += [e.sum() for e in events]
-        at_ceiling += int((population.lives.state.fatigue == 6).sum())
+        at_ceiling += int((population.simulation.state.fatigue == 6).sum())
         if t % 21 == 20:
             returned += int((out & population.opted_in).sum())
             ignored += population.last_week().ignored.sum()

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slowfast_rl.members.branching import branch
 from slowfast_rl.members.opportunity import FastPolicy
-from slowfast_rl.members.population import Population
+from slowfast_rl.members.population import Population, branch
 from slowfast_rl.members.state import EW4, SENDS, THIS
 from tests.members.policies import (
     SEEN,
@@ -81,7 +80,7 @@ class TestTheSameLife:
             fused.run_week(policy, allow_all, no_rows(n))
         seen = noted.reshape(WEEKS * slots, n, SEEN)
         for t in range(WEEKS * slots):
-            slot, log = stepped.world.schedule[t % slots], stepped.lives.log
+            slot, log = stepped.world.schedule[t % slots], stepped.simulation.log
             day = 7 * (t // slots) + slot.weekday
             living = stepped.alive
             expected = [
@@ -92,7 +91,7 @@ class TestTheSameLife:
                 log.by_member[:, THIS],
                 log.by_member[:, EW4],
                 log.by_channel[:, slot.channel, SENDS + THIS],
-                np.full(n, stepped.lives.launches[day, 0]),
+                np.full(n, stepped.simulation.launches[day, 0]),
             ]
             assert np.array_equal(seen[t][living], np.stack(expected, axis=1)[living])
             stepped.step(np.ones(n, np.int64))
@@ -163,5 +162,5 @@ class TestTheSameLife:
         other.step(send)
         check_same(one.shard(100, 200), other.shard(100, 200))
         assert differs(one.shard(0, 100), other.shard(0, 100))
-        organic = [p.lives.state.organic_slot for p in (one, other)]
+        organic = [p.simulation.state.organic_slot for p in (one, other)]
         assert np.array_equal(*organic)

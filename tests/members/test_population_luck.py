@@ -15,24 +15,24 @@ class TestLuck:
     )
     def test_other_luck_is_another_life_of_the_same_members(self, other: dict[str, int]) -> None:
         one, two = population(), population(**other)
-        assert np.array_equal(one.lives.traits.taste, two.lives.traits.taste)
+        assert np.array_equal(one.simulation.traits.taste, two.simulation.traits.taste)
         assert np.array_equal(one.opted_in, two.opted_in)
         actions = random_actions(one, 1)
         assert not np.array_equal(play(one, actions), play(two, actions))
-        assert not np.array_equal(one.lives.state.habit, two.lives.state.habit)
+        assert not np.array_equal(one.simulation.state.habit, two.simulation.state.habit)
 
     def test_streams_of_luck_are_uncorrelated(self) -> None:
-        lives = [population("homogeneous", 4000, luck_stream=s) for s in (0, 1)]
+        simulation = [population("homogeneous", 4000, luck_stream=s) for s in (0, 1)]
         hold = np.zeros(4000, np.int64)
         for _ in range(21):
-            for p in lives:
+            for p in simulation:
                 p.step(hold)
-        days = [p.last_week().viewing_days for p in lives]
+        days = [p.last_week().viewing_days for p in simulation]
         assert abs(np.corrcoef(days)[0, 1]) < 4 / np.sqrt(4000)
 
     def test_another_population_seed_is_other_members(self) -> None:
         one, two = population(), population(population_seed=1)
-        assert not np.any(one.lives.traits.taste == two.lives.traits.taste)
+        assert not np.any(one.simulation.traits.taste == two.simulation.traits.taste)
 
 
 class TestEpisodes:

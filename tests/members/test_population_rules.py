@@ -5,10 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from slowfast_rl.members.branching import branch
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.opportunity import FastPolicy
-from slowfast_rl.members.population import Population
+from slowfast_rl.members.population import Population, branch
 from tests.members.policies import (
     SEEN,
     allow_all,
@@ -52,7 +51,9 @@ class TestRules:
         sent, held = play(sender, actions), play(holder, 0 * actions)
         staying_out = out & ~sender.opted_in.any(axis=1)
         assert np.array_equal(sent[:, :, staying_out], held[:, :, staying_out])
-        assert np.array_equal(sender.lives.state.habit[out], holder.lives.state.habit[out])
+        assert np.array_equal(
+            sender.simulation.state.habit[out], holder.simulation.state.habit[out]
+        )
         assert (sender.last_week().ignored[out] == 21).all()
         assert (sender.last_week().ignored + sender.last_week().sends.sum(axis=1) == 21).all()
         assert not holder.last_week().ignored.any()

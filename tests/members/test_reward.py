@@ -91,7 +91,9 @@ def test_both_views_see_the_same_lives() -> None:
     play(expected, actions)
     play(sampled, actions)
     for part in ("state", "log"):
-        for a, b in zip(getattr(expected.lives, part), getattr(sampled.lives, part), strict=True):
+        for a, b in zip(
+            getattr(expected.simulation, part), getattr(sampled.simulation, part), strict=True
+        ):
             assert np.array_equal(a, b)
     for name in ("viewing_days", "sends", "opens", "opt_outs", "churned"):
         a, b = (getattr(p.last_week(), name) for p in (expected, sampled))
@@ -163,7 +165,7 @@ class TestDaysWithoutSlots:
             play(many, np.zeros((1, 21, 500), np.int64))
             assert few.last_week().viewing_days.sum() > 300
             assert np.array_equal(few.last_week().viewing_days, many.last_week().viewing_days)
-            assert np.array_equal(few.lives.state.habit, many.lives.state.habit)
+            assert np.array_equal(few.simulation.state.habit, many.simulation.state.habit)
             assert np.array_equal(few.alive, many.alive)
 
     def test_such_a_day_is_worth_its_probability_of_viewing(self) -> None:
@@ -173,8 +175,8 @@ class TestDaysWithoutSlots:
         q = Population(monday, 50, luck_seed=3)
         q.step(np.zeros(50, np.int64))  # Monday has one slot, Tuesday and Wednesday have none
         p.step(np.zeros(50, np.int64))  # Monday has none, Tuesday one, Wednesday none
-        assert p.lives.ledger[:, 0] == pytest.approx(q.lives.ledger[:, 0], abs=1e-5)
-        assert p.lives.ledger[:, 0].min() > 0
+        assert p.simulation.ledger[:, 0] == pytest.approx(q.simulation.ledger[:, 0], abs=1e-5)
+        assert p.simulation.ledger[:, 0].min() > 0
 
     def test_the_log_at_a_slot_knows_the_days_before_it(self) -> None:
         w = self.other_schedule((Slot(1, 0, 0), Slot(5, 0, 0)))
@@ -182,14 +184,14 @@ class TestDaysWithoutSlots:
         p.step(np.zeros(300, np.int64))
         for _ in range(15):  # Monday to Friday
             full.step(np.zeros(300, np.int64))
-        assert np.array_equal(p.lives.log.by_member, full.lives.log.by_member)
-        assert p.lives.log.by_member.any()
+        assert np.array_equal(p.simulation.log.by_member, full.simulation.log.by_member)
+        assert p.simulation.log.by_member.any()
 
     def test_a_send_before_them_tires_less_after_them(self) -> None:
         w = self.other_schedule((Slot(1, 0, 0), Slot(5, 0, 0)))
         p = Population(w, 300, luck_seed=3)
         _, events = p.step(np.ones(300, np.int64))
         sent = events.sent.astype(bool)
-        fatigue = p.lives.state.fatigue[sent, 0]
+        fatigue = p.simulation.state.fatigue[sent, 0]
         assert (fatigue <= np.exp(-4 / 15)).all()  # Tuesday's to Friday's end
         assert (fatigue > 0.4 * 0.5 * np.exp(-4 / 15)).all()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from slowfast_rl.members.constants import mean_slope, typical_rate
 from slowfast_rl.members.loading import load_world
-from slowfast_rl.members.traits import Traits, draw_traits
+from slowfast_rl.members.traits import MemberTraits, draw_traits
 from slowfast_rl.members.world import World
 from tests.members.reference import Reference, sigma
 from tests.members.worlds import world
@@ -19,7 +19,7 @@ MANY = 200_000
 
 
 @cache
-def sample(name: str) -> Traits:
+def sample(name: str) -> MemberTraits:
     return draw_traits(world(name), 5, np.arange(MANY, dtype=np.uint32))
 
 
@@ -192,7 +192,7 @@ def test_a_members_traits_do_not_depend_on_the_batch(members: list[int], seed: i
     together = draw_traits(world("pronounced"), seed, np.array(members, np.uint32))
     for row, member in enumerate(members):
         alone = draw_traits(world("pronounced"), seed, np.array([member], np.uint32))
-        for name in Traits._fields:
+        for name in MemberTraits._fields:
             assert np.array_equal(getattr(together, name)[row], getattr(alone, name)[0])
 
 

@@ -59,15 +59,15 @@ def test_links_in_the_documents_lead_to_files_that_exist():
 
 @pytest.mark.parametrize("world", ["pronounced", "calibrated"])
 def test_references_of_the_default_cases_come_with_the_package(world):
-    references = sf.evaluation.load_references(sf.load_world(world), sf.Protocol())
+    references = sf.evaluation.load_references(sf.load_world(world), sf.EvaluationProtocol())
     assert references is not None
-    assert len(references.oracle_plans) == sf.Protocol().num_members
+    assert len(references.oracle_plans) == sf.EvaluationProtocol().num_members
 
 
 def test_committed_references_are_what_the_world_gives_today():
     world, members = sf.load_world("pronounced"), 16
-    references = sf.evaluation.load_references(world, sf.Protocol())
-    twins = sf.evaluation.Twins(world, sf.Protocol(num_members=members))
+    references = sf.evaluation.load_references(world, sf.EvaluationProtocol())
+    twins = sf.evaluation.Twins(world, sf.EvaluationProtocol(num_members=members))
     for planner, returns in (
         (sf.slow.FixedPlanner(world, references.best_fixed_plan), references.best_fixed),
         (sf.slow.PerMemberPlanner(world, references.oracle_plans[:members]), references.oracle),

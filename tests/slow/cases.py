@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from slowfast_rl.envs.execution import Request
-from slowfast_rl.envs.guard import feasible_plans
 from slowfast_rl.members.arrays import Float32
 from slowfast_rl.members.beliefs import BeliefFilter
-from slowfast_rl.members.signals import Feature, bounds, privileged_features, week_features
+from slowfast_rl.members.observations import Feature, bounds, privileged_features, weekly_features
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.guard import feasible_plans
+from slowfast_rl.policies.plan_exchange import PlanRequest
 from slowfast_rl.slow import PPOPlanner, RolloutPlanner
 from tests.members.worlds import world
 
@@ -38,7 +38,7 @@ def patterns(num_channels: int) -> np.ndarray:
     return (np.arange(2**num_channels)[:, None] >> np.arange(num_channels) & 1).astype(bool)
 
 
-def requests(world: World, opted_in: np.ndarray, week: int = 0, seed: int = 0) -> Request:
+def requests(world: World, opted_in: np.ndarray, week: int = 0, seed: int = 0) -> PlanRequest:
     """Requests of members 0, 1, ... with these flags [B, C] and all signals random."""
     size, generator = len(opted_in), np.random.default_rng(seed)
 
@@ -46,12 +46,12 @@ def requests(world: World, opted_in: np.ndarray, week: int = 0, seed: int = 0) -
         low, high = bounds(features)
         return generator.uniform(low, high, (size, len(low))).astype(np.float32)
 
-    signals = within(week_features(world))
-    names = [feature.name for feature in week_features(world)]
+    observations = within(weekly_features(world))
+    names = [feature.name for feature in weekly_features(world)]
     for c, channel in enumerate(world.channels):
-        signals[:, names.index(f"{channel}_opted_in")] = opted_in[:, c]
-    return Request(
-        signals,
+        observations[:, names.index(f"{channel}_opted_in")] = opted_in[:, c]
+    return PlanRequest(
+        observations,
         feasible_plans(world.plans, opted_in),
         np.arange(size),
         np.full(size, week),

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from slowfast_rl.envs import Planner
 from slowfast_rl.members.world import World
+from slowfast_rl.policies import Planner
 from slowfast_rl.slow import (
     DealtPlanner,
     FixedPlanner,

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from slowfast_rl.envs import default_executor
-from slowfast_rl.envs.execution import request
-from slowfast_rl.envs.guard import feasible_target
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies import default_executor
+from slowfast_rl.policies.guard import feasible_target
+from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import FixedPlanner
-from slowfast_rl.slow.branches import branched_returns, chosen, feasible_sample, live_on
+from slowfast_rl.slow.branches import advance_population, branched_returns, chosen, feasible_sample
 from tests.envs.planners import VariedPlanner
 from tests.members.populations import check_same
 from tests.members.worlds import world
@@ -46,7 +46,7 @@ def settled(name="eventful", size=30, weeks=2, seed=4):
 
 
 def some_plans(population, count=4, seed=0):
-    feasible = request(population).feasible
+    feasible = plan_request(population).feasible
     return feasible_sample(feasible, count, torch.Generator().manual_seed(seed))
 
 
@@ -124,7 +124,7 @@ class TestBranches:
         w = world("pronounced")
         population = Population(w, 10, belief_filter=BeliefFilter(w))
         default_executor().run_week(population, np.full((10, 2), 7, np.int32))
-        believed, seen = population.beliefs.signals(), []
+        believed, seen = population.beliefs.observations(), []
 
         class Curious(Recorder):
             belief_filter, privileged = population.beliefs.filter, False
@@ -191,7 +191,9 @@ def live_some(population, planner=None, **changes):
     told = []
     chosen = {"weeks": 6, "ages": 6, "random_share": 0.3, "seed": 5}
     planner = planner or FixedPlanner(population.world, (3, 1))
-    live_on(population, planner, default_executor(), **chosen | changes, played=told.append)
+    advance_population(
+        population, planner, default_executor(), **chosen | changes, played=told.append
+    )
     return told
 
 
@@ -236,11 +238,11 @@ class TestLivingOn:
         check_same(expected, population)
 
     def test_with_random_plans_alone_the_planner_does_not_matter(self):
-        lives = []
+        simulation = []
         for plan in ((0, 0), (14, 7)):
-            lives.append(Population(world("eventful"), 12))
-            live_some(lives[-1], FixedPlanner(lives[-1].world, plan), random_share=1)
-        check_same(*lives)
+            simulation.append(Population(world("eventful"), 12))
+            live_some(simulation[-1], FixedPlanner(simulation[-1].world, plan), random_share=1)
+        check_same(*simulation)
 
     def test_a_share_of_member_weeks_is_random(self):
         population, sent = Population(world("deathless"), 500), []
@@ -252,9 +254,11 @@ class TestLivingOn:
         assert np.mean(sent) == pytest.approx(0.3 * 62 / 63, abs=0.05)
 
     def test_another_seed_draws_other_random_plans(self):
-        lives = []
+        simulation = []
         for seed in (5, 5, 6):
-            lives.append(Population(world("eventful"), 12))
-            live_some(lives[-1], seed=seed)
-        check_same(*lives[:2])
-        assert not np.array_equal(lives[0].lives.log.by_channel, lives[2].lives.log.by_channel)
+            simulation.append(Population(world("eventful"), 12))
+            live_some(simulation[-1], seed=seed)
+        check_same(*simulation[:2])
+        assert not np.array_equal(
+            simulation[0].simulation.log.by_channel, simulation[2].simulation.log.by_channel
+        )

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from slowfast_rl.slow.simulation import burn_in, constant_plan_returns
 
-from slowfast_rl.envs.executor import default_executor
-from slowfast_rl.envs.guard import feasible_target
 from slowfast_rl.members.population import Population
-from slowfast_rl.slow.lives import burn_in, constant_plan_returns
+from slowfast_rl.policies.executor import default_executor
+from slowfast_rl.policies.guard import feasible_target
 from tests.slow.cases import small_world
 
 
@@ -26,11 +26,11 @@ def test_every_constant_plan_is_lived_by_the_same_members_on_the_same_luck(num_m
 
 
 def test_burn_in_depends_on_seed_and_stream_alone():
-    lives = []
+    simulation = []
     for seed, stream in ((5, 0), (5, 0), (6, 0), (5, 1)):
         population = Population(small_world(), 40, 1, 1)
         burn_in(population, 2, seed, stream)
-        lives.append(population.last_week().sends)
-    assert_array_equal(lives[0], lives[1])
-    assert not np.array_equal(lives[0], lives[2])
-    assert not np.array_equal(lives[0], lives[3])
+        simulation.append(population.last_week().sends)
+    assert_array_equal(simulation[0], simulation[1])
+    assert not np.array_equal(simulation[0], simulation[2])
+    assert not np.array_equal(simulation[0], simulation[3])

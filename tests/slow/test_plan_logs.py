@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.envs.execution import request
-from slowfast_rl.envs.executor import default_executor
-from slowfast_rl.envs.guard import feasible_target
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies.executor import default_executor
+from slowfast_rl.policies.guard import feasible_target
+from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import RandomPlanner
 from slowfast_rl.slow.plan_logs import collect_plan_logs, outcome_names
 from tests.members.worlds import world
@@ -22,7 +22,7 @@ def by_hand(w, window):
         for week in range(WEEKS):
             age = (week + member) % window
             if age == 0 and one.alive[0]:
-                asked = request(one)
+                asked = plan_request(one)
                 plan = RandomPlanner(SEED).plan(asked)
                 kept[member, week] = (asked, plan[0], np.zeros(5))
                 current = kept[member, week]
@@ -31,7 +31,7 @@ def by_hand(w, window):
             target = np.zeros((1, 2), np.int32) if plan is None else w.plans[plan]
             if plan is None and one.alive[0]:  # the first window, not seen from its beginning
                 first = Population(w, 1, SEED, SEED, first_member=member)
-                plan = RandomPlanner(SEED).plan(request(first))
+                plan = RandomPlanner(SEED).plan(plan_request(first))
                 target, current = w.plans[plan], None
             lived = default_executor().run_week(one, feasible_target(target, one.opted_in))
             if current is not None:
@@ -44,7 +44,7 @@ def by_hand(w, window):
 def test_logs_are_what_each_member_lives_alone_under_the_plans_it_draws(window):
     w = small_world("eventful")
     logs, expected = collect_plan_logs(w, NUM_MEMBERS, WEEKS, window, SEED), by_hand(w, window)
-    began = logs.signals[:, 4].astype(int)  # the tenure
+    began = logs.observations[:, 4].astype(int)  # the tenure
     rows = {key: row for row, key in enumerate(zip(logs.members, began, strict=True))}
     assert len(rows) == len(logs.plans)
     assert set(rows) == set(expected)
@@ -52,7 +52,7 @@ def test_logs_are_what_each_member_lives_alone_under_the_plans_it_draws(window):
     for key, (asked, plan, outcomes) in expected.items():
         row = rows[key]
         assert logs.plans[row] == plan
-        assert_array_equal(logs.signals[row], asked.signals[0])
+        assert_array_equal(logs.observations[row], asked.observations[0])
         assert_array_equal(logs.feasible[row], asked.feasible[0])
         assert_allclose(logs.outcomes[row], outcomes, rtol=1e-5)
 

@@ -11,34 +11,34 @@ from slowfast_rl.slow.plan_value import Branched, PlanValue, fit, joined, plan_t
 from tests.members.worlds import world
 from tests.slow.cases import small_world
 
-SIGNALS = 5
+OBSERVATIONS = 5
 FIT = {"epochs": 4, "batch_size": 64, "learning_rate": 1e-2, "weight_decay": 0.01}
 
 
 def made(seed=0, plans=None, **changes):
     plans = plan_table(small_world()) if plans is None else plans
-    sizes = {"num_signals": SIGNALS, "ensemble": 2, "hidden": 16, "rank": 6} | changes
+    sizes = {"num_signals": OBSERVATIONS, "ensemble": 2, "hidden": 16, "rank": 6} | changes
     return PlanValue(plans, **sizes, generator=torch.Generator().manual_seed(seed))
 
 
 def states(size, seed=0):
-    return np.random.default_rng(seed).normal(size=(size, SIGNALS)).astype(np.float32)
+    return np.random.default_rng(seed).normal(size=(size, OBSERVATIONS)).astype(np.float32)
 
 
-def truth(signals, seed=9):
+def truth(observations, seed=9):
     """Linear in plan features times signals, [B, O]."""
     plans = plan_table(small_world()).numpy()
-    weights = np.random.default_rng(seed).normal(size=(SIGNALS, plans.shape[1]))
-    return signals @ weights @ plans.T
+    weights = np.random.default_rng(seed).normal(size=(OBSERVATIONS, plans.shape[1]))
+    return observations @ weights @ plans.T
 
 
-def tried(signals, returns, count=4, seed=1):
+def tried(observations, returns, count=4, seed=1):
     """Some plans of each state and what they brought."""
     generator = np.random.default_rng(seed)
-    plans = generator.permuted(np.tile(np.arange(returns.shape[1]), (len(signals), 1)), axis=1)
+    plans = generator.permuted(np.tile(np.arange(returns.shape[1]), (len(observations), 1)), axis=1)
     plans = plans[:, :count]
     brought = np.take_along_axis(returns, plans, axis=1)
-    return Branched(signals, plans, brought.astype(np.float32))
+    return Branched(observations, plans, brought.astype(np.float32))
 
 
 def trained(data, seed=0, **changes):
@@ -67,9 +67,9 @@ def test_the_best_plan_of_states_never_seen_is_recovered():
 
 
 def test_luck_that_the_branches_of_a_state_share_teaches_nothing():
-    signals = states(200)
+    observations = states(200)
     generator = np.random.default_rng(3)
-    plain = tried(signals, generator.integers(-8, 8, (200, 6)).astype(float))
+    plain = tried(observations, generator.integers(-8, 8, (200, 6)).astype(float))
     luck = generator.integers(-64, 64, (200, 1)).astype(np.float32)  # exact, as are means of 4
     one, other = trained(plain), trained(plain._replace(returns=plain.returns + luck))
     assert_same(one[0], other[0])
@@ -83,12 +83,12 @@ def test_the_scale_of_returns_does_not_matter():
 
 
 def test_noise_is_a_loss_of_one_and_no_difference_is_none():
-    signals = states(1000)
-    noise = tried(signals, np.random.default_rng(2).normal(size=(1000, 6)))
+    observations = states(1000)
+    noise = tried(observations, np.random.default_rng(2).normal(size=(1000, 6)))
     assert trained(noise, epochs=2, learning_rate=1e-4)[1] == pytest.approx(1, abs=0.4)
     value, loss = trained(noise._replace(returns=np.ones_like(noise.returns)), epochs=8)
     assert loss < 0.1
-    assert torch.isfinite(value.mean(signals)).all()
+    assert torch.isfinite(value.mean(observations)).all()
 
 
 def test_the_same_generator_trains_the_same_nets_and_another_others():
@@ -108,20 +108,22 @@ def test_training_leaves_the_callers_random_numbers_alone():
 
 
 def test_values_are_those_of_each_net_and_their_mean_on_the_cpu():
-    value, signals = made(), states(7)
+    value, observations = made(), states(7)
     with torch.no_grad():
-        each = value(torch.as_tensor(signals))
+        each = value(torch.as_tensor(observations))
     assert each.shape == (2, 7, 6)
     assert not torch.allclose(each[0], each[1])
-    mean = value.mean(signals)
+    mean = value.mean(observations)
     assert mean.device.type == "cpu"
     assert not mean.requires_grad
     assert_allclose(mean, each.mean(dim=0), rtol=1e-6)
 
 
 def test_many_states_are_worth_what_few_are():
-    value, signals = made(), states(5000)
-    assert_allclose(value.mean(signals)[4000:4010], value.mean(signals[4000:4010]), atol=1e-5)
+    value, observations = made(), states(5000)
+    assert_allclose(
+        value.mean(observations)[4000:4010], value.mean(observations[4000:4010]), atol=1e-5
+    )
 
 
 def test_values_by_hand():
@@ -131,16 +133,16 @@ def test_values_by_hand():
     with torch.no_grad():
         for name, line in layers.items():
             getattr(value, name).copy_(torch.tensor(line).view(1, 2, 1))
-    signals = np.array([[1.0], [-2.0], [100.0]], np.float32)  # the last is clipped to 5
-    assert_array_equal(value.mean(signals), [[0, 6], [0, 0], [0, 22]])
+    observations = np.array([[1.0], [-2.0], [100.0]], np.float32)  # the last is clipped to 5
+    assert_array_equal(value.mean(observations), [[0, 6], [0, 0], [0, 22]])
 
 
 def test_signals_are_standardised_and_those_that_hardly_vary_are_not_blown_up():
-    signals = states(100) * 3 + 7
-    signals[:, 0] = 5
-    value, _ = trained(tried(signals, truth(states(100))))
-    assert_allclose(value.centre, signals.mean(axis=0), rtol=1e-5)
-    assert_allclose(value.scale[1:], signals[:, 1:].std(axis=0, ddof=1), rtol=1e-5)
+    observations = states(100) * 3 + 7
+    observations[:, 0] = 5
+    value, _ = trained(tried(observations, truth(states(100))))
+    assert_allclose(value.centre, observations.mean(axis=0), rtol=1e-5)
+    assert_allclose(value.scale[1:], observations[:, 1:].std(axis=0, ddof=1), rtol=1e-5)
     assert value.scale[0] == pytest.approx(0.01)
 
 

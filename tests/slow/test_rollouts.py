@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from slowfast_rl.envs import default_executor
-from slowfast_rl.envs.execution import request
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.observations import privileged_features, weekly_features
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.signals import privileged_features, week_features
+from slowfast_rl.policies import default_executor
+from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow.plan_value import fit
 from tests.members.worlds import world
 from tests.slow.cases import patterns, requests, small_world, tiny_rollouts
@@ -30,7 +30,7 @@ def members(planner, name="pronounced", size=200):
     """Requests of new members of another population."""
     w = small_world(name)
     population = Population(w, size, 77, 77, belief_filter=planner.belief_filter)
-    return request(population, None, planner)
+    return plan_request(population, None, planner)
 
 
 def sends(planner, name, size=200):
@@ -48,7 +48,9 @@ def test_where_a_send_costs_more_than_it_can_bring_it_learns_never_to_send(seed)
 def test_with_the_whole_menu_of_a_costly_world_it_learns_never_to_send():
     w = load_world("costly")
     planner = tiny_rollouts(**SMALL).learn(w, total_opportunities=1, seed=1)
-    asked = request(Population(w, 200, 77, 77, belief_filter=planner.belief_filter), None, planner)
+    asked = plan_request(
+        Population(w, 200, 77, 77, belief_filter=planner.belief_filter), None, planner
+    )
     assert not planner.plan(asked).any()
 
 
@@ -75,8 +77,8 @@ def test_the_plan_is_the_feasible_one_of_the_highest_mean_value():
     w = small_world()
     planner = random_rollouts(w)
     asked = requests(w, np.random.default_rng(0).random((80, 2)) < 0.7)
-    signals = np.concatenate([asked.signals, asked.beliefs], axis=1)
-    q = np.mean([value.mean(signals).numpy() for value in planner.values], axis=0)
+    observations = np.concatenate([asked.observations, asked.beliefs], axis=1)
+    q = np.mean([value.mean(observations).numpy() for value in planner.values], axis=0)
     q[~asked.feasible] = -np.inf
     assert_array_equal(planner.plan(asked), q.argmax(axis=1))
 
@@ -89,11 +91,11 @@ def test_the_nets_see_signals_beliefs_and_latents_as_the_settings_say(beliefs, p
     assert (planner.belief_filter is not None) == beliefs
     assert planner.privileged == privileged
     planner.learn(w, total_opportunities=1)
-    size = len(week_features(w))
+    size = len(weekly_features(w))
     size += len(BeliefFilter(w).features) if beliefs else 0
     size += len(privileged_features(w)) if privileged else 0
     assert len(planner.values[0].centre) == size
-    asked = request(Population(w, 9, belief_filter=planner.belief_filter), None, planner)
+    asked = plan_request(Population(w, 9, belief_filter=planner.belief_filter), None, planner)
     assert (asked.beliefs is not None, asked.latents is not None) == (beliefs, privileged)
     assert asked.feasible[np.arange(9), planner.plan(asked)].all()
 
@@ -116,7 +118,7 @@ def test_an_iterations_opportunities_are_those_of_its_lives_and_its_branches(mon
     reached, counts = [], []
 
     def noting(value, data, **how):
-        reached.append(len(data.signals))
+        reached.append(len(data.observations))
         return fit(value, data, **how)
 
     monkeypatch.setattr("slowfast_rl.slow.rollouts.fit", noting)
@@ -145,8 +147,8 @@ def test_only_members_with_a_choice_are_branched(monkeypatch):
     monkeypatch.setattr("slowfast_rl.slow.rollouts.fit", noting)
     w = replace(load_world("pronounced", {"traits.opt_in": 0.3}), menu=small_world().menu)
     tiny_rollouts(states=100, branches=2).learn(w, total_opportunities=1)
-    names = [feature.name for feature in week_features(w)]
-    flags = seen[0].signals[:, [names.index(f"{c}_opted_in") for c in w.channels]]
+    names = [feature.name for feature in weekly_features(w)]
+    flags = seen[0].observations[:, [names.index(f"{c}_opted_in") for c in w.channels]]
     assert 20 < len(flags) < 80
     assert flags.any(axis=1).all()
     assert not w.plans[seen[0].plans][(flags == 0)[:, None].repeat(2, axis=1)].any()
@@ -183,7 +185,7 @@ def test_later_iterations_live_under_what_was_learned_and_fit_all_states(monkeyp
     sizes, plans = [], []
 
     def noting(value, data, **how):
-        sizes.append(len(data.signals))
+        sizes.append(len(data.observations))
         return fit(value, data, **how)
 
     class Told:

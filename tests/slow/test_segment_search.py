@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from slowfast_rl.slow.simulation import burn_in
 
-from slowfast_rl.envs.execution import ask, request
-from slowfast_rl.envs.executor import default_executor
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies.executor import default_executor
+from slowfast_rl.policies.plan_exchange import choose_plans, plan_request
 from slowfast_rl.slow import SegmentsPlanner
-from slowfast_rl.slow.lives import burn_in
 from slowfast_rl.slow.segment_search import improve, neighbours
 from tests.members.worlds import world
 from tests.slow.cases import small_world
@@ -28,7 +28,7 @@ def lived(w, plans, weeks):
     planner = SegmentsPlanner.from_state(w, settings | {"plans": wanted}, {})
     population, total = start(w), 0.0
     for week in range(weeks):
-        chosen = w.plans[ask(planner, request(population))]
+        chosen = w.plans[choose_plans(planner, plan_request(population))]
         reward = default_executor().run_week(population, chosen).reward.sum()
         total += w.reward.weekly_discount**week * reward
     return total
@@ -49,17 +49,17 @@ def test_a_round_goes_to_the_neighbour_that_lives_best():
     plans = np.array([0, 3, 5])
     tried = [plans, *neighbours(w, plans)]
     returns = [lived(w, p, 5) for p in tried]
-    better, lives = improve([start(w)], THRESHOLDS, plans, 5, 1)
+    better, simulation = improve([start(w)], THRESHOLDS, plans, 5, 1)
     assert_array_equal(better, tried[int(np.argmax(returns))])
-    assert lives == len(tried) * start(w).num_members
+    assert simulation == len(tried) * start(w).num_members
 
 
 def test_rounds_end_where_no_neighbour_is_better():
     w = small_world("costly")
     never = np.zeros(3, np.int64)
-    plans, lives = improve([start(w)], THRESHOLDS, never, 4, 50)
+    plans, simulation = improve([start(w)], THRESHOLDS, never, 4, 50)
     assert_array_equal(plans, never)
-    assert lives == 7 * start(w).num_members  # one round: these and six neighbours
+    assert simulation == 7 * start(w).num_members  # one round: these and six neighbours
     far, _ = improve([start(w)], THRESHOLDS, never + 5, 4, 50)
     assert_array_equal(far, never)
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from slowfast_rl.slow.simulation import burn_in, constant_plan_returns
 
-from slowfast_rl.envs.execution import request
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import SegmentsPlanner
-from slowfast_rl.slow.lives import burn_in, constant_plan_returns
-from slowfast_rl.slow.terms import mean_viewing
+from slowfast_rl.slow.plan_effect_features import mean_viewing
 from tests.members.worlds import world
 from tests.slow.cases import requests, small_world
 
@@ -33,8 +33,8 @@ def viewers(viewing, opted_in=None):
     flags = np.ones((len(viewing), 2), bool) if opted_in is None else np.array(opted_in)
     asked = requests(small_world(), flags)
     tenure = 30
-    asked.signals[:, 4] = tenure
-    asked.signals[:, 3] = np.array(viewing) * (1 - 0.95**tenure)
+    asked.observations[:, 4] = tenure
+    asked.observations[:, 3] = np.array(viewing) * (1 - 0.95**tenure)
     return asked
 
 
@@ -54,7 +54,7 @@ def test_each_segment_has_the_plan_that_is_best_among_its_own_members():
     burn_in(population, 3, 7, 0)
     living = population.alive
     returns = constant_plan_returns(population, 4)[living]
-    viewing = mean_viewing(w, request(population).signals)[living]
+    viewing = mean_viewing(w, plan_request(population).observations)[living]
     planner = learned(seed=7)
     low, high = np.quantile(viewing, [1 / 3, 2 / 3])
     for members, plan in zip(

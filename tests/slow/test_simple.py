@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from slowfast_rl.envs.execution import filter_of, request
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain
+from slowfast_rl.policies.plan_exchange import filter_of, plan_request
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
 from slowfast_rl.slow.simple import safe_planner
 from tests.members.worlds import world
@@ -95,7 +95,7 @@ def test_random_plans_change_with_seed_week_domain_and_stream():
 def test_a_random_plan_does_not_depend_on_signals():
     w, everyone = world("pronounced"), np.ones((50, 2), bool)
     one, other = requests(w, everyone, seed=1), requests(w, everyone, seed=2)
-    assert not np.array_equal(one.signals, other.signals)
+    assert not np.array_equal(one.observations, other.observations)
     assert_array_equal(RandomPlanner(0).plan(one), RandomPlanner(0).plan(other))
 
 
@@ -161,7 +161,7 @@ def test_a_dealt_planner_asks_for_what_its_planner_asks_for():
     dealt = DealtPlanner(planner)
     assert filter_of(dealt) is planner.belief_filter
     assert dealt.privileged
-    asked = request(Population(w, 9, belief_filter=filter_of(dealt)), None, dealt)
+    asked = plan_request(Population(w, 9, belief_filter=filter_of(dealt)), None, dealt)
     dealt.plan(asked)
     assert planner.told[0] is asked.beliefs is not None
     assert planner.told[1] is asked.latents is not None

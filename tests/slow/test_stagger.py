@@ -2,8 +2,8 @@ import numpy as np
 from numpy.testing import assert_array_equal
 
 from slowfast_rl.envs.pacing import PacingVectorEnv
-from slowfast_rl.members.signals import bounds, week_features
-from slowfast_rl.slow.stagger import StaggeredVecEnv, stagger
+from slowfast_rl.members.observations import bounds, weekly_features
+from slowfast_rl.slow.ppo import StaggeredVecEnv, stagger
 from tests.members.worlds import world
 
 
@@ -15,20 +15,20 @@ def test_staggering_gives_every_age_to_equally_many_members():
 
 def test_staggering_an_episode_of_one_week_leaves_all_at_its_begin():
     env = PacingVectorEnv(5, world("pronounced"), weeks=1)
-    signals = stagger(env, seed=0)
+    observations = stagger(env, seed=0)
     assert_array_equal(env.population.weeks, 0)
-    assert len(signals) > 0
+    assert len(observations) > 0
 
 
 def test_staggering_returns_signals_of_all_ages_within_their_bounds():
     w = world("deathless")
-    signals = stagger(PacingVectorEnv(64, w, weeks=10), seed=0)
-    assert signals.shape == (10 * 8, len(week_features(w)))
-    low, high = bounds(week_features(w))
-    assert (signals >= low).all()
-    assert (signals <= high).all()
-    tenure = [feature.name for feature in week_features(w)].index("tenure")
-    assert set(signals[:, tenure]) == set(range(10))
+    observations = stagger(PacingVectorEnv(64, w, weeks=10), seed=0)
+    assert observations.shape == (10 * 8, len(weekly_features(w)))
+    low, high = bounds(weekly_features(w))
+    assert (observations >= low).all()
+    assert (observations <= high).all()
+    tenure = [feature.name for feature in weekly_features(w)].index("tenure")
+    assert set(observations[:, tenure]) == set(range(10))
 
 
 def test_a_staggered_environment_goes_on_where_it_is_when_reset():

@@ -5,11 +5,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.vec_env import VecNormalize
 
-from slowfast_rl.envs.budget import Budget
-from slowfast_rl.envs.execution import request
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
-from slowfast_rl.slow.network import PlanPolicy
+from slowfast_rl.policies.budget import Budget
+from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.slow.ppo_network import PlanPolicy
 from tests.slow.cases import small_world, tiny_planner
 
 ROLLOUT = 32 * 4 * 21  # opportunities of a tiny planner's rollout
@@ -31,9 +31,9 @@ def differ(one, other):
 
 def expected_sends(planner, world):
     """Mean over members of the sends a week that the policy's probabilities expect."""
-    signals = torch.as_tensor(request(Population(world, 64, 5, 5)).signals)
+    observations = torch.as_tensor(plan_request(Population(world, 64, 5, 5)).observations)
     with torch.no_grad():
-        chances = planner.policy.get_distribution(signals).distribution.probs
+        chances = planner.policy.get_distribution(observations).distribution.probs
     return float((chances.numpy() @ world.plans.sum(axis=1)).mean())
 
 
@@ -55,7 +55,9 @@ def test_with_the_whole_menu_of_a_costly_world_sends_fall():
         num_envs=128, batch_size=256, n_epochs=8, learning_rate=1e-2, hidden=16, ent_coef=0.0
     )
     planner.learn(world, total_opportunities=14 * 128 * 4 * 21, seed=1)
-    learned = world.plans[planner.plan(request(Population(world, 64, 5, 5)))].sum(axis=1).mean()
+    learned = (
+        world.plans[planner.plan(plan_request(Population(world, 64, 5, 5)))].sum(axis=1).mean()
+    )
     assert learned < 4
     assert expected_sends(planner, world) < 0.6 * expected_sends(planner.untrained(world, 1), world)
 
@@ -84,7 +86,7 @@ def test_the_same_seed_trains_the_same_weights_whatever_happens_in_between():
 
     def disturb(opportunities):
         counts.append(opportunities)
-        disturbed.plan(request(Population(world, 8, 9, 9)))
+        disturbed.plan(plan_request(Population(world, 8, 9, 9)))
         disturbed.state()
         tiny_planner().learn(world, total_opportunities=1, seed=len(counts))  # seeds everything
         torch.rand(len(counts))
@@ -126,7 +128,7 @@ def test_opportunities_are_rounded_up_to_whole_rollouts_and_reported():
 
 def test_cpu_time_ends_training_and_progress_does_not_count(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("slowfast_rl.envs.budget.process_time", lambda: clock[0])
+    monkeypatch.setattr("slowfast_rl.policies.budget.process_time", lambda: clock[0])
 
     def evaluate(_):
         clock[0] += 1000

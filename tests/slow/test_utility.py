@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from slowfast_rl.slow.simulation import burn_in
 
-from slowfast_rl.envs.execution import request
-from slowfast_rl.envs.executor import default_executor
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies.executor import default_executor
+from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import UtilityPlanner
-from slowfast_rl.slow.lives import burn_in
 from tests.members.worlds import world
 from tests.slow.cases import patterns, requests, small_world
 
@@ -30,7 +30,7 @@ def later(w, weeks=8):
     """Members in whose lives all kinds of plans have been."""
     population = Population(w, 300, 9, 9)
     burn_in(population, weeks, 9, 0)
-    return request(population)
+    return plan_request(population)
 
 
 def test_where_a_send_costs_more_than_it_can_bring_it_picks_never():
@@ -53,8 +53,8 @@ def test_it_sends_less_to_members_who_tire_fast():
     planner = UtilityPlanner(num_members=4096, weeks=24, window=6).learn(w)
     population = Population(w, 600, 9, 9)
     burn_in(population, 12, 9, 0)
-    sensitive = population.lives.traits.fatigue_sensitivity > 1
-    asked = request(population)
+    sensitive = population.simulation.traits.fatigue_sensitivity > 1
+    asked = plan_request(population)
     reachable = asked.feasible.all(axis=1) & population.alive
     sends = w.plans[planner.plan(asked)].sum(axis=1)
     assert sends[reachable & ~sensitive].mean() > 1.5 * sends[reachable & sensitive].mean()
@@ -72,25 +72,25 @@ def test_no_plan_uses_a_channel_that_the_member_left(name):
 
 def test_the_plan_has_the_highest_utility_of_the_feasible_ones(planner):
     asked = requests(small_world(), np.random.default_rng(0).random((60, 2)) < 0.7)
-    utilities = planner.utilities(asked.signals)
+    utilities = planner.utilities(asked.observations)
     for row, plan in enumerate(planner.plan(asked)):
         assert utilities[row, plan] == utilities[row][asked.feasible[row]].max()
 
 
 def test_the_cost_is_paid_per_planned_send_over_the_window(planner):
-    signals = requests(small_world(), np.ones((7, 2), bool)).signals
-    free, dear = (planner.weighted(message_cost=c).utilities(signals) for c in (0.0, 0.1))
+    observations = requests(small_world(), np.ones((7, 2), bool)).observations
+    free, dear = (planner.weighted(message_cost=c).utilities(observations) for c in (0.0, 0.1))
     sends = small_world().plans.sum(axis=1)
     assert_allclose(free - dear, np.tile(0.1 * sends * (1 + 0.98), (7, 1)), rtol=1e-4)
 
 
 def test_utilities_are_weighted_sums_of_components(planner):
-    signals = requests(small_world(), np.ones((7, 2), bool)).signals
+    observations = requests(small_world(), np.ones((7, 2), bool)).observations
     names = ("viewing_day", "logged_open", "opt_out", "churn", "message_cost")
     nothing = dict.fromkeys(names, 0.0)
-    alone = {n: planner.weighted(**(nothing | {n: 1.0})).utilities(signals) for n in nothing}
+    alone = {n: planner.weighted(**(nothing | {n: 1.0})).utilities(observations) for n in nothing}
     chosen = {"viewing_day": 2.0, "logged_open": 0.3, "opt_out": 4.0, "churn": 7.0}
-    both = planner.weighted(**chosen, message_cost=0.01).utilities(signals)
+    both = planner.weighted(**chosen, message_cost=0.01).utilities(observations)
     parts = (chosen | {"message_cost": 0.01}).items()
     assert_allclose(both, sum(v * alone[n] for n, v in parts), rtol=1e-3, atol=1e-3)
     assert all(np.abs(alone[n]).max() > 0 for n in nothing)
@@ -98,12 +98,12 @@ def test_utilities_are_weighted_sums_of_components(planner):
 
 def test_weights_left_open_are_the_worlds(planner):
     reward = small_world().reward
-    signals = requests(small_world(), np.ones((7, 2), bool)).signals
+    observations = requests(small_world(), np.ones((7, 2), bool)).observations
     named = planner.weighted(
         viewing_day=reward.viewing_day, logged_open=reward.causal_open, opt_out=reward.opt_out,
         churn=reward.churn, message_cost=reward.message_cost,
     )  # fmt: skip
-    assert_allclose(named.utilities(signals), planner.utilities(signals))
+    assert_allclose(named.utilities(observations), planner.utilities(observations))
 
 
 def test_other_weights_leave_the_planner_and_its_effects_alone(planner):

@@ -18,7 +18,7 @@ from slowfast_rl.store import (
 from tests.store.backends import MakeStore
 
 MAX_AGE = 100
-SIGNALS = FeatureView(
+OBSERVATIONS = FeatureView(
     "signals",
     {"opens": Column("float32", (3,)), "streak": Column("int32"), "alive": Column("bool")},
     max_age_seconds=MAX_AGE,
@@ -30,7 +30,7 @@ ids_anywhere = st.one_of(
 )
 
 
-def signals(streak: ArrayLike) -> dict[str, NDArray[Any]]:
+def observations(streak: ArrayLike) -> dict[str, NDArray[Any]]:
     """Rows told apart by their streak."""
     streaks = np.asarray(streak, np.int32)
     opens = streaks[:, None] + np.array([0.25, 0.5, 0.75], np.float32)
@@ -39,7 +39,7 @@ def signals(streak: ArrayLike) -> dict[str, NDArray[Any]]:
 
 def opened(make_store: MakeStore) -> FeatureStore:
     store = make_store()
-    store.apply([SIGNALS, TRAITS, plan_view(2)])
+    store.apply([OBSERVATIONS, TRAITS, plan_view(2)])
     return store
 
 

@@ -21,7 +21,7 @@ from tests.contracts.store_errors_contract import StoreErrorsContract
 from tests.contracts.store_rows_contract import StoreRowsContract
 from tests.contracts.store_snapshot_contract import StoreSnapshotContract
 from tests.store.backends import BACKENDS
-from tests.store.cases import MAX_AGE, SIGNALS, TRAITS, assert_same_response, signals
+from tests.store.cases import MAX_AGE, OBSERVATIONS, TRAITS, assert_same_response, observations
 
 
 def in_front_of_memory() -> FeatureStore:
@@ -37,7 +37,7 @@ class TestHistoryIsAStore(
 
 def history(store: FeatureStore | None = None) -> FeatureHistory:
     kept = FeatureHistory(store or InMemoryFeatureStore())
-    kept.apply([SIGNALS, plan_view(2)])
+    kept.apply([OBSERVATIONS, plan_view(2)])
     return kept
 
 
@@ -125,7 +125,7 @@ def test_history_joins_what_an_online_read_at_that_moment_found(backend, events)
     store, reads = history(BACKENDS[backend]()), []
     for number, (what, entity, time) in enumerate(sorted(events, key=lambda event: event[2])):
         if what == "write":
-            store.write_to_online_store("signals", [entity], signals([number]), time)
+            store.write_to_online_store("signals", [entity], observations([number]), time)
         else:
             reads.append((entity, time, store.get_online_features("signals", [entity], time)))
     # Writes at a reader's own second may come after it: those reads are left out.

@@ -15,8 +15,8 @@ from slowfast_rl.store import (
     read_plans,
 )
 from slowfast_rl.store.shared_table import SharedTable
-from tests.store.cases import SIGNALS as VIEW
-from tests.store.cases import TRAITS, signals
+from tests.store.cases import OBSERVATIONS as VIEW
+from tests.store.cases import TRAITS, observations
 from tests.store.shared_cases import FORK, in_a_child, plan, store_in
 
 
@@ -123,7 +123,7 @@ def test_readers_follow_rows_that_moved_to_a_larger_place(tmp_path: Path) -> Non
     reader, writer = store_in(tmp_path, VIEW, TRAITS), store_in(tmp_path)
     for first in range(0, 20_000, 1000):
         ids = np.arange(first, first + 1000)
-        writer.write_to_online_store("signals", ids, signals(ids), 0)
+        writer.write_to_online_store("signals", ids, observations(ids), 0)
         found = reader.get_online_features("signals", np.arange(first + 1000), 0)
         assert (found.status == Status.PRESENT).all()
         assert_array_equal(found.values["streak"], np.arange(first + 1000))
@@ -134,7 +134,7 @@ def test_a_store_whose_members_come_and_go_stays_as_large_as_those_it_holds(tmp_
     sizes = []
     for first in range(0, 60_000, 500):
         ids = np.arange(first, first + 500)
-        store.write_to_online_store("signals", ids, signals(ids), 0)
+        store.write_to_online_store("signals", ids, observations(ids), 0)
         assert store.delete("signals", ids) == 500
         sizes.append(store.path.stat().st_size)
     assert sizes[-1] == sizes[len(sizes) // 4]

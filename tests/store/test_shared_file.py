@@ -20,8 +20,8 @@ from slowfast_rl.store import (
     read_plans,
 )
 from slowfast_rl.store import shared_file as files
-from tests.store.cases import SIGNALS as VIEW
-from tests.store.cases import TRAITS, signals
+from tests.store.cases import OBSERVATIONS as VIEW
+from tests.store.cases import TRAITS, observations
 from tests.store.shared_cases import FORK, in_a_child, plan, store_in
 
 
@@ -145,7 +145,7 @@ def test_restoring_again_and_again_does_not_grow_the_file(tmp_path: Path) -> Non
     store, draws, sizes = store_in(tmp_path, VIEW, TRAITS), np.random.default_rng(0), []
     for _ in range(40):
         ids = np.arange(int(draws.integers(1, 4000)))
-        store.write_to_online_store("signals", ids, signals(ids), 0)
+        store.write_to_online_store("signals", ids, observations(ids), 0)
         store.restore(store.snapshot())
         store.delete("signals", ids)
         sizes.append(store.path.stat().st_size)

@@ -1,0 +1,104 @@
+"""A planner and an executor at work on observations, with the feature store between them."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from slowfast_rl.fast import PacedExecutor
+from slowfast_rl.fast.decide import decide
+from slowfast_rl.members.arrays import Float32, Int64
+from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.members.observations import weekly_features
+from slowfast_rl.members.world import World
+from slowfast_rl.policies.belief_memory import BeliefMemory
+from slowfast_rl.policies.columns import columns
+from slowfast_rl.policies.plan_exchange import Planner, filter_of, plans_from_observations
+from slowfast_rl.policies.plan_reader import PlanReader
+from slowfast_rl.store import (
+    FeatureStore,
+    Status,
+    StoreUnavailableError,
+    read_plans,
+    write_plans,
+)
+from slowfast_rl.store.checks import check_distinct, check_ids
+
+
+class OnlinePredictor:
+    """Answers opportunities: plans through the store where one is due, then picks messages.
+
+    Args:
+        world: the world, for the layout of observations.
+        slow: the planner.
+        fast: the executor.
+        store: the channel between them, for one population under one luck.
+        seed: of the pacer's coins.
+    """
+
+    def __init__(
+        self, world: World, slow: Planner, fast: PacedExecutor, store: FeatureStore, seed: int
+    ) -> None:
+        self.world, self.slow, self.fast, self.store, self.seed = world, slow, fast, store, seed
+        self.reader = PlanReader(world, store)
+        belief_filter = filter_of(slow)
+        self.memory = None if belief_filter is None else BeliefMemory(belief_filter)
+
+    def choose(
+        self, obs: Float32, entity_ids: ArrayLike, now: ArrayLike, begins: ArrayLike | None = None
+    ) -> Int64:
+        """Return actions [B], 0 holds.
+
+        Args:
+            obs: [B, F] observations of ``Messaging-v0``.
+            entity_ids: [B] member ids, no id twice.
+            now: simulated seconds, one or [B].
+            begins: [B] true where an episode begins: what is known of them is forgotten.
+
+        Raises:
+            ValueError: an argument of another shape or type, or an id that comes twice.
+        """
+        obs = np.asarray(obs, np.float32)
+        width = len(columns(self.world))
+        if obs.ndim != 2 or obs.shape[1] != width:
+            raise ValueError(f"obs has shape {obs.shape}; allowed is (B, {width})")
+        batch = (len(obs),)
+        ids = _integers("entity_ids", entity_ids, [batch])
+        check_distinct(check_ids(ids))
+        times = np.broadcast_to(_integers("now", now, [batch, ()]), batch)
+        if begins is not None:
+            first = np.asarray(begins, np.bool_)
+            if first.shape != batch:
+                raise ValueError(f"episode_start has shape {first.shape}; allowed is {batch}")
+            self.reader.forget(ids[first])
+            if self.memory is not None:
+                self.memory.forget(ids[first])
+        self._plan(obs[:, : len(weekly_features(self.world))], ids, times)
+        return decide(self.world, self.fast, self.reader, obs, ids, times, self.seed)[1].actions
+
+    def _plan(self, observations: Float32, ids: Int64, times: Int64) -> None:
+        """Write plans for the members that have none of this week."""
+        if self.memory is not None:  # of everyone, planned for or not: no week may be lost
+            self.memory.take_in(ids, times // WEEK_SECONDS, observations)
+        self.reader.flush_pending_deletes()  # rows of an earlier episode must not pass for plans
+        try:
+            _, status = read_plans(self.store, ids, times)
+            need = status != Status.PRESENT
+            if not need.any():
+                return
+            weeks = times[need] // WEEK_SECONDS
+            plan = plans_from_observations(
+                self.world, self.slow, self.memory, ids[need], weeks, observations[need],
+                self.slow.policy_version,
+            )  # fmt: skip
+            write_plans(self.store, ids[need], plan, times[need])
+        except StoreUnavailableError:
+            return  # the reader falls back, and counts it
+
+
+def _integers(name: str, values: ArrayLike, shapes: list[tuple[int, ...]]) -> NDArray[np.int64]:
+    array = np.asarray(values)
+    if array.shape not in shapes or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} is {array.dtype} of shape {array.shape}; "
+            f"allowed are integers of shape {' or '.join(map(str, shapes))}"
+        )
+    return array.astype(np.int64)

@@ -1,0 +1,1 @@
+"""What a world shows: its properties, targets and checks, each measured."""

@@ -1,0 +1,98 @@
+"""The quantities that public sources report about messaging, measured in a world."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from slowfast_rl.evaluation.protocol import EvaluationProtocol, burned_in
+from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
+from slowfast_rl.evaluation.world.properties import share
+from slowfast_rl.evaluation.world.sweeps import Sweep
+from slowfast_rl.members.arrays import Float64
+from slowfast_rl.members.world import World
+from slowfast_rl.policies.executor import default_executor
+from slowfast_rl.policies.guard import feasible_target
+
+MONTH = 365.25 / 12 / 7  # weeks
+ACTIVITY_WEEKS = 4  # the survey's 28 days
+ACTIVE_DAYS = (5, 1)  # viewing days a week that divide members into three groups
+
+
+class Rates(NamedTuple):
+    """What one constant plan shows in a company's reports."""
+
+    opt_in: list[Interval]  # [C] share opted in at the very start
+    open_rate: list[Interval]  # [C] logged opens per send
+    opt_out_per_send: list[Interval]  # [C]
+    opt_out_per_week: list[Interval]  # [C] per opted-in member and week
+    churn_per_month: Interval  # per member
+    activity: list[Interval]  # [3] members viewing 5 or more, 1 to 5, under 1 day a week
+
+
+def reported_rates(
+    world: World, protocol: EvaluationProtocol, plan: Sequence[int], settling: int = 8
+) -> Rates:
+    """Measure what a company that always sends one plan would report.
+
+    Args:
+        world: the world.
+        protocol: who (its first luck) and for how many weeks; activity is that of the first 4.
+        plan: [C] sends a week.
+        settling: weeks under the same plan before the measurement.
+
+    Raises:
+        ValueError: too few weeks to measure activity.
+    """
+    if protocol.weeks < ACTIVITY_WEEKS:
+        raise ValueError(f"weeks is {protocol.weeks}; allowed is {ACTIVITY_WEEKS} or more")
+    population = burned_in(world, protocol, protocol.streams[0])
+    n, executor = protocol.num_members, default_executor()
+    target = np.tile(np.array(plan, np.int32), (n, 1))
+    began = population.opted_in.astype(np.float64)
+    sends, opens, opt_outs, reachable = (np.zeros(began.shape) for _ in range(4))
+    churned, alive_weeks, viewing = np.zeros(n), np.zeros(n), np.zeros(n)
+    activity: list[Interval] = []
+    for number in range(-settling, protocol.weeks):
+        alive, opted_in = population.alive, population.opted_in
+        week = executor.run_week(population, feasible_target(target, opted_in))
+        if number < 0:
+            continue
+        sends, opens, opt_outs = sends + week.sends, opens + week.opens, opt_outs + week.opt_outs
+        reachable += opted_in & alive[:, None]
+        churned, alive_weeks = churned + week.churned, alive_weeks + alive
+        viewing += week.viewing_days
+        if number + 1 == ACTIVITY_WEEKS:
+            activity = _activity(viewing[population.alive] / ACTIVITY_WEEKS)
+    return Rates(
+        _per_channel(began, np.ones_like(began)),
+        _per_channel(opens, sends),
+        _per_channel(opt_outs, sends),
+        _per_channel(opt_outs, reachable),
+        Interval(*(1 - (1 - p) ** MONTH for p in mean_interval(share(churned, alive_weeks)))),
+        activity,
+    )
+
+
+def viewing_lift(lived: Sweep, plan: Sequence[int]) -> Interval | None:
+    """Return the viewing days that a plan adds in all weeks of a sweep, relative to never.
+
+    Args:
+        lived: a sweep that holds the plan and never.
+        plan: [C] sends a week, chosen on other members.
+    """
+    never = lived.views[lived.row([0] * len(plan))]
+    return ratio_interval(lived.views[lived.row(plan)] - never, never)
+
+
+def _activity(days: Float64) -> list[Interval]:
+    """Return the shares of members in three groups of viewing days a week, from the highest."""
+    high, low = ACTIVE_DAYS
+    groups = (days >= high, (days >= low) & (days < high), days < low)
+    return [mean_interval(group.astype(np.float64)) for group in groups]
+
+
+def _per_channel(numerator: Float64, denominator: Float64) -> list[Interval]:
+    return [
+        mean_interval(share(numerator[:, c], denominator[:, c])) for c in range(numerator.shape[1])
+    ]

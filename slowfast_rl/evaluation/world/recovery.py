@@ -1,0 +1,95 @@
+"""Property 4 of a world: fatigue recovers in silence, and with it the response to a send."""
+
+from collections.abc import Sequence
+from math import log
+from typing import NamedTuple
+
+import numpy as np
+
+from slowfast_rl.evaluation.protocol import EvaluationProtocol, burned_in
+from slowfast_rl.evaluation.statistics import Interval, mean_interval
+from slowfast_rl.evaluation.world.properties import share
+from slowfast_rl.members.arrays import Float32, Float64, Int32
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.world import World
+from slowfast_rl.policies.executor import default_executor
+from slowfast_rl.policies.guard import feasible_target
+
+
+class Recovery(NamedTuple):
+    """Property 4: what silence does after weeks of the most frequent plan.
+
+    Responses are causal opens per send in one probe week, by the weeks of silence before it, of
+    members that the probe reaches on all channels whether there was silence or not.
+    """
+
+    fatigue: Float64  # [T + 1, C] mean effective sends of the members alive throughout, by day
+    half_life: list[float]  # [C] days, by a line through log fatigue
+    expected: list[float]  # [C] days, ln 2 times the world's decay_days
+    rested: dict[int, Interval]  # responses after silence
+    unrested: dict[int, Interval]  # responses of their twins, who kept receiving
+    regained: dict[int, Interval]  # the difference, paired over members
+
+    @property
+    def halves_as_set(self) -> bool:
+        """Whether fatigue halves in the time that the world says, within .1 %."""
+        return np.allclose(self.half_life, self.expected, rtol=1e-3)
+
+    @property
+    def response_returns(self) -> bool:
+        """Whether every silence raises the response."""
+        return all(gain.low > 0 for gain in self.regained.values())
+
+
+def recovery(
+    world: World,
+    protocol: EvaluationProtocol,
+    probe: Sequence[int],
+    silences: Sequence[int] = (1, 2, 4, 8),
+) -> Recovery:
+    """Measure property 4.
+
+    Args:
+        world: the world.
+        protocol: who; its burn-in is followed by ``weeks`` weeks of the most frequent plan.
+        probe: plan of the week in which the response is measured.
+        silences: weeks of silence before such a week, in rising order.
+    """
+    most, n = world.plans.max(axis=0), protocol.num_members
+    unrested = burned_in(world, protocol, protocol.streams[0])
+    for _ in range(protocol.weeks):
+        _week(unrested, most)
+    rested = unrested.clone()
+    days = [rested.simulation.state.fatigue.copy()]
+    responses: dict[int, tuple[Float64, Float64]] = {}
+    for week in range(1, silences[-1] + 1):
+        _week(unrested, most)
+        for slot, following in zip(
+            world.schedule, (*world.schedule[1:], world.schedule[0]), strict=True
+        ):
+            rested.step(np.zeros(n, np.int64))
+            if slot.weekday != following.weekday:
+                days.append(rested.simulation.state.fatigue.copy())
+        if week in silences:
+            reached = np.all(rested.opted_in & unrested.opted_in, axis=1) & unrested.alive
+            reached &= rested.alive
+            twins = [_week(p.take(reached), np.array(probe, np.int32)) for p in (rested, unrested)]
+            responses[week] = (twins[0], twins[1])
+    fatigue = np.stack(days)[:, rested.alive].mean(axis=1, dtype=np.float64)
+    slope = np.polyfit(np.arange(len(fatigue)), np.log(fatigue), 1)[0]
+    return Recovery(
+        fatigue,
+        (-log(2) / slope).tolist(),
+        [log(2) * decay for decay in world.fatigue.decay_days],
+        {week: mean_interval(after) for week, (after, _) in responses.items()},
+        {week: mean_interval(without) for week, (_, without) in responses.items()},
+        {week: mean_interval(after - without) for week, (after, without) in responses.items()},
+    )
+
+
+def _week(population: Population, plan: Int32) -> Float64:
+    """Live through a week under one plan; return responses per send, see :func:`share`."""
+    target = np.tile(plan, (population.num_members, 1))
+    week = default_executor().run_week(population, feasible_target(target, population.opted_in))
+    sends: Float32 = week.sends.sum(axis=1)
+    return share(week.causal_opens, sends)

@@ -1,0 +1,314 @@
+"""One decision from observations: the executor's own pacer and ranker on what an observation shows.
+
+A service receives rows of ``Messaging-v0``'s observations instead of a running population. A
+jitted reader turns each row back into the opportunity, its candidates and the log that the pacer
+and the ranker read in the fused driver, so that both make the same decision.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+
+from slowfast_rl.fast.executor import PacedExecutor
+from slowfast_rl.fast.uplift import candidate_logit, member_logit, no_view_probability
+from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64, Integer, UInt8
+from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.members.compile import driver, kernel
+from slowfast_rl.members.features import per_world
+from slowfast_rl.members.numerics import logistic
+from slowfast_rl.members.observations import read_candidates, read_weekly
+from slowfast_rl.members.opportunity import (
+    LOG,
+    PACER_SIGNATURE,
+    RANKER_SIGNATURE,
+    ROWS,
+    WEIGHTS,
+    Opportunity,
+    considered,
+)
+from slowfast_rl.members.state import SENDS, THIS, Log, empty_log
+from slowfast_rl.members.world import World
+from slowfast_rl.policies.columns import columns, opted_in_columns
+from slowfast_rl.policies.day_weights import day_weights
+from slowfast_rl.policies.guard import feasible_target, guarded, pack_plans
+from slowfast_rl.policies.plan_reader import PlanReader, Reading
+from slowfast_rl.store import PacingPlan
+
+SOURCES = ("plan", "remembered", "safe")  # of the plan in force, as logs name them
+_FLOATS = types.Array(types.float32, 2, "C")
+_BYTES = types.Array(types.uint8, 2, "C")
+_INT64S = types.Array(types.int64, 1, "A", readonly=True)
+
+
+class Choice(NamedTuple):
+    """What the executor does at B opportunities."""
+
+    actions: Int64  # [B] 0 holds
+    propensity: Float64  # [B] probability of that action, over the pacer's coins
+
+
+class _Observed(NamedTuple):
+    """Arrays that the jitted reader fills from observations [B, F]."""
+
+    log: Log  # [B, ...] as far as pacers and rankers read it
+    launches: Float32  # [B, D] today's launch intensities
+    topics: UInt8  # [B, K] of the candidates
+    qualities: Float32  # [B, K]
+
+
+def decide(
+    world: World,
+    executor: PacedExecutor,
+    reader: PlanReader,
+    obs: Float32,
+    entity_ids: Int64,
+    times: Int64,
+    seed: int,
+) -> tuple[Reading, Choice]:
+    """Return the plans in force and the executor's actions.
+
+    Args:
+        world: the world, for the layout of observations.
+        executor: the fast policy.
+        reader: of the store.
+        obs: [B, F] observations of ``Messaging-v0``.
+        entity_ids: [B] member ids, none twice.
+        times: [B] simulated seconds.
+        seed: of the pacer's coins.
+    """
+    plan, settled = reader.read_plans_in_force(entity_ids, times)
+    opted_in = obs[:, opted_in_columns(world)] > 0.5
+    feasible = plan
+    if not opted_in.all():
+        feasible = plan._replace(
+            target=feasible_target(plan.target, opted_in), cap=feasible_target(plan.cap, opted_in)
+        )
+    choice = choose_candidates(world, executor, obs, feasible, entity_ids, times, seed)
+    return Reading(feasible, settled), choice
+
+
+def sources(reading: Reading, weeks: Int64) -> list[str]:
+    """Return where each plan in force comes from, [B], names of SOURCES.
+
+    Args:
+        reading: of B members.
+        weeks: [B] the week that each is in.
+    """
+    earlier = reading.plan.week < weeks  # a safe plan is of this week
+    number = np.where(reading.settled, 0, np.where(earlier, 1, 2))
+    return [SOURCES[i] for i in number]
+
+
+def choose_candidates(
+    world: World,
+    executor: PacedExecutor,
+    obs: Float32,
+    plan: PacingPlan,
+    entity_ids: Int64,
+    times: Int64,
+    seed: int,
+) -> Choice:
+    """Return the executor's action for each of B members, by its own pacer and ranker.
+
+    Args:
+        world: the world.
+        executor: pacer and ranker.
+        obs: [B, F] observations of ``Messaging-v0``.
+        plan: the plans in force, [B].
+        entity_ids: [B] member ids, which key the pacer's coins.
+        times: [B] simulated seconds; their weeks key the coins too.
+        seed: of the coins.
+
+    Raises:
+        ValueError: a plan's shape depends on what observations do not show.
+    """
+    size = len(obs)
+    choice = Choice(np.empty(size, np.int64), np.empty(size))
+    pacing = executor.pacer.pacing(world, _observed_weights(world, obs, plan.shape))
+    _decide(
+        executor.pacer.function,
+        executor.ranker.function,
+        np.ascontiguousarray(obs),
+        *_empty_observed(world, size),
+        _slots(world),
+        pack_plans(plan.target, plan.cap, plan.shape),
+        pacing,
+        executor.ranker.weights,
+        entity_ids,
+        times,
+        seed,
+        np.float32(world.launches.flag_threshold),
+        *choice,
+    )
+    return choice
+
+
+def observed_effects(world: World, weights: Float32, obs: Float32) -> Float32:
+    """Return the effect that the uplift model gives each candidate, [B, K].
+
+    Args:
+        world: the world.
+        weights: the uplift ranker's.
+        obs: [B, F] observations of ``Messaging-v0``.
+    """
+    observed = _empty_observed(world, len(obs))
+    effects = np.empty(observed.topics.shape, np.float32)
+    _fill_effects(np.ascontiguousarray(obs), *observed, weights, effects)
+    return effects
+
+
+def _empty_observed(world: World, size: int) -> _Observed:
+    return _Observed(
+        empty_log(size, len(world.channels), world.num_topics),
+        np.empty((size, world.num_topics), np.float32),
+        np.empty((size, world.num_candidates), np.uint8),
+        np.empty((size, world.num_candidates), np.float32),
+    )
+
+
+def _observed_weights(world: World, obs: Float32, shape: Int32) -> Float32 | None:
+    """Return the day weights of the plans' shapes, [B, 7], or None where all are uniform."""
+    if not world.shapes:
+        return None
+    for number, offered in enumerate(world.shapes, start=1):
+        if offered.launch and (shape == number).any():
+            raise ValueError(
+                f"shape {offered.name!r} depends on the week's launches, which observations do not"
+                " show; allowed are shapes with launch 0"
+            )
+    no_launches = np.zeros((7, 1), np.float32)
+    viewing = obs[:, columns(world)["viewing_days_mean_4_weeks"]]
+    return day_weights(world, shape, no_launches, np.zeros(len(obs), np.int32), viewing)
+
+
+@per_world
+def _slots(world: World) -> Int64:
+    """Return the slot of the week by channel and that channel's slots left, [C, S + 1].
+
+    In column 0, where no slot is left, stands the number of the channel's slots in a week.
+    """
+    slots = np.zeros((len(world.channels), world.slots_per_week + 1), np.int64)
+    left = np.zeros(len(world.channels), np.int64)
+    for s in range(world.slots_per_week - 1, -1, -1):
+        channel = world.schedule[s].channel
+        left[channel] += 1
+        slots[channel, left[channel]] = s
+    slots[:, 0] = left
+    return slots
+
+
+@kernel
+def _channel_of(row: Float32, first: Integer, num_channels: Integer) -> int:
+    """Return the channel whose flag, among the columns from ``first`` on, is the largest."""
+    channel = 0
+    for c in range(1, num_channels):
+        if row[first + c] > row[first + channel]:
+            channel = c
+    return channel
+
+
+@driver(
+    types.void(
+        types.FunctionType(PACER_SIGNATURE),
+        types.FunctionType(RANKER_SIGNATURE),
+        _FLOATS,
+        LOG,
+        _FLOATS,
+        _BYTES,
+        _FLOATS,
+        types.Array(types.int64, 2, "C"),
+        ROWS,
+        WEIGHTS,
+        WEIGHTS,
+        _INT64S,
+        _INT64S,
+        types.int64,
+        types.float32,
+        types.Array(types.int64, 1, "C"),
+        types.Array(types.float64, 1, "C"),
+    )
+)
+def _decide(
+    pace: Any,
+    rank: Any,
+    obs: Float32,
+    log: Log,
+    launches: Float32,
+    topics: UInt8,
+    qualities: Float32,
+    slots: Int64,
+    plans: Int32,
+    pacing: Float32,
+    ranking: Float32,
+    members: Int64,
+    times: Int64,
+    seed: int,
+    flag_threshold: np.float32,
+    actions: Int64,
+    propensity: Float64,
+) -> None:
+    num_channels, num_slots = slots.shape[0], slots.shape[1] - 1
+    for i in range(actions.shape[0]):
+        row = obs[i]
+        weekly = read_weekly(row, log, launches, i)
+        k = weekly.next
+        day = weekly.week * 7 + np.int64(row[k])
+        channel = _channel_of(row, k + 1, num_channels)
+        # What no opportunity can show is taken for the nearest that one can: kernels index by it.
+        left = min(max(np.int64(row[k + 1 + num_channels]), 0), slots[channel, 0])
+        slot = slots[channel, left] if left else 0
+        opportunity = Opportunity(
+            i,
+            channel,
+            max(int(log.by_channel[i, channel, SENDS + THIS]), 0),
+            int(left),
+            int(row[weekly.opted_in + channel * weekly.per_channel] > np.float32(0.5)),
+            int(day),
+            topics.shape[1],
+            launches.shape[1],
+            seed,
+            0,
+            members[i],
+            times[i] // WEEK_SECONDS * num_slots + slot,
+            flag_threshold,
+        )
+        actions[i], propensity[i] = 0, 1.0
+        if not guarded(opportunity, plans):
+            continue
+        least, wanted, of = pace(opportunity, plans, pacing)
+        share = min(float(wanted / of), 1.0)
+        if not (wanted > 0 and considered(opportunity, wanted, of)):
+            propensity[i] = 1.0 - share
+            continue
+        read_candidates(row, k + 2 + num_channels, topics[i], qualities[i], launches.shape[1])
+        best, score = rank(opportunity, topics[i], qualities[i], log, launches[i], ranking)
+        actions[i], propensity[i] = (best if score >= least else 0), share
+
+
+@driver()
+def _fill_effects(
+    obs: Float32,
+    log: Log,
+    launches: Float32,
+    topics: UInt8,
+    qualities: Float32,
+    weights: Float32,
+    effects: Float32,
+) -> None:
+    for i in range(obs.shape[0]):
+        row = obs[i]
+        weekly = read_weekly(row, log, launches, i)
+        k, num_channels = weekly.next, log.by_channel.shape[1]
+        day = weekly.week * 7 + np.int64(row[k])
+        channel = _channel_of(row, k + 1, num_channels)
+        read_candidates(row, k + 2 + num_channels, topics[i], qualities[i], launches.shape[1])
+        views, channels, logged = log.by_member[i], log.by_channel[i], log.by_topic[i]
+        free = no_view_probability(weights, views, channels, launches[i], day)
+        member = member_logit(weights, views, channels, logged, channel, day)
+        for j in range(topics.shape[1]):
+            topic = topics[i, j]
+            logit = candidate_logit(
+                weights, logged, topic, qualities[i, j], launches[i, topic], day
+            )
+            effects[i, j] = free * logistic(member + logit)

@@ -1,0 +1,90 @@
+"""How long to train, what to tell of it, and randomness that nobody in between can disturb."""
+
+from collections.abc import Callable
+from math import inf
+from time import process_time
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.utils import set_random_seed
+
+from slowfast_rl.members.random import Domain, random_words
+
+Progress = Callable[[int], None]
+_STREAM = 2  # of exploration's coins, 0 and 1 being those of random and of dealt plans
+
+
+def check_budget(total_opportunities: int | None, total_cpu_seconds: float | None) -> None:
+    """Pass exactly one budget above 0.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if (total_opportunities is None) == (total_cpu_seconds is None):
+        raise ValueError(
+            f"total_opportunities is {total_opportunities} and total_cpu_seconds is "
+            f"{total_cpu_seconds}; exactly one of them is needed"
+        )
+    for name, value in (
+        ("total_opportunities", total_opportunities),
+        ("total_cpu_seconds", total_cpu_seconds),
+    ):
+        if value is not None and not 0 < value < inf:
+            raise ValueError(f"{name} is {value}; allowed is above 0 and finite")
+
+
+class Stopwatch:
+    """CPU seconds since it was made, those spent in :meth:`elsewhere` not counted."""
+
+    def __init__(self) -> None:
+        self._start = process_time()
+
+    @property
+    def spent(self) -> float:
+        """CPU seconds."""
+        return process_time() - self._start
+
+    def call_untimed(self, progress: Progress, steps: int) -> None:
+        """Call ``progress`` without counting its time."""
+        left = process_time()
+        progress(steps)
+        self._start += process_time() - left
+
+    def untimed(self, progress: Progress | None) -> Progress | None:
+        """Return ``progress`` as a function whose time is not counted."""
+        return None if progress is None else lambda steps: self.call_untimed(progress, steps)
+
+
+class Budget(BaseCallback):
+    """Stops training when its CPU time is spent, and calls ``progress`` before each rollout.
+
+    Every rollout and its updates draw from (seed, rollout) alone, whatever ``progress`` drew.
+
+    Args:
+        seed: of the training.
+        cpu_seconds: that training may take, those of ``progress`` not counted; None for no limit.
+        progress: called with the steps so far.
+    """
+
+    def __init__(self, seed: int, cpu_seconds: float | None, progress: Progress) -> None:
+        super().__init__()
+        self._seed, self._cpu_seconds, self._progress = seed, cpu_seconds, progress
+        self._watch, self._rollouts = Stopwatch(), 0
+        self._stop = False
+
+    @property
+    def spent(self) -> float:
+        """CPU seconds of training since this was made, those of ``progress`` not counted."""
+        return self._watch.spent
+
+    def _on_rollout_start(self) -> None:
+        self._watch.call_untimed(self._progress, self.num_timesteps)
+        rollout = np.array([self._rollouts])
+        words = random_words(self._seed, _STREAM, np.zeros(1, int), rollout, Domain.EXPLORATION)
+        set_random_seed(int(words[0]))
+        spent = self._cpu_seconds is not None and self.spent >= self._cpu_seconds
+        self._stop = spent and self._rollouts > 0  # between rollouts: none is played in vain
+        self._rollouts += 1
+
+    def _on_step(self) -> bool:
+        return not self._stop

@@ -1,0 +1,166 @@
+"""Day weights of pacing shapes, and what they make of the slots that are left in a week."""
+
+import numpy as np
+from numba import types
+
+from slowfast_rl.members import numerics
+from slowfast_rl.members.arrays import Float32, Int32, Integer, UInt32
+from slowfast_rl.members.compile import driver, kernel
+from slowfast_rl.members.constants import schedule
+from slowfast_rl.members.features import per_world
+from slowfast_rl.members.numerics import ONE
+from slowfast_rl.members.opportunity import Opportunity
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.state import EW4
+from slowfast_rl.members.world import World
+
+_LAUNCH, _ACTIVITY = 7, 8  # columns of a shape's row: day [7], launch, activity [7]
+_FLOATS = types.Array(types.float32, 2, "C")
+_VECTOR = types.Array(types.float32, 1, "C")
+_INTEGERS = types.Array(types.int32, 1, "C")
+_SLOTS = types.Array(types.uint32, 1, "C")
+_schedule = per_world(schedule)
+
+
+@kernel
+def put_day_weights(
+    shape: Float32, launches: Float32, monday: Integer, viewing: np.float32, weights: Float32
+) -> None:
+    """Put a shape's weights [7] of the week from day ``monday`` on, at most 1, into ``weights``."""
+    most = np.float32(-np.inf)
+    for d in range(7):
+        total = np.float32(0)
+        for topic in range(launches.shape[1]):
+            total += launches[monday + d, topic]
+        weights[d] = shape[d] + shape[_LAUNCH] * total + shape[_ACTIVITY + d] * viewing
+        most = max(most, weights[d])
+    for d in range(7):
+        weights[d] = numerics.exp(weights[d] - most)
+
+
+@driver(types.void(_FLOATS, _INTEGERS, _FLOATS, _INTEGERS, _VECTOR, _FLOATS))
+def fill_day_weights(
+    table: Float32, shape: Int32, launches: Float32, week: Int32, viewing: Float32, out: Float32
+) -> None:
+    """Fill out [N, 7] with the weights of shapes [N] out of a table [H, 15] from id 1 on.
+
+    An id that the table lacks, such as 0, is uniform.
+    """
+    for i in range(out.shape[0]):
+        number = shape[i] - 1
+        if 0 <= number < table.shape[0]:
+            put_day_weights(table[number], launches, week[i] * 7, viewing[i], out[i])
+        else:
+            for d in range(7):
+                out[i, d] = ONE
+
+
+@driver(types.void(_SLOTS, _SLOTS, _FLOATS, types.boolean, _FLOATS))
+def fill_weighed_slots(
+    channel: UInt32, weekday: UInt32, weights: Float32, whole_week: bool, out: Float32
+) -> None:
+    """Fill out [N, S]; see :func:`pacing_parameters`."""
+    slots = channel.shape[0]
+    for i in range(out.shape[0]):
+        for s in range(slots - 1, -1, -1):
+            total = weights[i, weekday[s]]
+            for later in range(s + 1, slots):
+                if channel[later] == channel[s]:
+                    total += out[i, later]
+                    break
+            out[i, s] = total
+        if whole_week:
+            for s in range(slots):
+                for earlier in range(s):
+                    if channel[earlier] == channel[s]:
+                        out[i, s] = out[i, earlier]
+                        break
+        for s in range(slots):
+            out[i, s] /= weights[i, weekday[s]]
+
+
+@kernel
+def weighed_slots(
+    opportunity: Opportunity, pacing: Float32, first: Integer, unweighed: Integer
+) -> np.float32:
+    """Return a channel's slots as the week's weights count them, or as they are without weights.
+
+    ``first`` is the length of a week's parameters without weights; see :func:`pacing_parameters`.
+    """
+    if pacing.shape[0] <= first:
+        return np.float32(unweighed)
+    slots = int(pacing[0])
+    weighed: np.float32 = pacing[int(first) + opportunity.row * slots + opportunity.time % slots]
+    return weighed
+
+
+def pacing_parameters(
+    world: World, own: Float32, weights: Float32 | None, *, whole_week: bool = False
+) -> Float32:
+    """Return a jitted pacer's parameters for a week: S, its own, then one number per slot.
+
+    That number counts the slots of the slot's channel, each by its weight relative to this one's:
+    as many slots like this one are left, this one included. Equal weights give exactly the number
+    of slots left.
+
+    Args:
+        world: for the schedule.
+        own: [W] parameters of the pacer.
+        weights: [N, 7] day weights; None where every plan is uniform, then nothing follows.
+        whole_week: count the week's slots rather than those that are left.
+    """
+    head = np.concatenate([[world.slots_per_week], own]).astype(np.float32)
+    if weights is None:
+        return head
+    slots = np.empty((len(weights), world.slots_per_week), np.float32)
+    plan = _schedule(world)
+    fill_weighed_slots(plan.channel, plan.weekday, weights, whole_week, slots)
+    return np.concatenate([head, slots.ravel()])
+
+
+def day_weights(
+    world: World, shape: Int32, launches: Float32, week: Int32, viewing: Float32
+) -> Float32 | None:
+    """Return the weights of each weekday, [N, 7], or None where every shape is uniform.
+
+    Args:
+        world: the world that offers the shapes.
+        shape: [N] pacing shape ids; an id that the world does not offer is uniform.
+        launches: [days, D] launch intensity.
+        week: [N] whose seven days of the calendar count.
+        viewing: [N] viewing days a week, averaged over about 4 weeks.
+    """
+    if not world.shapes or not shape.any():
+        return None
+    weights = np.empty((len(shape), 7), np.float32)
+    fill_day_weights(
+        _table(world),
+        np.array(shape, np.int32),  # copies: kernels take no read-only arrays
+        launches,
+        np.array(week, np.int32),
+        np.array(viewing, np.float32),
+        weights,
+    )
+    return weights
+
+
+def week_weights(population: Population, shape: Int32 | int) -> Float32 | None:
+    """Return :func:`day_weights` of a population's week that begins.
+
+    Args:
+        population: N members at the beginning of a week.
+        shape: pacing shape id, one or [N].
+    """
+    population.keep_calendar()
+    simulation = population.simulation
+    shapes = np.broadcast_to(np.asarray(shape, np.int32), (population.num_members,))
+    viewing = simulation.log.by_member[:, EW4]
+    return day_weights(
+        population.world, shapes, simulation.launches, simulation.state.week, viewing
+    )
+
+
+@per_world
+def _table(world: World) -> Float32:
+    rows = [(*shape.day, shape.launch, *shape.activity) for shape in world.shapes]
+    return np.array(rows, np.float32)

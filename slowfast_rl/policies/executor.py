@@ -1,0 +1,124 @@
+"""The default fast policy: meet the plan exactly, send the candidate of the best quality."""
+
+from typing import Protocol
+
+import numpy as np
+
+from slowfast_rl.members.arrays import Float32, Int32, UInt8
+from slowfast_rl.members.compile import driver
+from slowfast_rl.members.numerics import ONE
+from slowfast_rl.members.opportunity import (
+    PACER_SIGNATURE,
+    RANKER_SIGNATURE,
+    FastPolicy,
+    Opportunity,
+)
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.state import Log, Week
+from slowfast_rl.members.world import World
+from slowfast_rl.policies.day_weights import pacing_parameters, week_weights, weighed_slots
+from slowfast_rl.policies.guard import guard, pack_plans, target_of
+from slowfast_rl.store import UNIFORM_SHAPE
+
+_NO_WEIGHTS = np.zeros(0, np.float32)
+
+
+@driver(PACER_SIGNATURE)
+def exact_pace(
+    opportunity: Opportunity, rows: Int32, pacing: Float32
+) -> tuple[float, np.float32, np.float32]:
+    """Consider a send with probability remaining / slots left, each slot counted by its weight.
+
+    The target is met exactly, evenly in time where weights are equal; ``pacing`` is
+    :func:`exact_pacing`.
+    """
+    remaining = target_of(rows, opportunity.row, opportunity.channel) - opportunity.sent
+    if remaining <= 0 or opportunity.opted_in == 0:
+        return -np.inf, np.float32(0), ONE
+    if remaining >= opportunity.slots_left:
+        return -np.inf, ONE, ONE
+    left = weighed_slots(opportunity, pacing, 1, opportunity.slots_left)
+    return -np.inf, np.float32(remaining), left
+
+
+def exact_pacing(world: World, weights: Float32 | None = None) -> Float32:
+    """Return the exact pacer's parameters for a week under day weights [N, 7], None for equal."""
+    return pacing_parameters(world, _NO_WEIGHTS, weights)
+
+
+@driver(RANKER_SIGNATURE)
+def quality_rank(
+    opportunity: Opportunity,
+    topics: UInt8,
+    qualities: Float32,
+    log: Log,
+    launches: Float32,
+    ranking: Float32,
+) -> tuple[int, float]:
+    """Return the candidate of the highest content quality and that quality."""
+    best = 0
+    for j in range(1, qualities.shape[0]):
+        if qualities[j] > qualities[best]:
+            best = j
+    return best + 1, float(qualities[best])
+
+
+class Executor(Protocol):
+    """Anything that lives a population through a week under given plans."""
+
+    def run_week(
+        self,
+        population: Population,
+        target: Int32,
+        cap: Int32 | None = None,
+        shape: Int32 | int = UNIFORM_SHAPE,
+    ) -> Week:
+        """Live through one week; see :class:`JittedExecutor`."""
+        ...
+
+
+class JittedExecutor:
+    """A fast policy of a jitted pacer and a jitted ranker, run by the fused driver.
+
+    Args:
+        policy: what decides, whatever the pacing shape; the default meets the plan exactly, paced
+            by its shape, and ranks on quality.
+    """
+
+    def __init__(self, policy: FastPolicy | None = None) -> None:
+        self._policy = policy
+
+    def policy(self, world: World, weights: Float32 | None = None) -> FastPolicy:
+        """Return the jitted policy of one week.
+
+        Args:
+            world: the world.
+            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
+        """
+        if self._policy is not None:
+            return self._policy
+        return FastPolicy(exact_pace, quality_rank, exact_pacing(world, weights), _NO_WEIGHTS)
+
+    def run_week(
+        self,
+        population: Population,
+        target: Int32,
+        cap: Int32 | None = None,
+        shape: Int32 | int = UNIFORM_SHAPE,
+    ) -> Week:
+        """Live through one week under plans handed over as arrays; every send passes the guard.
+
+        Args:
+            population: at the beginning of a week.
+            target: [N, C] sends meant for the week.
+            cap: [N, C] sends allowed in the week; None for the target.
+            shape: pacing shape id, one or [N]; an id that the world does not offer is uniform.
+        """
+        rows = pack_plans(target, target if cap is None else cap, shape)
+        policy = self.policy(population.world, week_weights(population, shape))
+        return population.run_week(policy, guard, rows)
+
+
+def default_executor() -> JittedExecutor:
+    """Return the executor that every planner is scored with: exact pacer, quality ranker."""
+    return JittedExecutor()

@@ -1,0 +1,164 @@
+"""The guard: the one place that enforces caps and opt-ins, for envs, learners and serving alike."""
+
+from functools import cache
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from slowfast_rl.members.arrays import Bool, Float32, Int8, Int32, Int64, UInt8
+from slowfast_rl.members.compile import driver, kernel
+from slowfast_rl.members.opportunity import GUARD_SIGNATURE, Opportunity
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.state import SENDS, THIS
+
+NO_CAP = np.iinfo(np.int32).max
+
+
+@kernel
+def allowed(sent: float, cap: int, opted_in: int) -> bool:
+    """Return whether one more send keeps this week's cap and reaches an opted-in member."""
+    return opted_in != 0 and sent < cap
+
+
+@kernel
+def target_of(rows: Int32, row: int, channel: int) -> int:
+    """Return the target in a plan row, (target, cap) per channel, then the shape."""
+    return int(rows[row, 2 * channel])
+
+
+@kernel
+def cap_of(rows: Int32, row: int, channel: int) -> int:
+    """Return the cap in a plan row."""
+    return int(rows[row, 2 * channel + 1])
+
+
+@kernel
+def guarded(opportunity: Opportunity, rows: Int32) -> bool:
+    """Return whether the plan row allows a send now."""
+    return allowed(
+        opportunity.sent, cap_of(rows, opportunity.row, opportunity.channel), opportunity.opted_in
+    )
+
+
+@driver(GUARD_SIGNATURE)
+def guard(opportunity: Opportunity, rows: Int32) -> bool:
+    """Return whether the plan row allows a send now; drivers ask before every send."""
+    return guarded(opportunity, rows)
+
+
+@driver(
+    types.void(
+        types.Array(types.float32, 1, "A"),
+        types.Array(types.int32, 1, "A"),
+        types.Array(types.uint8, 1, "A"),
+        types.Array(types.uint8, 1, "C"),
+    )
+)
+def _fill_may_send(sent: Float32, cap: Int32, opted_in: UInt8, may: UInt8) -> None:
+    for i in range(may.shape[0]):
+        may[i] = allowed(sent[i], cap[i], opted_in[i])
+
+
+def may_send(sent: Float32 | Int32, cap: Int32, opted_in: NDArray[np.bool_ | np.number]) -> Bool:
+    """Return whether the guard allows each of B members one more send on a channel, [B].
+
+    Args:
+        sent: [B] sends of this week on the channel.
+        cap: [B] the plan's cap on the channel.
+        opted_in: [B] 0 where the member left the channel.
+
+    Raises:
+        ValueError: the arguments differ in length.
+    """
+    if not sent.shape == cap.shape == opted_in.shape == (len(sent),):
+        raise ValueError(
+            f"sent, cap and opted_in have shapes {sent.shape}, {cap.shape} and {opted_in.shape};"
+            " one length for all is allowed"
+        )
+    may = np.empty(len(sent), np.uint8)
+    _fill_may_send(
+        sent.astype(np.float32, copy=False),
+        cap.astype(np.int32, copy=False),
+        opted_in.astype(np.uint8, copy=False),
+        may,
+    )
+    return may.view(np.bool_)
+
+
+def may_send_now(population: Population, rows: Int32) -> Bool:
+    """Return whether the guard allows a send at this slot, [N].
+
+    Args:
+        population: the members.
+        rows: [N, 2 C + 1] plans in force.
+    """
+    simulation, channel = population.simulation, population.world.schedule[population.slot].channel
+    sent = simulation.log.by_channel[:, channel, SENDS + THIS]
+    return may_send(sent, rows[:, 2 * channel + 1], simulation.state.opted_in[:, channel])
+
+
+def action_mask(population: Population, rows: Int32) -> Int8:
+    """Return which actions the guard allows at this slot, [N, 1 + K], 0 or 1; holding always is.
+
+    Args:
+        population: the members.
+        rows: [N, 2 C + 1] plans in force.
+    """
+    mask = np.empty((population.num_members, 1 + population.world.num_candidates), np.int8)
+    mask[:, 0] = 1
+    mask[:, 1:] = may_send_now(population, rows)[:, None]
+    return mask
+
+
+def hold_forbidden(population: Population, rows: Int32, actions: Int64) -> Bool:
+    """Turn sends that the guard forbids at this slot into holds, in place; return which, [N].
+
+    Args:
+        population: the members.
+        rows: [N, 2 C + 1] plans in force.
+        actions: [N], 0 holds; overwritten.
+    """
+    forbidden = (actions > 0) & ~may_send_now(population, rows)
+    actions[forbidden] = 0
+    return forbidden
+
+
+def pack_plans(target: Int32, cap: Int32, shape: Int32 | int = 0) -> Int32:
+    """Return plans as drivers take them, [N, 2 C + 1]: (target, cap) per channel, then the shape.
+
+    Args:
+        target: [N, C] sends meant for the week.
+        cap: [N, C] sends allowed in the week.
+        shape: [N] or a scalar, pacing shape id.
+    """
+    rows = np.empty((len(target), 2 * target.shape[1] + 1), np.int32)
+    rows[:, 0:-1:2], rows[:, 1:-1:2], rows[:, -1] = target, cap, shape
+    return rows
+
+
+@cache
+def _feasible_by_pattern(plans: bytes, num_channels: int) -> Bool:
+    """Return feasibility [2^C, O] by opt-in pattern, channel c being bit c."""
+    menu = np.frombuffer(plans, np.int32).reshape(-1, num_channels)
+    patterns = np.arange(2**num_channels)[:, None] >> np.arange(num_channels) & 1
+    feasible: Bool = np.all((menu[None] == 0) | (patterns[:, None] == 1), axis=2)
+    return feasible
+
+
+def feasible_plans(plans: Int32, opted_in: Bool) -> Bool:
+    """Return which plans leave alone every channel the member has left, [N, O].
+
+    Args:
+        plans: [O, C] targets.
+        opted_in: [N, C].
+    """
+    num_channels = plans.shape[1]
+    pattern = opted_in @ (1 << np.arange(num_channels))
+    feasible: Bool = _feasible_by_pattern(plans.tobytes(), num_channels)[pattern]
+    return feasible
+
+
+def feasible_target(target: Int32, opted_in: Bool) -> Int32:
+    """Return targets [N, C] with 0 on every channel the member has left."""
+    return np.where(opted_in, target, 0).astype(np.int32, copy=False)

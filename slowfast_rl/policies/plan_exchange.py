@@ -1,0 +1,289 @@
+"""A week through the store: the slow side writes plans, the fast side reads them and executes.
+
+The only way a plan reaches a scored or served run. Learners' branches skip it and hand plans as
+arrays to the same executor.
+"""
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from slowfast_rl.members.arrays import Bool, Float32, Int32, Int64
+from slowfast_rl.members.beliefs import BeliefFilter
+from slowfast_rl.members.observations import privileged_observation, weekly_observation
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.state import Week, put_rows
+from slowfast_rl.members.world import World
+from slowfast_rl.policies.belief_memory import BeliefMemory
+from slowfast_rl.policies.columns import opted_in_columns
+from slowfast_rl.policies.executor import Executor, default_executor
+from slowfast_rl.policies.guard import feasible_plans, feasible_target, pack_plans
+from slowfast_rl.policies.plan_reader import PlanReader, Reading
+from slowfast_rl.store import (
+    FeatureStore,
+    InMemoryFeatureStore,
+    PacingPlan,
+    StoreUnavailableError,
+    pacing_plan,
+    write_plans,
+)
+
+
+class PlanRequest(NamedTuple):
+    """What a planner is asked: one row for each of B members whose week begins."""
+
+    observations: Float32  # [B, F_week] logged signals
+    feasible: Bool  # [B, O] plans that leave alone every channel the member has left
+    entity_ids: Int64  # [B] member ids
+    weeks: Int64  # [B] week that begins
+    beliefs: Float32 | None = None  # [B, F_belief] where the planner asks for them
+    latents: Float32 | None = None  # [B, F_privileged] what no company sees, for upper bounds
+
+
+class Planner(Protocol):
+    """The slow policy as the environments see it."""
+
+    @property
+    def policy_version(self) -> int:
+        """Goes with every plan that the policy makes; 0 or more."""
+        ...
+
+    def plan(self, request: PlanRequest) -> Int64:
+        """Return the chosen plan's index in the world's menu, [B]."""
+        ...
+
+
+@runtime_checkable
+class CuriousPlanner(Planner, Protocol):
+    """A planner that wants to know more than the week's signals."""
+
+    @property
+    def belief_filter(self) -> BeliefFilter | None:
+        """Makes the beliefs in its requests; None for none."""
+        ...
+
+    @property
+    def privileged(self) -> bool:
+        """Whether its requests hold the latents."""
+        ...
+
+
+class PlanSource(NamedTuple):
+    """A slow policy and the store it writes to."""
+
+    planner: Planner
+    store: FeatureStore
+
+
+class PlanExchange:
+    """Store, reader and executor of one population under one luck.
+
+    Args:
+        world: the world.
+        store: a store of its own; None makes one in memory.
+        executor: the fast policy; None for exact pacer and quality ranker.
+    """
+
+    def __init__(
+        self, world: World, store: FeatureStore | None = None, executor: Executor | None = None
+    ) -> None:
+        self.world = world
+        self.store = InMemoryFeatureStore() if store is None else store
+        self.executor = default_executor() if executor is None else executor
+        self.reader = PlanReader(world, self.store)
+        self._plans, self._shapes = world.plans, world.plan_shapes
+
+    def issue(
+        self,
+        population: Population,
+        plans: Int64,
+        policy_version: int = 0,
+        rows: Int64 | None = None,
+    ) -> None:
+        """Write this week's plans of the living to the store; a store out of reach loses them.
+
+        Args:
+            population: N members at the beginning of a week.
+            plans: [N] indices into the world's menu.
+            policy_version: goes with the plans.
+            rows: indices of the members whose plans to write; None for all.
+        """
+        living = _living(population, rows)
+        if not living.size:
+            return
+        target = self._plans[plans[living]]
+        plan = PacingPlan(
+            target=target,
+            cap=target,
+            shape=self._shapes[plans[living]],
+            week=population.weeks[living].astype(np.int64),
+            policy_version=np.full(living.size, policy_version, np.int64),
+        )
+        self.reader.flush_pending_deletes()
+        try:
+            write_plans(self.store, population.members[living], plan, population.now[living])
+        except StoreUnavailableError:
+            return  # the reader falls back, and counts it
+
+    def choose_plans(
+        self, population: Population, planner: Planner, rows: Int64 | None = None
+    ) -> Int64:
+        """Return the planner's choice for every member, [N]; 0 for the churned.
+
+        Args:
+            population: N members at the beginning of a week.
+            planner: whom to ask.
+            rows: indices of the members to ask for; None for all; the others' choice is 0.
+
+        Raises:
+            ValueError: the planner's answer is not one index into the menu per member asked for.
+        """
+        living = _living(population, rows)
+        plans = np.zeros(population.num_members, np.int64)
+        if living.size:
+            plans[living] = choose_plans(planner, plan_request(population, living, planner))
+        return plans
+
+    def plans_in_force(self, population: Population) -> PacingPlan:
+        """Return the plans in force for all N members, 0 on channels they left; churned: all 0."""
+        living, n = _living(population, None), population.num_members
+        if living.size == n:
+            return self.read_plans_in_force(population, living).plan
+        none = np.zeros((n, len(self.world.channels)), np.int32)
+        plan = pacing_plan(none, population.weeks)
+        put_rows(plan, living, self.read_plans_in_force(population, living).plan)
+        return plan
+
+    def read_plans_in_force(
+        self, population: Population, living: Int64, now: Int64 | None = None
+    ) -> Reading:
+        """Return the plans in force, 0 on channels the member left, and whether they are settled.
+
+        Args:
+            population: N members.
+            living: indices of B members that did not churn.
+            now: [B] simulated seconds; None for the population's own.
+        """
+        times = population.now[living] if now is None else now
+        plan, settled = self.reader.read_plans_in_force(population.members[living], times)
+        opted_in = population.opted_in[living]
+        feasible = plan._replace(
+            target=feasible_target(plan.target, opted_in), cap=feasible_target(plan.cap, opted_in)
+        )
+        return Reading(feasible, settled)
+
+    def run_week(self, population: Population) -> tuple[Week, PacingPlan]:
+        """Live through the week under the plans that the store holds on Monday, or their fallback.
+
+        The week is lived in one go: a plan that arrives later in it is not seen.
+        """
+        plan = self.plans_in_force(population)
+        return self.executor.run_week(population, plan.target, plan.cap, plan.shape), plan
+
+    def forget(self, entity_ids: Int64) -> None:
+        """Clear what is stored and remembered of members that start an episode."""
+        self.reader.forget(entity_ids)
+
+
+def choose_plans(planner: Planner, asked: PlanRequest) -> Int64:
+    """Return a planner's answer, [B].
+
+    Raises:
+        ValueError: it is not one index into the menu per member asked for.
+    """
+    answer, (count, num_plans) = np.asarray(planner.plan(asked)), asked.feasible.shape
+    if answer.dtype.kind not in "iu" or answer.shape != (count,):
+        raise ValueError(
+            f"the planner answered with {answer.dtype} of shape {answer.shape};"
+            f" allowed are integers of shape ({count},)"
+        )
+    low, high = answer.min(), answer.max()
+    if low < 0 or high >= num_plans:
+        raise ValueError(
+            f"the planner's plans span {low} to {high}; allowed is 0 to {num_plans - 1}"
+        )
+    return answer.astype(np.int64)
+
+
+def filter_of(planner: Planner) -> BeliefFilter | None:
+    """Return the filter that a population needs before this planner can be asked, if any."""
+    return planner.belief_filter if isinstance(planner, CuriousPlanner) else None
+
+
+def plan_request(
+    population: Population, rows: Int64 | Bool | None = None, planner: Planner | None = None
+) -> PlanRequest:
+    """Return what a planner sees of some members now.
+
+    Args:
+        population: N members.
+        rows: indices of B members, or [N] which; None for all.
+        planner: who asks; None for one that wants to know nothing but the week's signals.
+
+    Raises:
+        ValueError: the planner wants beliefs that this population does not keep.
+    """
+    chosen = slice(None) if rows is None else rows
+    opted_in = population.opted_in[chosen]
+    beliefs = latents = None
+    if isinstance(planner, CuriousPlanner):
+        if planner.belief_filter is not None:
+            if population.beliefs is None:
+                raise ValueError("the planner needs beliefs; the population keeps none")
+            beliefs = population.beliefs.observations()[chosen]
+        if planner.privileged:
+            latents = privileged_observation(population)[chosen]
+    return PlanRequest(
+        observations=weekly_observation(population)[chosen],
+        feasible=feasible_plans(population.world.plans, opted_in),
+        entity_ids=population.members[chosen],
+        weeks=population.weeks[chosen].astype(np.int64),
+        beliefs=beliefs,
+        latents=latents,
+    )
+
+
+def plans_from_observations(
+    world: World,
+    planner: Planner,
+    memory: BeliefMemory | None,
+    entity_ids: Int64,
+    weeks: Int64,
+    observations: Float32,
+    policy_version: int,
+) -> PacingPlan:
+    """Return the planner's choice for B members from their logged signals alone.
+
+    Args:
+        world: the world, for the menu.
+        planner: the slow policy.
+        memory: has taken in this week's signals already; None for a planner without beliefs.
+        entity_ids: [B] member ids.
+        weeks: [B] the week that each is in.
+        observations: [B, F_week].
+        policy_version: goes with the plans.
+
+    Raises:
+        ValueError: the planner's answer is not one index into the menu per member.
+    """
+    opted_in = observations[:, opted_in_columns(world)] > 0.5
+    feasible = feasible_plans(world.plans, opted_in)
+    believed = None if memory is None else memory.belief_observation(entity_ids)
+    chosen = choose_plans(planner, PlanRequest(observations, feasible, entity_ids, weeks, believed))
+    return pacing_plan(
+        world.plans[chosen],
+        weeks,
+        shape=world.plan_shapes[chosen],
+        policy_version=policy_version,
+    )
+
+
+def pack_plan(plan: PacingPlan) -> Int32:
+    """Return plans as the guard and the drivers take them, [N, 2 C + 1]."""
+    return pack_plans(plan.target, plan.cap, plan.shape)
+
+
+def _living(population: Population, rows: Int64 | None) -> Int64:
+    """Return the indices, among these, of members that did not churn."""
+    alive = population.alive
+    return np.flatnonzero(alive) if rows is None else rows[alive[rows]]

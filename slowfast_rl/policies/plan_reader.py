@@ -1,0 +1,205 @@
+"""Which plan is in force: reads the store, remembers, and falls back when the store is silent."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from slowfast_rl.members.arrays import Bool, Int8, Int64
+from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
+from slowfast_rl.members.world import World
+from slowfast_rl.store import (
+    PLANS,
+    Column,
+    FeatureStore,
+    FeatureView,
+    PacingPlan,
+    Status,
+    StoreState,
+    StoreUnavailableError,
+    pacing_plan,
+    plan_view,
+    read_plans,
+)
+from slowfast_rl.store.index import NOBODY
+from slowfast_rl.store.state import COUNTERS, pack_state, unpack_state
+from slowfast_rl.store.table import Table
+
+REMEMBERED_SECONDS = 28 * DAY_SECONDS  # a remembered plan serves so long after its week
+_MEMORY = "remembered"
+_NONE = np.int64(-1)
+_NOBODY = np.zeros(0, np.int64)
+
+
+class Counters(NamedTuple):
+    """What happened to plans so far."""
+
+    fallbacks: int  # member-weeks in which a remembered or the safe plan had to serve
+    mid_week_plan_changes: int  # plans that took over from a fallback that had already served
+
+
+class Reading(NamedTuple):
+    """The plans in force of B members."""
+
+    plan: PacingPlan
+    settled: Bool  # [B] whether it is a plan of this week, which holds until the week ends
+
+
+class PlanReader:
+    """The executor's view of the store, with its memory of the last plan used per member.
+
+    A plan of this week, once used, holds until the week ends. With the store silent, stale or
+    emptied, the remembered plan serves up to 28 days after its week, then the world's safe plan.
+    A row of an earlier week counts as the remembered plan where nothing later is remembered. A
+    plan that arrives while a fallback serves takes over at the next read.
+
+    Args:
+        world: for the safe plan and the channels.
+        store: where the planner writes; the view ``plans`` is registered if missing.
+    """
+
+    def __init__(self, world: World, store: FeatureStore) -> None:
+        self.world, self.store = world, store
+        self.store.apply([plan_view(len(world.channels))])
+        self._safe = np.array(world.safe_plan, np.int32)
+        self._memory = Table(_memory_view(len(world.channels)))  # of the last plan used, by member
+        self._pending_deletes = _NOBODY  # members whose stored rows are still to be deleted
+        self._fallbacks = self._mid_week = 0
+
+    @property
+    def counters(self) -> Counters:
+        """Counts since the reader was made, or as restored."""
+        return Counters(self._fallbacks, self._mid_week)
+
+    def read_plans_in_force(self, entity_ids: Int64, now: Int64) -> Reading:
+        """Return the plan in force for each of B members, and whether it is settled.
+
+        Args:
+            entity_ids: [B] member ids, no id twice.
+            now: [B] simulated seconds.
+        """
+        week = now // WEEK_SECONDS
+        last, fallback_week = self._remembered(entity_ids, now)
+        settled = last.week == week
+        if settled.all():  # no row of the store could change that
+            return Reading(last, settled)
+        stored, status = self._stored(entity_ids, now)
+        fresh = ~settled & (status == Status.PRESENT) & (stored.week == week)
+        if fresh.all() and not (fallback_week == week).any():  # as on most Mondays
+            self._remember(entity_ids, stored, fallback_week, now)
+            return Reading(stored, fresh)
+        stale = ~settled & (status == Status.OUTSIDE_MAX_AGE) & (stored.week > last.week)
+        falls_back = ~settled & ~fresh
+        newly = falls_back & (fallback_week != week)
+        self._fallbacks += int(newly.sum())
+        self._mid_week += int(((fresh | stale) & (fallback_week == week)).sum())
+
+        plan = _where(fresh | stale, stored, last)
+        fallback_week = np.where(falls_back, week, fallback_week)
+        changed = fresh | stale | newly
+        if changed.any():
+            self._remember(
+                entity_ids[changed],
+                PacingPlan(*(column[changed] for column in plan)),
+                fallback_week[changed],
+                now[changed],
+            )
+        if falls_back.any():
+            ends = (plan.week + 1) * WEEK_SECONDS
+            serves = ~falls_back | ((plan.week >= 0) & (now < ends + REMEMBERED_SECONDS))
+            plan = _where(serves, plan, self._safe_plan(week))
+        return Reading(plan, ~falls_back)
+
+    def forget(self, entity_ids: Int64) -> None:
+        """Clear the store's rows and the memory of members that start an episode.
+
+        With the store out of reach, what it still holds of them is not believed, and deleted as
+        soon as it answers.
+
+        Args:
+            entity_ids: [B] member ids.
+        """
+        self._memory.index.release(entity_ids)
+        self._pending_deletes = np.concatenate([self._pending_deletes, entity_ids])
+        self.flush_pending_deletes()
+
+    def flush_pending_deletes(self) -> None:
+        """Delete stored rows that could not be deleted when their members were forgotten."""
+        if not self._pending_deletes.size:
+            return
+        try:
+            self.store.delete(PLANS, self._pending_deletes)
+        except StoreUnavailableError:
+            self._pending_deletes = np.unique(self._pending_deletes)
+        else:
+            self._pending_deletes = _NOBODY
+
+    def snapshot(self) -> StoreState:
+        """Return memory, counters and debts as arrays and JSON-able metadata."""
+        state = pack_state([self._memory.dump()], dict.fromkeys(COUNTERS, 0))
+        reader = self.counters._asdict() | {"owed": self._pending_deletes.tolist()}
+        return state._replace(metadata=state.metadata | {"reader": reader})
+
+    def restore(self, state: StoreState) -> None:
+        """Continue from a snapshot."""
+        metadata = dict(state.metadata)
+        reader = metadata.pop("reader")
+        (rows,), _ = unpack_state(state._replace(metadata=metadata))
+        self._memory = Table(rows.view)
+        self._memory.write(rows.entity_ids, rows.values, rows.event_timestamp)
+        self._fallbacks = int(reader["fallbacks"])
+        self._mid_week = int(reader["mid_week_plan_changes"])
+        self._pending_deletes = np.array(reader["owed"], np.int64)
+
+    def _remembered(self, entity_ids: Int64, now: Int64) -> tuple[PacingPlan, Int64]:
+        """Return the last plans used, of week -1 where there are none, and the last fallbacks."""
+        slots = self._memory.index.find(entity_ids)
+        values, known = self._memory.values(slots), self._memory.stamps(slots) <= now
+        known &= slots != NOBODY
+        fallback_week = np.where(known, values.pop("fallback_week"), _NONE)
+        values["week"] = np.where(known, values["week"], _NONE)
+        return PacingPlan(**values), fallback_week
+
+    def _remember(
+        self, entity_ids: Int64, plan: PacingPlan, fallback_week: Int64, now: Int64
+    ) -> None:
+        rows = plan._asdict() | {"fallback_week": fallback_week}
+        later = now >= self._memory.stamps(self._memory.index.find(entity_ids))
+        if later.all():
+            self._memory.write(entity_ids, rows, now)
+        else:  # whoever asks about the past changes nothing
+            kept = {name: column[later] for name, column in rows.items()}
+            self._memory.write(entity_ids[later], kept, now[later])
+
+    def _stored(self, entity_ids: Int64, now: Int64) -> tuple[PacingPlan, Int8]:
+        """Return the store's plans and their status; a store out of reach has found none."""
+        self.flush_pending_deletes()
+        try:
+            plan, status = read_plans(self.store, entity_ids, now)
+        except StoreUnavailableError:
+            return self._safe_plan(now // WEEK_SECONDS), np.full(len(now), _NOT_FOUND)
+        if self._pending_deletes.size:
+            status = np.where(np.isin(entity_ids, self._pending_deletes), _NOT_FOUND, status)
+        return plan, status
+
+    def _safe_plan(self, week: Int64) -> PacingPlan:
+        return pacing_plan(np.tile(self._safe, (len(week), 1)), week)
+
+
+_NOT_FOUND = np.int8(Status.NOT_FOUND)
+
+
+def _memory_view(num_channels: int) -> FeatureView:
+    columns = dict(plan_view(num_channels).columns)  # of the last plan used; its week -1 for none
+    return FeatureView(_MEMORY, columns | {"fallback_week": Column("int64")})  # -1 for none
+
+
+def _where(condition: Bool, first: PacingPlan, second: PacingPlan) -> PacingPlan:
+    """Return, for each of B members, the first plan where the condition [B] holds."""
+    wide = condition[:, None]
+    return PacingPlan(
+        target=np.where(wide, first.target, second.target),
+        cap=np.where(wide, first.cap, second.cap),
+        shape=np.where(condition, first.shape, second.shape),
+        week=np.where(condition, first.week, second.week),
+        policy_version=np.where(condition, first.policy_version, second.policy_version),
+    )

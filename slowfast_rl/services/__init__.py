@@ -1,0 +1,1 @@
+"""Planner and executor as processes that speak only through the feature store."""

@@ -1,0 +1,228 @@
+"""The executor's side on its own: a population served through the store, day by day."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from slowfast_rl.agents.disk import read_arrays, write_arrays
+from slowfast_rl.fast import PacedExecutor
+from slowfast_rl.fast.decide import Choice, choose_candidates, sources
+from slowfast_rl.members.arrays import Bool, Float64, Int64
+from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
+from slowfast_rl.members.loading import world_hash
+from slowfast_rl.members.observations import opportunity_observation
+from slowfast_rl.members.population import Population, population_arrays, restore_population
+from slowfast_rl.policies.guard import hold_forbidden
+from slowfast_rl.policies.plan_exchange import PlanExchange, pack_plan
+from slowfast_rl.policies.plan_reader import Reading
+from slowfast_rl.services.store_clock import publish, published_views
+from slowfast_rl.store import FeatureStore, StoreState, StoreUnavailableError
+
+_STATE, _DECISIONS = "state.safetensors", "decisions"
+_PREFIX = "reader."
+
+
+class SimulationService:
+    """Serves a simulated population: publishes clock and signals, reads plans, decides, logs.
+
+    Each simulated day it writes what happened to the decision log, then its own state: a process
+    that is killed goes on from the last day that it finished.
+
+    Args:
+        population: N members, all at the beginning of the same week.
+        executor: the fast policy.
+        store: the only way to the planner's side.
+        seed: of the pacer's coins.
+        folder: of the decision log and the state; None keeps neither. A state that is there is
+            gone on from.
+
+    Raises:
+        ValueError: the state in the folder is of another population, or damaged.
+    """
+
+    def __init__(
+        self,
+        population: Population,
+        executor: PacedExecutor,
+        store: FeatureStore,
+        seed: int = 0,
+        folder: Path | None = None,
+    ) -> None:
+        self.population, self.executor, self.seed, self.folder = population, executor, seed, folder
+        self.plan_exchange = PlanExchange(population.world, store, executor)
+        store.apply(published_views(population.world))
+        self.version = executor_version(executor)
+        self.service = int.from_bytes(os.urandom(7))  # its number in the store's clock
+        self.days = 0  # lived so far
+        self.unreachable = 0  # days whose signals could not be published
+        self.vetoed = 0
+        self.returns: Float64 = np.zeros(population.num_members)  # [N] discounted by the week
+        self._first_week = int(population.weeks.max())
+        if folder is not None and (folder / _STATE).exists():
+            self._restore(folder / _STATE)
+
+    @property
+    def now(self) -> int:
+        """Simulated seconds: the beginning of the day that comes next."""
+        return self._first_week * WEEK_SECONDS + self.days * DAY_SECONDS
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What went wrong so far, and what the guard did; the store's since this process began."""
+        return {
+            **self.plan_exchange.reader.counters._asdict(),
+            "unreachable_days": self.unreachable,
+            "vetoed_sends": self.vetoed,
+            **self.plan_exchange.store.counters,
+        }
+
+    def simulate_day(self, until: Callable[[int], object] | None = None) -> list[dict[str, Any]]:
+        """Publish, then serve the day's opportunities.
+
+        Args:
+            until: called with the simulated time before anything happens at it, to wait for it;
+                None for at once.
+
+        Returns:
+            The decisions of each opportunity of the day, as they are logged.
+
+        Raises:
+            ValueError: another service keeps the clock of this store.
+        """
+        population, day = self.population, self.days % 7
+        wait = until or (lambda _: None)
+        wait(self.now)
+        try:
+            publish(self.plan_exchange.store, population, self.now, self.service)
+        except StoreUnavailableError:
+            self.unreachable += 1
+        decisions: list[dict[str, Any]] = []
+        monday = self.now - day * DAY_SECONDS
+        while True:
+            slot = population.world.schedule[population.slot]
+            if slot.weekday != day:
+                break
+            now = monday + day * DAY_SECONDS + slot.second
+            wait(now)
+            decisions.append(self._serve(now))
+            if population.slot == 0:
+                break
+        self.days += 1
+        if self.folder is not None:
+            if any(len(d["time"]) for d in decisions):
+                self._write(decisions)
+            self._keep(self.folder / _STATE)
+        return decisions
+
+    def _serve(self, now: int) -> dict[str, Any]:
+        """Decide for every living member, and live through the slot; return what to log."""
+        population, n = self.population, self.population.num_members
+        channel = population.world.schedule[population.slot].channel
+        living = np.flatnonzero(population.alive)
+        week = now // WEEK_SECONDS
+        times = np.full(len(living), now)
+        reading = self.plan_exchange.read_plans_in_force(population, living, times)
+        planned = pack_plan(reading.plan)
+        rows = np.zeros((n, planned.shape[1]), np.int32)
+        rows[living] = planned
+        choice = self._choose(reading, rows, living, times)
+        sent = population.sent_this_week[living, channel]
+        opted_in = population.opted_in[living, channel]
+        actions = np.zeros(n, np.int64)
+        actions[living] = choice.actions
+        vetoed: Bool = hold_forbidden(population, rows, actions)
+        self.vetoed += int(vetoed.sum())
+        discount = population.world.reward.weekly_discount ** (week - self._first_week)
+        rewards, _ = population.step(actions)
+        self.returns += discount * rewards
+        return {
+            "time": times,
+            "member": population.members[living],
+            "channel": [population.world.channels[channel]] * len(living),
+            "action": actions[living],
+            "propensity": choice.propensity,
+            "vetoed": vetoed[living],
+            "target": reading.plan.target[:, channel],
+            "cap": reading.plan.cap[:, channel],
+            "sent_this_week": sent,
+            "opted_in": opted_in,
+            "plan_source": sources(reading, times // WEEK_SECONDS),
+            "plan_week": reading.plan.week,
+            "plan_version": reading.plan.policy_version,
+            "executor_version": [self.version] * len(living),
+            "reward": rewards[living],
+        }
+
+    def _choose(self, reading: Reading, rows: Any, living: Int64, times: Int64) -> Choice:
+        population = self.population
+        return choose_candidates(
+            population.world,
+            self.executor,
+            opportunity_observation(population, rows[:, 0:-1:2])[living],
+            reading.plan,
+            population.members[living],
+            times,
+            self.seed,
+        )
+
+    def _write(self, decisions: list[dict[str, Any]]) -> None:
+        from slowfast_rl.services.decision_log import write_part  # needs an extra
+
+        assert self.folder is not None
+        columns = {name: np.concatenate([d[name] for d in decisions]) for name in decisions[0]}
+        write_part(self.folder / _DECISIONS, f"day-{self.now // DAY_SECONDS - 1:06}", columns)
+
+    def _keep(self, path: Path) -> None:
+        reader = self.plan_exchange.reader.snapshot()
+        arrays = population_arrays(self.population) | {"returns": self.returns}
+        arrays |= {f"{_PREFIX}{name}": array for name, array in reader.arrays.items()}
+        head = {
+            "identity": self._identity(),
+            "service": self.service,
+            "days": self.days,
+            "first_week": self._first_week,
+            "vetoed": self.vetoed,
+            "unreachable": self.unreachable,
+            "reader": reader.metadata,
+        }
+        write_arrays(path, arrays, head)
+
+    def _identity(self) -> dict[str, Any]:
+        """Return whose lives these are, under what luck and coins."""
+        population = self.population
+        return {
+            "members": population.num_members,
+            "world": world_hash(population.world),
+            "population_seed": population.population_seed,
+            "luck_seed": population.simulation.seed,
+            "luck_stream": int(population.simulation.state.stream[0]),
+            "seed": self.seed,
+        }
+
+    def _restore(self, path: Path) -> None:
+        arrays, head = read_arrays(path)
+        try:
+            if head["identity"] != self._identity():
+                raise ValueError(f"they are {head['identity']}, not {self._identity()}")
+            restore_population(self.population, arrays)
+            reader = {k[len(_PREFIX) :]: a for k, a in arrays.items() if k.startswith(_PREFIX)}
+            self.plan_exchange.reader.restore(StoreState(reader, head["reader"]))
+            self.returns = arrays["returns"].copy()
+            self.service = head["service"]
+            self.days, self._first_week = head["days"], head["first_week"]
+            self.vetoed, self.unreachable = head["vetoed"], head["unreachable"]
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"{path} is not the state of these members: {error}") from error
+
+
+def executor_version(executor: PacedExecutor) -> str:
+    """Return a digest of what the executor does: its pacer, its ranker and their parameters."""
+    parts: dict[str, Any] = {}
+    for part in (executor.pacer, executor.ranker):
+        parts[part.name] = part.state() if hasattr(part, "state") else None
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
