@@ -9,7 +9,7 @@ import slowfast_rl as sf
 from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.features import privileged_features
 from slowfast_rl.members.random import Domain, random_words
-from slowfast_rl.policies.plan_exchange import PlanRequest
+from slowfast_rl.policies.contracts import PlanRequest
 
 _SEED = 11  # of the noise
 

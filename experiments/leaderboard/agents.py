@@ -9,7 +9,7 @@ from slowfast_rl.evaluation.contestants import (
     Contestant,
     dealt_contestant,
     named_contestant,
-    single_contestant,
+    trained_contestant,
     trained_contestant,
 )
 from slowfast_rl.evaluation.protocol import EvaluationProtocol
@@ -69,7 +69,7 @@ def flat_ppo(seconds: float) -> Maker:
             agent.learn(home, total_opportunities=100_000, seed=seed)
         else:
             agent.learn(home, total_cpu_seconds=seconds, seed=seed)
-        return single_contestant(agent, home)
+        return trained_contestant(agent, home)
 
     return maker
 
@@ -77,7 +77,7 @@ def flat_ppo(seconds: float) -> Maker:
 def threshold(world: str, seed: int, quick: bool) -> Contestant:
     """Return the uplift threshold, tuned on return."""
     agent = sf.ThresholdAgent(num_members=64, weeks=4) if quick else sf.ThresholdAgent()
-    return single_contestant(agent.learn(sf.load_world(world), seed=seed), sf.load_world(world))
+    return trained_contestant(agent.learn(sf.load_world(world), seed=seed), sf.load_world(world))
 
 
 def named(name: str) -> Maker:

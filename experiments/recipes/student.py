@@ -10,7 +10,8 @@ import slowfast_rl as sf
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.executor import default_executor
-from slowfast_rl.policies.plan_exchange import PlanRequest, plan_request
+from slowfast_rl.policies.contracts import PlanRequest
+from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow.branches import advance_population, branched_returns, feasible_sample
 from slowfast_rl.slow.plan_value import Branched, PlanValue, fit, joined, plan_table
 

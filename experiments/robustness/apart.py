@@ -3,7 +3,7 @@
 from typing import Any
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.contestants import single_contestant
+from slowfast_rl.evaluation.contestants import trained_contestant
 from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.twins import Twins
 
@@ -36,9 +36,9 @@ def take_apart(twins: Twins, home: sf.World, seed: int, played: int, quick: bool
         "planner retrained there, its executor": (other.slow, own.fast),
         "both retrained there": (other.slow, other.fast),
     }
-    single = single_contestant(retuned, there)
+    single = trained_contestant(retuned, there)
     cases["the threshold retuned there"] = (single.planner, single.executor)
-    base = single_contestant(threshold, there)
+    base = trained_contestant(threshold, there)
     against = twins.rollout(base.planner, base.executor)
     rows = [row("the untouched threshold", against, against)]
     for name, (planner, executor) in cases.items():

@@ -9,7 +9,7 @@ from slowfast_rl.evaluation.protocol import burned_in
 from slowfast_rl.evaluation.statistics import Interval, mean_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Bool, Float64
-from slowfast_rl.policies.plan_exchange import PlanExchange, filter_of
+from slowfast_rl.policies.plan_exchange import PlanExchange
 
 _SETTLED = 8  # scored weeks after which the two types have shown what they are
 
@@ -60,7 +60,7 @@ def _two_types(
 ) -> dict[str, Any]:
     """Return how often each type is written to once it may be known, and their ratio."""
     population = burned_in(
-        world, protocol, protocol.streams[0], belief_filter=filter_of(agent.slow)
+        world, protocol, protocol.streams[0], belief_filter=agent.slow.belief_filter
     )
     plan_exchange = PlanExchange(world, sf.InMemoryFeatureStore(), agent.fast)
     sends, lived = np.zeros((2, population.num_members))

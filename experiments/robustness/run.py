@@ -22,7 +22,7 @@ from limits import measure_limit
 from report import tables
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.contestants import single_contestant, trained_contestant
+from slowfast_rl.evaluation.contestants import trained_contestant, trained_contestant
 from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.studies import Row, kept_rows, merge_rows, run_missing
 from slowfast_rl.evaluation.twins import Twins
@@ -93,7 +93,7 @@ def measure_shifted(seed: int, quick: bool) -> list[dict[str, Any]]:
         case, twins = worlds(quick)[number], world_twins(number, quick)
         ours, theirs = (
             trained_contestant(agent, case.world),
-            single_contestant(threshold, case.world),
+            trained_contestant(threshold, case.world),
         )
         own = twins.rollout(ours.planner, ours.executor)
         other = twins.rollout(theirs.planner, theirs.executor)

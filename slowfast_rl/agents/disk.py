@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,12 @@ from slowfast_rl.members.parsing import tree_from_world, world_from_tree
 from slowfast_rl.members.world import World
 from slowfast_rl.store.files import write_bytes_atomically
 
-FORMAT = 1
+FORMAT = 2
 _JSON, _WEIGHTS = "agent.json", "weights.safetensors"
-_KEYS = {
+_KEYS: dict[str, type | tuple[type, ...]] = {
     "format": int, "weights_sha256": str, "world_name": str, "world": dict, "seed": int,
-    "train_opportunities": int, "train_cpu_seconds": float, "pacer": str, "pacer_state": dict,
-    "ranker": str, "ranker_state": dict, "planner": str, "planner_settings": dict,
-    "plans_for": str,
+    "train_opportunities": int, "train_cpu_seconds": float, "kind": str, "slow": (dict, NoneType),
+    "fast": dict, "plans_for": str,
 }  # fmt: skip
 # What damaged archives and files are known to raise; OSError where there is no file.
 _UNREADABLE = (
@@ -75,7 +75,9 @@ def read_agent(path: Path) -> tuple[World, dict[str, Any], dict[str, NDArray[Any
         raise ValueError(f"no agent of format {FORMAT}")
     for key, kind in _KEYS.items():
         if not isinstance(content.get(key), kind):
-            raise ValueError(f"{key} is {content.get(key)!r}; a {kind.__name__} is needed")
+            names = [k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,))]
+            found = str(content.get(key))[:60]
+            raise ValueError(f"{key} is {found}; a {' or '.join(names)} is needed")
     if content["weights_sha256"] != hashlib.sha256(weights).hexdigest():
         raise ValueError(f"weights are not those that {_JSON} was written with")
     return world_from_tree(content["world"], content["world_name"]), content, arrays

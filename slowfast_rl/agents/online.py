@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from slowfast_rl.fast import PacedExecutor
 from slowfast_rl.fast.decide import decide
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
@@ -11,7 +10,8 @@ from slowfast_rl.members.observations import weekly_features
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.belief_memory import BeliefMemory
 from slowfast_rl.policies.columns import columns
-from slowfast_rl.policies.plan_exchange import Planner, filter_of, plans_from_observations
+from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
+from slowfast_rl.policies.plan_exchange import plans_from_observations
 from slowfast_rl.policies.plan_reader import PlanReader
 from slowfast_rl.store import (
     FeatureStore,
@@ -35,11 +35,11 @@ class OnlinePredictor:
     """
 
     def __init__(
-        self, world: World, slow: Planner, fast: PacedExecutor, store: FeatureStore, seed: int
+        self, world: World, slow: BasePlanner, fast: BaseExecutor, store: FeatureStore, seed: int
     ) -> None:
         self.world, self.slow, self.fast, self.store, self.seed = world, slow, fast, store, seed
         self.reader = PlanReader(world, store)
-        belief_filter = filter_of(slow)
+        belief_filter = slow.belief_filter
         self.memory = None if belief_filter is None else BeliefMemory(belief_filter)
 
     def choose(

@@ -1,32 +1,20 @@
 """Agents without a planner: one policy decides at every opportunity, and nothing caps it."""
 
-from typing import Protocol
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from slowfast_rl.members.arrays import Bool, Float32, Int32
+from slowfast_rl.agents.base import Agent, Training, as_batch, checked
+from slowfast_rl.members.arrays import Float32, Int32, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.columns import columns, opted_in_columns
-from slowfast_rl.policies.executor import Executor
+from slowfast_rl.policies.budget import Progress, check_budget
+from slowfast_rl.policies.columns import columns
+from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Executor
 from slowfast_rl.policies.guard import NO_CAP
-from slowfast_rl.store import UNIFORM_SHAPE
-
-
-class SinglePolicyAgent(Protocol):
-    """What an evaluation needs of an agent without a planner."""
-
-    name: str
-    world: World | None  # that it was trained in
-    seed: int
-    train_cpu_seconds: float
-    train_opportunities: int
-
-    @property
-    def executor(self) -> Executor:
-        """Return what lives the weeks, whatever the plan."""
-        ...
+from slowfast_rl.store import UNIFORM_SHAPE, FeatureStore
 
 
 class Unplanned:
@@ -46,23 +34,123 @@ class Unplanned:
         cap: Int32 | None = None,
         shape: Int32 | int = UNIFORM_SHAPE,
     ) -> Week:
-        """Live through one week as if nobody had planned it."""
+        """Simulate one week as if nobody had planned it."""
         free = np.full_like(target, NO_CAP)
         return self._executor.run_week(population, free, free, shape)
 
 
-def may_send(world: World, obs: Float32) -> Bool:
-    """Return who has not left the channel of its opportunity, [B].
+class SinglePolicyAgent(Agent):
+    """One executor that decides alone, without plans and caps; the guard keeps the opt-ins.
 
     Args:
-        world: the world.
-        obs: [B, F] observations of ``Messaging-v0``.
+        fast: the executor.
+        name: what leaderboards call the agent; None for the executor's name.
 
     Raises:
-        ValueError: observations of another shape.
+        ValueError: the executor's class is not complete.
     """
-    column = columns(world)
-    if obs.ndim != 2 or obs.shape[1] != len(column):
-        raise ValueError(f"obs has shape {obs.shape}; allowed is (B, {len(column)})")
-    here = obs[:, [column[f"slot_is_{c}"] for c in world.channels]]
-    return np.asarray((here * obs[:, opted_in_columns(world)]).sum(axis=1) > 0.5)
+
+    kind = "single_policy"
+
+    def __init__(self, fast: BaseExecutor, name: str | None = None) -> None:
+        self.slow = None
+        self.fast = checked(fast, "executor", "fast")
+        self.name = fast.name if name is None else name
+
+    @property
+    def executor(self) -> Executor:
+        """What simulates weeks for an evaluation."""
+        return Unplanned(self.fast)
+
+    def learn(
+        self,
+        world: World,
+        *,
+        total_opportunities: int | None = None,
+        total_cpu_seconds: float | None = None,
+        seed: int = 0,
+        logger: Any = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Train from the start.
+
+        Args:
+            world: the world to train in.
+            total_opportunities: send opportunities to play; reproducible bit for bit.
+            total_cpu_seconds: CPU time to spend instead.
+            seed: of population, luck, exploration and weights.
+            logger: a Stable-Baselines3 logger.
+            progress: called now and then with the opportunities played so far.
+
+        Raises:
+            ValueError: the executor takes a budget and not exactly one budget above 0 is given.
+        """
+        if self.fast.takes_budget:
+            check_budget(total_opportunities, total_cpu_seconds)
+        self.world, self.seed = world, seed
+        self.train_opportunities, self.train_cpu_seconds = 0, 0.0
+        if self.fast.learns:
+            Training(self, progress).run(
+                self.fast,
+                world,
+                total_opportunities=total_opportunities,
+                total_cpu_seconds=total_cpu_seconds,
+                seed=seed,
+                logger=logger,
+            )
+        return self
+
+    def untrained_copy(self, world: World) -> "SinglePolicyAgent":
+        """Return the same agent as before its training, with the weights that it began with."""
+        fast = self.fast.untrained(world, self.seed) if self.fast.learns else self.fast
+        agent = SinglePolicyAgent(fast, self.name)
+        agent.world, agent.seed = world, self.seed
+        return agent
+
+    def predict(
+        self,
+        obs: Float32,
+        *,
+        entity_ids: ArrayLike,
+        now: ArrayLike,
+        state: None = None,
+        episode_start: ArrayLike | None = None,
+        deterministic: bool = True,
+    ) -> tuple[Int64, None]:
+        """Choose an action of ``Messaging-v0`` for each of B members.
+
+        Args:
+            obs: [B, F] observations of ``Messaging-v0`` (without latents).
+            entity_ids: one id or [B], which key the coins.
+            now: simulated seconds, one or [B], which key the coins.
+            state: as in Stable-Baselines3; not used.
+            episode_start: as in Stable-Baselines3; not used.
+            deterministic: as in Stable-Baselines3; not used, as coins are keyed by seed, member
+                and time either way.
+
+        Returns:
+            [B] actions, 0 holds; and None, as there is no recurrent state.
+
+        Raises:
+            ValueError: observations of another shape, or not one id and time per row.
+            RuntimeError: the agent has not learned yet.
+        """
+        world, seen = self.known_world(), np.asarray(obs, np.float32)
+        width = len(columns(world))
+        if seen.ndim != 2 or seen.shape[1] != width:
+            raise ValueError(f"obs has shape {seen.shape}; allowed is (B, {width})")
+        ids, times = as_batch(len(seen), entity_ids), as_batch(len(seen), now)
+        return self.fast.choose(world, seen, None, ids, times, self.seed).actions, None
+
+    @classmethod
+    def assembled(
+        cls,
+        slow: BasePlanner | None,
+        fast: BaseExecutor,
+        store: FeatureStore | None,
+        plans_for: str,
+    ) -> Self:
+        """Return an agent of an executor that was rebuilt from a file."""
+        if slow is not None:
+            raise ValueError("slow is a planner; an agent of one policy has none")
+        return cls(fast)

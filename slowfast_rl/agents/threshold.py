@@ -1,25 +1,24 @@
 """The earlier kind of system: one causal model of a message, one global threshold, no plan."""
 
 from collections.abc import Callable
-from pathlib import Path
 from time import process_time
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from slowfast_rl.agents import disk
-from slowfast_rl.agents.single import Unplanned, may_send
+from slowfast_rl.agents.single import SinglePolicyAgent, Unplanned
 from slowfast_rl.fast import PacedExecutor
-from slowfast_rl.fast.decide import observed_effects
 from slowfast_rl.fast.threshold import ThresholdPacer
 from slowfast_rl.fast.uplift import UpliftRanker
-from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Progress
+from slowfast_rl.policies.component import accepted
+from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, BaseRanker
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import RandomPlanner
+from slowfast_rl.store import FeatureStore
 
 _BURN_IN = 8  # weeks under random plans before a threshold takes over, as in evaluation
 _LEAST, _MOST = 1e-3, 0.5  # thresholds worth a look: differences in probability
@@ -35,7 +34,7 @@ class Trial(NamedTuple):
     sends: float  # per living member-week
 
 
-class ThresholdAgent:
+class ThresholdAgent(SinglePolicyAgent):
     """Sends the best candidate whenever its predicted effect reaches one global threshold.
 
     No plan and no caps; only the guard's opt-ins bind. The threshold is tuned on the long-run
@@ -51,11 +50,12 @@ class ThresholdAgent:
         ValueError: an argument is outside what is allowed.
     """
 
+    kind = "threshold"
     name = "threshold"
 
     def __init__(
         self,
-        ranker: UpliftRanker | None = None,
+        ranker: BaseRanker | None = None,
         *,
         sends_per_week: float | None = None,
         num_members: int = 1536,
@@ -68,20 +68,27 @@ class ThresholdAgent:
                 raise ValueError(f"{name} is {value}; allowed is 1 or more")
         self.ranker = UpliftRanker() if ranker is None else ranker
         self.sends_per_week, self.num_members, self.weeks = sends_per_week, num_members, weeks
-        self.threshold = 0.0
         self.trials: list[Trial] = []  # of the last tuning, by threshold
-        self.world: World | None = None
-        self.seed = 0
-        self.train_cpu_seconds = 0.0
-        self.train_opportunities = 0
+        super().__init__(self._at(0.0), self.name)
 
     @property
-    def executor(self) -> Unplanned:
-        """What lives the weeks."""
-        return self._at(self.threshold)
+    def threshold(self) -> float:
+        """The least predicted effect that is worth a send, a difference in probability."""
+        fast = self.fast
+        assert isinstance(fast, PacedExecutor)
+        return float(fast.pacer.settings.threshold)
+
+    @threshold.setter
+    def threshold(self, value: float) -> None:
+        self.fast = self._at(value)
 
     def learn(
-        self, world: World, *, seed: int = 0, progress: Callable[[int], object] | None = None
+        self,
+        world: World,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+        **budget: Any,
     ) -> Self:
         """Fit the causal model on randomised trials, then choose the threshold.
 
@@ -89,10 +96,11 @@ class ThresholdAgent:
             world: the world to train in.
             seed: of population, luck and exploration.
             progress: called with the opportunities played so far.
+            budget: as other agents take it; not used, as the settings say how long it learns.
         """
         start = process_time()
         self.world, self.seed, self.trials = world, seed, []
-        self.ranker.learn(world, seed=seed)
+        self.ranker.learn(world, **accepted(self.ranker.learn, seed=seed))
         self.train_opportunities = self.ranker.opportunities
         members = Population(world, self.num_members, seed, seed, luck_stream=1)
         planner, executor = RandomPlanner(seed), default_executor()
@@ -116,7 +124,7 @@ class ThresholdAgent:
             members: at the beginning of a week.
             threshold: a difference in probability.
         """
-        population, executor = members.clone(), self._at(threshold)
+        population, executor = members.clone(), Unplanned(self._at(threshold))
         discount = population.world.reward.weekly_discount
         no_plan = np.zeros((population.num_members, len(population.world.channels)), np.int32)
         value = sends = lived = 0.0
@@ -127,88 +135,25 @@ class ThresholdAgent:
             sends += float(week.sends.sum())
         return Trial(threshold, value, sends / max(lived, 1.0))
 
-    def predict(
-        self,
-        obs: Float32,
-        *,
-        entity_ids: ArrayLike | None = None,
-        now: ArrayLike | None = None,
-        state: None = None,
-        episode_start: ArrayLike | None = None,
-        deterministic: bool = True,
-    ) -> tuple[Int64, None]:
-        """Choose an action of ``Messaging-v0`` for each of B members.
-
-        Args:
-            obs: [B, F] observations of ``Messaging-v0`` (without latents).
-            entity_ids: as in the two-level agent; not used, as are all that follow.
-            now: likewise.
-            state: likewise.
-            episode_start: likewise.
-            deterministic: likewise.
-
-        Returns:
-            [B] actions, 0 holds; and None, as there is no recurrent state.
-
-        Raises:
-            ValueError: observations of another shape.
-            RuntimeError: the agent has not learned yet.
-        """
-        if self.world is None:
-            raise RuntimeError("the agent has no world; call learn or load first")
-        seen = np.asarray(obs, np.float32)
-        may = may_send(self.world, seen)
-        effects = observed_effects(self.world, self.ranker.weights, seen)
-        send = may & (effects.max(axis=1) >= self.threshold)
-        return np.where(send, effects.argmax(axis=1) + 1, 0), None
-
-    def save(self, path: str | Path) -> None:
-        """Write the agent to a directory, or to a zip if the path ends in ``.zip``.
-
-        Raises:
-            RuntimeError: the agent has not learned yet.
-        """
-        if self.world is None:
-            raise RuntimeError("the agent has no world; call learn or load first")
-        content = {
-            "seed": self.seed,
-            "train_opportunities": self.train_opportunities,
-            "train_cpu_seconds": self.train_cpu_seconds,
-            "pacer": ThresholdPacer.name,
-            "pacer_state": {},
-            "ranker": self.ranker.name,
-            "ranker_state": self.ranker.state(),
-            "planner": "none",
-            "planner_settings": {"threshold": self.threshold},
-            "plans_for": "own",
-        }
-        disk.write_agent(Path(path), self.world, content, {})
-
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read an agent written by :meth:`save`.
-
-        Raises:
-            ValueError: the files are missing, damaged, or hold another kind of agent.
-        """
-        try:
-            world, content, _ = disk.read_agent(Path(path))
-            parts = tuple(content[part] for part in ("pacer", "ranker", "planner"))
-            if parts != (ThresholdPacer.name, UpliftRanker.name, "none"):
-                raise ValueError(f"an agent of {parts}; allowed: threshold, uplift, none")
-            if list(content["planner_settings"]) != ["threshold"]:
-                raise ValueError("planner_settings have other keys than threshold")
-            agent = cls(UpliftRanker.from_state(content["ranker_state"]))
-            agent.threshold = ThresholdPacer(content["planner_settings"]["threshold"]).threshold
-        except ValueError as error:
-            raise ValueError(f"{path} holds no agent that can be loaded: {error}") from error
-        agent.world, agent.seed = world, content["seed"]
-        agent.train_opportunities = content["train_opportunities"]
-        agent.train_cpu_seconds = content["train_cpu_seconds"]
+    def assembled(
+        cls,
+        slow: BasePlanner | None,
+        fast: BaseExecutor,
+        store: FeatureStore | None,
+        plans_for: str,
+    ) -> Self:
+        """Return an agent of an executor that was rebuilt from a file."""
+        fits = isinstance(fast, PacedExecutor) and isinstance(fast.pacer, ThresholdPacer)
+        if slow is not None or not fits:
+            raise ValueError("fast has no threshold pacer; a threshold agent needs one")
+        assert isinstance(fast, PacedExecutor)
+        agent = cls(fast.ranker)
+        agent.fast = fast
         return agent
 
-    def _at(self, threshold: float) -> Unplanned:
-        return Unplanned(PacedExecutor(ThresholdPacer(threshold), self.ranker))
+    def _at(self, threshold: float) -> PacedExecutor:
+        return PacedExecutor(ThresholdPacer(threshold=threshold), self.ranker)
 
     def _tune(self, members: Population, report: Callable[[int], object]) -> None:
         """Choose the threshold of the best return: a coarse grid, then one around its best."""

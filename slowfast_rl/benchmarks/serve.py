@@ -43,7 +43,7 @@ def serve_cases(
     population = Population(world, members, seed, seed)
     law = np.linspace(-1, 2, 50).tolist()
     executor = PacedExecutor(
-        BidPricePacer([law] * len(world.channels)),
+        BidPricePacer.with_quantiles([law] * len(world.channels)),
         AffinityRanker(Weights(4, 0.5, 0.3, 0.8, -1, 0.4)),
     )
     draws = np.random.default_rng(seed)

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from slowfast_rl.cli.arguments import Arguments, read_arguments
 from slowfast_rl.cli.explain import explain
 from slowfast_rl.cli.guide import guide
-from slowfast_rl.cli.schema import register_signatures
+from slowfast_rl.cli.schema import register_settings
 from slowfast_rl.members.loading import config_folder
 from slowfast_rl.store.files import write_text_atomically
 
@@ -46,7 +46,7 @@ def run(name: str, make: Maker, text: str) -> None:
         text: what it does, for ``--help``.
     """
     try:
-        register_signatures()
+        register_settings()
         arguments = read_arguments()
         if arguments.help:
             print(guide(name, text, config_folder()))

@@ -17,7 +17,7 @@ def explain(error: Exception, overrides: list[str], config: DictConfig) -> str:
     """
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        options = [o for o in error.options if not o.endswith("_signature")]
+        options = [o for o in error.options if not o.endswith("_settings")]
         return f"unknown {group} {option!r}; allowed: {', '.join(options)}"
     if isinstance(error, OverrideParseException):
         return (

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from slowfast_rl.cli.schema import SIGNATURES, signature_help
+from slowfast_rl.cli.schema import settings_help, settings_nodes
 
 _SETTING = re.compile(r"^(\w+): ([^$\s].*?)\s*(?:# (.*))?$")
 _GROUP = re.compile(r"^  - (\w+): (\w+)( *#.*)?$")
@@ -37,10 +37,11 @@ def guide(command: str, text: str, folder: Path) -> str:
         found = sorted(path.stem for path in (folder / group).glob("*.yaml"))
         options = [default, *(name for name in found if name != default)]
         lines.append(_columns(group, ", ".join(options)))
+    nodes = settings_nodes()
     for group, default in groups.items():
-        if (group, default) in SIGNATURES:
+        if (group, default) in nodes:
             lines += ["", f"Settings of {group}={default}, as {group}.name=value"]
-            for name, value, meaning in signature_help(SIGNATURES[group, default]):
+            for name, value, meaning in settings_help(nodes[group, default]):
                 lines.append(_line(name, value, meaning))
         elif group == "evaluation":
             lines += ["", "Settings of evaluation, as evaluation.name=value"]

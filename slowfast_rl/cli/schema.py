@@ -1,16 +1,21 @@
-"""A constructor's signature is the schema of its settings: nothing is written twice."""
+"""Settings of commands and components: dataclasses are the schema, nothing is written twice."""
 
 import inspect
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from importlib import import_module
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hydra.core.config_store import ConfigStore
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+
+from slowfast_rl.policies.component import (
+    Component,
+    check_class,
+    import_class,
+    import_path,
+    registered,
+)
+from slowfast_rl.policies.settings import default_of
 
 
 class _Dataclass(Protocol):
@@ -18,40 +23,34 @@ class _Dataclass(Protocol):
 
 
 T = TypeVar("T", bound=_Dataclass)
-SIGNATURES = {  # by (group, option)
-    ("slow", "rollouts"): "slowfast_rl.slow.RolloutPlanner",
-    ("slow", "ppo"): "slowfast_rl.slow.PPOPlanner",
-    ("slow", "segments"): "slowfast_rl.slow.SegmentsPlanner",
-    ("slow", "utility"): "slowfast_rl.slow.UtilityPlanner",
-}
 _NAMES: dict[type, str] = {
     bool: "true or false", int: "a whole number", float: "a number", str: "text",
     dict: "a mapping", tuple: "a list",
 }  # fmt: skip
 
 
-def register_signatures() -> None:
-    """Offer constructors' settings with their defaults as hydra config nodes.
+def settings_nodes() -> dict[tuple[str, str], type[Component]]:
+    """Return the classes whose settings are offered to YAML files, by (group, option)."""
+    groups = (("slow", "planner"), ("fast", "executor"))
+    return {(g, name): cls for g, kind in groups for name, cls in registered(kind).items()}
 
-    A YAML of the group lists ``<option>_signature`` in its defaults and holds only what it chooses
-    otherwise.
+
+def register_settings() -> None:
+    """Offer the settings of registered classes with their defaults as hydra config nodes.
+
+    A YAML file of the group lists ``<option>_settings`` in its defaults and holds only what it
+    chooses otherwise.
     """
-    for (group, option), path in SIGNATURES.items():
-        parameters = inspect.signature(_constructor(path, option)).parameters.values()
-        node = {"_target_": path} | {
-            p.name: p.default for p in parameters if isinstance(p.default, (*_NAMES, NoneType))
+    for (group, option), cls in settings_nodes().items():
+        node = {"_target_": import_path(cls)} | {
+            f.name: default_of(f) for f in fields(cls.Settings)
         }
-        ConfigStore.instance().store(name=f"{option}_signature", group=group, node=node)
+        ConfigStore.instance().store(name=f"{option}_settings", group=group, node=node)
 
 
-def signature_help(path: str) -> list[tuple[str, Any, str]]:
-    """Return (name, default, what the docstring says of it) of a constructor's settings."""
-    target = _constructor(path, "path")
-    arguments = (inspect.getdoc(target) or "").partition("Args:\n")[2]
-    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", arguments.split("\n\n")[0], re.MULTILINE)
-    texts = {name: " ".join(text.split()).rstrip(".") for name, text in entries}
-    parameters = inspect.signature(target).parameters.values()
-    return [(p.name, p.default, texts.get(p.name, "")) for p in parameters]
+def settings_help(cls: type[Component]) -> list[tuple[str, Any, str]]:
+    """Return (name, default, text) of a class's settings."""
+    return [(f.name, default_of(f), f.metadata["text"]) for f in fields(cls.Settings)]
 
 
 def read(kind: type[T], settings: Mapping[str, Any], where: str = "") -> T:
@@ -72,26 +71,35 @@ def read(kind: type[T], settings: Mapping[str, Any], where: str = "") -> T:
 
 
 def build(settings: Mapping[str, Any], where: str) -> Any:
-    """Make what a config node describes: ``_target_`` and its arguments.
+    """Make what a config node describes: ``_target_`` and its arguments, which may be nodes.
 
     Raises:
-        ValueError: a setting is unknown, of the wrong type or outside what is allowed.
+        ValueError: a setting is unknown, of the wrong type or outside what is allowed, or a class
+            does not fulfil its contract.
     """
-    target = _constructor(settings.get("_target_"), f"{where}._target_")
-    arguments = {k: v for k, v in settings.items() if k != "_target_"}
-    parameters = inspect.signature(target).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        _check_names(arguments, list(parameters), f"{where}.")
+    target = import_class(settings.get("_target_", ""), f"{where}._target_")
+    given = {k: v for k, v in settings.items() if k != "_target_"}
+    component = inspect.isclass(target) and issubclass(target, Component)
+    if component:
+        check_class(target)
+        own = [f.name for f in fields(target.Settings)]
+        names = [*target.parts, *own] or list(inspect.signature(target).parameters)
+    else:
+        names = list(inspect.signature(target).parameters)
+    _check_names(given, names, f"{where}.")
     hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    for name, value in arguments.items():
-        fit(value, hints.get(name, Any), f"{where}.{name}")
+    if component:
+        hints |= get_type_hints(target.Settings)
+    arguments = {
+        name: build(value, f"{where}.{name}")
+        if isinstance(value, Mapping) and "_target_" in value
+        else fit(value, hints.get(name, Any), f"{where}.{name}")
+        for name, value in given.items()
+    }
     try:
-        return instantiate(dict(settings), _convert_="all")
-    except InstantiationException as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        raise ValueError(f"{where}: {cause}") from error
+        return target(**arguments)
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def fit(value: Any, wanted: Any, where: str) -> Any:
@@ -114,15 +122,6 @@ def fit(value: Any, wanted: Any, where: str) -> Any:
         shown = "null" if value is None else repr(value)
         raise ValueError(f"{where} is {shown}; allowed is {_allowed(wanted)}")
     return value
-
-
-def _constructor(path: Any, where: str) -> Callable[..., Any]:
-    module, _, name = str(path).rpartition(".")
-    try:
-        found: Callable[..., Any] = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{where} is {path!r}; allowed is the import path of a class") from error
-    return found
 
 
 def _is_a(value: Any, kind: type) -> bool:

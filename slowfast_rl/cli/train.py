@@ -22,7 +22,7 @@ from slowfast_rl.cli.metrics import Metrics
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
-from slowfast_rl.evaluation.contestants import slowfast_contestants
+from slowfast_rl.evaluation.contestants import agent_contestants
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import check_training_seed
@@ -31,7 +31,8 @@ from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.policies.budget import check_budget
-from slowfast_rl.slow import FittedPlanner, FixedPlanner, LearningPlanner, PerMemberPlanner
+from slowfast_rl.policies.component import check_savable
+from slowfast_rl.slow import FixedPlanner, PerMemberPlanner
 
 _BASELINES = ("never", "always", "random")
 _REFERENCES = ("best_fixed", "oracle")
@@ -67,7 +68,9 @@ class Train:
         self.agent: SlowFastAgent = SlowFastAgent(
             build(s.slow, "slow"), build(s.fast, "fast"), plans_for=s.plans_for
         )
-        if isinstance(self.agent.slow, LearningPlanner):
+        check_savable(self.agent.slow)  # before training, not at its first checkpoint
+        check_savable(self.agent.fast)
+        if self.agent.slow.takes_budget or self.agent.fast.takes_budget:
             check_budget(s.total_opportunities, s.total_cpu_seconds)
         check_private(s.store)
         build(s.store, "store")
@@ -92,7 +95,7 @@ class Train:
         agent.save(folder / "checkpoints" / "final.zip")
         board = compare(
             [
-                *slowfast_contestants(agent, world),
+                *agent_contestants(agent, world),
                 *_BASELINES,
                 *(_REFERENCES if references else ()),
             ],
@@ -102,12 +105,7 @@ class Train:
             twins=twins,
             store_factory=lambda: build(s.store, "store"),
         )
-        played = (
-            agent.slow.opportunities
-            if isinstance(agent.slow, LearningPlanner | FittedPlanner)
-            else 0
-        )
-        steps = played // world.slots_per_week
+        steps = agent.slow.opportunities // world.slots_per_week
         self._write_end(board, metrics, steps)
         metrics.close()
         write_leaderboard(board, folder, steps, curved=(agent.name,))
@@ -152,7 +150,7 @@ class _Watch:
         self._next = 0
         self._fixed_and_oracle: tuple[Float64, Float64] | None = None
         # A planner whose own settings say how long has nothing to show before its end.
-        self._budgeted = isinstance(agent.slow, LearningPlanner)
+        self._budgeted = agent.slow.takes_budget
         total = settings.total_opportunities if self._budgeted else None
         self._bar = progress_bar(
             total, "learning to rank", " opportunities", leave=True, unit_scale=True

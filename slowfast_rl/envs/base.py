@@ -20,7 +20,7 @@ from slowfast_rl.members.observations import Feature, bounds, privileged_feature
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import check_seeds
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.executor import Executor
+from slowfast_rl.policies.contracts import Executor
 from slowfast_rl.policies.plan_exchange import PlanExchange
 from slowfast_rl.store import FeatureStore
 

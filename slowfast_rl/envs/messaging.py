@@ -16,7 +16,7 @@ from slowfast_rl.members.observations import (
 )
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.guard import NO_CAP, action_mask, hold_forbidden, pack_plans
-from slowfast_rl.policies.plan_exchange import PlanSource, filter_of, pack_plan
+from slowfast_rl.policies.plan_exchange import PlanSource, pack_plan
 from slowfast_rl.store import FeatureStore
 
 
@@ -84,7 +84,7 @@ class MessagingVectorEnv(MemberVectorEnv):
             1 + resolved.num_candidates,
             world=resolved,
             store=store if plan_source is None else plan_source.store,
-            belief_filter=None if plan_source is None else filter_of(plan_source.planner),
+            belief_filter=None if plan_source is None else plan_source.planner.belief_filter,
             **episodes,
         )
         no_target = np.zeros((num_envs, len(resolved.channels)), np.int32)

@@ -16,7 +16,7 @@ from slowfast_rl.members.observations import (
     weekly_observation,
 )
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.executor import Executor
+from slowfast_rl.policies.contracts import Executor
 from slowfast_rl.policies.guard import feasible_plans
 from slowfast_rl.store import FeatureStore
 

@@ -1,6 +1,6 @@
 """Evaluation: twins, references, the leaderboard and its curves."""
 
-from slowfast_rl.evaluation.contestants import Contestant, slowfast_contestants
+from slowfast_rl.evaluation.contestants import Contestant, agent_contestants
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
 from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.evaluation.references import References, compute_references, load_references
@@ -16,11 +16,11 @@ __all__ = [
     "References",
     "Rollout",
     "Twins",
+    "agent_contestants",
     "compare",
     "compute_references",
     "load_references",
     "markdown",
     "mean_interval",
     "ratio_interval",
-    "slowfast_contestants",
 ]

@@ -13,8 +13,7 @@ from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.observations import weekly_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, check_seeds, random_words
-from slowfast_rl.policies.executor import Executor
-from slowfast_rl.policies.plan_exchange import Planner
+from slowfast_rl.policies.contracts import BasePlanner, Executor
 from slowfast_rl.store import InMemoryFeatureStore
 
 
@@ -158,7 +157,7 @@ class FactorialTest(NamedTuple):
 
 def factorial_test(
     twins: Twins,
-    planners: Sequence[Planner],
+    planners: Sequence[BasePlanner],
     executors: Sequence[Executor | None],
     salt: int = 0,
     store_factory: StoreFactory = InMemoryFeatureStore,

@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from slowfast_rl.agents import FlatPPOAgent, SlowFastAgent, ThresholdAgent
-from slowfast_rl.agents.single import SinglePolicyAgent
+from slowfast_rl.agents import Agent, ThresholdAgent
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.references import References
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.executor import Executor
-from slowfast_rl.policies.plan_exchange import Planner
+from slowfast_rl.policies.contracts import BasePlanner, Executor
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
 
 NAMES = ("never", "always", "random", "best_fixed", "oracle", "threshold")
-_SINGLE = (ThresholdAgent, FlatPPOAgent)  # agents without a planner
 THRESHOLD_SEED = 0  # that the threshold is trained with where it is asked for by name
 _CONTROL_SEED = 7  # of random plans and of dealing
 
@@ -22,7 +19,7 @@ class Contestant(NamedTuple):
     """An agent as the leaderboard runs it."""
 
     name: str
-    planner: Planner
+    planner: BasePlanner
     executor: Executor | None = None  # None for the default
     seeds: tuple[int, ...] = ()  # that it was trained with
     train_cpu_seconds: float = 0.0
@@ -30,51 +27,39 @@ class Contestant(NamedTuple):
     single: bool = False  # one policy without a planner, scored by its own return
 
 
-Entrant = SlowFastAgent | ThresholdAgent | FlatPPOAgent | Contestant | str
+Entrant = Agent | Contestant | str
 
 
-def slowfast_contestants(agent: SlowFastAgent, world: World) -> list[Contestant]:
-    """Return a trained agent and its two controls: its own plans dealt at random, and untrained.
+def agent_contestants(agent: Agent, world: World) -> list[Contestant]:
+    """Return a trained agent and its controls: its own plans dealt at random, and untrained.
 
     Raises:
         ValueError: as :func:`trained_contestant` does.
     """
     trained = trained_contestant(agent, world)
-    return [trained, dealt_contestant(trained), untrained_contestant(agent, world)]
+    dealt = [] if trained.single else [dealt_contestant(trained)]
+    return [trained, *dealt, untrained_contestant(agent, world)]
 
 
-def trained_contestant(agent: SlowFastAgent, world: World) -> Contestant:
+def trained_contestant(agent: Agent, world: World) -> Contestant:
     """Return an agent with its own executor.
+
+    An agent without a planner is given the empty plan, which it ignores.
 
     Raises:
         ValueError: the agent was trained in a world of other channels, topics or plans.
     """
-    _check_home(agent, world, ("channels", "num_topics", "num_candidates", "menu", "shapes"))
+    shared = ["channels", "num_topics", "num_candidates"]
+    _check_home(agent, world, shared if agent.slow is None else [*shared, "menu", "shapes"])
+    never = FixedPlanner(world, world.plans.min(axis=0).tolist())
     return Contestant(
         agent.name,
-        agent.slow,
-        agent.fast,
-        (agent.seed,),
-        agent.train_cpu_seconds,
-        agent.train_opportunities,
-    )
-
-
-def single_contestant(agent: SinglePolicyAgent, world: World) -> Contestant:
-    """Return an agent without a planner; the empty plan that goes with it is ignored.
-
-    Raises:
-        ValueError: the agent was trained in a world of other channels or topics.
-    """
-    _check_home(agent, world, ("channels", "num_topics", "num_candidates"))
-    return Contestant(
-        agent.name,
-        FixedPlanner(world, world.plans.min(axis=0).tolist()),
+        never if agent.slow is None else agent.slow,
         agent.executor,
         (agent.seed,),
         agent.train_cpu_seconds,
         agent.train_opportunities,
-        single=True,
+        single=agent.slow is None,
     )
 
 
@@ -84,10 +69,12 @@ def dealt_contestant(trained: Contestant) -> Contestant:
     return trained._replace(name=f"{trained.name}_dealt", planner=dealt)
 
 
-def untrained_contestant(agent: SlowFastAgent, world: World) -> Contestant:
+def untrained_contestant(agent: Agent, world: World) -> Contestant:
     """Return the same agent as before its training."""
-    fresh = agent.untrained_copy(world)
-    return Contestant(f"{agent.name}_untrained", fresh.slow, fresh.fast, seeds=(agent.seed,))
+    fresh = trained_contestant(agent.untrained_copy(world), world)
+    return fresh._replace(
+        name=f"{agent.name}_untrained", train_cpu_seconds=0.0, train_opportunities=0
+    )
 
 
 def check_name(name: str, world: World, references: References | None) -> None:
@@ -132,7 +119,7 @@ def named_contestant(
             agent = ThresholdAgent().learn(
                 world, seed=THRESHOLD_SEED, progress=lambda done: bar.update(done - bar.n)
             )
-        return single_contestant(agent, world)
+        return trained_contestant(agent, world)
     assert references is not None
     if name == "best_fixed":
         best = FixedPlanner(world, references.best_fixed_plan, references.best_fixed_shape)
@@ -170,21 +157,17 @@ def _contestant(
 ) -> Contestant:
     if isinstance(agent, str):
         return named_contestant(agent, world, references, progress)
-    if isinstance(agent, SlowFastAgent):
+    if isinstance(agent, Agent):
         return trained_contestant(agent, world)
-    if isinstance(agent, _SINGLE):
-        return single_contestant(agent, world)
     if isinstance(agent, Contestant):
         return agent
     raise ValueError(
-        f"agents has a {type(agent).__name__}; allowed: SlowFastAgent, "
-        f"{', '.join(kind.__name__ for kind in _SINGLE)}, Contestant, {', '.join(NAMES)}"
+        f"agents has a {type(agent).__name__}; allowed: agents, contestants and the names "
+        f"{', '.join(NAMES)}"
     )
 
 
-def _check_home(
-    agent: SlowFastAgent | SinglePolicyAgent, world: World, shared: Sequence[str]
-) -> None:
+def _check_home(agent: Agent, world: World, shared: Sequence[str]) -> None:
     """Pass an agent whose home world has these parameters in common with a world.
 
     Raises:

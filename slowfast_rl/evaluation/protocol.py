@@ -8,7 +8,7 @@ from slowfast_rl.members.arrays import Int64
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
-from slowfast_rl.slow.lives import burn_in
+from slowfast_rl.slow.branches import burn_in
 
 SEGMENTS = ("casual", "regular", "heavy")
 REFERENCE_POPULATION = 2_000_000

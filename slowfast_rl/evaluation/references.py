@@ -24,7 +24,7 @@ from slowfast_rl.members.arrays import Float64, Int64
 from slowfast_rl.members.loading import world_hash
 from slowfast_rl.members.shapes import UNIFORM
 from slowfast_rl.members.world import World
-from slowfast_rl.slow.lives import constant_plan_returns
+from slowfast_rl.slow.branches import constant_plan_returns
 from slowfast_rl.slow.simple import FixedPlanner, PerMemberPlanner
 from slowfast_rl.store.files import write_text_atomically
 

@@ -13,8 +13,8 @@ from slowfast_rl.evaluation.protocol import SEGMENTS, EvaluationProtocol, burned
 from slowfast_rl.members.arrays import Float64, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.executor import Executor
-from slowfast_rl.policies.plan_exchange import PlanExchange, Planner, filter_of
+from slowfast_rl.policies.contracts import BasePlanner, Executor
+from slowfast_rl.policies.plan_exchange import PlanExchange
 from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
 
 StoreFactory = Callable[[], FeatureStore]
@@ -75,7 +75,7 @@ class Twins:
 
     def rollout(
         self,
-        planner: Planner,
+        planner: BasePlanner,
         executor: Executor | None = None,
         store_factory: StoreFactory = InMemoryFeatureStore,
         progress: str | None = None,
@@ -116,9 +116,9 @@ class Twins:
             stale_reads=sum(p.stale_reads for p in parts),
         )
 
-    def _starts_for(self, planner: Planner) -> Sequence[Population]:
+    def _starts_for(self, planner: BasePlanner) -> Sequence[Population]:
         """Return the burned-in members, with the beliefs that this planner asks for."""
-        wanted = filter_of(planner)
+        wanted = planner.belief_filter
         if wanted is None:
             return self.starts
         if self._believed is None or self._believed[0] != wanted.world:
@@ -130,7 +130,7 @@ class Twins:
     def _live(
         self,
         population: Population,
-        planner: Planner,
+        planner: BasePlanner,
         plan_exchange: PlanExchange,
         planned: Callable[[int], bool],
         bar: "tqdm[Any]",

@@ -1,6 +1,7 @@
 """A ranker on quality and topic affinity, both learned from randomised logs."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any, NamedTuple, Self
 
@@ -15,11 +16,14 @@ from slowfast_rl.members.observations import (
     opportunity_observation,
     weekly_features,
 )
-from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity
+from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity, RankerFunction
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, random_words
 from slowfast_rl.members.state import TOPIC_LAST_SENT, TOPIC_OPENS, TOPIC_SENDS, Log
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.component import register
+from slowfast_rl.policies.contracts import BaseRanker
+from slowfast_rl.policies.settings import Settings, setting
 
 _PRIOR_OPENS, _PRIOR_SENDS = np.float32(1), np.float32(10)  # of a member's own open rate
 _SHORT, _LONG = np.float32(7), np.float32(30)  # days of the two recency features
@@ -98,35 +102,53 @@ def affinity_rank(
     return best, float(best_score)
 
 
-class AffinityRanker:
+@dataclass(frozen=True, kw_only=True)
+class AffinitySettings(Settings):
+    """Settings of :class:`AffinityRanker`."""
+
+    num_members: int = setting(1024, "members whose logs it learns from", low=1, high=2**24)
+    weeks: int = setting(40, "weeks of their logs", low=1, high=2**16)
+
+
+@register
+class AffinityRanker(BaseRanker):
     """Ranks on quality, launch flag, learned topic affinity and recency of the topic.
 
     Untrained it ranks on quality only.
-
-    Raises:
-        ValueError: a weight is no finite number, or the strength is not above 0.
     """
 
     name = "affinity"
-    function = staticmethod(affinity_rank)
+    Settings = AffinitySettings
+    settings: AffinitySettings
+    learned: Weights = UNTRAINED
 
-    def __init__(self, learned: Weights = UNTRAINED) -> None:
+    @property
+    def function(self) -> RankerFunction:
+        """The jitted ranker."""
+        return affinity_rank
+
+    @property
+    def weights(self) -> Float32:  # type: ignore[override]  # derived from what was learned
+        """The jitted ranker's parameters."""
+        return np.array(self.learned, np.float32)
+
+    @classmethod
+    def with_weights(cls, learned: Weights, settings: AffinitySettings | None = None) -> Self:
+        """Return a ranker with given weights.
+
+        Raises:
+            ValueError: a weight is no finite number, or the strength is not above 0.
+        """
         for name, value in learned._asdict().items():
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not (number and isfinite(value)) or (name == "strength" and value <= 0):
                 allowed = "above 0" if name == "strength" else "a finite number"
                 raise ValueError(f"ranker weight {name} is {value!r}; allowed is {allowed}")
-        self.learned = learned
-        self.opportunities = 0  # in the logs that it learned from
+        ranker = cls(settings)
+        ranker.learned = learned
+        return ranker
 
-    @property
-    def weights(self) -> Float32:
-        """The jitted ranker's parameters."""
-        return np.array(self.learned, np.float32)
-
-    def learn(
-        self, world: World, *, num_members: int = 1024, weeks: int = 40, seed: int = 0
-    ) -> Self:
+    def learn(self, world: World, *, seed: int = 0) -> Self:
         """Fit opens on the logs of a policy that sends random candidates at random times.
 
         The model is a logistic regression; the prior strength of a topic's opens is the one with
@@ -134,13 +156,12 @@ class AffinityRanker:
 
         Args:
             world: the world.
-            num_members: members whose logs are used.
-            weeks: weeks of logs.
             seed: of population, luck and exploration.
 
         Raises:
             ValueError: the logs hold no open or nothing else, so that nothing can be learned.
         """
+        num_members, weeks = self.settings.num_members, self.settings.weeks
         self.opportunities = num_members * weeks * world.slots_per_week
         logs = collect_logs(world, num_members, weeks, seed)
         opened = logs[:, LOG_COLUMNS.index("opened")]
@@ -158,7 +179,9 @@ class AffinityRanker:
         return self.learned._asdict()
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
+    def from_state(
+        cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
+    ) -> Self:
         """Rebuild a ranker from :meth:`state`.
 
         Raises:
@@ -168,7 +191,7 @@ class AffinityRanker:
             raise ValueError(
                 f"ranker weights are {sorted(state)}; allowed: {sorted(Weights._fields)}"
             )
-        return cls(Weights(**state))
+        return cls.with_weights(Weights(**state), settings)
 
 
 def _features(logs: Float32, strength: float, world: World) -> Float64:

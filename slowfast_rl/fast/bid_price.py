@@ -1,13 +1,13 @@
 """A pacer that waits: it sends a candidate that beats the price of a send kept for later."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Self
 
 import numpy as np
 from numba import types
 
-from slowfast_rl.fast.executor import Ranker
 from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64, UInt8
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import HALF, ONE
@@ -28,9 +28,12 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, random_words
 from slowfast_rl.members.state import SimulationState
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.component import register
+from slowfast_rl.policies.contracts import BasePacer, BaseRanker
 from slowfast_rl.policies.day_weights import pacing_parameters, weighed_slots
 from slowfast_rl.policies.executor import exact_pace, exact_pacing
 from slowfast_rl.policies.guard import pack_plans, target_of
+from slowfast_rl.policies.settings import Settings, setting
 
 _QUANTILES = 200  # of the scores that are kept
 
@@ -82,31 +85,62 @@ def bid_price_pace(
     return float(pacing[2 + size * opportunity.channel + (most + 1) * left + remaining]), ONE, ONE
 
 
-class BidPricePacer:
+@dataclass(frozen=True, kw_only=True)
+class BidPriceSettings(Settings):
+    """Settings of :class:`BidPricePacer`."""
+
+    num_members: int = setting(512, "members simulated to learn from", low=1, high=2**24)
+    weeks: int = setting(24, "weeks that they are simulated", low=1, high=2**16)
+    burn_in: int = setting(8, "weeks at the beginning whose scores are left out", low=0, high=2**16)
+
+    def __post_init__(self) -> None:
+        """Check every field, and that a week is left after the burn-in."""
+        super().__post_init__()
+        if self.burn_in >= self.weeks:
+            raise ValueError(
+                f"burn_in is {self.burn_in}; allowed is 0 to {self.weeks - 1}, below weeks"
+            )
+
+
+@register
+class BidPricePacer(BasePacer):
     """Meets the weekly target exactly with the candidates of the best scores to be expected.
 
     It learns the law of the ranker's best score on each channel; untrained it paces exactly, blind
     to the candidates.
-
-    Args:
-        quantiles: [C][Q] equally likely scores of each channel's best candidate, rising.
-
-    Raises:
-        ValueError: quantiles are no rising finite numbers.
     """
 
     name = "bid_price"
+    Settings = BidPriceSettings
+    settings: BidPriceSettings
 
-    def __init__(self, quantiles: Sequence[Sequence[float]] = ()) -> None:
+    def __init__(self, settings: BidPriceSettings | None = None, **values: Any) -> None:
+        super().__init__(settings, **values)
+        self.quantiles: tuple[tuple[float, ...], ...] = ()  # [C][Q], empty before it learned
+        self._prices: tuple[World, Float32, Float32] | None = None  # of the last world
+
+    @classmethod
+    def with_quantiles(
+        cls, quantiles: Sequence[Sequence[float]], settings: BidPriceSettings | None = None
+    ) -> Self:
+        """Return a pacer that knows the law of the best scores.
+
+        Args:
+            quantiles: [C][Q] equally likely scores of each channel's best candidate, rising.
+            settings: of the pacer; None for the defaults.
+
+        Raises:
+            ValueError: quantiles are no rising finite numbers.
+        """
         for law in quantiles:
             finite = all(type(q) in (int, float) and isfinite(q) for q in law)
             if not law or not finite or list(law) != sorted(law):
                 raise ValueError(
                     f"pacer quantiles are {str(list(law))[:60]}; rising finite numbers are needed"
                 )
-        self.quantiles = tuple(tuple(map(float, law)) for law in quantiles)
-        self.opportunities = 0  # lived while it learned
-        self._prices: tuple[World, Float32, Float32] | None = None  # of the last world
+        pacer = cls(settings)
+        pacer.quantiles = tuple(tuple(map(float, law)) for law in quantiles)
+        return pacer
 
     @property
     def function(self) -> PacerFunction:
@@ -141,11 +175,8 @@ class BidPricePacer:
     def learn(
         self,
         world: World,
-        ranker: Ranker,
+        ranker: BaseRanker,
         *,
-        num_members: int = 512,
-        weeks: int = 24,
-        burn_in: int = 8,
         seed: int = 0,
     ) -> Self:
         """Learn the law of the ranker's best scores; what was learned before is forgotten.
@@ -153,23 +184,16 @@ class BidPricePacer:
         Args:
             world: the world.
             ranker: whose scores; learned already.
-            num_members: members that live under random plans.
-            weeks: weeks that they live.
-            burn_in: weeks at the beginning whose scores are left out.
             seed: of population, luck and plans.
-
-        Raises:
-            ValueError: no week is left after the burn-in.
         """
-        if not 0 <= burn_in < weeks:
-            raise ValueError(f"burn_in is {burn_in}; allowed is 0 to {weeks - 1}, below weeks")
+        s = self.settings
         middles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-        laws = best_scores(world, ranker, num_members, weeks, burn_in, seed)
+        laws = best_scores(world, ranker, s.num_members, s.weeks, s.burn_in, seed)
         self.quantiles = tuple(
             tuple(np.quantile(law, middles).tolist()) if law.size else (0.0,) for law in laws
         )
         self._prices = None
-        self.opportunities = num_members * weeks * world.slots_per_week
+        self.opportunities = s.num_members * s.weeks * world.slots_per_week
         return self
 
     def state(self) -> dict[str, Any]:
@@ -177,7 +201,9 @@ class BidPricePacer:
         return {"quantiles": [list(law) for law in self.quantiles]}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
+    def from_state(
+        cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
+    ) -> Self:
         """Rebuild a pacer from :meth:`state`.
 
         Raises:
@@ -187,7 +213,7 @@ class BidPricePacer:
         lists = list(state) == ["quantiles"] and isinstance(laws, list)
         if not lists or not all(isinstance(law, list) for law in laws or ()):
             raise ValueError(f"pacer has {sorted(state)}; allowed: quantiles, a list per channel")
-        return cls(laws or ())
+        return cls.with_quantiles(laws or (), settings)
 
 
 @driver(
@@ -230,7 +256,7 @@ def choose_and_score(
 
 
 def best_scores(
-    world: World, ranker: Ranker, num_members: int, weeks: int, burn_in: int, seed: int
+    world: World, ranker: BaseRanker, num_members: int, weeks: int, burn_in: int, seed: int
 ) -> list[Float64]:
     """Return the best candidate's score at every opportunity of opted-in members, by channel.
 

@@ -1,16 +1,14 @@
 """The published pacer: one coin of the same probability at each of a channel's opportunities."""
 
-from collections.abc import Mapping
-from typing import Any, Self
-
 import numpy as np
 
-from slowfast_rl.fast.executor import check_stateless
 from slowfast_rl.members.arrays import Float32, Int32
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import ONE
-from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity
+from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity, PacerFunction
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.component import register
+from slowfast_rl.policies.contracts import BasePacer
 from slowfast_rl.policies.day_weights import pacing_parameters, weighed_slots
 from slowfast_rl.policies.guard import cap_of, target_of
 
@@ -32,7 +30,8 @@ def coin_pace(
     return -np.inf, np.float32(target), weighed_slots(opportunity, pacing, first, in_week)
 
 
-class CoinPacer:
+@register
+class CoinPacer(BasePacer):
     """Turns a plan's target into one probability per opportunity, as the published system does.
 
     Coins are independent, so that the week's sends scatter around the target and the cap cuts them
@@ -41,7 +40,11 @@ class CoinPacer:
     """
 
     name = "coin"
-    function = staticmethod(coin_pace)
+
+    @property
+    def function(self) -> PacerFunction:
+        """The jitted pacer."""
+        return coin_pace
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
         """Return the jitted pacer's parameters for a week, [W].
@@ -53,17 +56,3 @@ class CoinPacer:
         channels = [slot.channel for slot in world.schedule]
         in_week = np.bincount(channels, minlength=len(world.channels)).astype(np.float32)
         return pacing_parameters(world, in_week, weights, whole_week=True)
-
-    def state(self) -> dict[str, Any]:
-        """Return what JSON must hold of the pacer: nothing."""
-        return {}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild a pacer from :meth:`state`.
-
-        Raises:
-            ValueError: there is something to hold.
-        """
-        check_stateless(cls.name, state)
-        return cls()

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from slowfast_rl.fast.executor import PacedExecutor
 from slowfast_rl.fast.uplift import candidate_logit, member_logit, no_view_probability
 from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64, Integer, UInt8
 from slowfast_rl.members.clock import WEEK_SECONDS
@@ -30,6 +29,7 @@ from slowfast_rl.members.opportunity import (
 from slowfast_rl.members.state import SENDS, THIS, Log, empty_log
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.columns import columns, opted_in_columns
+from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BaseRanker, Choice
 from slowfast_rl.policies.day_weights import day_weights
 from slowfast_rl.policies.guard import feasible_target, guarded, pack_plans
 from slowfast_rl.policies.plan_reader import PlanReader, Reading
@@ -39,13 +39,6 @@ SOURCES = ("plan", "remembered", "safe")  # of the plan in force, as logs name t
 _FLOATS = types.Array(types.float32, 2, "C")
 _BYTES = types.Array(types.uint8, 2, "C")
 _INT64S = types.Array(types.int64, 1, "A", readonly=True)
-
-
-class Choice(NamedTuple):
-    """What the executor does at B opportunities."""
-
-    actions: Int64  # [B] 0 holds
-    propensity: Float64  # [B] probability of that action, over the pacer's coins
 
 
 class _Observed(NamedTuple):
@@ -59,7 +52,7 @@ class _Observed(NamedTuple):
 
 def decide(
     world: World,
-    executor: PacedExecutor,
+    executor: BaseExecutor,
     reader: PlanReader,
     obs: Float32,
     entity_ids: Int64,
@@ -84,7 +77,7 @@ def decide(
         feasible = plan._replace(
             target=feasible_target(plan.target, opted_in), cap=feasible_target(plan.cap, opted_in)
         )
-    choice = choose_candidates(world, executor, obs, feasible, entity_ids, times, seed)
+    choice = executor.choose(world, obs, feasible, entity_ids, times, seed)
     return Reading(feasible, settled), choice
 
 
@@ -102,18 +95,20 @@ def sources(reading: Reading, weeks: Int64) -> list[str]:
 
 def choose_candidates(
     world: World,
-    executor: PacedExecutor,
+    pacer: BasePacer,
+    ranker: BaseRanker,
     obs: Float32,
     plan: PacingPlan,
     entity_ids: Int64,
     times: Int64,
     seed: int,
 ) -> Choice:
-    """Return the executor's action for each of B members, by its own pacer and ranker.
+    """Return the executor's action for each of B members, by a pacer and a ranker.
 
     Args:
         world: the world.
-        executor: pacer and ranker.
+        pacer: decides when.
+        ranker: decides what.
         obs: [B, F] observations of ``Messaging-v0``.
         plan: the plans in force, [B].
         entity_ids: [B] member ids, which key the pacer's coins.
@@ -125,16 +120,16 @@ def choose_candidates(
     """
     size = len(obs)
     choice = Choice(np.empty(size, np.int64), np.empty(size))
-    pacing = executor.pacer.pacing(world, _observed_weights(world, obs, plan.shape))
+    pacing = pacer.pacing(world, _observed_weights(world, obs, plan.shape))
     _decide(
-        executor.pacer.function,
-        executor.ranker.function,
+        pacer.function,
+        ranker.function,
         np.ascontiguousarray(obs),
         *_empty_observed(world, size),
         _slots(world),
         pack_plans(plan.target, plan.cap, plan.shape),
         pacing,
-        executor.ranker.weights,
+        ranker.weights,
         entity_ids,
         times,
         seed,

@@ -1,127 +1,71 @@
-"""The executor put together from a pacer and a ranker."""
+"""The executor put together from a pacer and a ranker, and the two that learn nothing."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Self
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Float32
+from slowfast_rl.fast.decide import choose_candidates
+from slowfast_rl.members.arrays import Float32, Int32, Int64
 from slowfast_rl.members.opportunity import FastPolicy, PacerFunction, RankerFunction
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.executor import (
-    JittedExecutor,
-    exact_pace,
-    exact_pacing,
-    quality_rank,
+from slowfast_rl.policies.component import accepted, register
+from slowfast_rl.policies.contracts import (
+    BaseExecutor,
+    BasePacer,
+    BasePlanner,
+    BaseRanker,
+    Choice,
 )
-
-_NO_WEIGHTS = np.zeros(0, np.float32)
-
-
-class Pacer(Protocol):
-    """Decides whether this opportunity is worth a send at all."""
-
-    name: str
-
-    @property
-    def function(self) -> PacerFunction:
-        """Return the jitted pacer, compiled with PACER_SIGNATURE."""
-        ...
-
-    def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
-        """Return the jitted pacer's parameters for a week, [W].
-
-        Args:
-            world: the world.
-            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
-        """
-        ...
+from slowfast_rl.policies.executor import JittedExecutor, exact_pace, quality_rank
+from slowfast_rl.policies.guard import NO_CAP
+from slowfast_rl.store import UNIFORM_SHAPE, PacingPlan, pacing_plan
 
 
-class Ranker(Protocol):
-    """Picks the best of an opportunity's candidates."""
-
-    name: str
-
-    @property
-    def function(self) -> RankerFunction:
-        """Return the jitted ranker, compiled with RANKER_SIGNATURE."""
-        ...
-
-    @property
-    def weights(self) -> Float32:
-        """Return the jitted ranker's parameters, [W]."""
-        ...
-
-
-@runtime_checkable
-class LearningRanker(Ranker, Protocol):
-    """A ranker that learns from logs of its own."""
-
-    opportunities: int  # in the logs that it learned from
-
-    def learn(self, world: World, *, seed: int = 0) -> Self:
-        """Fit it on simulated logs; what was learned before is forgotten."""
-        ...
-
-
-class ExactPacer:
+@register
+class ExactPacer(BasePacer):
     """Sends with probability remaining / slots left: meets the weekly target exactly."""
 
     name = "exact"
-    function = staticmethod(exact_pace)
-    pacing = staticmethod(exact_pacing)
 
-    def state(self) -> dict[str, Any]:
-        """Return what JSON must hold of the pacer: nothing."""
-        return {}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild a pacer from :meth:`state`.
-
-        Raises:
-            ValueError: there is something to hold.
-        """
-        check_stateless(cls.name, state)
-        return cls()
+    @property
+    def function(self) -> PacerFunction:
+        """The jitted pacer."""
+        return exact_pace
 
 
-class QualityRanker:
+@register
+class QualityRanker(BaseRanker):
     """Sends the candidate of the highest content quality; learns nothing."""
 
     name = "quality"
-    function = staticmethod(quality_rank)
-    weights = _NO_WEIGHTS
 
-    def state(self) -> dict[str, Any]:
-        """Return what JSON must hold of the ranker: nothing."""
-        return {}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild a ranker from :meth:`state`.
-
-        Raises:
-            ValueError: there is something to hold.
-        """
-        if state:
-            raise ValueError(f"quality ranker has weights {sorted(state)}; allowed: none")
-        return cls()
+    @property
+    def function(self) -> RankerFunction:
+        """The jitted ranker."""
+        return quality_rank
 
 
-class PacedExecutor(JittedExecutor):
+@register
+class PacedExecutor(BaseExecutor):
     """A fast policy: a pacer says when, a ranker says what, the guard has the last word.
+
+    It learns if its ranker or its pacer does: first the ranker, then the pacer for that ranker.
 
     Args:
         pacer: None for the exact pacer.
         ranker: None for quality only.
     """
 
-    def __init__(self, pacer: Pacer | None = None, ranker: Ranker | None = None) -> None:
+    name = "paced"
+    parts = ("pacer", "ranker")
+
+    def __init__(self, pacer: BasePacer | None = None, ranker: BaseRanker | None = None) -> None:
         super().__init__()
-        self.pacer: Pacer = ExactPacer() if pacer is None else pacer
-        self.ranker: Ranker = QualityRanker() if ranker is None else ranker
+        self.pacer: BasePacer = ExactPacer() if pacer is None else pacer
+        self.ranker: BaseRanker = QualityRanker() if ranker is None else ranker
 
     def policy(self, world: World, weights: Float32 | None = None) -> FastPolicy:
         """Return the jitted policy of one week, with the present parameters of pacer and ranker.
@@ -133,8 +77,75 @@ class PacedExecutor(JittedExecutor):
         pacing = self.pacer.pacing(world, weights)
         return FastPolicy(self.pacer.function, self.ranker.function, pacing, self.ranker.weights)
 
+    def run_week(
+        self,
+        population: Population,
+        target: Int32,
+        cap: Int32 | None = None,
+        shape: Int32 | int = UNIFORM_SHAPE,
+    ) -> Week:
+        """Simulate one week by the fused driver; see :class:`JittedExecutor`."""
+        return JittedExecutor(self.policy).run_week(population, target, cap, shape)
 
-def check_stateless(name: str, state: Mapping[str, Any]) -> None:
-    """Raise ValueError if a pacer without parameters is given some."""
-    if state:
-        raise ValueError(f"{name} pacer has parameters {sorted(state)}; allowed: none")
+    def choose(
+        self,
+        world: World,
+        obs: Float32,
+        plan: PacingPlan | None,
+        entity_ids: Int64,
+        times: Int64,
+        seed: int,
+    ) -> Choice:
+        """Return the same decisions from observations as in the fused driver.
+
+        Raises:
+            ValueError: a plan's shape depends on what observations do not show.
+        """
+        if plan is None:
+            free = np.full((len(obs), len(world.channels)), NO_CAP, np.int32)
+            plan = pacing_plan(free, 0)
+        parts = self.pacer, self.ranker
+        return choose_candidates(world, *parts, obs, plan, entity_ids, times, seed)
+
+    def learn(self, world: World, *, seed: int = 0) -> Self:
+        """Fit the ranker on simulated logs, then the pacer on that ranker's scores."""
+        self.opportunities = 0
+        if self.ranker.learns:
+            self.ranker.learn(world, **accepted(self.ranker.learn, seed=seed))
+            self.opportunities += self.ranker.opportunities
+        if self.pacer.learns:
+            self.pacer.learn(world, **accepted(self.pacer.learn, ranker=self.ranker, seed=seed))
+            self.opportunities += self.pacer.opportunities
+        return self
+
+    def untrained(
+        self, world: World, seed: int = 0, planner: BasePlanner | None = None
+    ) -> "PacedExecutor":
+        """Return an executor of the same pacer and ranker before they learned."""
+        pacer, ranker = self.pacer, self.ranker
+        return PacedExecutor(
+            type(pacer)(pacer.settings) if pacer.learns else pacer,
+            type(ranker)(ranker.settings) if ranker.learns else ranker,
+        )
+
+    def versioned(self) -> dict[str, Any]:
+        """Return what tells one version of the executor from another."""
+        return {
+            part.name: {"settings": part.settings.to_dict(), "state": part.state()}
+            for part in (self.pacer, self.ranker)
+        }
+
+    @classmethod
+    def from_state(
+        cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
+    ) -> Self:
+        """Rebuild an executor of its pacer and ranker.
+
+        Raises:
+            ValueError: a part is missing, or the pacer learned in a world of other channels.
+        """
+        if state or None in parts.values():
+            raise ValueError(f"executor has state {sorted(state)}; allowed: none, and both parts")
+        executor = cls(**parts)
+        executor.policy(world)  # a pacer of other channels raises here
+        return executor

@@ -1,13 +1,13 @@
 """Stable-Baselines3 PPO at every opportunity, beginning as a ranker and a pacer."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from time import process_time
 from typing import Any, Self
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import get_device
@@ -18,24 +18,67 @@ from slowfast_rl.envs.messaging import MessagingVectorEnv
 from slowfast_rl.envs.sb3 import StaggeredVecEnv
 from slowfast_rl.fast.ppo_network import MessagePolicy, Prior, policy_arguments
 from slowfast_rl.fast.uplift import UpliftRanker
-from slowfast_rl.members.arrays import Float32, Int8, Int32, Int64
+from slowfast_rl.members.arrays import Float32, Int8, Int64
 from slowfast_rl.members.observations import bounds, opportunity_features, weekly_features
-from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, random_words
-from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Budget, Progress, check_budget
-from slowfast_rl.policies.plan_exchange import Planner, PlanSource
-from slowfast_rl.policies.settings import check_settings, check_weights
-from slowfast_rl.policies.stepwise import StepwiseExecutor
-from slowfast_rl.store import UNIFORM_SHAPE, InMemoryFeatureStore
+from slowfast_rl.policies.component import register
+from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
+from slowfast_rl.policies.plan_exchange import PlanSource
+from slowfast_rl.policies.settings import (
+    SB3_SETTINGS,
+    Settings,
+    check_rollout,
+    check_weights,
+    device_setting,
+    setting,
+)
+from slowfast_rl.store import InMemoryFeatureStore
 
 _ENDLESS = 2**62  # steps, where CPU time is the budget
 _STREAM = 3  # of exploration's coins, before training
 _SIGNAL_SHARE = 64  # one row in so many gives its signals at a slot
 
 
-class PPOExecutor:
+@dataclass(frozen=True, kw_only=True)
+class PPOExecutorSettings(Settings):
+    """Settings of :class:`PPOExecutor`."""
+
+    planned: bool = setting(True, "whether it sees plans and keeps their caps")
+    send_share: float = setting(
+        0.2,
+        "share of opportunities that it sends at first, without a plan",
+        low=0,
+        high=1,
+        above=True,
+        below=True,
+    )
+    num_envs: int = setting(1024, "members played in parallel", low=1, high=2**24)
+    weeks: int = setting(56, "length of an episode (weeks)", low=1, high=2**16)
+    n_steps: int = setting(320, "opportunities a member plays between updates", low=1, high=2**24)
+    batch_size: int = setting(16384, "opportunities in a gradient step", low=2, high=2**31)
+    n_epochs: int = setting(2, "passes over a rollout", low=1, high=1000)
+    learning_rate: float = setting(5e-4, "Adam's", low=0, high=1)
+    gae_lambda: float = setting(
+        1.0,
+        "1 keeps the Monte Carlo return of a rollout; a value bootstrapped over partially observed "
+        'members says "send less" where Monte Carlo says "send more"',
+        low=0,
+        high=1,
+    )
+    ent_coef: float = setting(0.0, "weight of the entropy bonus", low=0, high=1e6)
+    hidden: int = setting(64, "width of the nets", low=1, high=4096)
+    device: str = device_setting()
+
+    def __post_init__(self) -> None:
+        """Check every field, and that a rollout has two steps or more."""
+        super().__post_init__()
+        check_rollout(self.num_envs, self.n_steps)
+
+
+@register
+class PPOExecutor(BaseExecutor):
     """A fast policy by proximal policy optimisation on ``Messaging-v0`` (Schulman et al. 2017).
 
     It begins as what it is given: sends with the exact pacer's chance (without a plan, at a
@@ -44,63 +87,33 @@ class PPOExecutor:
 
     Args:
         ranker: the causal model that it begins with; None for none, all candidates alike.
-        planned: reads plans and keeps their caps; False sees and obeys none.
-        send_share: of opportunities that it sends at first, without a plan.
-        num_envs: members played in parallel.
-        weeks: length of an episode (weeks).
-        n_steps: opportunities a member plays between updates.
-        batch_size: opportunities in a gradient step.
-        n_epochs: passes over a rollout.
-        learning_rate: Adam's.
-        gae_lambda: 1 keeps the Monte Carlo return of a rollout; a bootstrapped value over partially
-            observed members says "send less" where Monte Carlo says "send more".
-        ent_coef: weight of the entropy bonus.
-        hidden: width of the nets.
-        device: "cpu" or "cuda"; the CPU where there is no GPU.
-
-    Raises:
-        ValueError: a setting is of the wrong type or outside what is allowed.
+        settings: a :class:`PPOExecutorSettings`; or give each by its name.
     """
 
     name = "ppo"
+    Settings = PPOExecutorSettings
+    settings: PPOExecutorSettings
+    parts = ("ranker",)
 
     def __init__(
         self,
         ranker: UpliftRanker | None = None,
-        *,
-        planned: bool = True,
-        send_share: float = 0.2,
-        num_envs: int = 1024,
-        weeks: int = 56,
-        n_steps: int = 320,
-        batch_size: int = 16384,
-        n_epochs: int = 2,
-        learning_rate: float = 5e-4,
-        gae_lambda: float = 1.0,
-        ent_coef: float = 0.0,
-        hidden: int = 64,
-        device: str = "cpu",
+        settings: PPOExecutorSettings | None = None,
+        **values: Any,
     ) -> None:
-        if type(planned) is not bool:
-            raise ValueError(f"planned is {planned!r}; allowed is true or false")
-        if type(send_share) not in (int, float) or not 0 < send_share < 1:
-            raise ValueError(f"send_share is {send_share!r}; allowed is between 0 and 1")
-        self.ranker, self.planned, self.send_share = ranker, planned, send_share
-        self.settings: dict[str, Any] = {
-            "num_envs": num_envs, "weeks": weeks, "n_steps": n_steps, "batch_size": batch_size,
-            "n_epochs": n_epochs, "learning_rate": learning_rate, "gae_lambda": gae_lambda,
-            "ent_coef": ent_coef, "hidden": hidden, "device": device,
-        }  # fmt: skip
-        check_settings(self.settings)
-        self.opportunities = 0  # of the budget, played in the last training
-        self.opportunities_before = 0  # played before, to bring members to all ages
-        self.cpu_seconds = 0.0  # spent in the last training
+        super().__init__(settings, **values)
+        self.ranker = ranker
         self.policy: MessagePolicy | None = None
+
+    @property
+    def planned(self) -> bool:  # type: ignore[override]  # a setting here
+        """Whether it sees plans and is bound by their caps."""
+        return self.settings.planned
 
     def learn(
         self,
         world: World,
-        planner: Planner | None = None,
+        planner: BasePlanner | None = None,
         *,
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
@@ -130,15 +143,15 @@ class PPOExecutor:
             raise ValueError(f"planner is {planner} and planned is {self.planned}; both or neither")
         start, s = process_time(), self.settings
         env, observations = self._begin(world, planner, seed)
-        self.opportunities_before = s["num_envs"] * (s["weeks"] - 1) * world.slots_per_week
+        self.opportunities_before = s.num_envs * (s.weeks - 1) * world.slots_per_week
         discount = world.reward.weekly_discount ** (1 / world.slots_per_week)
         model = PPO(
             MessagePolicy,
             VecNormalize(StaggeredVecEnv(env), norm_obs=False, gamma=discount),
             gamma=discount,
             seed=seed,
-            policy_kwargs=policy_arguments(self._prior(world), observations, s["hidden"]),
-            **{k: v for k, v in s.items() if k not in ("num_envs", "weeks", "hidden")},
+            policy_kwargs=policy_arguments(self._prior(world), observations, s.hidden),
+            **{name: getattr(s, name) for name in SB3_SETTINGS},
         )
         model.set_logger(logger or Logger(None, []))
         assert isinstance(model.policy, MessagePolicy)
@@ -156,11 +169,14 @@ class PPOExecutor:
         self.cpu_seconds = budget.spent + set_up
         return self
 
-    def untrained(self, world: World, planner: Planner | None = None, seed: int = 0) -> Self:
-        """Give this policy the very weights that training begins with."""
-        _, observations = self._begin(world, planner, seed)
-        self.policy = self._network(world, observations, seed)
-        return self
+    def untrained(
+        self, world: World, seed: int = 0, planner: BasePlanner | None = None
+    ) -> "PPOExecutor":
+        """Return a policy with the very weights that training begins with."""
+        executor = type(self)(self.ranker, self.settings)
+        _, observations = executor._begin(world, planner, seed)
+        executor.policy = executor._network(world, observations, seed)
+        return executor
 
     def act(self, observations: Float32, masks: Int8, coins: Float32) -> Int64:
         """Return actions [B]: a coin decides whether to send, the best candidate is sent.
@@ -178,49 +194,28 @@ class PPOExecutor:
         send = (coins < 1 - chances[:, 0]) & (masks[:, 1] > 0)
         return np.where(send, chances[:, 1:].argmax(axis=1) + 1, 0)
 
-    def run_week(
-        self,
-        population: Population,
-        target: Int32,
-        cap: Int32 | None = None,
-        shape: Int32 | int = UNIFORM_SHAPE,
-    ) -> Week:
-        """Live through one week; see :class:`~slowfast_rl.policies.stepwise.StepwiseExecutor`."""
-        stepwise = StepwiseExecutor(self, planned=self.planned)
-        return stepwise.run_week(population, target, cap, shape)
-
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return settings that JSON can hold, and a copy of the network's arrays.
+    def state(self) -> dict[str, Any]:
+        """Return a copy of the network's arrays.
 
         Raises:
             RuntimeError: the policy has not learned yet.
         """
-        arrays = {k: v.cpu().numpy().copy() for k, v in self._trained().state_dict().items()}
-        ranker = None if self.ranker is None else self.ranker.state()
-        own = {"ranker": ranker, "planned": self.planned, "send_share": self.send_share}
-        return self.settings | own, arrays
+        return {k: v.cpu().numpy().copy() for k, v in self._trained().state_dict().items()}
 
     @classmethod
     def from_state(
-        cls, world: World, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+        cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
     ) -> Self:
         """Rebuild a policy from :meth:`state`.
 
         Raises:
-            ValueError: settings or arrays are not those of a policy of this world.
+            ValueError: the arrays are not those of a policy of this world.
         """
-        known = sorted([*cls().settings, "ranker", "planned", "send_share"])
-        if sorted(settings) != known:
-            raise ValueError(f"executor settings are {sorted(settings)}; allowed: {known}")
-        ranker = settings["ranker"]
-        executor = cls(
-            **{k: v for k, v in settings.items() if k != "ranker"},
-            ranker=None if ranker is None else UpliftRanker.from_state(ranker),
-        )
+        executor = cls(settings=settings, **parts)
         width = len(weekly_features(world) + opportunity_features(world))
         policy = executor._network(world, np.zeros((1, width), np.float32), 0)
-        check_weights(arrays, policy.state_dict())
-        policy.load_state_dict({k: torch.as_tensor(v) for k, v in arrays.items()})
+        check_weights(state, policy.state_dict())
+        policy.load_state_dict({k: torch.as_tensor(v) for k, v in state.items()})
         executor.policy = policy
         return executor
 
@@ -230,17 +225,19 @@ class PPOExecutor:
         return self.policy
 
     def _prior(self, world: World) -> Prior:
-        return Prior(world, None if self.ranker is None else self.ranker.weights, self.send_share)
+        return Prior(
+            world, None if self.ranker is None else self.ranker.weights, self.settings.send_share
+        )
 
     def _begin(
-        self, world: World, planner: Planner | None, seed: int
+        self, world: World, planner: BasePlanner | None, seed: int
     ) -> tuple[MessagingVectorEnv, Float32]:
         """Return members of all ages under random actions, and signals that they met, [B, F]."""
         env = MessagingVectorEnv(
-            self.settings["num_envs"],
+            self.settings.num_envs,
             world,
             plan_source=None if planner is None else PlanSource(planner, InMemoryFeatureStore()),
-            weeks=self.settings["weeks"],
+            weeks=self.settings.weeks,
             population_seed=seed,
             luck_seed=seed,
         )
@@ -248,7 +245,7 @@ class PPOExecutor:
         rows, met = np.arange(env.num_envs), [observations[::_SIGNAL_SHARE]]
         for time in range((env.weeks - 1) * world.slots_per_week):
             words = random_words(seed, _STREAM, rows, np.full(len(rows), time), Domain.EXPLORATION)
-            send = words / 2**32 < self.send_share
+            send = words / 2**32 < self.settings.send_share
             if time:
                 met.append(observations[time % _SIGNAL_SHARE :: _SIGNAL_SHARE])
             actions = np.where(send, 1 + words.astype(np.int64) % world.num_candidates, 0)
@@ -266,7 +263,7 @@ class PPOExecutor:
             policy = MessagePolicy(
                 spaces.Box(low, high, dtype=np.float32),
                 spaces.Discrete(1 + world.num_candidates),
-                lambda _: float(self.settings["learning_rate"]),
-                **policy_arguments(self._prior(world), observations, self.settings["hidden"]),
+                lambda _: float(self.settings.learning_rate),
+                **policy_arguments(self._prior(world), observations, self.settings.hidden),
             )
-        return policy.to(get_device(self.settings["device"]))
+        return policy.to(get_device(self.settings.device))

@@ -1,15 +1,17 @@
 """The global threshold: send whatever scores enough, whenever it comes."""
 
-from math import isfinite
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Int32
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import ONE
-from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity
+from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity, PacerFunction
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.component import register
+from slowfast_rl.policies.contracts import BasePacer
+from slowfast_rl.policies.settings import Settings, setting
 
 
 @driver(PACER_SIGNATURE)
@@ -20,29 +22,26 @@ def threshold_pace(
     return float(pacing[0]), np.float32(opportunity.opted_in), ONE
 
 
-class ThresholdPacer:
-    """Accepts a candidate when its score reaches one global threshold; knows no target.
+@dataclass(frozen=True, kw_only=True)
+class ThresholdSettings(Settings):
+    """Settings of :class:`ThresholdPacer`."""
 
-    Args:
-        threshold: in the ranker's units, for the uplift ranker a difference in probability.
+    threshold: float = setting(0.0, "in the ranker's units; for uplift, a probability difference")
 
-    Raises:
-        ValueError: the threshold is no finite number.
-    """
+
+@register
+class ThresholdPacer(BasePacer):
+    """Accepts a candidate when its score reaches one global threshold; knows no target."""
 
     name = "threshold"
-    function = staticmethod(threshold_pace)
+    Settings = ThresholdSettings
+    settings: ThresholdSettings
 
-    def __init__(self, threshold: float = 0.0) -> None:
-        number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
-        if not (number and isfinite(threshold)):
-            raise ValueError(f"threshold is {threshold!r}; allowed is a finite number")
-        self.threshold = float(threshold)
+    @property
+    def function(self) -> PacerFunction:
+        """The jitted pacer."""
+        return threshold_pace
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
-        """Return the jitted pacer's parameter; it knows no world and no day weights."""
-        return np.array([self.threshold], np.float32)
-
-    def state(self) -> dict[str, Any]:
-        """Return what JSON must hold of the pacer."""
-        return {"threshold": self.threshold}
+        """Return the jitted pacer's parameter; it depends on no world and no day weights."""
+        return np.array([self.settings.threshold], np.float32)

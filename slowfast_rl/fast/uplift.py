@@ -1,6 +1,7 @@
 """A ranker on causal effect: how much likelier a message makes viewing within the day."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any, NamedTuple, Self
 
@@ -23,9 +24,12 @@ from slowfast_rl.fast.uplift_features import (
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Integer, UInt8
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.numerics import ONE, logistic
-from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity
+from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity, RankerFunction
 from slowfast_rl.members.state import Log
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.component import register
+from slowfast_rl.policies.contracts import BaseRanker
+from slowfast_rl.policies.settings import Settings, setting
 
 _DAYS = 7
 _MEMBER = _DAYS + ORGANIC_TERMS  # where, among the weights, those of member_terms begin
@@ -34,7 +38,6 @@ _CHANNEL = _CANDIDATE + CANDIDATE_TERMS
 _RIDGES = (3.0, 30.0, 300.0)  # precisions of a response's coefficients that learning chooses among
 _HELD_OUT = 4  # one trial in so many chooses
 _RARE = -3.0  # logits of an untrained response
-_NOTHING = np.float32(-30)  # logits of a response on a channel that was not learned
 
 
 class Weights(NamedTuple):
@@ -56,7 +59,7 @@ UNTRAINED = Weights(
     (0.0,) * ORGANIC_TERMS,
     (0.0,) * MEMBER_TERMS,
     (1.0,) + (0.0,) * (CANDIDATE_TERMS - 1),
-    (_RARE,) * 8,
+    (_RARE,),  # one rate for all channels, however many
 )
 
 
@@ -82,7 +85,8 @@ def member_logit(
     day: Integer,
 ) -> np.float32:
     """Return a member's part of the logit of responding to a message on channel c."""
-    logit = weights[_CHANNEL + c] if _CHANNEL + c < weights.shape[0] else _NOTHING
+    # One rate for all channels before training, then one for each.
+    logit = weights[_CHANNEL + c] if weights.shape[0] > _CHANNEL + 1 else weights[_CHANNEL]
     terms = member_terms(by_member, by_channel, by_topic, c, day)
     for k in range(MEMBER_TERMS):
         logit += weights[_MEMBER + k] * terms[k]
@@ -129,7 +133,16 @@ def uplift_rank(
     return best, float(free * logistic(logit))
 
 
-class UpliftRanker:
+@dataclass(frozen=True, kw_only=True)
+class UpliftSettings(Settings):
+    """Settings of :class:`UpliftRanker`."""
+
+    num_members: int = setting(4096, "members whose trials it learns from", low=1, high=2**24)
+    weeks: int = setting(40, "weeks of their trials", low=1, high=2**16)
+
+
+@register
+class UpliftRanker(BaseRanker):
     """Ranks on the causal effect of a message on viewing within the day, not on open rate.
 
     Two models of randomised trials: who views without the message (a logistic regression on
@@ -139,15 +152,30 @@ class UpliftRanker:
     that keep a member away the same day are outside the model.
 
     Untrained it ranks on quality only.
-
-    Raises:
-        ValueError: a weight is no finite number, or there are too few or too many.
     """
 
     name = "uplift"
-    function = staticmethod(uplift_rank)
+    Settings = UpliftSettings
+    settings: UpliftSettings
+    learned: Weights = UNTRAINED
 
-    def __init__(self, learned: Weights = UNTRAINED) -> None:
+    @property
+    def function(self) -> RankerFunction:
+        """The jitted ranker."""
+        return uplift_rank
+
+    @property
+    def weights(self) -> Float32:  # type: ignore[override]  # derived from what was learned
+        """The jitted ranker's parameters."""
+        return np.concatenate(self.learned).astype(np.float32)
+
+    @classmethod
+    def with_weights(cls, learned: Weights, settings: UpliftSettings | None = None) -> Self:
+        """Return a ranker with given weights.
+
+        Raises:
+            ValueError: a weight is no finite number, or there are too few or too many.
+        """
         for name, values in learned._asdict().items():
             size = _SIZES.get(name, len(values) if isinstance(values, tuple | list) else 0)
             if not (isinstance(values, tuple | list) and len(values) == size > 0):
@@ -156,30 +184,23 @@ class UpliftRanker:
                 number = isinstance(value, int | float) and not isinstance(value, bool)
                 if not (number and isfinite(value)):
                     raise ValueError(f"ranker weight {name} has {value!r}; allowed: finite numbers")
-        self.learned = Weights(*(tuple(values) for values in learned))
-        self.opportunities = 0  # in the trials that it learned from
+        ranker = cls(settings)
+        ranker.learned = Weights(*(tuple(values) for values in learned))
+        return ranker
 
-    @property
-    def weights(self) -> Float32:
-        """The jitted ranker's parameters."""
-        return np.concatenate(self.learned).astype(np.float32)
-
-    def learn(
-        self, world: World, *, num_members: int = 4096, weeks: int = 40, seed: int = 0
-    ) -> Self:
+    def learn(self, world: World, *, seed: int = 0) -> Self:
         """Fit both models on randomised trials. What was learned before is forgotten.
 
         How far the response's coefficients are drawn to 0 is chosen on trials that are held out.
 
         Args:
             world: the world.
-            num_members: members whose trials are used.
-            weeks: weeks of trials.
             seed: of population, luck and exploration.
 
         Raises:
             ValueError: in the trials nobody viewed or everybody did.
         """
+        num_members, weeks = self.settings.num_members, self.settings.weeks
         self.opportunities = num_members * weeks * world.slots_per_week
         trials = collect_trials(world, num_members, weeks, seed)
         num_channels, sent = len(world.channels), trials.sent
@@ -197,7 +218,9 @@ class UpliftRanker:
         return {name: list(values) for name, values in self.learned._asdict().items()}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
+    def from_state(
+        cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
+    ) -> Self:
         """Rebuild a ranker from :meth:`state`.
 
         Raises:
@@ -207,7 +230,13 @@ class UpliftRanker:
             raise ValueError(
                 f"ranker weights are {sorted(state)}; allowed: {sorted(Weights._fields)}"
             )
-        return cls(Weights(**state))
+        ranker = cls.with_weights(Weights(**state), settings)
+        if len(ranker.learned.channel) != len(world.channels):
+            raise ValueError(
+                f"ranker knows {len(ranker.learned.channel)} channels; {len(world.channels)} are "
+                f"needed for {world.channels}"
+            )
+        return ranker
 
 
 def _among(trials: Trials, rows: Bool) -> Trials:

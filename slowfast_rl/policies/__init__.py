@@ -1,16 +1,33 @@
 """What every policy shares: contracts, plan exchange through the store, guard, default executor."""
 
-from slowfast_rl.policies.executor import Executor, JittedExecutor, default_executor
-from slowfast_rl.policies.plan_exchange import PlanExchange, Planner, PlanRequest, PlanSource
+from slowfast_rl.policies.component import Component, register
+from slowfast_rl.policies.contracts import (
+    BaseExecutor,
+    BasePacer,
+    BasePlanner,
+    BaseRanker,
+    Executor,
+    PlanRequest,
+)
+from slowfast_rl.policies.executor import JittedExecutor, default_executor
+from slowfast_rl.policies.plan_exchange import PlanExchange, PlanSource
 from slowfast_rl.policies.plan_reader import PlanReader
+from slowfast_rl.policies.settings import Settings, setting
 
 __all__ = [
+    "BaseExecutor",
+    "BasePacer",
+    "BasePlanner",
+    "BaseRanker",
+    "Component",
     "Executor",
     "JittedExecutor",
     "PlanExchange",
     "PlanReader",
     "PlanRequest",
     "PlanSource",
-    "Planner",
+    "Settings",
     "default_executor",
+    "register",
+    "setting",
 ]

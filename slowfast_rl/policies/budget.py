@@ -10,7 +10,7 @@ from stable_baselines3.common.utils import set_random_seed
 
 from slowfast_rl.members.random import Domain, random_words
 
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 _STREAM = 2  # of exploration's coins, 0 and 1 being those of random and of dealt plans
 
 

@@ -1,6 +1,6 @@
 """The default fast policy: meet the plan exactly, send the candidate of the best quality."""
 
-from typing import Protocol
+from collections.abc import Callable
 
 import numpy as np
 
@@ -63,29 +63,18 @@ def quality_rank(
     return best + 1, float(qualities[best])
 
 
-class Executor(Protocol):
-    """Anything that lives a population through a week under given plans."""
-
-    def run_week(
-        self,
-        population: Population,
-        target: Int32,
-        cap: Int32 | None = None,
-        shape: Int32 | int = UNIFORM_SHAPE,
-    ) -> Week:
-        """Live through one week; see :class:`JittedExecutor`."""
-        ...
-
-
 class JittedExecutor:
     """A fast policy of a jitted pacer and a jitted ranker, run by the fused driver.
 
     Args:
-        policy: what decides, whatever the pacing shape; the default meets the plan exactly, paced
-            by its shape, and ranks on quality.
+        policy: what decides, the same in every week; or a function that makes it of the world and
+            of the week's day weights, [N, 7] or None where all are equal. The default meets the
+            plan exactly, paced by its shape, and ranks on quality.
     """
 
-    def __init__(self, policy: FastPolicy | None = None) -> None:
+    def __init__(
+        self, policy: FastPolicy | Callable[[World, Float32 | None], FastPolicy] | None = None
+    ) -> None:
         self._policy = policy
 
     def policy(self, world: World, weights: Float32 | None = None) -> FastPolicy:
@@ -95,6 +84,8 @@ class JittedExecutor:
             world: the world.
             weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
         """
+        if callable(self._policy):
+            return self._policy(world, weights)
         if self._policy is not None:
             return self._policy
         return FastPolicy(exact_pace, quality_rank, exact_pacing(world, weights), _NO_WEIGHTS)

@@ -4,19 +4,19 @@ The only way a plan reaches a scored or served run. Learners' branches skip it a
 arrays to the same executor.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 
 from slowfast_rl.members.arrays import Bool, Float32, Int32, Int64
-from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.observations import privileged_observation, weekly_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week, put_rows
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.belief_memory import BeliefMemory
 from slowfast_rl.policies.columns import opted_in_columns
-from slowfast_rl.policies.executor import Executor, default_executor
+from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
+from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.guard import feasible_plans, feasible_target, pack_plans
 from slowfast_rl.policies.plan_reader import PlanReader, Reading
 from slowfast_rl.store import (
@@ -29,49 +29,10 @@ from slowfast_rl.store import (
 )
 
 
-class PlanRequest(NamedTuple):
-    """What a planner is asked: one row for each of B members whose week begins."""
-
-    observations: Float32  # [B, F_week] logged signals
-    feasible: Bool  # [B, O] plans that leave alone every channel the member has left
-    entity_ids: Int64  # [B] member ids
-    weeks: Int64  # [B] week that begins
-    beliefs: Float32 | None = None  # [B, F_belief] where the planner asks for them
-    latents: Float32 | None = None  # [B, F_privileged] what no company sees, for upper bounds
-
-
-class Planner(Protocol):
-    """The slow policy as the environments see it."""
-
-    @property
-    def policy_version(self) -> int:
-        """Goes with every plan that the policy makes; 0 or more."""
-        ...
-
-    def plan(self, request: PlanRequest) -> Int64:
-        """Return the chosen plan's index in the world's menu, [B]."""
-        ...
-
-
-@runtime_checkable
-class CuriousPlanner(Planner, Protocol):
-    """A planner that wants to know more than the week's signals."""
-
-    @property
-    def belief_filter(self) -> BeliefFilter | None:
-        """Makes the beliefs in its requests; None for none."""
-        ...
-
-    @property
-    def privileged(self) -> bool:
-        """Whether its requests hold the latents."""
-        ...
-
-
 class PlanSource(NamedTuple):
     """A slow policy and the store it writes to."""
 
-    planner: Planner
+    planner: BasePlanner
     store: FeatureStore
 
 
@@ -126,7 +87,7 @@ class PlanExchange:
             return  # the reader falls back, and counts it
 
     def choose_plans(
-        self, population: Population, planner: Planner, rows: Int64 | None = None
+        self, population: Population, planner: BasePlanner, rows: Int64 | None = None
     ) -> Int64:
         """Return the planner's choice for every member, [N]; 0 for the churned.
 
@@ -185,7 +146,7 @@ class PlanExchange:
         self.reader.forget(entity_ids)
 
 
-def choose_plans(planner: Planner, asked: PlanRequest) -> Int64:
+def choose_plans(planner: BasePlanner, asked: PlanRequest) -> Int64:
     """Return a planner's answer, [B].
 
     Raises:
@@ -205,13 +166,8 @@ def choose_plans(planner: Planner, asked: PlanRequest) -> Int64:
     return answer.astype(np.int64)
 
 
-def filter_of(planner: Planner) -> BeliefFilter | None:
-    """Return the filter that a population needs before this planner can be asked, if any."""
-    return planner.belief_filter if isinstance(planner, CuriousPlanner) else None
-
-
 def plan_request(
-    population: Population, rows: Int64 | Bool | None = None, planner: Planner | None = None
+    population: Population, rows: Int64 | Bool | None = None, planner: BasePlanner | None = None
 ) -> PlanRequest:
     """Return what a planner sees of some members now.
 
@@ -226,13 +182,12 @@ def plan_request(
     chosen = slice(None) if rows is None else rows
     opted_in = population.opted_in[chosen]
     beliefs = latents = None
-    if isinstance(planner, CuriousPlanner):
-        if planner.belief_filter is not None:
-            if population.beliefs is None:
-                raise ValueError("the planner needs beliefs; the population keeps none")
-            beliefs = population.beliefs.observations()[chosen]
-        if planner.privileged:
-            latents = privileged_observation(population)[chosen]
+    if planner is not None and planner.belief_filter is not None:
+        if population.beliefs is None:
+            raise ValueError("the planner needs beliefs; the population keeps none")
+        beliefs = population.beliefs.observations()[chosen]
+    if planner is not None and planner.privileged:
+        latents = privileged_observation(population)[chosen]
     return PlanRequest(
         observations=weekly_observation(population)[chosen],
         feasible=feasible_plans(population.world.plans, opted_in),
@@ -245,7 +200,7 @@ def plan_request(
 
 def plans_from_observations(
     world: World,
-    planner: Planner,
+    planner: BasePlanner,
     memory: BeliefMemory | None,
     entity_ids: Int64,
     weeks: Int64,

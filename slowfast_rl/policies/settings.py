@@ -1,87 +1,100 @@
-"""A learner's door: settings and weights that do not fit stop here, in one line."""
+"""Settings of learners: frozen dataclasses whose fields carry bounds and documentation.
 
-from collections.abc import Iterable, Mapping
+A setting is written once, as a field. Python, hydra, ``--help``, checkpoints and the
+documentation all read it from there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from math import isfinite
-from typing import Any
+from numbers import Integral, Real
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_WHOLE = {
-    "num_envs": (1, 2**24), "weeks": (1, 2**16), "n_steps": (1, 2**24), "batch_size": (2, 2**31),
-    "n_epochs": (1, 1000), "hidden": (1, 4096), "states": (2, 2**24), "branches": (2, 2**16),
-    "hold": (1, 2**16), "horizon": (1, 2**16), "ages": (1, 2**16), "weeks_between": (1, 2**16),
-    "ensemble": (1, 1024), "rank": (1, 4096), "epochs": (1, 1000), "acting": (1, 1024),
-}  # fmt: skip
-_NUMBERS = {
-    "learning_rate": (0.0, 1.0), "gae_lambda": (0.0, 1.0), "ent_coef": (0.0, 1e6),
-    "random_share": (0.0, 1.0), "weight_decay": (0.0, 1e3),
-}  # fmt: skip
-_FLAGS = ("beliefs", "privileged")
+_DEVICE = "device"
+SB3_SETTINGS = (  # that go to Stable-Baselines3's PPO as they are
+    "n_steps", "batch_size", "n_epochs", "learning_rate", "gae_lambda", "ent_coef", "device",
+)  # fmt: skip
 
 
-def check_settings(settings: Mapping[str, Any]) -> None:
-    """Pass the settings of a planner that learns.
-
-    Raises:
-        ValueError: one is of the wrong type or outside what is allowed.
-    """
-    for name, value in settings.items():
-        if name in _WHOLE:
-            check_whole(name, value, *_WHOLE[name])
-        elif name in _NUMBERS:
-            check_number(name, value, *_NUMBERS[name])
-        elif name in _FLAGS and type(value) is not bool:
-            raise ValueError(f"{name} is {value!r}; allowed is true or false")
-    if settings.get("num_envs", 2) * settings.get("n_steps", 2) < 2:
-        raise ValueError("num_envs and n_steps are both 1; one must be 2 or more")
-    if "device" in settings:
-        check_device(settings["device"])
-
-
-def check_whole(name: str, value: Any, least: int, most: int) -> None:
-    """Pass a whole number in a range.
-
-    Raises:
-        ValueError: it is anything else.
-    """
-    if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"{name} is {value!r}; allowed is a whole number from {least} to {most}")
-
-
-def check_number(name: str, value: Any, low: float, high: float) -> None:
-    """Pass a finite number in a range.
-
-    Raises:
-        ValueError: it is anything else.
-    """
-    if type(value) not in (int, float) or not (isfinite(value) and low <= value <= high):
-        raise ValueError(f"{name} is {value!r}; allowed is {low:g} to {high:g}")
-
-
-def split_version(settings: Mapping[str, Any], own: Iterable[str]) -> tuple[dict[str, Any], int]:
-    """Return a saved planner's settings and its policy version.
+def setting(
+    default: Any,
+    text: str,
+    *,
+    low: float = float("-inf"),
+    high: float = float("inf"),
+    above: bool = False,
+    below: bool = False,
+) -> Any:
+    """Declare a field of :class:`Settings`.
 
     Args:
-        settings: as saved, the version among them.
-        own: settings that such a planner has.
+        default: its default.
+        text: what it means, with its unit, as ``--help`` and the documentation show it.
+        low: least value that is allowed.
+        high: greatest value that is allowed.
+        above: whether the value must be above ``low``.
+        below: whether the value must be below ``high``.
+    """
+    limits = {"low": low, "high": high, "above": above, "below": below}
+    return field(default=default, metadata={"text": text, **limits})
+
+
+def device_setting() -> Any:
+    """Declare the field ``device`` of :class:`Settings`."""
+    text = '"cpu" or "cuda"; the CPU where there is no GPU'
+    return field(default="cpu", metadata={"text": text, "kind": _DEVICE})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Base of all settings; the fields of a subclass are declared with :func:`setting`.
+
+    Types may be bool, int, float and str, each optionally ``| None``. NumPy's integers and floats
+    are accepted wherever Python's are, and become Python's.
 
     Raises:
-        ValueError: one is missing or unknown, or the version is no whole number from 0.
+        ValueError: a value is of another type, or outside the bounds of its field.
     """
-    known = ["policy_version", *own]
-    if sorted(settings) != sorted(known):
-        raise ValueError(f"planner settings are {sorted(settings)}; allowed: {sorted(known)}")
-    version = settings["policy_version"]
-    if type(version) is not int or version < 0:
-        raise ValueError(f"policy_version is {version!r}; allowed is a whole number from 0")
-    return {k: v for k, v in settings.items() if k != "policy_version"}, version
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        hints = get_type_hints(type(self))
+        for declared in fields(self):
+            value = _checked(declared, getattr(self, declared.name), hints[declared.name])
+            object.__setattr__(self, declared.name, value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings by name, as JSON can hold them."""
+        return asdict(self)
+
+
+def settings_text(kind: type[Settings]) -> str:
+    """Return the ``Args`` section of a docstring for these settings; empty if there are none."""
+    lines = [f"    {f.name}: {f.metadata['text']} (default {f.default!r})." for f in fields(kind)]
+    return "\n".join(["Args:", *lines]) if lines else ""
+
+
+def check_names(what: str, given: Mapping[str, Any], kind: type[Settings]) -> None:
+    """Raise ValueError where a mapping does not name exactly the settings of a kind."""
+    known = sorted(f.name for f in fields(kind))
+    if sorted(given) != known:
+        raise ValueError(f"{what} settings are {sorted(given)}; allowed: {known}")
+
+
+def check_rollout(num_envs: int, n_steps: int) -> None:
+    """Raise ValueError where a rollout has a single step, whose advantage has no spread."""
+    if num_envs * n_steps < 2:
+        raise ValueError("num_envs and n_steps are both 1; one must be 2 or more")
 
 
 def check_device(device: Any) -> None:
-    """Pass a device that torch knows, whether or not this machine has it.
+    """Raise ValueError where a device is neither the CPU nor CUDA, present on this machine or not.
 
     Raises:
         ValueError: it is neither the CPU nor a CUDA device.
@@ -94,8 +107,12 @@ def check_device(device: Any) -> None:
         raise ValueError(f"device is {device!r}; allowed is cpu or cuda")
 
 
-def check_weights(arrays: Mapping[str, NDArray[Any]], wanted: Mapping[str, Tensor]) -> None:
-    """Pass a network's arrays.
+def check_weights(arrays: Mapping[str, Any], wanted: Mapping[str, Tensor | NDArray[Any]]) -> None:
+    """Raise ValueError where a network's arrays do not fit.
+
+    Args:
+        arrays: by name.
+        wanted: tensors or arrays of the same names and shapes.
 
     Raises:
         ValueError: one is missing, unknown, of another shape or type, or not finite.
@@ -103,12 +120,64 @@ def check_weights(arrays: Mapping[str, NDArray[Any]], wanted: Mapping[str, Tenso
     for name in sorted({*arrays, *wanted}):
         if name not in arrays or name not in wanted:
             what = "unknown" if name in arrays else "missing"
-            raise ValueError(f"planner weight {name} is {what}; needed: {', '.join(wanted)}")
+            raise ValueError(f"weight {name} is {what}; needed: {', '.join(wanted)}")
         array, shape = arrays[name], tuple(wanted[name].shape)
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"weight {name} is {array!r}; allowed is an array of shape {shape}")
         if array.shape != shape or array.dtype != np.float32:
             raise ValueError(
-                f"planner weight {name} is {array.dtype} of shape {array.shape}; "
+                f"weight {name} is {array.dtype} of shape {array.shape}; "
                 f"allowed is float32 of shape {shape}"
             )
         if not np.isfinite(array).all():
-            raise ValueError(f"planner weight {name} has values that are not finite numbers")
+            raise ValueError(f"weight {name} has values that are not finite numbers")
+
+
+def _checked(declared: Field[Any], value: Any, hint: Any) -> Any:
+    """Return a field's value with Python's own types, or raise ValueError."""
+    name, kinds = declared.name, get_args(hint) or (hint,)
+    if value is None and NoneType in kinds:
+        return None
+    if declared.metadata.get("kind") == _DEVICE:
+        check_device(value)
+        return value
+    kind = next(k for k in kinds if k is not NoneType)
+    low, high = declared.metadata.get("low", -np.inf), declared.metadata.get("high", np.inf)
+    if kind is bool:
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"{name} is {value!r}; allowed is true or false")
+        return bool(value)
+    if kind is str:
+        if not isinstance(value, str):
+            raise ValueError(f"{name} is {value!r}; allowed is text")
+        return value
+    wanted = Integral if kind is int else Real
+    fits = isinstance(value, wanted) and not isinstance(value, bool) and isfinite(float(value))
+    inside = fits and low <= value <= high
+    inside = inside and not (declared.metadata.get("above") and value == low)
+    inside = inside and not (declared.metadata.get("below") and value == high)
+    if not inside:
+        raise ValueError(f"{name} is {value!r}; allowed is {_allowed(declared, kind)}")
+    return kind(value)
+
+
+def _allowed(declared: Field[Any], kind: type) -> str:
+    low, high = declared.metadata["low"], declared.metadata["high"]
+    what = "a whole number " if kind is int else ""
+    if not isfinite(low) and not isfinite(high):
+        return f"{what or 'a finite number'}".strip()
+    shown = [f"{v:.0f}" if kind is int and isfinite(v) else f"{v:g}" for v in (low, high)]
+    if declared.metadata.get("above") or declared.metadata.get("below"):
+        parts = [f"above {shown[0]}" if declared.metadata["above"] else f"{shown[0]} or more"]
+        if isfinite(high):
+            end = "below" if declared.metadata["below"] else "at most"
+            parts.append(f"{end} {shown[1]}")
+        return what + " and ".join(parts)
+    if not isfinite(high):
+        return f"{what}{shown[0]} or more"
+    return f"{what}from {shown[0]} to {shown[1]}" if kind is int else f"{shown[0]} to {shown[1]}"
+
+
+def default_of(declared: Field[Any]) -> Any:
+    """Return a field's default; None where it has none."""
+    return None if declared.default is MISSING else declared.default

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from slowfast_rl.fast import PacedExecutor
 from slowfast_rl.fast.decide import decide, sources
 from slowfast_rl.members.arrays import Float32
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.features import bounds, opportunity_features, weekly_features
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.columns import columns, opted_in_columns
+from slowfast_rl.policies.contracts import BaseExecutor
 from slowfast_rl.policies.guard import may_send
 from slowfast_rl.policies.plan_reader import PlanReader
 from slowfast_rl.services.simulation import executor_version
@@ -35,7 +35,7 @@ class JsonLinesService:
     """
 
     def __init__(
-        self, world: World, executor: PacedExecutor, store: FeatureStore, seed: int, folder: Path
+        self, world: World, executor: BaseExecutor, store: FeatureStore, seed: int, folder: Path
     ) -> None:
         self.world, self.executor, self.seed, self.folder = world, executor, seed, folder
         self.reader = PlanReader(world, store)

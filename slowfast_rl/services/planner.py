@@ -10,7 +10,8 @@ from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.state import put_rows
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.belief_memory import BeliefMemory
-from slowfast_rl.policies.plan_exchange import Planner, filter_of, plans_from_observations
+from slowfast_rl.policies.contracts import BasePlanner
+from slowfast_rl.policies.plan_exchange import plans_from_observations
 from slowfast_rl.services.store_clock import published_views, read_clock, read_observations
 from slowfast_rl.store import (
     FeatureStore,
@@ -55,7 +56,7 @@ class PlanningService:
     def __init__(
         self,
         world: World,
-        planner: Planner,
+        planner: BasePlanner,
         store: FeatureStore,
         entity_ids: Int64,
         policy_version: int | None = None,
@@ -69,7 +70,7 @@ class PlanningService:
         self.store.apply([plans, *published_views(world)])
         self._issued = InMemoryFeatureStore()
         self._issued.apply([plans])
-        belief_filter = filter_of(planner)
+        belief_filter = planner.belief_filter
         self.memory = None if belief_filter is None else BeliefMemory(belief_filter)
         self.now: int | None = None  # the clock as last seen
         self._looked_at = -1

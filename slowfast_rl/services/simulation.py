@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.agents.disk import read_arrays, write_arrays
-from slowfast_rl.fast import PacedExecutor
-from slowfast_rl.fast.decide import Choice, choose_candidates, sources
+from slowfast_rl.fast.decide import sources
 from slowfast_rl.members.arrays import Bool, Float64, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.loading import world_hash
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population, population_arrays, restore_population
+from slowfast_rl.policies.contracts import BaseExecutor, Choice
 from slowfast_rl.policies.guard import hold_forbidden
 from slowfast_rl.policies.plan_exchange import PlanExchange, pack_plan
 from slowfast_rl.policies.plan_reader import Reading
@@ -48,7 +48,7 @@ class SimulationService:
     def __init__(
         self,
         population: Population,
-        executor: PacedExecutor,
+        executor: BaseExecutor,
         store: FeatureStore,
         seed: int = 0,
         folder: Path | None = None,
@@ -160,9 +160,8 @@ class SimulationService:
 
     def _choose(self, reading: Reading, rows: Any, living: Int64, times: Int64) -> Choice:
         population = self.population
-        return choose_candidates(
+        return self.executor.choose(
             population.world,
-            self.executor,
             opportunity_observation(population, rows[:, 0:-1:2])[living],
             reading.plan,
             population.members[living],
@@ -220,9 +219,11 @@ class SimulationService:
             raise ValueError(f"{path} is not the state of these members: {error}") from error
 
 
-def executor_version(executor: PacedExecutor) -> str:
-    """Return a digest of what the executor does: its pacer, its ranker and their parameters."""
-    parts: dict[str, Any] = {}
-    for part in (executor.pacer, executor.ranker):
-        parts[part.name] = part.state() if hasattr(part, "state") else None
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+def executor_version(executor: BaseExecutor) -> str:
+    """Return a digest of what the executor does: its parts and what they learned."""
+    text = json.dumps(executor.versioned(), sort_keys=True, default=_jsonable)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _jsonable(value: Any) -> Any:
+    return hashlib.sha256(np.asarray(value).tobytes()).hexdigest()

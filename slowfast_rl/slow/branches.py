@@ -1,6 +1,6 @@
 """Members of all ages, and what plans bring to them on the same luck."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -8,19 +8,19 @@ import torch
 from slowfast_rl.members.arrays import Bool, Float64, Int64
 from slowfast_rl.members.population import Population, branch
 from slowfast_rl.members.random import Domain, random_words
-from slowfast_rl.members.state import Week
-from slowfast_rl.policies.executor import Executor
-from slowfast_rl.policies.guard import feasible_target
-from slowfast_rl.policies.plan_exchange import Planner, choose_plans, plan_request
+from slowfast_rl.policies.contracts import BasePlanner, Executor
+from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.policies.simulate import discounted_returns, plans_of_planner, run_plans
 from slowfast_rl.slow.simple import RandomPlanner
 
 Played = Callable[[int], None]
+_BLOCK = 64  # members at a time
 _STREAM = 3  # of the coins that mix random plans in, 0 to 2 being those of other explorers
 
 
 def advance_population(
     population: Population,
-    planner: Planner,
+    planner: BasePlanner,
     executor: Executor,
     *,
     weeks: int,
@@ -51,30 +51,12 @@ def advance_population(
         weeks_lived = population.weeks.astype(np.int64)
         coins = random_words(seed, _STREAM, population.members, weeks_lived, Domain.EXPLORATION)
         random = coins < random_share * 2**32
-        plans = np.where(
-            random, exploration_planner.plan(plan_request(population)), chosen(population, planner)
-        )
-        execute(population, plans, executor, played)
+        drawn = exploration_planner.plan(plan_request(population))
+        plans = np.where(random, drawn, plans_of_planner(population, planner))
+        run_plans(population, plans, executor)
+        played(population.num_members * population.world.slots_per_week)
         most = np.where(population.episodes == 0, 1 + rows % ages, ages)
         population.restart(rows[~population.alive | (population.weeks >= most)])
-
-
-def execute(population: Population, plans: Int64, executor: Executor, played: Played) -> Week:
-    """Live through a week under plans [N], handed over as they are, and tell of it."""
-    world = population.world
-    target = feasible_target(world.plans[plans], population.opted_in)
-    week = executor.run_week(population, target, shape=world.plan_shapes[plans])
-    played(population.num_members * world.slots_per_week)
-    return week
-
-
-def chosen(population: Population, planner: Planner) -> Int64:
-    """Return the planner's choice for every member, 0 for the churned, [N]."""
-    living = np.flatnonzero(population.alive)
-    plans = np.zeros(population.num_members, np.int64)
-    if living.size:
-        plans[living] = choose_plans(planner, plan_request(population, living, planner))
-    return plans
 
 
 def feasible_sample(feasible: Bool, count: int, generator: torch.Generator) -> Int64:
@@ -94,7 +76,7 @@ def feasible_sample(feasible: Bool, count: int, generator: torch.Generator) -> I
 def branched_returns(
     population: Population,
     plans: Int64,
-    planner: Planner,
+    planner: BasePlanner,
     executor: Executor,
     hold: int,
     horizon: int,
@@ -111,9 +93,58 @@ def branched_returns(
         horizon: weeks in all; rewards are discounted by the week.
         played: told after each week how many opportunities it took.
     """
-    branches, discount = branch(population, plans.shape[1]), population.world.reward.weekly_discount
-    returns = np.zeros(branches.num_members)
-    for week in range(horizon):
-        now = plans.ravel() if week < hold else chosen(branches, planner)
-        returns += discount**week * execute(branches, now, executor, played).reward
+    branches = branch(population, plans.shape[1])
+    opportunities = branches.num_members * branches.world.slots_per_week
+
+    def choose(members: Population, week: int) -> Int64:
+        return plans.ravel() if week < hold else plans_of_planner(members, planner)
+
+    returns = discounted_returns(
+        branches, horizon, choose, executor, lambda number, week: played(opportunities)
+    )
     return returns.reshape(plans.shape)
+
+
+def burn_in(
+    population: Population, weeks: int, seed: int, stream: int, executor: Executor | None = None
+) -> None:
+    """Simulate some weeks under random feasible plans, drawn by the burn-in's coins.
+
+    Args:
+        population: N members at the beginning of a week; they are changed.
+        weeks: how many.
+        seed: of the plans.
+        stream: of the plans.
+        executor: the fast policy; None for the default.
+    """
+    planner = RandomPlanner(seed, Domain.BURN_IN, stream)
+    discounted_returns(
+        population, weeks, lambda members, _: planner.plan(plan_request(members)), executor
+    )
+
+
+def constant_plan_returns(
+    start: Population, weeks: int, executor: Executor | None = None
+) -> Float64:
+    """Return every member's discounted return under every constant plan, on one luck, [N, O].
+
+    Args:
+        start: N members at the beginning of a week; they stay as they are.
+        weeks: length of the simulation.
+        executor: the fast policy; None for the default.
+    """
+    plans = np.arange(len(start.world.plans))
+
+    def returns(members: Population) -> Float64:
+        held = np.tile(plans, members.num_members)  # [N O]
+        branches = branch(members, len(plans))
+        found = discounted_returns(branches, weeks, lambda *_: held, executor)
+        return found.reshape(members.num_members, len(plans))
+
+    return np.concatenate([returns(block) for block in blocks_of(start)])
+
+
+def blocks_of(start: Population) -> Iterator[Population]:
+    """Yield copies of a population in blocks, small enough for their branches to fit the cache."""
+    for b in range(0, start.num_members, _BLOCK):
+        yield start.shard(b, min(b + _BLOCK, start.num_members))

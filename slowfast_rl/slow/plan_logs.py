@@ -9,9 +9,10 @@ from slowfast_rl.members.arrays import Bool, Float32, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week, put_rows
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.executor import Executor, default_executor
+from slowfast_rl.policies.contracts import Executor, PlanRequest
+from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.guard import feasible_target
-from slowfast_rl.policies.plan_exchange import PlanRequest, plan_request
+from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow.simple import RandomPlanner
 
 
@@ -37,7 +38,7 @@ def collect_plan_logs(
     window: int,
     seed: int,
     executor: Executor | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> PlanLogs:
     """Let members live under random feasible plans, each held for a window of weeks.
 

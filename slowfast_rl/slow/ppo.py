@@ -1,13 +1,12 @@
 """Stable-Baselines3 PPO on weekly options."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from time import process_time
 from typing import Any, Self
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import get_device
@@ -17,74 +16,72 @@ from slowfast_rl.envs.base import MemberVectorEnv
 from slowfast_rl.envs.pacing import PacingVectorEnv
 from slowfast_rl.envs.sb3 import StaggeredVecEnv
 from slowfast_rl.members.arrays import Float32, Int64
-from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.observations import Feature, bounds, weekly_features
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Budget, Progress, check_budget
-from slowfast_rl.policies.executor import Executor
-from slowfast_rl.policies.plan_exchange import PlanRequest, plan_request
-from slowfast_rl.policies.settings import check_settings, check_weights, split_version
+from slowfast_rl.policies.component import State, register
+from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
+from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.policies.settings import (
+    SB3_SETTINGS,
+    Settings,
+    check_rollout,
+    check_weights,
+    device_setting,
+    setting,
+)
 from slowfast_rl.slow.ppo_network import ObservationExtractor, PlanPolicy
 from slowfast_rl.slow.simple import RandomPlanner
 
 _LEAST_SCALE = 0.01  # signals that hardly vary are not blown up
-_OWN = ("num_envs", "weeks", "hidden", "beliefs")  # settings that are not SB3's
 _ENDLESS = 2**62  # steps, where CPU time is the budget
 
 
-class PPOPlanner:
+@dataclass(frozen=True, kw_only=True)
+class PPOSettings(Settings):
+    """Settings of :class:`PPOPlanner`."""
+
+    num_envs: int = setting(2048, "members played in parallel", low=1, high=2**24)
+    weeks: int = setting(112, "length of an episode (weeks)", low=1, high=2**16)
+    n_steps: int = setting(32, "weeks a member plays between updates", low=1, high=2**24)
+    batch_size: int = setting(8192, "weeks in a gradient step", low=2, high=2**31)
+    n_epochs: int = setting(2, "passes over a rollout", low=1, high=1000)
+    learning_rate: float = setting(1e-3, "Adam's", low=0, high=1)
+    gae_lambda: float = setting(
+        1.0,
+        "1 keeps the Monte Carlo return; a value bootstrapped over partially observed members says "
+        '"send less" where Monte Carlo says "send more"',
+        low=0,
+        high=1,
+    )
+    ent_coef: float = setting(0.0, "weight of the entropy bonus", low=0, high=1e6)
+    hidden: int = setting(64, "width of the nets", low=1, high=4096)
+    beliefs: bool = setting(
+        True, "whether inputs include the belief filter's, under the world's own parameters"
+    )
+    device: str = device_setting()
+
+    def __post_init__(self) -> None:
+        """Check every field, and that a rollout has two steps or more."""
+        super().__post_init__()
+        check_rollout(self.num_envs, self.n_steps)
+
+
+@register
+class PPOPlanner(BasePlanner):
     """Plans by proximal policy optimisation over weekly options (Schulman et al. 2017).
 
     Options have a fixed length, so one discount, .98 a week, serves.
-
-    Args:
-        num_envs: members played in parallel.
-        weeks: length of an episode (weeks).
-        n_steps: weeks a member plays between updates.
-        batch_size: weeks in a gradient step.
-        n_epochs: passes over a rollout.
-        learning_rate: Adam's.
-        gae_lambda: 1 keeps the Monte Carlo return; a bootstrapped value over partially observed
-            members says "send less" where Monte Carlo says "send more".
-        ent_coef: weight of the entropy bonus.
-        hidden: width of the nets.
-        beliefs: whether signals include the belief filter's, under the world's own parameters.
-        device: "cpu" or "cuda"; the CPU where there is no GPU.
-
-    Raises:
-        ValueError: a setting is of the wrong type or outside what is allowed.
     """
 
     name = "ppo"
+    Settings = PPOSettings
+    settings: PPOSettings
 
-    def __init__(
-        self,
-        num_envs: int = 2048,
-        weeks: int = 112,
-        n_steps: int = 32,
-        batch_size: int = 8192,
-        n_epochs: int = 2,
-        learning_rate: float = 1e-3,
-        gae_lambda: float = 1.0,
-        ent_coef: float = 0.0,
-        hidden: int = 64,
-        beliefs: bool = True,
-        device: str = "cpu",
-    ) -> None:
-        self.settings: dict[str, Any] = {
-            "num_envs": num_envs, "weeks": weeks, "n_steps": n_steps, "batch_size": batch_size,
-            "n_epochs": n_epochs, "learning_rate": learning_rate, "gae_lambda": gae_lambda,
-            "ent_coef": ent_coef, "hidden": hidden, "beliefs": beliefs,
-            "device": device,
-        }  # fmt: skip
-        check_settings(self.settings)
-        self.policy_version = 0  # how often it was trained
-        self.opportunities = 0  # of the budget, played in the last training
-        self.opportunities_before = 0  # played before, to bring members to all ages
-        self.cpu_seconds = 0.0  # spent in the last training
+    def __init__(self, settings: PPOSettings | None = None, **values: Any) -> None:
+        super().__init__(settings, **values)
+        self.needs_beliefs = self.settings.beliefs
         self.policy: PlanPolicy | None = None
-        self.belief_filter: BeliefFilter | None = None
-        self.privileged = False
 
     def learn(
         self,
@@ -117,14 +114,14 @@ class PPOPlanner:
         check_budget(total_opportunities, total_cpu_seconds)
         start, s = process_time(), self.settings
         env, observations = self._begin(world, executor, seed)
-        self.opportunities_before = s["num_envs"] * (s["weeks"] - 1) * world.slots_per_week
+        self.opportunities_before = s.num_envs * (s.weeks - 1) * world.slots_per_week
         model = PPO(
             PlanPolicy,
             VecNormalize(StaggeredVecEnv(env), norm_obs=False, gamma=world.reward.weekly_discount),
             gamma=world.reward.weekly_discount,
             seed=seed,
-            policy_kwargs=policy_arguments(world, observations, s["hidden"]),
-            **{k: v for k, v in s.items() if k not in _OWN},
+            policy_kwargs=policy_arguments(world, observations, s.hidden),
+            **{name: getattr(s, name) for name in SB3_SETTINGS},
         )
         model.set_logger(logger or Logger(None, []))
         assert isinstance(model.policy, PlanPolicy)
@@ -145,11 +142,14 @@ class PPOPlanner:
         self.cpu_seconds = budget.spent + set_up
         return self
 
-    def untrained(self, world: World, seed: int = 0, executor: Executor | None = None) -> Self:
-        """Give this planner the very weights that training begins with."""
-        _, observations = self._begin(world, executor, seed)
-        self.policy = self._network(world, observations, seed)
-        return self
+    def untrained(
+        self, world: World, seed: int = 0, executor: Executor | None = None
+    ) -> "PPOPlanner":
+        """Return a planner with the very weights that training begins with."""
+        planner = type(self)(self.settings)
+        _, observations = planner._begin(world, executor, seed)
+        planner.policy = planner._network(world, observations, seed)
+        return planner
 
     def plan(self, request: PlanRequest) -> Int64:
         """Return the plan nearest to the expected sends, for each of B members, [B].
@@ -160,51 +160,35 @@ class PPOPlanner:
         policy = self._trained()
         policy.set_training_mode(False)
         with torch.no_grad():
-            observations = torch.as_tensor(self._observations(request), device=policy.device)
+            observations = torch.as_tensor(self.inputs(request), device=policy.device)
             chosen = policy.get_distribution(observations).mode()
         return chosen.cpu().numpy().astype(np.int64)
 
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return settings that JSON can hold, and a copy of the network's arrays.
+    def state(self) -> dict[str, Any]:
+        """Return a copy of the network's arrays.
 
         Raises:
             RuntimeError: the planner has not learned yet.
         """
-        arrays = {k: v.cpu().numpy().copy() for k, v in self._trained().state_dict().items()}
-        return self.settings | {"policy_version": self.policy_version}, arrays
+        return {k: v.cpu().numpy().copy() for k, v in self._trained().state_dict().items()}
 
     @classmethod
-    def from_state(
-        cls, world: World, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
-    ) -> Self:
+    def from_state(cls, world: World, settings: Any, state: State, **parts: Any) -> Self:
         """Rebuild a planner from :meth:`state`.
 
         Raises:
-            ValueError: settings or arrays are not those of a planner of this world.
+            ValueError: the arrays are not those of a planner of this world.
         """
-        own, version = split_version(settings, cls().settings)
-        planner = cls(**own)
-        planner._believe(world)
-        observations = np.zeros((1, len(planner._features(world))), np.float32)
-        policy = planner._network(world, observations, 0)
-        check_weights(arrays, policy.state_dict())
-        policy.load_state_dict({k: torch.as_tensor(v) for k, v in arrays.items()})
-        planner.policy, planner.policy_version = policy, version
+        planner = cls(settings).prepare(world)
+        width = len(planner._features(world))
+        policy = planner._network(world, np.zeros((1, width), np.float32), 0)
+        check_weights(state, policy.state_dict())
+        policy.load_state_dict({k: torch.as_tensor(v) for k, v in state.items()})
+        planner.policy = policy
         return planner
-
-    def _believe(self, world: World) -> None:
-        self.belief_filter = BeliefFilter(world) if self.settings["beliefs"] else None
 
     def _features(self, world: World) -> tuple[Feature, ...]:
         return weekly_features(world) + (self.belief_filter.features if self.belief_filter else ())
-
-    def _observations(self, request: PlanRequest) -> Float32:
-        """Return all that the network sees, [B, F]."""
-        if self.belief_filter is None:
-            return request.observations
-        if request.beliefs is None:
-            raise ValueError("the request lacks beliefs that the planner needs")
-        return np.concatenate([request.observations, request.beliefs], axis=1)
 
     def _trained(self) -> PlanPolicy:
         if self.policy is None:
@@ -215,13 +199,13 @@ class PPOPlanner:
         self, world: World, executor: Executor | None, seed: int
     ) -> tuple[PacingVectorEnv, Float32]:
         """Return members of all ages and signals that they met, [B, F]."""
-        self._believe(world)
+        self.prepare(world)
         env = PacingVectorEnv(
-            self.settings["num_envs"],
+            self.settings.num_envs,
             world,
-            weeks=self.settings["weeks"],
+            weeks=self.settings.weeks,
             executor=executor,
-            beliefs=self.settings["beliefs"],
+            beliefs=self.settings.beliefs,
             population_seed=seed,
             luck_seed=seed,
         )
@@ -235,10 +219,10 @@ class PPOPlanner:
             policy = PlanPolicy(
                 spaces.Box(low, high, dtype=np.float32),
                 spaces.Discrete(len(world.plans)),
-                lambda _: float(self.settings["learning_rate"]),
-                **policy_arguments(world, observations, self.settings["hidden"]),
+                lambda _: float(self.settings.learning_rate),
+                **policy_arguments(world, observations, self.settings.hidden),
             )
-        return policy.to(get_device(self.settings["device"]))
+        return policy.to(get_device(self.settings.device))
 
 
 def policy_arguments(world: World, observations: Float32, hidden: int) -> dict[str, Any]:

@@ -11,12 +11,12 @@ import numpy as np
 from slowfast_rl.members.arrays import Float64, Int64
 from slowfast_rl.members.population import Population, branch
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.executor import Executor, default_executor
+from slowfast_rl.policies.contracts import Executor
 from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.policies.simulate import discounted_returns
+from slowfast_rl.slow.branches import blocks_of
 from slowfast_rl.slow.plan_effect_features import mean_viewing
 from slowfast_rl.slow.simple import FeasibleIndex
-
-_BLOCK = 64  # members at a time, so that their branches fit in the cache
 
 
 def improve(
@@ -27,33 +27,32 @@ def improve(
     rounds: int,
     executor: Executor | None = None,
 ) -> tuple[Int64, int]:
-    """Return better plans per segment [S], and how many lives of these weeks it took.
+    """Return better plans per segment [S], and how many simulations of these weeks it took.
 
-    Each round lives the plans and all their neighbours on the same luck and goes to the best.
+    Each round simulates the plans and all their neighbours on the same luck and goes to the best.
 
     Args:
         starts: members at the beginning of a week, once per luck; they stay as they are.
         thresholds: [S - 1] viewing days a week between the segments.
         plans: [S] indices into the menu.
-        weeks: length of the lives.
+        weeks: length of each simulation.
         rounds: steps at most.
         executor: the fast policy; None for the default.
     """
-    simulation = 0
+    played = 0
     for _ in range(rounds):
         tried = np.array([plans, *neighbours(starts[0].world, plans)])  # [P, S]
         returns = [
-            _returns(start.shard(b, min(b + _BLOCK, start.num_members)), thresholds, tried, weeks,
-                     executor)
+            _returns(block, thresholds, tried, weeks, executor)
             for start in starts
-            for b in range(0, start.num_members, _BLOCK)
+            for block in blocks_of(start)
         ]  # fmt: skip
-        simulation += len(tried) * sum(start.num_members for start in starts)
+        played += len(tried) * sum(start.num_members for start in starts)
         best = int(np.sum(returns, axis=0).argmax())
         if best == 0:
             break
         plans = tried[best]
-    return plans, simulation
+    return plans, played
 
 
 def neighbours(world: World, plans: Int64) -> list[Int64]:
@@ -73,15 +72,15 @@ def _returns(
     start: Population, thresholds: Float64, tried: Int64, weeks: int, executor: Executor | None
 ) -> Float64:
     """Return the members' summed discounted return under each [S] of tried [P, S] plans, [P]."""
-    world, executor = start.world, executor or default_executor()
+    world = start.world
     feasible_index, population = FeasibleIndex(world), branch(start, len(tried))
     which = np.tile(np.arange(len(tried)), start.num_members)  # [N P]
-    returns = np.zeros(population.num_members)
-    for week in range(weeks):
-        asked = plan_request(population)
+
+    def choose(members: Population, _: int) -> Int64:
+        asked = plan_request(members)
         segment = np.searchsorted(thresholds, mean_viewing(world, asked.observations), side="right")
-        plans = feasible_index(tried[which, segment], asked.feasible)
-        reward = executor.run_week(population, world.plans[plans]).reward
-        returns += world.reward.weekly_discount**week * reward
+        return feasible_index(tried[which, segment], asked.feasible)
+
+    returns = discounted_returns(population, weeks, choose, executor)
     total: Float64 = returns.reshape(start.num_members, len(tried)).sum(axis=0)
     return total

@@ -1,72 +1,67 @@
 """The best plan per segment of logged viewing; with one segment, the best fixed plan."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Stopwatch
-from slowfast_rl.policies.executor import Executor
-from slowfast_rl.policies.plan_exchange import PlanRequest, plan_request
-from slowfast_rl.policies.settings import check_whole, split_version
-from slowfast_rl.slow.lives import burn_in, constant_plan_returns
+from slowfast_rl.policies.component import State, register
+from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
+from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.policies.settings import Settings, setting
+from slowfast_rl.slow.branches import burn_in, constant_plan_returns
 from slowfast_rl.slow.plan_effect_features import mean_viewing
 from slowfast_rl.slow.segment_search import improve
 from slowfast_rl.slow.simple import FeasibleIndex
 
-_ALLOWED = {
-    "segments": (1, 100), "num_members": (2, 2**20), "lucks": (1, 1000), "weeks": (1, 2**16),
-    "burn_in_weeks": (1, 2**16), "rounds": (0, 1000),
-}  # fmt: skip
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentsSettings(Settings):
+    """Settings of :class:`SegmentsPlanner`."""
+
+    segments: int = setting(
+        3,
+        "quantiles of logged viewing; 3 for terciles, 1 for the best fixed plan",
+        low=1,
+        high=100,
+    )
+    num_members: int = setting(4096, "training members", low=2, high=2**20)
+    lucks: int = setting(1, "lucks under which each is simulated", low=1, high=1000)
+    weeks: int = setting(104, "weeks that each plan is simulated", low=1, high=2**16)
+    burn_in_weeks: int = setting(
+        8,
+        "weeks under random plans before them; then segments are told apart",
+        low=1,
+        high=2**16,
+    )
+    rounds: int = setting(
+        6, "steps of improvement of the plans at most; 0 for none", low=0, high=1000
+    )
 
 
-class SegmentsPlanner:
+@register
+class SegmentsPlanner(BasePlanner):
     """Plans by how much a member watches: one constant plan per segment, learned by living each.
 
     Training members live under every plan of the menu on the same luck. Segments are quantiles of
     logged viewing days a week; a member whose viewing moves it to another segment gets that
     segment's plan from then on. Because members move, plans are then improved step by step with
     all of them living under all segments' plans.
-
-    Args:
-        segments: quantiles of logged viewing; 3 for terciles, 1 for the best fixed plan.
-        num_members: training members.
-        lucks: lucks that each lives under.
-        weeks: weeks that each plan is lived.
-        burn_in_weeks: weeks under random plans before them; segments are told apart after these.
-        rounds: steps of that improvement at most; 0 for none.
-
-    Raises:
-        ValueError: a setting is of the wrong type or outside what is allowed.
     """
 
     name = "segments"
+    Settings = SegmentsSettings
+    settings: SegmentsSettings
 
-    def __init__(
-        self,
-        segments: int = 3,
-        num_members: int = 4096,
-        lucks: int = 1,
-        weeks: int = 104,
-        burn_in_weeks: int = 8,
-        rounds: int = 6,
-    ) -> None:
-        self.settings: dict[str, Any] = {
-            "segments": segments, "num_members": num_members, "lucks": lucks, "weeks": weeks,
-            "burn_in_weeks": burn_in_weeks, "rounds": rounds,
-        }  # fmt: skip
-        for name, (least, most) in _ALLOWED.items():
-            check_whole(name, self.settings[name], least, most)
-        self.policy_version = 0  # how often it was trained
-        self.opportunities = 0  # played in the last training, branches counted
-        self.cpu_seconds = 0.0  # spent in the last training
-        self.world: World | None = None
+    def __init__(self, settings: SegmentsSettings | None = None, **values: Any) -> None:
+        super().__init__(settings, **values)
         self.thresholds: tuple[float, ...] = ()  # viewing days a week between the segments
         self.wanted: tuple[tuple[int, ...], ...] = ()  # sends a week, a plan per segment
 
@@ -90,30 +85,30 @@ class SegmentsPlanner:
             ValueError: no member stays through the burn-in.
         """
         watch, s = Stopwatch(), self.settings
-        each = s["num_members"] * world.slots_per_week
+        each = s.num_members * world.slots_per_week
         starts, returns = [], []
-        for luck in range(s["lucks"]):
+        for luck in range(s.lucks):
             if progress is not None:
-                played = luck * each * (s["burn_in_weeks"] + s["weeks"] * len(world.plans))
+                played = luck * each * (s.burn_in_weeks + s.weeks * len(world.plans))
                 watch.call_untimed(progress, played)
-            population = Population(world, s["num_members"], seed, seed, luck_stream=luck)
-            burn_in(population, s["burn_in_weeks"], seed, luck, executor)
+            population = Population(world, s.num_members, seed, seed, luck_stream=luck)
+            burn_in(population, s.burn_in_weeks, seed, luck, executor)
             if not population.alive.any():
                 raise ValueError(
-                    f"burn_in_weeks is {s['burn_in_weeks']}; allowed are fewer: nobody stayed"
+                    f"burn_in_weeks is {s.burn_in_weeks}; allowed are fewer: nobody stayed"
                 )
             starts.append(population.take(population.alive))
-            returns.append(constant_plan_returns(starts[-1], s["weeks"], executor))
+            returns.append(constant_plan_returns(starts[-1], s.weeks, executor))
         viewing = [mean_viewing(world, plan_request(start).observations) for start in starts]
         chosen = self._choose(np.concatenate(viewing), np.concatenate(returns))
-        simulation = s["lucks"] * s["num_members"] * len(world.plans)
-        if s["segments"] > 1:
+        simulation = s.lucks * s.num_members * len(world.plans)
+        if s.segments > 1:
             thresholds = np.array(self.thresholds)
-            chosen, more = improve(starts, thresholds, chosen, s["weeks"], s["rounds"], executor)
+            chosen, more = improve(starts, thresholds, chosen, s.weeks, s.rounds, executor)
             simulation += more
-        self.world, self.wanted = world, tuple(tuple(map(int, world.plans[p])) for p in chosen)
+        self.prepare(world).wanted = tuple(tuple(map(int, world.plans[p])) for p in chosen)
         self.policy_version += 1
-        weeks = simulation * s["weeks"] + s["lucks"] * s["num_members"] * s["burn_in_weeks"]
+        weeks = simulation * s.weeks + s.lucks * s.num_members * s.burn_in_weeks
         self.opportunities = weeks * world.slots_per_week
         self.cpu_seconds = watch.spent
         return self
@@ -129,31 +124,26 @@ class SegmentsPlanner:
         segment = self._segments(mean_viewing(world, request.observations))
         return FeasibleIndex(world)(chosen[segment], request.feasible)
 
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return settings that JSON can hold, thresholds and plans among them, and no arrays.
+    def state(self) -> dict[str, Any]:
+        """Return thresholds and plans.
 
         Raises:
             RuntimeError: the planner has not learned yet.
         """
         self._trained()
-        learned = {"thresholds": list(self.thresholds), "plans": [list(p) for p in self.wanted]}
-        return self.settings | {"policy_version": self.policy_version} | learned, {}
+        return {"thresholds": list(self.thresholds), "plans": [list(p) for p in self.wanted]}
 
     @classmethod
-    def from_state(
-        cls, world: World, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
-    ) -> Self:
+    def from_state(cls, world: World, settings: Any, state: State, **parts: Any) -> Self:
         """Rebuild a planner from :meth:`state`.
 
         Raises:
-            ValueError: settings or arrays are not those of a planner of this world.
+            ValueError: the state is not that of a planner of this world.
         """
-        own, version = split_version(settings, [*cls().settings, "thresholds", "plans"])
-        thresholds, plans = own.pop("thresholds"), own.pop("plans")
-        planner = cls(**own)
-        segments = planner.settings["segments"]
-        if arrays:
-            raise ValueError(f"planner arrays are {sorted(arrays)}; a segments planner has none")
+        if sorted(state) != ["plans", "thresholds"]:
+            raise ValueError(f"segments planner has {sorted(state)}; allowed: plans, thresholds")
+        planner = cls(settings).prepare(world)
+        thresholds, plans, segments = state["thresholds"], state["plans"], planner.settings.segments
         if not (isinstance(plans, list) and len(plans) == segments):
             raise ValueError(f"plans is {plans!r}; allowed is a list of {segments} plans")
         if not _rises(thresholds, segments - 1):
@@ -164,13 +154,12 @@ class SegmentsPlanner:
             if not isinstance(plan, list):
                 raise ValueError(f"plans has {plan!r}; allowed is a list of sends per channel")
             world.plan_index(plan)
-        planner.world, planner.policy_version = world, version
         planner.thresholds, planner.wanted = tuple(thresholds), tuple(map(tuple, plans))
         return planner
 
     def _choose(self, viewing: Float32, returns: Float64) -> Int64:
         """Set thresholds by viewing [B]; return the best plans by returns [B, O], [S]."""
-        segments = self.settings["segments"]
+        segments = self.settings.segments
         shares = np.arange(1, segments) / segments
         self.thresholds = tuple(float(t) for t in np.quantile(viewing, shares))
         segment = self._segments(viewing)
@@ -185,7 +174,7 @@ class SegmentsPlanner:
         return np.searchsorted(np.array(self.thresholds), viewing, side="right")
 
     def _trained(self) -> World:
-        if self.world is None:
+        if self.world is None or not self.wanted:
             raise RuntimeError("the planner has no plans; call learn or load first")
         return self.world
 

@@ -1,20 +1,20 @@
 """Planners that learn nothing: one plan for all, a plan per member, a random plan, dealt plans."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slowfast_rl.members.arrays import Bool, Int64
-from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.random import Domain, random_words
 from slowfast_rl.members.shapes import UNIFORM
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.plan_exchange import CuriousPlanner, Planner, PlanRequest, filter_of
+from slowfast_rl.policies.component import State, register
+from slowfast_rl.policies.contracts import BasePlanner, PlanRequest
 
 
-class FixedPlanner:
+@register
+class FixedPlanner(BasePlanner):
     """The same plan for everyone, 0 on channels that the member has left.
 
     Args:
@@ -27,9 +27,9 @@ class FixedPlanner:
     """
 
     name = "fixed"
-    policy_version = 0
 
     def __init__(self, world: World, plan: Sequence[int], shape: str = UNIFORM) -> None:
+        super().__init__()
         if len(plan) != len(world.channels):
             raise ValueError(f"plan is {plan}; one target per channel {world.channels} is needed")
         self._feasible = FeasibleIndex(world)
@@ -41,26 +41,23 @@ class FixedPlanner:
         wanted = np.full(len(request.entity_ids), self._index)
         return self._feasible(wanted, request.feasible)
 
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return settings that JSON can hold, and no arrays."""
-        return {"plan": list(self.wanted), "shape": self.shape}, {}
+    def state(self) -> dict[str, Any]:
+        """Return the plan and its shape."""
+        return {"plan": list(self.wanted), "shape": self.shape}
 
     @classmethod
-    def from_state(
-        cls, world: World, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
-    ) -> Self:
+    def from_state(cls, world: World, settings: Any, state: State, **parts: Any) -> Self:
         """Rebuild a planner from :meth:`state`.
 
         Raises:
-            ValueError: settings or arrays are not those of a fixed planner of this world.
+            ValueError: the state is not that of a fixed planner of this world.
         """
-        plan, shape = settings.get("plan"), settings.get("shape")
-        known = sorted(settings) == ["plan", "shape"] and not arrays
-        if not known or not isinstance(plan, list) or not isinstance(shape, str):
-            raise ValueError(
-                f"planner settings are {dict(settings)}; allowed: a list as plan, a name as shape"
-            )
-        return cls(world, plan, shape)
+        plan, shape = state.get("plan"), state.get("shape")
+        if sorted(state) != ["plan", "shape"] or not isinstance(plan, list):
+            raise ValueError(f"fixed planner has {dict(state)}; allowed: a list as plan, a shape")
+        if not isinstance(shape, str):
+            raise ValueError(f"shape is {shape!r}; allowed is the name of a pacing shape")
+        return cls(world, plan, shape).prepare(world)
 
 
 def safe_planner(world: World) -> FixedPlanner:
@@ -69,7 +66,7 @@ def safe_planner(world: World) -> FixedPlanner:
     return FixedPlanner(world, [max(t for t in targets if t <= most) for targets, most in pairs])
 
 
-class PerMemberPlanner:
+class PerMemberPlanner(BasePlanner):
     """A constant plan for each member, such as the oracle's.
 
     Args:
@@ -77,9 +74,10 @@ class PerMemberPlanner:
         plans: [N] indices into the menu; member m has plan ``plans[m]``.
     """
 
-    policy_version = 0
+    name = "per_member"
 
     def __init__(self, world: World, plans: Int64) -> None:
+        super().__init__()
         self._feasible = FeasibleIndex(world)
         self._plans = plans
 
@@ -88,7 +86,7 @@ class PerMemberPlanner:
         return self._feasible(self._plans[request.entity_ids], request.feasible)
 
 
-class RandomPlanner:
+class RandomPlanner(BasePlanner):
     """A feasible plan drawn uniformly each week, by coins of its own.
 
     Args:
@@ -97,9 +95,10 @@ class RandomPlanner:
         stream: an independent stream of them.
     """
 
-    policy_version = 0
+    name = "random"
 
     def __init__(self, seed: int = 0, domain: Domain = Domain.EXPLORATION, stream: int = 0) -> None:
+        super().__init__()
         self.seed, self.domain, self.stream = seed, domain, stream
 
     def plan(self, request: PlanRequest) -> Int64:
@@ -112,7 +111,7 @@ class RandomPlanner:
         return chosen
 
 
-class DealtPlanner:
+class DealtPlanner(BasePlanner):
     """Another planner's choices, dealt at random among members with the same opt-in flags.
 
     Keeps how much is sent each week and loses who gets it: what is left of a planner's value is
@@ -123,23 +122,14 @@ class DealtPlanner:
         seed: keys the dealing.
     """
 
-    def __init__(self, planner: Planner, seed: int = 0) -> None:
+    name = "dealt"
+
+    def __init__(self, planner: BasePlanner, seed: int = 0) -> None:
+        super().__init__()
         self._planner, self.seed = planner, seed
-
-    @property
-    def policy_version(self) -> int:
-        """The dealt planner's version."""
-        return self._planner.policy_version
-
-    @property
-    def belief_filter(self) -> BeliefFilter | None:
-        """Makes the beliefs that the dealt planner asks for."""
-        return filter_of(self._planner)
-
-    @property
-    def privileged(self) -> bool:
-        """Whether the dealt planner sees latents."""
-        return isinstance(self._planner, CuriousPlanner) and self._planner.privileged
+        self.needs_beliefs, self.privileged = planner.needs_beliefs, planner.privileged
+        self.belief_filter = planner.belief_filter
+        self.policy_version = planner.policy_version
 
     def plan(self, request: PlanRequest) -> Int64:
         """Return the choices in another order within each group of equal flags, [B]."""

@@ -1,30 +1,67 @@
 """The published planner: learned reward components, weighted, minus a universal message cost."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Stopwatch
-from slowfast_rl.policies.executor import Executor
-from slowfast_rl.policies.plan_exchange import PlanRequest
-from slowfast_rl.policies.settings import check_number, check_weights, check_whole, split_version
+from slowfast_rl.policies.component import State, register
+from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
+from slowfast_rl.policies.settings import Settings, check_weights, setting
 from slowfast_rl.slow.effects import Effects, fit_effects, plan_effects, plan_features
 from slowfast_rl.slow.plan_effect_features import observation_terms
 from slowfast_rl.slow.plan_logs import collect_plan_logs, outcome_names
 
-_WHOLE = {"num_members": (2, 2**24), "weeks": (2, 2**16), "window": (1, 2**15)}
 _WEIGHTS = ("viewing_day", "logged_open", "opt_out", "churn", "message_cost")
-_MOST = 1e6  # of a weight, viewing days
-_MOST_RIDGE = 1e3
 
 
-class UtilityPlanner:
+def _weight(text: str) -> Any:
+    """Declare a weight of the utility in viewing days."""
+    return setting(None, text, low=0, high=1e6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UtilitySettings(Settings):
+    """Settings of :class:`UtilityPlanner`."""
+
+    num_members: int = setting(32_768, "members in the logs", low=2, high=2**24)
+    weeks: int = setting(104, "weeks of logs; at least two windows", low=2, high=2**16)
+    window: int = setting(
+        8,
+        "weeks that a plan is held and its outcomes are summed, discounted",
+        low=1,
+        high=2**15,
+    )
+    viewing_day: float | None = _weight("weight of a viewing day; None for the world's reward")
+    logged_open: float | None = _weight(
+        "weight of a logged open; None for the world's of a causal open"
+    )
+    opt_out: float | None = _weight("penalty of leaving a channel; None for the world's")
+    churn: float | None = _weight("penalty of leaving the service; None for the world's")
+    message_cost: float | None = _weight("universal cost of a planned send; None for the world's")
+    ridge: float = setting(
+        0.03,
+        "shrinks effects; relative to the logs' mean information on one of them",
+        low=0,
+        high=1e3,
+    )
+
+    def __post_init__(self) -> None:
+        """Check every field, and that the logs hold two windows."""
+        super().__post_init__()
+        if self.weeks < 2 * self.window:
+            raise ValueError(
+                f"weeks is {self.weeks}; allowed is two windows of {self.window} or more"
+            )
+
+
+@register
+class UtilityPlanner(BasePlanner):
     """Plans by U(member, plan) = sum over k of w_k Reward_k(member, plan) - Cost(plan).
 
     The published formulation. From logs with randomised plans, each held for the outcome window,
@@ -38,53 +75,14 @@ class UtilityPlanner:
     sending. With a cost of 0 and a short window the planner degenerates towards always-send; the
     universal cost per message stands in for what the logs cannot show, and a longer window, with
     more noise, shows more of it. ``experiments/message_cost`` measures both.
-
-    Args:
-        num_members: members in the logs.
-        weeks: weeks of logs; at least two windows.
-        window: weeks that a plan is held and its outcomes are summed, discounted.
-        viewing_day: weight of a viewing day; this and the next four: None for the world's reward.
-        logged_open: weight of an open (None: the world's of a causal open, which nobody logs).
-        opt_out: penalty of leaving a channel.
-        churn: penalty of leaving the service.
-        message_cost: the universal cost of a planned send.
-        ridge: shrinks effects; relative to the logs' mean information on one of them.
-
-    Raises:
-        ValueError: a setting is of the wrong type or outside what is allowed.
     """
 
     name = "utility"
+    Settings = UtilitySettings
+    settings: UtilitySettings
 
-    def __init__(
-        self,
-        num_members: int = 32_768,
-        weeks: int = 104,
-        window: int = 8,
-        viewing_day: float | None = None,
-        logged_open: float | None = None,
-        opt_out: float | None = None,
-        churn: float | None = None,
-        message_cost: float | None = None,
-        ridge: float = 0.03,
-    ) -> None:
-        self.settings: dict[str, Any] = {
-            "num_members": num_members, "weeks": weeks, "window": window,
-            "viewing_day": viewing_day, "logged_open": logged_open, "opt_out": opt_out,
-            "churn": churn, "message_cost": message_cost, "ridge": ridge,
-        }  # fmt: skip
-        for name, (least, most) in _WHOLE.items():
-            check_whole(name, self.settings[name], least, most)
-        for name in _WEIGHTS:
-            if self.settings[name] is not None:
-                check_number(name, self.settings[name], 0, _MOST)
-        check_number("ridge", ridge, 0, _MOST_RIDGE)
-        if weeks < 2 * window:
-            raise ValueError(f"weeks is {weeks}; allowed is two windows of {window} or more")
-        self.policy_version = 0  # how often it was trained
-        self.opportunities = 0  # in the logs of the last training
-        self.cpu_seconds = 0.0  # spent in the last training
-        self.world: World | None = None
+    def __init__(self, settings: UtilitySettings | None = None, **values: Any) -> None:
+        super().__init__(settings, **values)
         self.effects: Effects | None = None
 
     def learn(
@@ -106,9 +104,9 @@ class UtilityPlanner:
         watch, s = Stopwatch(), self.settings
         logs = collect_plan_logs(
             world,
-            s["num_members"],
-            s["weeks"],
-            s["window"],
+            s.num_members,
+            s.weeks,
+            s.window,
             seed,
             executor,
             watch.untimed(progress),
@@ -120,11 +118,11 @@ class UtilityPlanner:
             logs.plans,
             logs.outcomes,
             logs.members,
-            s["ridge"],
+            s.ridge,
         )
-        self.world = world
+        self.prepare(world)
         self.policy_version += 1
-        self.opportunities = s["num_members"] * s["weeks"] * world.slots_per_week
+        self.opportunities = s.num_members * s.weeks * world.slots_per_week
         self.cpu_seconds = watch.spent
         return self
 
@@ -142,8 +140,10 @@ class UtilityPlanner:
             if name not in _WEIGHTS:
                 raise ValueError(f"unknown weight {name!r}; allowed: {', '.join(_WEIGHTS)}")
         world, _ = self._trained()
-        settings, arrays = self.state()
-        other = self.from_state(world, settings | weights, arrays)
+        other = self.from_state(
+            world, UtilitySettings(**self.settings.to_dict() | weights), self.state()
+        )
+        other.policy_version = self.policy_version
         other.opportunities, other.cpu_seconds = self.opportunities, self.cpu_seconds
         return other
 
@@ -163,7 +163,7 @@ class UtilityPlanner:
             plan_features(world),
             self._component_weights(),
         )
-        discount = world.reward.weekly_discount ** np.arange(self.settings["window"])
+        discount = world.reward.weekly_discount ** np.arange(self.settings.window)
         sends = world.plans.sum(axis=1) * discount.sum()
         utilities: Float64 = gain - self._weight("message_cost") * sends
         return utilities
@@ -178,42 +178,37 @@ class UtilityPlanner:
         chosen: Int64 = utilities.argmax(axis=1)
         return chosen
 
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return settings that JSON can hold, and a copy of the effects' arrays.
+    def state(self) -> dict[str, Any]:
+        """Return a copy of the effects' arrays.
 
         Raises:
             RuntimeError: the planner has not learned yet.
         """
         _, effects = self._trained()
-        arrays = {name: array.copy() for name, array in effects._asdict().items()}
-        return self.settings | {"policy_version": self.policy_version}, arrays
+        return {name: array.copy() for name, array in effects._asdict().items()}
 
     @classmethod
-    def from_state(
-        cls, world: World, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
-    ) -> Self:
+    def from_state(cls, world: World, settings: Any, state: State, **parts: Any) -> Self:
         """Rebuild a planner from :meth:`state`.
 
         Raises:
-            ValueError: settings or arrays are not those of a planner of this world.
+            ValueError: the arrays are not those of a planner of this world.
         """
-        own, version = split_version(settings, cls().settings)
-        planner = cls(**own)
+        planner = cls(settings).prepare(world)
         limits = np.zeros((1, len(weekly_features(world))), np.float32)
         terms, features = observation_terms(world, limits).shape[1], plan_features(world).shape[1]
         shape = (features, 1 + terms, len(outcome_names(world)))
         wanted = {"centre": (terms,), "scale": (terms,), "weights": shape}
-        check_weights(arrays, {name: torch.empty(size) for name, size in wanted.items()})
-        if not (arrays["scale"] > 0).all():
-            raise ValueError("planner weight scale has values of 0 or below; allowed is above 0")
-        planner.world, planner.policy_version = world, version
-        planner.effects = Effects(**{name: array.copy() for name, array in arrays.items()})
+        check_weights(state, {name: np.empty(size) for name, size in wanted.items()})
+        if not (state["scale"] > 0).all():
+            raise ValueError("weight scale has values of 0 or below; allowed is above 0")
+        planner.effects = Effects(**{name: array.copy() for name, array in state.items()})
         return planner
 
     def _weight(self, name: str) -> float:
         """Return a weight as set, or the world's."""
         world, _ = self._trained()
-        own, of_world = self.settings[name], {"logged_open": "causal_open"}.get(name, name)
+        own, of_world = getattr(self.settings, name), {"logged_open": "causal_open"}.get(name, name)
         return float(getattr(world.reward, of_world) if own is None else own)
 
     def _component_weights(self) -> Float64:

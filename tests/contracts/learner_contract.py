@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_array_equal
 
 from slowfast_rl.members.population import Population
-from slowfast_rl.policies.plan_exchange import filter_of, plan_request
+from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.policies.settings import check_settings
 from slowfast_rl.slow import LearningPlanner
 from tests.slow.cases import requests, small_world
@@ -48,7 +48,7 @@ class LearnerContract:
         def disturb(opportunities: int) -> None:
             counts.append(opportunities)
             if len(counts) % 5 == 1:
-                population = Population(world, 8, 9, 9, belief_filter=filter_of(disturbed))
+                population = Population(world, 8, 9, 9, belief_filter=disturbed.belief_filter)
                 disturbed.plan(plan_request(population, None, disturbed))
                 disturbed.state()
                 torch.manual_seed(len(counts))

@@ -10,14 +10,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from slowfast_rl.members.population import Population
-from slowfast_rl.policies import PlanRequest
-from slowfast_rl.policies.plan_exchange import (
-    CuriousPlanner,
-    PlanExchange,
-    choose_plans,
-    filter_of,
-    plan_request,
-)
+from slowfast_rl.policies.contracts import PlanRequest
+from slowfast_rl.policies.contracts import BasePlanner
+from slowfast_rl.policies.plan_exchange import PlanExchange, choose_plans, plan_request
 from slowfast_rl.slow import SavedPlanner
 from tests.members.worlds import world
 from tests.slow.cases import patterns, requests
@@ -69,7 +64,7 @@ class PlannerContract:
     def test_it_plans_for_a_population_through_the_store(self, case: Case) -> None:
         w = world("eventful")
         planner = case.trained(w)
-        population = Population(w, 40, belief_filter=filter_of(planner))
+        population = Population(w, 40, belief_filter=planner.belief_filter)
         plan_exchange, sent = PlanExchange(w), 0
         for _ in range(4):
             plans = plan_exchange.choose_plans(population, planner)
@@ -86,8 +81,8 @@ class PlannerContract:
     def test_it_gets_what_it_asks_for_and_no_more(self, case: Case) -> None:
         w = world("pronounced")
         planner = case.trained(w)
-        curious = isinstance(planner, CuriousPlanner)
-        wanted = filter_of(planner)
+        curious = isinstance(planner, BasePlanner)
+        wanted = planner.belief_filter
         asked = plan_request(Population(w, 5, belief_filter=wanted), None, planner)
         assert (asked.beliefs is not None) == (wanted is not None)
         assert (asked.latents is not None) == (curious and planner.privileged)
@@ -132,8 +127,8 @@ class SavedPlannerContract:
             assert_array_equal(array, arrays[name])
         asked = requests(w, np.random.default_rng(0).random((60, 2)) < 0.8)
         assert_array_equal(again.plan(asked), planner.plan(asked))
-        if filter_of(planner) is not None:
-            assert filter_of(again).world == w
+        if planner.belief_filter is not None:
+            assert again.belief_filter.world == w
 
     def test_a_state_is_a_copy(self, case: Case) -> None:
         w = world("pronounced")

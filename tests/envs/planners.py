@@ -6,7 +6,7 @@ import numpy as np
 
 from slowfast_rl.members.arrays import Int64
 from slowfast_rl.members.world import World
-from slowfast_rl.policies import PlanRequest
+from slowfast_rl.policies.contracts import PlanRequest
 
 
 class VariedPlanner:

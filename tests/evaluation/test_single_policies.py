@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 import slowfast_rl as sf
 from slowfast_rl.agents import ThresholdAgent
 from slowfast_rl.evaluation import contestants
-from slowfast_rl.evaluation.contestants import Contestant, named_contestant, single_contestant
+from slowfast_rl.evaluation.contestants import Contestant, named_contestant, trained_contestant
 from slowfast_rl.evaluation.statistics import ratio_interval
 from slowfast_rl.fast import UpliftRanker
 from slowfast_rl.slow import FixedPlanner
@@ -51,7 +51,7 @@ def test_no_cap_of_the_menu_binds_a_single_policy():
 
 
 def test_no_plan_moves_a_single_policy():
-    one = single_contestant(agent(0.06), small_world())
+    one = trained_contestant(agent(0.06), small_world())
     other = one._replace(name="planned", planner=FixedPlanner(small_world(), (5, 1)))
     board = board_of([one, other])
     assert_array_equal(board.rollouts["threshold"].returns, board.rollouts["planned"].returns)
@@ -89,4 +89,4 @@ def test_a_single_policy_that_cannot_be_evaluated_is_refused_in_one_line():
 def test_a_single_policy_may_be_evaluated_with_another_menu():
     made = agent(0.06)
     made.world = replace(small_world(), menu=((0, 1), (0, 1)))
-    assert single_contestant(made, small_world()).single
+    assert trained_contestant(made, small_world()).single

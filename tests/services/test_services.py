@@ -12,7 +12,7 @@ from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
-from slowfast_rl.policies.plan_exchange import PlanExchange, filter_of
+from slowfast_rl.policies.plan_exchange import PlanExchange
 from slowfast_rl.services.decision_log import FIELDS, read_log, write_part
 from slowfast_rl.services.planner import PlanningService
 from slowfast_rl.services.simulation import SimulationService, executor_version
@@ -69,7 +69,7 @@ def test_beliefs_that_are_kept_from_the_store_are_those_of_the_population() -> N
     planner = BelievingPlanner(WORLD)
     pair = Pair(WORLD, planner=planner)
     pair.live(5 * 7)
-    inside = Population(WORLD, MEMBERS, 0, LUCK, belief_filter=filter_of(planner))
+    inside = Population(WORLD, MEMBERS, 0, LUCK, belief_filter=planner.belief_filter)
     plan_exchange = PlanExchange(WORLD, executor=pair.executor)
     for _ in range(5):
         plan_exchange.issue(inside, plan_exchange.choose_plans(inside, planner))

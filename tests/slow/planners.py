@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from slowfast_rl.members.world import World
-from slowfast_rl.policies import Planner
+from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.slow import (
     DealtPlanner,
     FixedPlanner,
@@ -21,7 +21,7 @@ from tests.slow.cases import tiny_planner, tiny_rollouts
 class Case(NamedTuple):
     """One kind of planner; ``trained`` makes one that knows a world, as after training."""
 
-    trained: Callable[[World], Planner]
+    trained: Callable[[World], BasePlanner]
     alone: bool = True  # whether a member's plan does not depend on who else is asked
     believes: bool = False  # whether it needs beliefs
     saved: bool = False  # whether it can be saved

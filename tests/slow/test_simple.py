@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain
-from slowfast_rl.policies.plan_exchange import filter_of, plan_request
+from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
 from slowfast_rl.slow.simple import safe_planner
 from tests.members.worlds import world
@@ -159,14 +159,14 @@ def test_a_dealt_planner_asks_for_what_its_planner_asks_for():
     w = world("pronounced")
     planner = Curious(BeliefFilter(w))
     dealt = DealtPlanner(planner)
-    assert filter_of(dealt) is planner.belief_filter
+    assert dealt.belief_filter is planner.belief_filter
     assert dealt.privileged
-    asked = plan_request(Population(w, 9, belief_filter=filter_of(dealt)), None, dealt)
+    asked = plan_request(Population(w, 9, belief_filter=dealt.belief_filter), None, dealt)
     dealt.plan(asked)
     assert planner.told[0] is asked.beliefs is not None
     assert planner.told[1] is asked.latents is not None
     plain = DealtPlanner(FirstDigits())
-    assert filter_of(plain) is None
+    assert plain.belief_filter is None
     assert not plain.privileged
     assert filter_of(DealtPlanner(dealt)) is planner.belief_filter
 

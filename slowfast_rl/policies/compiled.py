@@ -1,0 +1,69 @@
+"""Compile a user's ``score`` and ``pace`` into the functions that the fused driver calls."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+
+from slowfast_rl.members.opportunity import (
+    PACER_SIGNATURE,
+    RANKER_SIGNATURE,
+    PacerFunction,
+    RankerFunction,
+)
+
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+
+
+@cache
+def compile_score(score: Callable[..., Any]) -> RankerFunction:
+    """Return a ranker, compiled with ``RANKER_SIGNATURE``, of a function that scores a candidate.
+
+    Raises:
+        ValueError: numba cannot compile it; with numba's reason.
+    """
+    one = numba.njit(score, **_OPTIONS)
+
+    def rank(
+        opportunity: Any, topics: Any, qualities: Any, log: Any, launches: Any, ranking: Any
+    ) -> tuple[int, float]:
+        best, best_score = 0, -np.inf
+        for j in range(topics.shape[0]):
+            topic = topics[j]
+            value = float(one(opportunity, topic, qualities[j], launches[topic], log, ranking))
+            if value > best_score:
+                best, best_score = j + 1, value
+        return best, best_score
+
+    ranker: RankerFunction = _compiled(rank, RANKER_SIGNATURE, score)
+    return ranker
+
+
+@cache
+def compile_pace(pace: Callable[..., Any]) -> PacerFunction:
+    """Return a pacer, compiled with ``PACER_SIGNATURE``, of a function that paces.
+
+    Raises:
+        ValueError: numba cannot compile it; with numba's reason.
+    """
+    one = numba.njit(pace, **_OPTIONS)
+
+    def paced(opportunity: Any, plan_rows: Any, pacing: Any) -> Any:
+        least, wanted, of = one(opportunity, plan_rows, pacing)
+        return float(least), np.float32(wanted), np.float32(of)
+
+    pacer: PacerFunction = _compiled(paced, PACER_SIGNATURE, pace)
+    return pacer
+
+
+def _compiled(function: Any, signature: Any, own: Callable[..., Any]) -> Any:
+    try:
+        return numba.njit(signature, **_OPTIONS)(function)
+    except numba.core.errors.NumbaError as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), "")
+        raise ValueError(
+            f"{own.__qualname__} cannot be compiled by numba; allowed are numbers, NumPy arrays "
+            f"and the fields of its arguments: {reason}"
+        ) from error

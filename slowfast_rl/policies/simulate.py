@@ -1,0 +1,64 @@
+"""The one loop that simulates weeks under plans and adds up discounted rewards."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from slowfast_rl.members.arrays import Float64, Int64
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.state import Week
+from slowfast_rl.policies.contracts import BasePlanner, Executor
+from slowfast_rl.policies.executor import default_executor
+from slowfast_rl.policies.guard import feasible_target
+from slowfast_rl.policies.plan_exchange import choose_plans, plan_request
+
+ChoosePlans = Callable[[Population, int], Int64]
+
+
+def run_plans(population: Population, plans: Int64, executor: Executor | None = None) -> Week:
+    """Simulate one week under plans that go straight to the executor, without a store.
+
+    Args:
+        population: N members at the beginning of a week.
+        plans: [N] indices into the menu; targets are 0 on channels that a member has left.
+        executor: the fast policy; None for the default.
+    """
+    world = population.world
+    target = feasible_target(world.plans[plans], population.opted_in)
+    shape = world.plan_shapes[plans]
+    return (executor or default_executor()).run_week(population, target, shape=shape)
+
+
+def discounted_returns(
+    population: Population,
+    weeks: int,
+    choose: ChoosePlans,
+    executor: Executor | None = None,
+    each_week: Callable[[int, Week], None] | None = None,
+) -> Float64:
+    """Simulate weeks and return each member's discounted reward, [N], in viewing days.
+
+    Args:
+        population: N members at the beginning of a week; they are changed.
+        weeks: how many.
+        choose: returns the plans [N] of a week, given the population and the week's number.
+        executor: the fast policy; None for the default.
+        each_week: called after each week with its number and what it brought.
+    """
+    executor, discount = executor or default_executor(), population.world.reward.weekly_discount
+    returns = np.zeros(population.num_members)
+    for number in range(weeks):
+        week = run_plans(population, choose(population, number), executor)
+        returns += discount**number * week.reward
+        if each_week is not None:
+            each_week(number, week)
+    return returns
+
+
+def plans_of_planner(population: Population, planner: BasePlanner) -> Int64:
+    """Return the planner's choice for every member, 0 for the churned, [N]."""
+    living = np.flatnonzero(population.alive)
+    plans = np.zeros(population.num_members, np.int64)
+    if living.size:
+        plans[living] = choose_plans(planner, plan_request(population, living, planner))
+    return plans
