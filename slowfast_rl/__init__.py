@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from slowfast_rl import envs, evaluation, fast, policies, slow, store
-from slowfast_rl.agents import FlatPPOAgent, SlowFastAgent, ThresholdAgent
+from slowfast_rl.agents import Agent, FlatPPOAgent, SinglePolicyAgent, SlowFastAgent, ThresholdAgent
 from slowfast_rl.evaluation import EvaluationProtocol, compare
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.loading import load_world, world_names
@@ -16,7 +16,7 @@ from slowfast_rl.members.observations import (
 )
 from slowfast_rl.members.population import Population, branch
 from slowfast_rl.members.world import World
-from slowfast_rl.policies import PlanSource
+from slowfast_rl.policies import PlanRequest, PlanSource, Settings, register, setting
 from slowfast_rl.store import FeatureHistory, InMemoryFeatureStore, PacingPlan
 
 if TYPE_CHECKING:
@@ -25,16 +25,20 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Agent",
     "BeliefFilter",
     "EvaluationProtocol",
     "FeatureHistory",
     "FlatPPOAgent",
     "InMemoryFeatureStore",
     "PacingPlan",
+    "PlanRequest",
     "PlanSource",
     "Population",
     "RedisFeatureStore",
+    "Settings",
     "SharedMemoryFeatureStore",
+    "SinglePolicyAgent",
     "SlowFastAgent",
     "ThresholdAgent",
     "World",
@@ -48,6 +52,8 @@ __all__ = [
     "opportunity_observation",
     "policies",
     "privileged_features",
+    "register",
+    "setting",
     "slow",
     "weekly_features",
     "weekly_observation",

@@ -87,6 +87,7 @@ class Agent(ABC):
         world, arrays = self.known_world(), dict[str, NDArray[Any]]()
         content = {
             "kind": self.kind,
+            "name": self.name,
             "seed": self.seed,
             "train_opportunities": self.train_opportunities,
             "train_cpu_seconds": self.train_cpu_seconds,
@@ -132,7 +133,7 @@ class Agent(ABC):
             agent: Self = kind.assembled(slow, fast, store, content["plans_for"])
         except (ValueError, IndexError, OverflowError) as error:  # as damaged numbers raise
             raise ValueError(f"{path} holds no agent that can be loaded: {error}") from error
-        agent.world, agent.seed = world, content["seed"]
+        agent.name, agent.world, agent.seed = content["name"], world, content["seed"]
         agent.train_opportunities = content["train_opportunities"]
         agent.train_cpu_seconds = content["train_cpu_seconds"]
         return agent

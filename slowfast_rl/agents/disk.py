@@ -23,8 +23,8 @@ FORMAT = 2
 _JSON, _WEIGHTS = "agent.json", "weights.safetensors"
 _KEYS: dict[str, type | tuple[type, ...]] = {
     "format": int, "weights_sha256": str, "world_name": str, "world": dict, "seed": int,
-    "train_opportunities": int, "train_cpu_seconds": float, "kind": str, "slow": (dict, NoneType),
-    "fast": dict, "plans_for": str,
+    "train_opportunities": int, "train_cpu_seconds": float, "kind": str, "name": str,
+    "slow": (dict, NoneType), "fast": dict, "plans_for": str,
 }  # fmt: skip
 # What damaged archives and files are known to raise; OSError where there is no file.
 _UNREADABLE = (

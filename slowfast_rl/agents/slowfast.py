@@ -16,6 +16,8 @@ from slowfast_rl.slow import RolloutPlanner
 from slowfast_rl.slow.simple import safe_planner
 from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
 
+_DEFAULT = "rollouts+bid_price"
+
 
 class SlowFastAgent(Agent):
     """Plans each member's week with ``slow``, picks messages with ``fast``, through ``store``.
@@ -29,13 +31,14 @@ class SlowFastAgent(Agent):
             with the quality ranker, that planners are scored with: either level can then change
             without the other. "own" is this agent's: a little more return, for plans that suit it
             alone.
+        name: what leaderboards and curves call the agent. None says what it is, as in "ppo+coin";
+            the default experiment's planner and executor are called "slowfast".
 
     Raises:
         ValueError: ``plans_for`` is neither, or the class of ``slow`` or ``fast`` is not complete.
     """
 
     kind = "slowfast"
-    name = "slowfast"
     slow: BasePlanner
 
     def __init__(
@@ -44,6 +47,7 @@ class SlowFastAgent(Agent):
         fast: BaseExecutor | None = None,
         store: FeatureStore | None = None,
         plans_for: str = "default",
+        name: str | None = None,
     ) -> None:
         if plans_for not in ("default", "own"):
             raise ValueError(f"plans_for is {plans_for!r}; allowed: default, own")
@@ -63,6 +67,8 @@ class SlowFastAgent(Agent):
             )
         self.store: FeatureStore = InMemoryFeatureStore() if store is None else store
         self._predictor: OnlinePredictor | None = None
+        parts = f"{self.slow.name}+{self.fast.label}"
+        self.name = name or ("slowfast" if parts == _DEFAULT else parts)
 
     def learn(
         self,
@@ -124,7 +130,7 @@ class SlowFastAgent(Agent):
             slow = slow.untrained(world, self.seed, executor) or safe_planner(world)
         if fast.learns:
             fast = fast.untrained(world, self.seed, slow if fast.takes_plans else None)
-        agent = SlowFastAgent(slow, fast, plans_for=self.plans_for)
+        agent = SlowFastAgent(slow, fast, plans_for=self.plans_for, name=self.name)
         agent.world, agent.seed = world, self.seed
         return agent
 

@@ -21,6 +21,7 @@ from slowfast_rl.cli.explain import explain
 from slowfast_rl.cli.guide import guide
 from slowfast_rl.cli.schema import register_settings
 from slowfast_rl.members.loading import config_folder
+from slowfast_rl.policies.component import search_modules_in
 from slowfast_rl.store.files import write_text_atomically
 
 CONFIG_FILE = "config.yaml"  # a folder that has one is a run
@@ -48,6 +49,7 @@ def run(name: str, make: Maker, text: str) -> None:
     try:
         register_settings()
         arguments = read_arguments()
+        search_modules_in([Path.cwd(), *([arguments.config_dir] if arguments.config_dir else [])])
         if arguments.help:
             print(guide(name, text, config_folder()))
             return
@@ -66,10 +68,27 @@ def fail(message: str, code: int = 2) -> NoReturn:
 
 
 def settings_of(config: DictConfig) -> dict[str, Any]:
-    """Return a composed configuration as plain data, without hydra's part."""
+    """Return a composed configuration as plain data, without hydra's part.
+
+    Where the command line gives a node another ``_target_``, the settings of the class that the
+    YAML file names do not apply: the node keeps what the command line says of it.
+    """
     tree: Any = OmegaConf.to_container(config, resolve=False)
     tree.pop("hydra", None)
     plain: Any = OmegaConf.to_container(OmegaConf.create(tree), resolve=True)
+    overrides = [o.lstrip("+").partition("=")[0] for o in HydraConfig.get().overrides.task]
+    for key in overrides:
+        where, _, name = key.rpartition(".")
+        if name != "_target_":
+            continue
+        *above, last = where.split(".")
+        parent = plain
+        for part in above:
+            parent = parent[part]
+        given = {
+            k.removeprefix(f"{where}.").split(".")[0] for k in overrides if k.startswith(where)
+        }
+        parent[last] = {k: v for k, v in parent[last].items() if k in given}
     return dict(plain)
 
 

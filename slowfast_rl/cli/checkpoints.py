@@ -1,18 +1,30 @@
 """Trained agents as commands name them: a run directory, or an agent's zip."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from slowfast_rl.agents import SlowFastAgent
+from slowfast_rl.agents import Agent
 from slowfast_rl.members.world import World
 
 
-def load_agent(checkpoint: str, world: World, device: str) -> SlowFastAgent:
+def load_agent(
+    checkpoint: str, world: World, device: str, allow: Iterable[str], kind: Any = Agent
+) -> Any:
     """Return a trained agent of a world.
 
+    Args:
+        checkpoint: a run directory, or an agent's directory or zip.
+        world: that it must have been trained in.
+        device: where its networks go.
+        allow: import paths of classes of the user's own that the checkpoint may name.
+        kind: ``Agent`` for any agent, ``SlowFastAgent`` for one with a planner.
+
     Raises:
-        ValueError: there is none, or it was trained in another world.
+        ValueError: there is none, it was trained in another world, or it names a class that is
+            not allowed.
     """
-    agent = SlowFastAgent.load(checkpoint_file(Path(checkpoint)), device=device)
+    agent = kind.load(checkpoint_file(Path(checkpoint)), device=device, allow=allow)
     if agent.world != world:
         name = agent.world.name if agent.world else "no world"
         raise ValueError(

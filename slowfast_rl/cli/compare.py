@@ -35,8 +35,8 @@ from slowfast_rl.evaluation.leaderboard import compare
 from slowfast_rl.evaluation.protocol import check_training_seed
 from slowfast_rl.evaluation.references import load_references
 from slowfast_rl.evaluation.twins import Twins
-from slowfast_rl.fast import PacedExecutor
 from slowfast_rl.members.random import check_seeds
+from slowfast_rl.policies.contracts import BaseExecutor
 from slowfast_rl.services.simulation import executor_version
 from slowfast_rl.store.files import write_text_atomically
 
@@ -54,6 +54,7 @@ class CompareSettings(EvaluatedSettings):
     store: dict[str, Any]
     agents: tuple[str, ...]
     checkpoints: tuple[str, ...]
+    allow: tuple[str, ...]
     controls: bool
     mode: str
     salt: int
@@ -142,16 +143,17 @@ class Compare:
         print(effects_table(results["effects"]))
         sizes = ", ".join(f"{arm}: {n}" for arm, n in results["members_per_arm"].items())
         print(f"\nMembers in {sizes}.\n{_LEGEND}")
-        executors = [c.executor for c in arms if isinstance(c.executor, PacedExecutor)]
+        executors = [c.executor for c in arms if isinstance(c.executor, BaseExecutor)]
         if len(set(map(executor_version, executors))) < 2:
             print("Both executors are the same: nothing can come of exchanging them.")
         print(f"All results  {folder}")
 
     def _trained(self, checkpoint: str) -> list[Contestant]:
         """Return a trained agent and, if asked for, its plans dealt at random."""
-        agent = load_agent(checkpoint, self.world, self.settings.device)
+        s = self.settings
+        agent = load_agent(checkpoint, self.world, s.device, s.allow)
         trained = trained_contestant(agent, self.world)
-        controls = self.settings.controls and self.settings.mode == "leaderboard"
+        controls = s.controls and s.mode == "leaderboard" and not trained.single
         return [trained, dealt_contestant(trained)] if controls else [trained]
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.agents.disk import read_arrays, write_arrays
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
@@ -40,6 +41,7 @@ class PlanSettings(Settings):
     """Settings of the command, as in ``configs/plan.yaml``."""
 
     checkpoint: str
+    allow: tuple[str, ...]
     store: dict[str, Any]
     members: int | str
     loop: bool
@@ -73,7 +75,7 @@ class Plan:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         s = self.settings = read(PlanSettings, settings)
         self.world = s.make_world()
-        self.agent = load_agent(s.checkpoint, self.world, s.device)
+        self.agent = load_agent(s.checkpoint, self.world, s.device, s.allow, SlowFastAgent)
         if not isinstance(s.members, str):  # a file's plans may go to files alone
             check_shared(s.store)
         self.store: FeatureStore = build(s.store, "store")

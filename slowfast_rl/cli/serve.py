@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.cli.app import check_writable, run
 from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.results import say
@@ -43,6 +44,7 @@ class ServeSettings(Settings):
     """Settings of the command, as in ``configs/serve.yaml``."""
 
     checkpoint: str
+    allow: tuple[str, ...]
     store: dict[str, Any]
     source: str
     week_seconds: float
@@ -69,7 +71,7 @@ class Serve:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         s = self.settings = read(ServeSettings, settings)
         self.world = s.make_world()
-        self.agent = load_agent(s.checkpoint, self.world, s.device)
+        self.agent = load_agent(s.checkpoint, self.world, s.device, s.allow, SlowFastAgent)
         check_shared(s.store)
         self.store: FeatureStore = build(s.store, "store")
 

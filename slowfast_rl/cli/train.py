@@ -45,6 +45,7 @@ class TrainSettings(EvaluatedSettings):
     slow: dict[str, Any]
     fast: dict[str, Any]
     store: dict[str, Any]
+    name: str | None
     plans_for: str
     total_opportunities: int | None
     total_cpu_seconds: float | None
@@ -66,7 +67,7 @@ class Train:
         self.world, self.protocol = s.make_world(), s.make_protocol()
         check_training_seed(s.seed, self.protocol)
         self.agent: SlowFastAgent = SlowFastAgent(
-            build(s.slow, "slow"), build(s.fast, "fast"), plans_for=s.plans_for
+            build(s.slow, "slow"), build(s.fast, "fast"), plans_for=s.plans_for, name=s.name
         )
         check_savable(self.agent.slow)  # before training, not at its first checkpoint
         check_savable(self.agent.fast)

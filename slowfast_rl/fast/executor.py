@@ -67,6 +67,13 @@ class PacedExecutor(BaseExecutor):
         self.pacer: BasePacer = ExactPacer() if pacer is None else pacer
         self.ranker: BaseRanker = QualityRanker() if ranker is None else ranker
 
+    @property
+    def label(self) -> str:
+        """Pacer and ranker, those of the exact pacer and of the affinity ranker left out."""
+        parts = self.pacer.name, self.ranker.name
+        shown = [name for name in parts if name not in ("exact", "affinity")]
+        return "-".join(shown) or self.ranker.name
+
     def policy(self, world: World, weights: Float32 | None = None) -> FastPolicy:
         """Return the jitted policy of one week, with the present parameters of pacer and ranker.
 

@@ -425,6 +425,11 @@ class BaseExecutor(Component):
         """Whether its training lasts as long as a budget says."""
         return self.learns and "total_opportunities" in _parameters(type(self).learn)
 
+    @property
+    def label(self) -> str:
+        """What names of agents call this executor."""
+        return self.name
+
     def versioned(self) -> dict[str, Any]:
         """Return what tells one version of the executor from another: names, settings, state."""
         return {self.name: {"settings": self.settings.to_dict(), "state": self.state()}}
