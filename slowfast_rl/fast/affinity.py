@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -23,7 +22,7 @@ from slowfast_rl.members.state import TOPIC_LAST_SENT, TOPIC_OPENS, TOPIC_SENDS,
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.component import register
 from slowfast_rl.policies.contracts import BaseRanker
-from slowfast_rl.policies.settings import Settings, setting
+from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _PRIOR_OPENS, _PRIOR_SENDS = np.float32(1), np.float32(10)  # of a member's own open rate
 _SHORT, _LONG = np.float32(7), np.float32(30)  # days of the two recency features
@@ -140,8 +139,7 @@ class AffinityRanker(BaseRanker):
             ValueError: a weight is no finite number, or the strength is not above 0.
         """
         for name, value in learned._asdict().items():
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not (number and isfinite(value)) or (name == "strength" and value <= 0):
+            if not is_number(value) or (name == "strength" and value <= 0):
                 allowed = "above 0" if name == "strength" else "a finite number"
                 raise ValueError(f"ranker weight {name} is {value!r}; allowed is {allowed}")
         ranker = cls(settings)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, Self
 
 import numpy as np
@@ -33,7 +32,7 @@ from slowfast_rl.policies.contracts import BasePacer, BaseRanker
 from slowfast_rl.policies.day_weights import pacing_parameters, weighed_slots
 from slowfast_rl.policies.executor import exact_pace, exact_pacing
 from slowfast_rl.policies.guard import pack_plans, target_of
-from slowfast_rl.policies.settings import Settings, setting
+from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _QUANTILES = 200  # of the scores that are kept
 
@@ -133,7 +132,7 @@ class BidPricePacer(BasePacer):
             ValueError: quantiles are no rising finite numbers.
         """
         for law in quantiles:
-            finite = all(type(q) in (int, float) and isfinite(q) for q in law)
+            finite = all(map(is_number, law))
             if not law or not finite or list(law) != sorted(law):
                 raise ValueError(
                     f"pacer quantiles are {str(list(law))[:60]}; rising finite numbers are needed"

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -29,7 +28,7 @@ from slowfast_rl.members.state import Log
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.component import register
 from slowfast_rl.policies.contracts import BaseRanker
-from slowfast_rl.policies.settings import Settings, setting
+from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _DAYS = 7
 _MEMBER = _DAYS + ORGANIC_TERMS  # where, among the weights, those of member_terms begin
@@ -181,8 +180,7 @@ class UpliftRanker(BaseRanker):
             if not (isinstance(values, tuple | list) and len(values) == size > 0):
                 raise ValueError(f"ranker weights {name} are {values!r}; allowed are {size or 'C'}")
             for value in values:
-                number = isinstance(value, int | float) and not isinstance(value, bool)
-                if not (number and isfinite(value)):
+                if not is_number(value):
                     raise ValueError(f"ranker weight {name} has {value!r}; allowed: finite numbers")
         ranker = cls(settings)
         ranker.learned = Weights(*(tuple(values) for values in learned))
