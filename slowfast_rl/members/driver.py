@@ -33,7 +33,15 @@ from slowfast_rl.members.state import (
     Events,
     SimulationState,
 )
-from slowfast_rl.members.stepping import enter_slot, leave_slot, skip_week, take_slot, utility
+from slowfast_rl.members.stepping import (
+    ZERO,
+    candidate_at,
+    enter_slot,
+    leave_slot,
+    skip_week,
+    take_slot,
+    utility,
+)
 
 _INT64S = types.Array(types.int64, 1, "C")
 _EVENTS = types.NamedUniTuple(types.Array(types.uint8, 1, "C"), len(Events._fields), Events)
@@ -80,7 +88,10 @@ def step_slot(
         if simulation.state.alive[i]:
             before = utility(simulation, i, THIS)
             enter_slot(simulation, i, s)
-            take_slot(simulation, i, s, actions[i], events, i)
+            topic, quality = np.uint32(0), ZERO
+            if actions[i]:
+                topic, quality = candidate_at(simulation, i, s, actions[i] - 1)
+            take_slot(simulation, i, s, actions[i], topic, quality, events, i)
             leave_slot(simulation, i, s)
             rewards[i] = utility(simulation, i, LAST if last else THIS) - before
         else:
@@ -136,5 +147,6 @@ def run_week(
                 action = 0
                 simulation.ledger[i, VETOED] += ONE
             enter_slot(simulation, i, s)
-            take_slot(simulation, i, s, action, events, 0)
+            sent = max(action - 1, 0)
+            take_slot(simulation, i, s, action, topics[sent], qualities[sent], events, 0)
             leave_slot(simulation, i, s)

@@ -195,10 +195,30 @@ def utility(simulation: SimulationState, i: Integer, window: int) -> float:
 
 
 @kernel
+def candidate_at(
+    simulation: SimulationState, i: Integer, s: Integer, number: Integer
+) -> tuple[np.uint32, np.float32]:
+    """Return topic and quality of member i's candidate ``number``, from 0, at slot s."""
+    state = simulation.state
+    time = state.week[i] * simulation.schedule.weekday.shape[0] + s
+    word = draw(simulation.seed, state.stream[i], state.member[i], time, number, CANDIDATE)
+    return dynamics.candidate(simulation.constants.num_topics, word)
+
+
+@kernel
 def take_slot(
-    simulation: SimulationState, i: Integer, s: Integer, action: Integer, events: Events, e: Integer
+    simulation: SimulationState,
+    i: Integer,
+    s: Integer,
+    action: Integer,
+    topic: Integer,
+    quality: np.float32,
+    events: Events,
+    e: Integer,
 ) -> None:
-    """Live through one slot under an action (0 holds, j sends candidate j); events in row e.
+    """Simulate one slot under an action: 0 holds, another one sends a candidate; events in row e.
+
+    ``topic`` and ``quality`` are those of the candidate that is sent.
 
     Everything uses the state before the slot: organic view, response, opened; if unopened
     dismissal, goodwill, opt-out; then fatigue.
@@ -217,8 +237,6 @@ def take_slot(
         week = state.week[i]
         stream, member, day = state.stream[i], state.member[i], np.float32(week * 7 + weekday)
         time = week * schedule.weekday.shape[0] + s
-        word = draw(simulation.seed, stream, member, time, action - 1, CANDIDATE)
-        topic, quality = dynamics.candidate(w.num_topics, word)
         launch = simulation.launches[week * 7 + weekday, topic]
         r = dynamics.relevance(w, quality, traits.taste[i, topic], launch)
         sensitivity = traits.fatigue_sensitivity[i]
