@@ -120,6 +120,8 @@ class AffinityRanker(BaseRanker):
     Settings = AffinitySettings
     settings: AffinitySettings
     learned: Weights = UNTRAINED
+    _weights: Float32
+    _weights_of: Weights | None = None  # what ``_weights`` were made of
 
     @property
     def function(self) -> RankerFunction:
@@ -129,7 +131,9 @@ class AffinityRanker(BaseRanker):
     @property
     def weights(self) -> Float32:  # type: ignore[override]  # derived from what was learned
         """The jitted ranker's parameters."""
-        return np.array(self.learned, np.float32)
+        if self._weights_of is not self.learned:
+            self._weights, self._weights_of = np.array(self.learned, np.float32), self.learned
+        return self._weights
 
     @classmethod
     def with_weights(cls, learned: Weights, settings: AffinitySettings | None = None) -> Self:

@@ -157,6 +157,8 @@ class UpliftRanker(BaseRanker):
     Settings = UpliftSettings
     settings: UpliftSettings
     learned: Weights = UNTRAINED
+    _weights: Float32
+    _weights_of: Weights | None = None  # what ``_weights`` were made of
 
     @property
     def function(self) -> RankerFunction:
@@ -166,7 +168,12 @@ class UpliftRanker(BaseRanker):
     @property
     def weights(self) -> Float32:  # type: ignore[override]  # derived from what was learned
         """The jitted ranker's parameters."""
-        return np.concatenate(self.learned).astype(np.float32)
+        if self._weights_of is not self.learned:
+            self._weights, self._weights_of = (
+                np.concatenate(self.learned).astype(np.float32),
+                self.learned,
+            )
+        return self._weights
 
     @classmethod
     def with_weights(cls, learned: Weights, settings: UpliftSettings | None = None) -> Self:

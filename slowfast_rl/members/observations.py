@@ -27,6 +27,7 @@ from slowfast_rl.members.state import (
     HEAVY,
     LAST_SENT,
     LIGHT,
+    OPT_OUTS,
     SENDS,
     THIS,
     TOPIC_LAST_SENT,
@@ -128,7 +129,10 @@ def read_weekly(row: Float32, log: Log, launches: Float32, i: Integer) -> Weekly
         for column in range(SENDS, DISMISSALS + WINDOWS):
             counts[column] = row[k]
             k += 1
+        for column in range(OPT_OUTS, OPT_OUTS + WINDOWS):
+            counts[column] = _ZERO
         for dose in (LIGHT, HEAVY):
+            counts[dose] = _ZERO
             counts[dose + 1] = row[k] * _PRIOR_SENDS - _PRIOR_COUNT
             counts[dose + 2] = row[k + 1] * _PRIOR_SENDS - _PRIOR_COUNT
             k += 2
