@@ -7,7 +7,7 @@ from slowfast_rl.evaluation.protocol import burned_in
 from slowfast_rl.evaluation.statistics import Interval, independent_difference, mean_interval
 from slowfast_rl.evaluation.studies import default_agent, rollout_planner
 from slowfast_rl.evaluation.twins import Twins
-from slowfast_rl.policies.plan_exchange import PlanExchange, filter_of
+from slowfast_rl.policies.plan_exchange import PlanExchange
 
 SETTLED = 8  # scored weeks after which the two types have shown what they are
 
@@ -47,7 +47,7 @@ def measure_limit(name, seed, options):
 def two_types(agent, world, protocol):
     """Return how often each type is written to once it may be known, and their ratio."""
     population = burned_in(
-        world, protocol, protocol.streams[0], belief_filter=filter_of(agent.slow)
+        world, protocol, protocol.streams[0], belief_filter=agent.slow.belief_filter
     )
     plan_exchange = PlanExchange(world, sf.InMemoryFeatureStore(), agent.fast)
     sends, weeks = np.zeros((2, population.num_members))

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation import figures, properties
+from slowfast_rl.evaluation import figures
+from slowfast_rl.evaluation.world import properties
 from slowfast_rl.evaluation import formatting as fmt
 from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.studies import Flag, Options, Results, Study

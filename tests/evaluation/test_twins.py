@@ -198,7 +198,7 @@ def test_changes_of_plan_are_counted_among_the_living():
 def test_an_executor_changes_lives_and_the_default_one_by_name_does_not():
     planner = FixedPlanner(small_world(), (5, 1))
     assert_same(twins().rollout(planner), twins().rollout(planner, PacedExecutor()))
-    other = PacedExecutor(ranker=AffinityRanker(Weights(4, -1, 0, 0, 0, 0)))
+    other = PacedExecutor(ranker=AffinityRanker.with_weights(Weights(4, -1, 0, 0, 0, 0)))
     assert twins().rollout(planner, other).returns.mean() < twins().rollout(planner).returns.mean()
 
 

@@ -20,13 +20,13 @@ def test_a_measure_that_loses_a_tenth_when_sends_double_moves_by_minus_ten_perce
 
 def test_a_plan_and_a_threshold_live_as_the_jitted_executors_do() -> None:
     measure = study_module("coupling", "measure").measure
-    ranker, start = UpliftRanker(made_up(2)), Population(world("deathless"), 60, 3, 3)
+    ranker, start = UpliftRanker.with_weights(made_up(2)), Population(world("deathless"), 60, 3, 3)
     middle = float(
         np.median(observed_effects(start.world, ranker.weights, opportunity_observation(start)))
     )
     for threshold, plan in ((None, (4, 2)), (middle, None)):
         setting = measure(start, ranker, 3, threshold=threshold, plan=plan)
-        pacer = None if threshold is None else ThresholdPacer(threshold)
+        pacer = None if threshold is None else ThresholdPacer(threshold=threshold)
         executor = PacedExecutor(pacer, ranker)
         runner = executor if threshold is None else Unplanned(executor)
         population, sends, opens = start.clone(), 0.0, 0.0

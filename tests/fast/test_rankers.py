@@ -89,7 +89,7 @@ def test_the_ranker_picks_the_candidate_of_the_highest_score(weights, slots, see
     for _ in range(slots):
         population.step(np.zeros(12, np.int64))
     scores = expected_scores(population, weights)
-    chosen = ranked(population, AffinityRanker(weights)) - 1
+    chosen = ranked(population, AffinityRanker.with_weights(weights)) - 1
     assert_allclose(scores[np.arange(12), chosen], scores.max(axis=1), atol=1e-5)
 
 
@@ -107,7 +107,7 @@ def liking(weights):
 
 @pytest.fixture(scope="module")
 def learned():
-    return AffinityRanker().learn(world("pronounced"), num_members=512, weeks=30, seed=1)
+    return AffinityRanker(num_members=512, weeks=30).learn(world("pronounced"), seed=1)
 
 
 def test_training_finds_that_quality_launches_and_liked_topics_are_opened(learned):
@@ -120,16 +120,16 @@ def test_training_finds_that_quality_launches_and_liked_topics_are_opened(learne
 
 def test_training_finds_no_affinity_where_members_do_not_differ_in_taste():
     tasteless = load_world("pronounced", {"response.taste_weight": 0})
-    weights = AffinityRanker().learn(tasteless, num_members=512, weeks=30, seed=1).learned
+    weights = AffinityRanker(num_members=512, weeks=30).learn(tasteless, seed=1).learned
     assert abs(liking(weights)) < 0.1
     assert weights.quality > 0.3
 
 
 def test_training_twice_on_a_seed_gives_the_same_weights_and_another_seed_others(learned):
-    again = AffinityRanker(Weights(9, 9, 9, 9, 9, 9))
+    again = AffinityRanker.with_weights(Weights(9, 9, 9, 9, 9, 9))
     again.learn(world("pronounced"), num_members=512, weeks=30, seed=1)
     assert again.learned == learned.learned
-    other = AffinityRanker().learn(world("pronounced"), num_members=512, weeks=30, seed=2)
+    other = AffinityRanker(num_members=512, weeks=30).learn(world("pronounced"), seed=2)
     assert other.learned != learned.learned
 
 

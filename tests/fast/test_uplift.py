@@ -9,25 +9,19 @@ from slowfast_rl.fast.trials import collect_trials, trial_terms
 from slowfast_rl.fast.uplift import UNTRAINED, Weights
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
-from tests.fast.cases import chance_of, random_week, ranked, true_effect
+from tests.fast.cases import random_week, rank, ranked, true_effect
 from tests.members.worlds import world
 
 
 def scores(population, ranker):
     """The candidate that a ranker picks for each member at this slot, from 0, and its score."""
-    simulation = population.simulation
-    picked = [
-        ranker.function(
-            chance_of(population, i), simulation.log, simulation.launches, ranker.weights
-        )
-        for i in range(population.num_members)
-    ]
+    picked = [rank(population, ranker, i) for i in range(population.num_members)]
     return np.array([j for j, _ in picked]) - 1, np.array([value for _, value in picked])
 
 
 @pytest.fixture(scope="module")
 def learned():
-    return UpliftRanker().learn(world("pronounced"), num_members=1024, weeks=30, seed=1)
+    return UpliftRanker(num_members=1024, weeks=30).learn(world("pronounced"), seed=1)
 
 
 def test_untrained_it_lives_the_same_weeks_as_quality():
@@ -59,7 +53,7 @@ def test_the_score_is_the_greatest_effect_that_the_model_gives_a_candidate(weigh
         respond = response @ np.array(weights.member + weights.candidate)
         respond += weights.channel[place.channel]
         effects.append(1 / (1 + np.exp(view)) / (1 + np.exp(-respond)))
-    best, score = scores(population, UpliftRanker(weights))
+    best, score = scores(population, UpliftRanker.with_weights(weights))
     assert_allclose(score, np.max(effects, axis=0), rtol=1e-4, atol=1e-7)
     assert_allclose(np.stack(effects)[best, np.arange(12)], score, rtol=1e-4, atol=1e-7)
 
@@ -97,7 +91,7 @@ def test_predicted_effects_rank_and_match_the_true_effects_on_members_never_seen
 
 def test_where_messages_do_nothing_scores_are_near_zero_though_members_open_them():
     nothing = load_world("null", {"response.tap": 0.5})
-    ranker = UpliftRanker().learn(nothing, num_members=1024, weeks=30, seed=1)
+    ranker = UpliftRanker(num_members=1024, weeks=30).learn(nothing, seed=1)
     predicted, true = held_out(ranker, nothing)
     assert_array_equal(true, 0)
     assert predicted.mean() < 0.004
@@ -106,7 +100,7 @@ def test_where_messages_do_nothing_scores_are_near_zero_though_members_open_them
 
 def test_where_taste_dominates_the_liked_topic_is_picked():
     tasty = load_world("pronounced", {"response.taste_weight": 4, "traits.responsiveness": 0.4})
-    ranker = UpliftRanker().learn(tasty, num_members=512, weeks=30, seed=1)
+    ranker = UpliftRanker(num_members=512, weeks=30).learn(tasty, seed=1)
     assert ranker.learned.candidate[3] > 0.5
     population = Population(tasty, 300, 78, 78)
     generator = np.random.default_rng(0)
@@ -160,7 +154,7 @@ def test_a_trials_label_is_whether_the_member_viewed_that_day(monkeypatch, name)
 
 
 def test_training_twice_on_a_seed_gives_the_same_weights(learned):
-    again = UpliftRanker().learn(world("pronounced"), num_members=1024, weeks=30, seed=1)
+    again = UpliftRanker(num_members=1024, weeks=30).learn(world("pronounced"), seed=1)
     assert again.learned == learned.learned
 
 
@@ -169,7 +163,7 @@ def test_it_comes_back_from_its_state(learned):
 
 
 def test_it_learns_where_there_are_three_channels():
-    ranker = UpliftRanker().learn(world("in_app"), num_members=128, weeks=6, seed=1)
+    ranker = UpliftRanker(num_members=128, weeks=6).learn(world("in_app"), seed=1)
     assert len(ranker.learned.channel) == 3
 
 
@@ -198,7 +192,7 @@ def test_no_weeks_give_no_trials():
 
 def test_a_channel_that_was_not_learned_is_never_worth_a_send():
     population = Population(world("in_app"), 20, 1, 1)
-    two_channels = UpliftRanker(UNTRAINED._replace(channel=(0.0, 0.0)))
+    two_channels = UpliftRanker.with_weights(UNTRAINED._replace(channel=(0.0, 0.0)))
     for slot in population.world.schedule:
         _, score = scores(population, two_channels)
         assert (score < 1e-9).all() == (slot.channel == 2)

@@ -237,5 +237,5 @@ def test_an_id_that_comes_twice_is_refused_before_anything_is_believed():
 
 
 def test_a_planner_without_beliefs_needs_no_memory():
-    assert filter_of(FixedPlanner(world("pronounced"), (1, 1))) is None
-    assert filter_of(random_rollouts(small_world(), beliefs=False)) is None
+    assert FixedPlanner(world("pronounced"), (1, 1)).belief_filter is None
+    assert random_rollouts(small_world(), beliefs=False).belief_filter is None

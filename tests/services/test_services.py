@@ -142,7 +142,7 @@ def test_a_population_that_died_out_is_served_to_its_end(tmp_path: Path) -> None
 
 
 def test_the_version_of_an_executor_is_its_parameters() -> None:
-    versions = {executor_version(PacedExecutor(ThresholdPacer(x))) for x in (0.1, 5.0)}
+    versions = {executor_version(PacedExecutor(ThresholdPacer(threshold=x))) for x in (0.1, 5.0)}
     assert len(versions) == 2
 
 
@@ -216,7 +216,7 @@ def test_arms_that_differ_in_the_ranker_get_identical_plans_in_the_first_planned
     planner = BelievingPlanner(WORLD)
     arms = [
         lived(planner=planner, executor=PacedExecutor(ExactPacer(), ranker))
-        for ranker in (QualityRanker(), AffinityRanker(WEIGHTS))
+        for ranker in (QualityRanker(), AffinityRanker.with_weights(WEIGHTS))
     ]
     plans = [read_plans(arm.store, np.arange(MEMBERS), DAY_SECONDS)[0] for arm in arms]
     for one, other in zip(*plans, strict=True):
