@@ -9,7 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation import ab as factorial, figures
+from slowfast_rl.evaluation import ab as factorial
+from slowfast_rl.evaluation import figures
 from slowfast_rl.evaluation import formatting as fmt
 from slowfast_rl.evaluation.ab import factorial_test
 from slowfast_rl.evaluation.statistics import mean_interval

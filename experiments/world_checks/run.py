@@ -11,10 +11,10 @@ import numpy as np
 
 import slowfast_rl as sf
 from slowfast_rl.evaluation import figures
-from slowfast_rl.evaluation.world import properties
 from slowfast_rl.evaluation import formatting as fmt
 from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.studies import Flag, Options, Results, Study
+from slowfast_rl.evaluation.world import properties
 from slowfast_rl.evaluation.world.recovery import recovery
 from slowfast_rl.evaluation.world.sweeps import HORIZONS, check_protocol, sweep
 from slowfast_rl.members.loading import world_hash

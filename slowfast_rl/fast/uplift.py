@@ -84,8 +84,7 @@ def member_logit(
     day: Integer,
 ) -> np.float32:
     """Return a member's part of the logit of responding to a message on channel c."""
-    # One rate for all channels before training, then one for each.
-    logit = weights[_CHANNEL + c] if weights.shape[0] > _CHANNEL + 1 else weights[_CHANNEL]
+    logit = weights[min(_CHANNEL + c, weights.shape[0] - 1)]  # one for all channels if untrained
     terms = member_terms(by_member, by_channel, by_topic, c, day)
     for k in range(MEMBER_TERMS):
         logit += weights[_MEMBER + k] * terms[k]
@@ -236,12 +235,17 @@ class UpliftRanker(BaseRanker):
                 f"ranker weights are {sorted(state)}; allowed: {sorted(Weights._fields)}"
             )
         ranker = cls.with_weights(Weights(**state), settings)
-        if len(ranker.learned.channel) != len(world.channels):
-            raise ValueError(
-                f"ranker knows {len(ranker.learned.channel)} channels; {len(world.channels)} are "
-                f"needed for {world.channels}"
-            )
+        ranker.check_world(world)
         return ranker
+
+    def check_world(self, world: World) -> None:
+        """Raise ValueError where the ranker learned in a world of other channels."""
+        known = len(self.learned.channel)
+        if known not in (1, len(world.channels)):  # one rate serves all channels before training
+            raise ValueError(
+                f"ranker knows {known} channels; {len(world.channels)} are needed for "
+                f"{world.channels}"
+            )
 
 
 def _among(trials: Trials, rows: Bool) -> Trials:

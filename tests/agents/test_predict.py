@@ -19,6 +19,7 @@ from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies import PlanSource
+from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
 from slowfast_rl.store import InMemoryFeatureStore, Status, pacing_plan, read_plans
 from tests.agents.cases import WEIGHTS as UNIT
@@ -40,15 +41,15 @@ def assert_followed(lived: Lived, target: np.ndarray):
     assert (lived.sends <= np.where(lived.opted_in, target, 0)).all()
 
 
-class Noted:
+class Noted(BasePlanner):
     """A planner that notes what it chose for whom, by (member, week), and never changes it."""
 
-    def __init__(self, planner, plans):
-        self.planner, self.plans, self.noted = planner, plans, {}
+    name = "noted"
 
-    @property
-    def policy_version(self):
-        return self.planner.policy_version
+    def __init__(self, planner, plans):
+        super().__init__()
+        self.planner, self.plans, self.noted = planner, plans, {}
+        self.policy_version = planner.policy_version
 
     def plan(self, request):
         chosen = self.planner.plan(request)

@@ -1,5 +1,7 @@
 """Opportunities as jitted fast policies receive them, called from Python."""
 
+import json
+
 import numpy as np
 
 from slowfast_rl.members.observations import (
@@ -10,7 +12,9 @@ from slowfast_rl.members.observations import (
 from slowfast_rl.members.opportunity import Opportunity, draw_candidates, opportunity_at
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import TOPIC_LAST_SENT
+from slowfast_rl.policies.component import from_node, to_node
 from tests.members.reference import Reference
+from tests.members.worlds import world
 
 
 def chance_of(population: Population, i: int) -> Opportunity:
@@ -68,3 +72,11 @@ def true_effect(population: Population, choice: np.ndarray) -> np.ndarray:
     felt = page.felt(kappa, fatigue[:, c], total - fatigue[:, c])
     since = day - simulation.log.by_topic[rows, topic, TOPIC_LAST_SENT]
     return (1 - p_day) * page.response(c, traits.responsiveness[:, c], r, since, felt, state.habit)
+
+
+def rebuilt(part, changes=None, name="pronounced"):
+    """A pacer, ranker or executor as a file would give it back, its state changed."""
+    arrays = {}
+    node = json.loads(json.dumps(to_node(part, "part", arrays)))
+    node["state"] |= changes or {}
+    return from_node(node, part.kind, world(name), "part", arrays)

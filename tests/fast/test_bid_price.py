@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +13,7 @@ from slowfast_rl.members.observations import (
     weekly_features,
 )
 from slowfast_rl.members.population import Population
+from tests.fast.cases import rebuilt
 from tests.members.worlds import world
 
 UNIFORM = (np.arange(2000) + 0.5) / 2000
@@ -146,9 +145,8 @@ def test_untrained_it_lives_the_lives_of_the_exact_pacer():
 
 def test_learning_depends_on_the_seed_and_the_ranker_alone(learned):
     w = world("pronounced")
-    again = BidPricePacer.with_quantiles([[9]]).learn(
-        w, QualityRanker(), num_members=400, weeks=12, seed=1
-    )
+    again = BidPricePacer.with_quantiles([[9]], learned.settings)
+    again.learn(w, QualityRanker(), seed=1)
     assert again.quantiles == learned.quantiles
     for ranker, seed in ((QualityRanker(), 2), (AffinityRanker().learn(w, seed=1), 1)):
         other = BidPricePacer(num_members=400, weeks=12).learn(w, ranker, seed=seed)
@@ -157,11 +155,10 @@ def test_learning_depends_on_the_seed_and_the_ranker_alone(learned):
 
 def test_learning_again_changes_the_prices():
     w = world("pronounced")
-    pacer = BidPricePacer.with_quantiles([[0, 1]] * 2)
+    settings = BidPricePacer(num_members=20, weeks=2, burn_in=0).settings
+    pacer = BidPricePacer.with_quantiles([[0, 1]] * 2, settings)
     before = pacer.pacing(w)
-    assert not np.array_equal(
-        pacer.learn(w, QualityRanker(), num_members=20, weeks=2, burn_in=0).pacing(w), before
-    )
+    assert not np.array_equal(pacer.learn(w, QualityRanker()).pacing(w), before)
 
 
 def test_a_channel_that_reaches_nobody_is_priced_all_the_same():
@@ -175,7 +172,7 @@ def test_a_channel_that_reaches_nobody_is_priced_all_the_same():
 
 def test_a_pacer_comes_back_from_its_state(learned):
     for pacer in (learned, BidPricePacer()):
-        again = BidPricePacer.from_state(json.loads(json.dumps(pacer.state())))
+        again = rebuilt(pacer)
         assert again.quantiles == pacer.quantiles
         assert_array_equal(again.pacing(world("pronounced")), pacer.pacing(world("pronounced")))
 
@@ -196,7 +193,7 @@ def test_a_pacer_comes_back_from_its_state(learned):
 )
 def test_a_state_that_is_not_allowed_is_refused_in_one_line(state):
     with pytest.raises(ValueError, match=r"allowed|needed") as raised:
-        BidPricePacer.from_state(state)
+        BidPricePacer.from_state(world("pronounced"), BidPricePacer().settings, state)
     assert "\n" not in str(raised.value)
 
 

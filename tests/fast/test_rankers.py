@@ -13,7 +13,7 @@ from slowfast_rl.members.observations import (
     weekly_features,
 )
 from slowfast_rl.members.population import Population
-from tests.fast.cases import random_week, ranked
+from tests.fast.cases import random_week, ranked, rebuilt
 from tests.members.worlds import world
 
 
@@ -126,8 +126,8 @@ def test_training_finds_no_affinity_where_members_do_not_differ_in_taste():
 
 
 def test_training_twice_on_a_seed_gives_the_same_weights_and_another_seed_others(learned):
-    again = AffinityRanker.with_weights(Weights(9, 9, 9, 9, 9, 9))
-    again.learn(world("pronounced"), num_members=512, weeks=30, seed=1)
+    again = AffinityRanker.with_weights(Weights(9, 9, 9, 9, 9, 9), learned.settings)
+    again.learn(world("pronounced"), seed=1)
     assert again.learned == learned.learned
     other = AffinityRanker(num_members=512, weeks=30).learn(world("pronounced"), seed=2)
     assert other.learned != learned.learned
@@ -142,8 +142,8 @@ def test_the_executor_uses_the_rankers_present_weights():
 
 
 def test_a_ranker_comes_back_from_its_state(learned):
-    assert AffinityRanker.from_state(learned.state()).learned == learned.learned
-    assert isinstance(QualityRanker.from_state(QualityRanker().state()), QualityRanker)
+    assert rebuilt(learned).learned == learned.learned
+    assert isinstance(rebuilt(QualityRanker()), QualityRanker)
 
 
 @pytest.mark.parametrize(
@@ -160,10 +160,10 @@ def test_a_ranker_comes_back_from_its_state(learned):
 )
 def test_weights_that_are_not_allowed_are_refused_in_one_line(changes):
     with pytest.raises(ValueError, match=r"ranker weight.*allowed") as raised:
-        AffinityRanker.from_state(AffinityRanker().state() | changes)
+        rebuilt(AffinityRanker(), changes)
     assert "\n" not in str(raised.value)
 
 
 def test_a_ranker_that_learns_nothing_has_no_weights():
-    with pytest.raises(ValueError, match="allowed: none"):
-        QualityRanker.from_state({"quality": 1})
+    with pytest.raises(ValueError, match="allowed: weights"):
+        rebuilt(QualityRanker(), {"quality": 1})

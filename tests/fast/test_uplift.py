@@ -6,10 +6,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from slowfast_rl.fast import PacedExecutor, QualityRanker, UpliftRanker
 from slowfast_rl.fast.trials import collect_trials, trial_terms
-from slowfast_rl.fast.uplift import UNTRAINED, Weights
+from slowfast_rl.fast.uplift import UNTRAINED, Weights, member_logit
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
-from tests.fast.cases import random_week, rank, ranked, true_effect
+from tests.fast.cases import random_week, rank, ranked, rebuilt, true_effect
 from tests.members.worlds import world
 
 
@@ -159,7 +159,7 @@ def test_training_twice_on_a_seed_gives_the_same_weights(learned):
 
 
 def test_it_comes_back_from_its_state(learned):
-    assert UpliftRanker.from_state(learned.state()).learned == learned.learned
+    assert rebuilt(learned).learned == learned.learned
 
 
 def test_it_learns_where_there_are_three_channels():
@@ -181,7 +181,7 @@ def test_it_learns_where_there_are_three_channels():
 )
 def test_weights_that_are_not_allowed_are_refused_in_one_line(changes):
     with pytest.raises(ValueError, match=r"ranker weight.*allowed") as raised:
-        UpliftRanker.from_state(UpliftRanker().state() | changes)
+        rebuilt(UpliftRanker(), changes)
     assert "\n" not in str(raised.value)
 
 
@@ -190,10 +190,22 @@ def test_no_weeks_give_no_trials():
         collect_trials(world("pronounced"), 10, 0, seed=0)
 
 
-def test_a_channel_that_was_not_learned_is_never_worth_a_send():
-    population = Population(world("in_app"), 20, 1, 1)
+def test_a_model_of_other_channels_is_refused_in_one_line():
     two_channels = UpliftRanker.with_weights(UNTRAINED._replace(channel=(0.0, 0.0)))
-    for slot in population.world.schedule:
-        _, score = scores(population, two_channels)
-        assert (score < 1e-9).all() == (slot.channel == 2)
-        population.step(np.zeros(20, np.int64))
+    executor = PacedExecutor(ranker=two_channels)
+    with pytest.raises(ValueError, match="ranker knows 2 channels; 3 are needed") as raised:
+        executor.run_week(Population(world("in_app"), 20), np.ones((20, 3), np.int32))
+    assert "\n" not in str(raised.value)
+
+
+def test_an_untrained_model_ranks_on_any_number_of_channels():
+    learned = UpliftRanker.with_weights(UNTRAINED._replace(channel=tuple(range(-9, 0))))
+    by_member, by_channel = np.zeros(4, np.float32), np.zeros((9, 23), np.float32)
+    by_topic = np.zeros((4, 3), np.float32)
+
+    def logits(ranker):
+        log = by_member, by_channel, by_topic
+        return [member_logit(ranker.weights, *log, c, 0) for c in range(9)]
+
+    assert_allclose(logits(UpliftRanker()), -3.0)
+    assert_allclose(np.diff(logits(learned)), 1.0)

@@ -14,6 +14,7 @@ from slowfast_rl.members.observations import opportunity_observation, weekly_obs
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies import PlanSource, default_executor
 from slowfast_rl.policies.belief_memory import BeliefMemory
+from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.store import InMemoryFeatureStore
 from tests.agents.cases import live
@@ -175,12 +176,13 @@ def test_any_sequence_of_calls_agrees_with_a_plain_dict(calls):
             assert_array_equal(row, beliefs.observations()[0])
 
 
-class Listening:
+class Listening(BasePlanner):
     """A fixed plan; notes the beliefs that it is told, by (member, week)."""
 
-    policy_version, privileged = 1, False
+    name, policy_version = "listening", 1
 
     def __init__(self, w):
+        super().__init__()
         self.planner, self.belief_filter = FixedPlanner(w, (3, 2)), BeliefFilter(w)
         self.told = {}
 

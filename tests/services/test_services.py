@@ -12,6 +12,7 @@ from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import PlanExchange
 from slowfast_rl.services.decision_log import FIELDS, read_log, write_part
 from slowfast_rl.services.planner import PlanningService
@@ -27,12 +28,13 @@ from tests.store.backends import BACKENDS
 WORLD = world("eventful")
 
 
-class BelievingPlanner:
+class BelievingPlanner(BasePlanner):
     """Sends more to those who are believed to tire less."""
 
-    policy_version, privileged = 7, False
+    name, policy_version = "believing", 7
 
     def __init__(self, w) -> None:
+        super().__init__()
         self.belief_filter = BeliefFilter(w)
         names = [feature.name for feature in self.belief_filter.features]
         self._column, self._plans = names.index("belief_sensitivity"), len(w.plans)

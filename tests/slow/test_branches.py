@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies import default_executor
+from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.policies.simulate import plans_of_planner
@@ -25,12 +26,13 @@ from tests.slow.cases import patterns
 SLOTS = 21
 
 
-class Recorder:
+class Recorder(BasePlanner):
     """The safe plan for everyone; notes each call's weeks and members."""
 
-    policy_version = 0
+    name = "recorder"
 
     def __init__(self, w):
+        super().__init__()
         self.planner, self.calls = FixedPlanner(w, w.safe_plan), []
 
     def plan(self, asked):
