@@ -5,6 +5,7 @@ import numpy as np
 from slowfast_rl.fast.uplift import candidate_logit, member_logit, no_view_probability
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.compile import driver
+from slowfast_rl.members.features import PRIOR_EVENTS, PRIOR_SENDS
 from slowfast_rl.members.numerics import logistic
 from slowfast_rl.members.state import (
     CHANNEL_COLUMNS,
@@ -22,8 +23,6 @@ from slowfast_rl.members.state import (
 )
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.columns import columns
-
-_PRIOR_SENDS = 10  # that shrink the observed shares
 
 
 def observed_effects(world: World, weights: Float32, obs: Float32) -> Float32:
@@ -62,7 +61,7 @@ def observed_log(world: World, obs: Float32) -> tuple[Log, Int64]:
             for number, event in enumerate(("open", "dismissal"), 1):
                 share = obs[:, column[f"{name}_{event}_share_after_{dose}_weeks"]]
                 # A count that, among no sends at all, is shrunk to the same share.
-                by_channel[:, c, total + number] = share * _PRIOR_SENDS - 1
+                by_channel[:, c, total + number] = share * PRIOR_SENDS - PRIOR_EVENTS
         by_channel[:, c, LAST_SENT] = day - obs[:, column[f"{name}_days_since_send"]]
     by_topic = np.empty((size, world.num_topics, TOPIC_COLUMNS), np.float32)
     for d in range(world.num_topics):
