@@ -109,7 +109,7 @@ class World:
         for channel, targets in zip(self.channels, self.menu, strict=True):
             if list(targets) != sorted(set(targets)) or targets[:1] != (0,):
                 raise ValueError(
-                    f"menu.{channel} is {targets}; rising integers that start at 0 are needed"
+                    f"menu.{channel} is {targets}; rising whole numbers that start at 0 are needed"
                 )
         for channel, target in zip(self.channels, self.safe_plan, strict=True):
             if target < 0:
