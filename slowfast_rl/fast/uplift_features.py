@@ -36,7 +36,7 @@ _PRIOR_WEIGHT = np.float32(0.1)  # of a member's own history at which it counts 
 _PRIOR_VIEWS = np.float32(1.5)  # viewing days a week, assumed before anything is known
 _PRIOR_SHARE_LOG = np.float32(
     np.log(float(PRIOR_SENDS / PRIOR_EVENTS))
-)  # minus its log
+)  # minus the log of a share without sends
 _RECENT = np.float32(8)  # weeks of sends that a moving average over 20 weeks counts for
 _TOPIC_PRIOR = np.float32(8)  # opens that a topic's rate is shrunk by towards the member's own
 _SHORT, _LONG = np.float32(7), np.float32(30)  # days of the recency terms
