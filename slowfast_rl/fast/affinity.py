@@ -10,6 +10,7 @@ from slowfast_rl.fast.regression import logistic_regression
 from slowfast_rl.members import numerics
 from slowfast_rl.members.arrays import Float32, Float64, Int64, UInt8
 from slowfast_rl.members.compile import driver, kernel
+from slowfast_rl.members.features import LONG_AGO_DAYS, PRIOR_EVENTS, PRIOR_SENDS
 from slowfast_rl.members.observations import (
     opportunity_features,
     opportunity_observation,
@@ -17,16 +18,14 @@ from slowfast_rl.members.observations import (
 )
 from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity, RankerFunction
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import TOPIC_LAST_SENT, TOPIC_OPENS, TOPIC_SENDS, Log
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.component import register
 from slowfast_rl.policies.contracts import BaseRanker
 from slowfast_rl.policies.settings import Settings, is_number, setting
 
-_PRIOR_OPENS, _PRIOR_SENDS = np.float32(1), np.float32(10)  # of a member's own open rate
 _SHORT, _LONG = np.float32(7), np.float32(30)  # days of the two recency features
-LONG_AGO = np.float32(60)  # days; the table of signals clips "days since" here, so does the score
 _STRENGTHS = (1, 2, 4, 8, 16, 32, 64)  # prior opens of a topic that learning chooses among
 _ZERO = np.float32(0)
 
@@ -55,8 +54,8 @@ def affinity(
 
 @kernel
 def open_rate(opens: np.float32, sends: np.float32) -> np.float32:
-    """Return a member's open rate over all topics, shrunk to .1 by ten sends."""
-    return (opens + _PRIOR_OPENS) / (sends + _PRIOR_SENDS)
+    """Return a member's open rate over all topics, shrunk as the shares among the features are."""
+    return (opens + PRIOR_EVENTS) / (sends + PRIOR_SENDS)
 
 
 @kernel
@@ -68,7 +67,7 @@ def score(
     topic_days: np.float32,
 ) -> np.float32:
     """Return a candidate's score; ``weights`` are laid out as :class:`Weights`."""
-    days = min(topic_days, LONG_AGO)
+    days = min(topic_days, LONG_AGO_DAYS)
     value = weights[1] * quality + weights[2] * launched + weights[3] * liking
     value += weights[4] * numerics.exp(-days / _SHORT)
     return np.float32(value + weights[5] * numerics.exp(-days / _LONG))
@@ -199,8 +198,8 @@ class AffinityRanker(BaseRanker):
 def _features(logs: Float32, strength: float, world: World) -> Float64:
     """Return the regression's features: the score's terms first, then what does not rank."""
     column = {name: logs[:, i].astype(np.float64) for i, name in enumerate(LOG_COLUMNS)}
-    rate = (column["opens"] + _PRIOR_OPENS) / (column["sends"] + _PRIOR_SENDS)
-    days = np.minimum(column["topic_days"], LONG_AGO)
+    rate = (column["opens"] + PRIOR_EVENTS) / (column["sends"] + PRIOR_SENDS)
+    days = np.minimum(column["topic_days"], LONG_AGO_DAYS)
     terms = [
         column["quality"],
         column["launched"],
@@ -239,7 +238,11 @@ def collect_logs(world: World, num_members: int, weeks: int, seed: int) -> Float
     logs = []
     for time in range(weeks * world.slots_per_week):
         words = random_words(
-            seed, 0, population.members, np.full(num_members, time), Domain.EXPLORATION
+            seed,
+            ExplorationStream.RANDOM_SENDS,
+            population.members,
+            np.full(num_members, time),
+            Domain.EXPLORATION,
         )
         channel = world.schedule[population.slot].channel
         send = (words / 2**32 < _SEND_SHARE) & population.opted_in[:, channel] & population.alive

@@ -12,8 +12,8 @@ from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import HALF, ONE
 from slowfast_rl.members.opportunity import (
     PACER_SIGNATURE,
+    PLAN_ROWS,
     RANKER_SIGNATURE,
-    ROWS,
     SIMULATION,
     TOPICS,
     WEIGHTS,
@@ -24,7 +24,7 @@ from slowfast_rl.members.opportunity import (
     opportunity_at,
 )
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import SimulationState
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.component import register
@@ -221,7 +221,7 @@ class BidPricePacer(BasePacer):
         types.int64,
         types.FunctionType(PACER_SIGNATURE),
         types.FunctionType(RANKER_SIGNATURE),
-        ROWS,
+        PLAN_ROWS,
         WEIGHTS,
         WEIGHTS,
         TOPICS,
@@ -277,7 +277,9 @@ def best_scores(
     found: list[list[Float64]] = [[] for _ in world.channels]
     for week in range(weeks):
         times = np.full(num_members, week)
-        words = random_words(seed, 0, population.members, times, Domain.EXPLORATION)
+        words = random_words(
+            seed, ExplorationStream.RANDOM_SENDS, population.members, times, Domain.EXPLORATION
+        )
         target = plans[words % len(plans)]
         rows = pack_plans(target, target)
         for slot in world.schedule:

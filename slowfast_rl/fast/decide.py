@@ -21,8 +21,8 @@ from slowfast_rl.members.observations import read_candidates, read_weekly
 from slowfast_rl.members.opportunity import (
     LOG,
     PACER_SIGNATURE,
+    PLAN_ROWS,
     RANKER_SIGNATURE,
-    ROWS,
     WEIGHTS,
     Opportunity,
     considered,
@@ -246,7 +246,7 @@ def _channel_of(row: Float32, first: Integer, num_channels: Integer) -> int:
         _BYTES,
         _FLOATS,
         types.Array(types.int64, 2, "C"),
-        ROWS,
+        PLAN_ROWS,
         WEIGHTS,
         WEIGHTS,
         _INT64S,

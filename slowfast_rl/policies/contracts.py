@@ -198,7 +198,7 @@ class BaseRanker(Component):
         return self
 
     def check_world(self, world: World) -> None:
-        """Raise ValueError where the ranker cannot rank in a world, such as one of more channels."""
+        """Raise ValueError where the ranker learned in a world of other channels."""
 
     def state(self) -> dict[str, Any]:
         """Return the weights."""

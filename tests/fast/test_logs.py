@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from slowfast_rl.fast import logs
+from slowfast_rl.fast import affinity as logs
 from slowfast_rl.members.observations import (
     opportunity_features,
     opportunity_observation,

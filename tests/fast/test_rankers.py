@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from slowfast_rl.fast import AffinityRanker, PacedExecutor, QualityRanker
-from slowfast_rl.fast.affinity import LONG_AGO, UNTRAINED, Weights
+from slowfast_rl.fast.affinity import UNTRAINED, Weights
+from slowfast_rl.members.features import LONG_AGO_DAYS
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import (
     opportunity_features,
@@ -97,7 +98,7 @@ def test_a_topic_sent_longer_ago_than_the_signals_tell_counts_as_never_sent():
     days = next(
         f for f in weekly_features(world("pronounced")) if f.name == "topic_0_days_since_send"
     )
-    assert days.high == LONG_AGO
+    assert days.high == LONG_AGO_DAYS
 
 
 def liking(weights):
