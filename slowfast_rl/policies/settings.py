@@ -5,7 +5,7 @@ documentation all read it from there.
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
 from math import isfinite
 from numbers import Integral, Real
 from types import NoneType
@@ -76,7 +76,10 @@ class Settings:
 
 def settings_text(kind: type[Settings]) -> str:
     """Return the ``Args`` section of a docstring for these settings; empty if there are none."""
-    lines = [f"    {f.name}: {f.metadata['text']} (default {f.default!r})." for f in fields(kind)]
+    lines = [
+        f"    {f.name}: {f.metadata.get('text', '')} (default {f.default!r})."
+        for f in (fields(kind) if is_dataclass(kind) else ())
+    ]
     return "\n".join(["Args:", *lines]) if lines else ""
 
 
