@@ -12,14 +12,9 @@ from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
-<<<<<<< ours
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import PlanExchange
-from slowfast_rl.services.decision_log import FIELDS, read_log, write_part
-=======
-from slowfast_rl.policies.plan_exchange import PlanExchange, filter_of
 from slowfast_rl.services.decision_log import FIELDS, write_part
->>>>>>> theirs
 from slowfast_rl.services.planner import PlanningService
 from slowfast_rl.services.simulation import SimulationService, executor_version
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
