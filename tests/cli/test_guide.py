@@ -1,4 +1,6 @@
 import json
+from datetime import datetime
+from itertools import count
 
 import pytest
 
@@ -51,6 +53,18 @@ def test_the_world_called_null_can_be_named(capsys, tmp_path, monkeypatch):
 
 def test_two_runs_of_the_same_second_have_folders_of_their_own(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    ticks = count()
+
+    class OneSecond(datetime):
+        """Time that does not leave the second, however long the runs take."""
+
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 1, 1, microsecond=next(ticks))
+
+    monkeypatch.setattr("hydra.core.utils.datetime", OneSecond)
     for _ in range(2):
         assert call(capsys, "compare", "agents=[never]", *TINY_COMPARISON).code == 0
-    assert len(list(tmp_path.glob("runs/compare/*/leaderboard.json"))) == 2
+    runs = [path.parent.name for path in tmp_path.glob("runs/compare/*/leaderboard.json")]
+    assert len(runs) == 2
+    assert all(name.startswith("2026-01-01_00-00-00-") for name in runs)

@@ -9,6 +9,7 @@ import pytest
 
 import slowfast_rl
 from tests.cli.calls import TINY_COMPARISON
+from tests.waiting import HANG_SECONDS
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -21,7 +22,7 @@ def run(folder, *arguments, path=None):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANG_SECONDS,
         check=False,
     )
 
@@ -52,7 +53,7 @@ def test_a_wheels_layout_brings_its_own_configs_and_references(tmp_path):
         env=os.environ | {"PYTHONPATH": str(site)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANG_SECONDS,
         check=True,
     )
     package, configs, *references = found.stdout.split()

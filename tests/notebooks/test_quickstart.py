@@ -6,8 +6,9 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from tests.waiting import HANG_SECONDS
+
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "quickstart.ipynb"
-_SECONDS = 180  # a cell, on a busy machine; the whole notebook takes about 40 s on an idle core
 
 
 def _outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
@@ -16,7 +17,10 @@ def _outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 
 def test_quickstart_runs_and_prints_nothing_to_stderr() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    NotebookClient(notebook, timeout=_SECONDS, kernel_name="python3").execute(cwd=NOTEBOOK.parent)
+    client = NotebookClient(
+        notebook, timeout=HANG_SECONDS, startup_timeout=HANG_SECONDS, kernel_name="python3"
+    )
+    client.execute(cwd=NOTEBOOK.parent)
     assert not [o.text for o in _outputs(notebook) if o.get("name") == "stderr"]
     assert sum("image/png" in o.get("data", {}) for o in _outputs(notebook)) == 2
 

@@ -52,7 +52,7 @@ class Default:
         return np.where(send, best, 0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(worlds, st.booleans(), st.integers(0, 2**32 - 1))
 def test_no_policy_gets_past_the_guard(w, planned, seed):
     generator = np.random.default_rng(seed)

@@ -161,7 +161,7 @@ class ChaoticStore(CuttableStore):
             self.faults = Faults(drop_writes=fault == "drop", empty_reads=fault == "blind")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     faults=st.lists(
         st.sampled_from(["none", "down", "empty", "drop", "blind", "restart", "planner down"]),

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from slowfast_rl.store import FeatureStore, InMemoryFeatureStore, SharedMemoryFeatureStore
 from tests.store.redis_server import shared_server
+from tests.waiting import HANG_SECONDS
 
 MakeStore = Callable[[], FeatureStore]
 
@@ -12,7 +13,8 @@ MakeStore = Callable[[], FeatureStore]
 def in_redis() -> FeatureStore:
     from slowfast_rl.store import RedisFeatureStore
 
-    return RedisFeatureStore(shared_server().url, namespace=uuid4().hex, timeout_seconds=10)
+    url, namespace = shared_server().url, uuid4().hex
+    return RedisFeatureStore(url, namespace, timeout_seconds=HANG_SECONDS)
 
 
 BACKENDS: dict[str, MakeStore] = {

@@ -11,6 +11,8 @@ from functools import cache
 
 import pytest
 
+from tests.waiting import HANG_SECONDS
+
 MUST = "SLOWFAST_TEST_REDIS"  # set where a missing server is a failure, as in CI
 
 
@@ -38,10 +40,10 @@ class RedisServer:
 
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + HANG_SECONDS
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 0.1).close()
+                socket.create_connection(("127.0.0.1", self.port), HANG_SECONDS).close()
             except OSError:
                 if time.monotonic() > deadline or self._process.poll() is not None:
                     raise

@@ -11,6 +11,7 @@ from slowfast_rl.store import (
     plan_view,
     write_plans,
 )
+from tests.waiting import HANG_SECONDS
 
 FORK = multiprocessing.get_context("fork")
 
@@ -24,7 +25,7 @@ def store_in(folder: Path, *views: FeatureView) -> SharedMemoryFeatureStore:
 def in_a_child(work: Any) -> int | None:
     child = FORK.Process(target=work)
     child.start()
-    child.join(60)
+    child.join(HANG_SECONDS)
     return child.exitcode
 
 

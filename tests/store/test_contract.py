@@ -28,5 +28,5 @@ class TestPlans(PlanContract):
 def test_any_sequence_of_calls_agrees_with_a_plain_dict(make_store: MakeStore) -> None:
     run_state_machine_as_test(
         store_machine(make_store),
-        settings=settings(max_examples=60, stateful_step_count=25, deadline=None),
+        settings=settings(max_examples=60, stateful_step_count=25),
     )

@@ -22,6 +22,7 @@ from slowfast_rl.store import (
     write_plans,
 )
 from tests.store.redis_server import RedisServer, shared_server
+from tests.waiting import HANG_SECONDS
 
 SECRET = "open sesame"
 
@@ -35,7 +36,7 @@ def server() -> Iterator[RedisServer]:
 
 
 def in_namespace(url: str, namespace: str | None = None) -> RedisFeatureStore:
-    store = RedisFeatureStore(url, namespace or uuid4().hex, timeout_seconds=10)
+    store = RedisFeatureStore(url, namespace or uuid4().hex, timeout_seconds=HANG_SECONDS)
     store.apply([plan_view(2)])
     return store
 
@@ -49,18 +50,32 @@ def status(store: RedisFeatureStore, ids: list[int], week: int = 0) -> list[int]
 
 
 def test_a_server_that_died_is_silence_and_one_that_came_back_is_used_again(
-    server: RedisServer,
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = in_namespace(server.url)
     assert plan(store, [1], push=3) == 1
     server.kill()
-    for _ in range(2):
-        begin = time.monotonic()
-        with pytest.raises(StoreUnavailableError, match=f"127.0.0.1:{server.port}"):
-            status(store, [1])
-        with pytest.raises(StoreUnavailableError):
-            plan(store, [1], push=4)
-        assert time.monotonic() - begin < 5
+    connect, tries = redis.Connection._connect, 0
+
+    def counted(connection: redis.Connection) -> object:
+        nonlocal tries
+        tries += 1
+        return connect(connection)
+
+    def never(seconds: float) -> None:
+        pytest.fail(f"it paused for {seconds} s before it told of the silence")
+
+    with monkeypatch.context() as patch:  # at once: few tries, and no pause between them
+        patch.setattr(redis.Connection, "_connect", counted)
+        patch.setattr(time, "sleep", never)
+        patch.setattr("redis.retry.sleep", never)
+        for _ in range(2):
+            tries = 0
+            with pytest.raises(StoreUnavailableError, match=f"127.0.0.1:{server.port}"):
+                status(store, [1])
+            with pytest.raises(StoreUnavailableError):
+                plan(store, [1], push=4)
+            assert 2 <= tries <= 8
     server.start()
     assert status(store, [1]) == [Status.NOT_FOUND]  # it came back empty
     assert plan(store, [1], push=4) == 1
@@ -137,7 +152,7 @@ def test_a_row_damaged_behind_a_whole_stamp_gives_way_in_the_same_week() -> None
 
 def test_a_plan_of_a_newer_schema_is_not_found_and_still_holds_its_week() -> None:
     url, namespace = shared_server().url, uuid4().hex
-    newer = RedisFeatureStore(url, namespace)
+    newer = RedisFeatureStore(url, namespace, timeout_seconds=HANG_SECONDS)
     columns = dict(plan_view(2).columns) | {"tone": Column("int8")}
     newer.apply([FeatureView("plans", columns, WEEK_SECONDS, sticky_week=True)])
     rows = pacing_plan([[3, 1]], 1)._asdict() | {"tone": np.ones(1, np.int8)}

@@ -1,9 +1,11 @@
 """What readers of shared memory see while writers write, hang and are killed."""
 
+import fcntl
 import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,12 @@ from slowfast_rl.store import (
     Status,
     read_plans,
 )
+from slowfast_rl.store import shared as shared_module
 from slowfast_rl.store.shared_table import SharedTable
 from tests.store.cases import OBSERVATIONS as VIEW
 from tests.store.cases import TRAITS, observations
 from tests.store.shared_cases import FORK, in_a_child, plan, store_in
+from tests.waiting import HANG_SECONDS, comes_true
 
 
 def test_what_one_process_writes_another_reads(tmp_path: Path) -> None:
@@ -30,14 +34,29 @@ def test_what_one_process_writes_another_reads(tmp_path: Path) -> None:
     assert_array_equal(read_plans(store, [1, 2, 3], 0)[0].target[:, 0], [4, 4, 4])
 
 
-def test_a_store_handed_down_by_fork_still_takes_turns_with_its_parent(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+def test_a_store_handed_down_by_fork_still_takes_turns_with_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, waits, flock = store_in(tmp_path), FORK.Event(), fcntl.flock
+
+    def telling(descriptor: int, operation: int) -> None:
+        try:
+            flock(descriptor, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits.set()
+            flock(descriptor, operation)
+
+    def work() -> None:
+        monkeypatch.setattr(fcntl, "flock", telling)  # in the child alone
+        os._exit(plan(store, [1], push=4))
+
+    child = FORK.Process(target=work)
     with store._file.locked():
-        child = FORK.Process(target=lambda: os._exit(plan(store, [1], push=4)))
         child.start()
-        child.join(0.3)
-        assert child.is_alive()  # it waits for the lock
-    child.join(60)
+        assert comes_true(lambda: waits.is_set() or not child.is_alive())
+        assert waits.is_set()  # it found the lock taken
+        assert child.is_alive()
+    child.join(HANG_SECONDS)
     assert child.exitcode == 1
 
 
@@ -75,13 +94,13 @@ def test_a_reader_waits_for_a_row_that_is_being_written(
 ) -> None:
     store = store_in(tmp_path)
     plan(store, [1], push=3)
-    begun, put = FORK.Event(), SharedTable._put
+    begun, waited, put = FORK.Event(), FORK.Event(), SharedTable._put
 
     def slow(table: SharedTable, slots: Any, keys: Any, records: Any) -> None:
         table._slots[slots, 0] |= np.uint64(1)
         table._slots[slots, 2:6] = table.layout.words(records)[:, :4]
         begun.set()
-        time.sleep(0.1)
+        waited.wait(HANG_SECONDS)
         put(table, slots, keys, records)
 
     def work() -> None:
@@ -90,23 +109,44 @@ def test_a_reader_waits_for_a_row_that_is_being_written(
 
     child = FORK.Process(target=work)
     child.start()
-    assert begun.wait(60)
+    assert begun.wait(HANG_SECONDS)
+
+    def pause(seconds: float) -> None:
+        waited.set()  # the writer goes on once the reader has found that it must wait
+        time.sleep(seconds)
+
+    # The writer may be slow: what is tested is the waiting, not for how long.
+    monkeypatch.setattr(shared_module, "_READ_TIMEOUT_SECONDS", HANG_SECONDS)
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=pause)
+    monkeypatch.setattr(shared_module, "time", clock)
     found, status = read_plans(store, [1], 7 * 86_400)
-    child.join(60)
+    assert waited.is_set()
+    child.join(HANG_SECONDS)
     assert status[0] == Status.PRESENT
     assert found.target[0, 0] == 5
 
 
-def test_a_writer_that_hangs_does_not_hang_its_readers(tmp_path: Path) -> None:
+def test_a_writer_that_hangs_does_not_hang_its_readers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = store_in(tmp_path)
     plan(store, [1, 2], push=3)
     other = store_in(tmp_path)
     with other._file.locked():
         table = other._tables["plans"]
         table._slots[table._find(np.array([3], np.uint64)), 0] |= np.uint64(1)  # of id 2
-        begin = time.monotonic()
+        waited = 0.0
+
+        def pause(seconds: float) -> None:
+            nonlocal waited
+            waited += seconds
+            assert waited < 30
+
+        # Time passes only where the reader pauses: how busy the machine is does not count.
+        clock = SimpleNamespace(monotonic=lambda: waited, sleep=pause)
+        monkeypatch.setattr(shared_module, "time", clock)
         assert_array_equal(read_plans(store, [1, 2], 0)[1], [Status.PRESENT, Status.NOT_FOUND])
-        assert time.monotonic() - begin < 30
+        assert waited > 0
 
 
 def test_a_damaged_row_is_not_found_and_gives_way(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """A shared store's file: begun, catalogued, copied, made anew, and let go of, whoever is killed."""
 
 import copy
+import fcntl
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from slowfast_rl.store import shared_file as files
 from tests.store.cases import OBSERVATIONS as VIEW
 from tests.store.cases import TRAITS, observations
 from tests.store.shared_cases import FORK, in_a_child, plan, store_in
+from tests.waiting import HANG_SECONDS
 
 
 @pytest.mark.parametrize("moment", range(4))
@@ -103,17 +104,24 @@ def test_a_folder_that_vanished_is_silence_until_it_is_back(tmp_path: Path) -> N
 
 def test_an_idle_child_holds_no_lock_of_its_dead_parent(tmp_path: Path) -> None:
     store = store_in(tmp_path)
+    idles, may_end = FORK.Event(), FORK.Event()
 
-    def parent() -> None:
+    def idle() -> None:
+        idles.set()
+        may_end.wait(HANG_SECONDS)
+
+    parent = os.fork()  # joining a Process would wait for the idle child too
+    if parent == 0:
         with store._file.locked():
             pass
-        FORK.Process(target=time.sleep, args=(8,)).start()
+        FORK.Process(target=idle).start()
         os.kill(os.getpid(), signal.SIGKILL)
-
-    in_a_child(parent)
-    begin = time.monotonic()
+    assert os.waitstatus_to_exitcode(os.waitpid(parent, 0)[1]) == -signal.SIGKILL
+    assert idles.wait(HANG_SECONDS)
+    with store.path.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where the lock is still held
     assert plan(store_in(tmp_path), [1], push=3) == 1
-    assert time.monotonic() - begin < 5
+    may_end.set()
 
 
 def test_a_forked_child_leaves_its_parents_private_store_alone() -> None:
