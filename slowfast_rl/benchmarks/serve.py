@@ -43,9 +43,9 @@ def serve_cases(
         stack: exit stack that deletes the plans from the stores.
     """
     population = Population(world, members, seed, seed)
-    law = np.linspace(-1, 2, 50).tolist()
+    quantiles = np.linspace(-1, 2, 50).tolist()
     executor = PacedExecutor(
-        BidPricePacer.with_quantiles([law] * len(world.channels)),
+        BidPricePacer.with_quantiles([quantiles] * len(world.channels)),
         AffinityRanker.with_weights(Weights(4, 0.5, 0.3, 0.8, -1, 0.4)),
     )
     draws = np.random.default_rng(seed)
@@ -91,7 +91,7 @@ class _LatencyRuns:
 
     Args:
         once: makes the decision of one member, given its index.
-        count: number of members.
+        count: number of members; at most ``_DECISIONS`` of them are used.
         begin: function that is called before each run; None for none.
     """
 

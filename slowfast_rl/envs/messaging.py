@@ -160,7 +160,7 @@ class MessagingVectorEnv(MemberVectorEnv):
 
     ## References
 
-    * M. Wood, I. Gupta, K. Mercurio, D. Bryant, C. Dorman et al., "Thinking Fast & Slow for a
+    * M. Wood, I. Gupta, K. Mercurio, D. Bryant, C. Dorman, "Thinking Fast & Slow for a
       Personalized Notification System", Netflix Tech Blog, 2026.
     """
 
@@ -237,16 +237,16 @@ class MessagingVectorEnv(MemberVectorEnv):
         self._lacks_plan[rows] = alive
         self._read_plans(rows[alive])
 
-    def _read_plans(self, living: Int64) -> None:
+    def _read_plans(self, rows: Int64) -> None:
         """Read the plans in force of some rows, given by indices, whose members have not churned.
 
         A plan of this week stays in force until the week ends, so it is read only once.
         """
-        if not living.size:
+        if not rows.size:
             return
-        plan, is_settled = self.plan_exchange.read_plans_in_force(self.population, living)
-        self._plan_rows[living] = pack_plan(plan)
-        self._lacks_plan[living] = ~is_settled
+        plan, is_settled = self.plan_exchange.read_plans_in_force(self.population, rows)
+        self._plan_rows[rows] = pack_plan(plan)
+        self._lacks_plan[rows] = ~is_settled
 
     def _mask(self) -> Int8:
         return action_mask(self.population, self._plan_rows)

@@ -161,7 +161,7 @@ class PacingVectorEnv(MemberVectorEnv):
 
     ## References
 
-    * M. Wood, I. Gupta, K. Mercurio, D. Bryant, C. Dorman et al., "Thinking Fast & Slow for a
+    * M. Wood, I. Gupta, K. Mercurio, D. Bryant, C. Dorman, "Thinking Fast & Slow for a
       Personalized Notification System", Netflix Tech Blog, 2026.
     * R. S. Sutton, D. Precup and S. Singh, "Between MDPs and semi-MDPs: A framework for temporal
       abstraction in reinforcement learning", Artificial Intelligence 112, 1999.

@@ -70,13 +70,13 @@ def confounding(
         raise ValueError(f"ladder has {len(ladder)} plans; allowed is 2 or more")
     start = burned_in(world, protocol, protocol.streams[0])
     start = start.take(np.flatnonzero(start.alive & start.opted_in.any(axis=1)))
-    rung = _rungs(start, len(ladder), random_share)
+    assigned = _assign_plans(start, len(ladder), random_share)
     plans = np.array(ladder, np.int32)
     by_plan = [_outcomes(start.clone(), plan, protocol.weeks) for plan in plans]
     sends = plans.sum(axis=1).astype(np.float64)
     outcomes = np.stack(by_plan)  # [R, 2, M]
     return Confounding(
-        _confounded(sends, rung, outcomes[:, 0]), _confounded(sends, rung, outcomes[:, 1])
+        _confounded(sends, assigned, outcomes[:, 0]), _confounded(sends, assigned, outcomes[:, 1])
     )
 
 
@@ -93,7 +93,7 @@ def slope(x: Float64, y: Float64) -> Float64:
     return np.asarray(estimate + centred * residual / variance, np.float64)
 
 
-def _rungs(population: Population, count: int, random_share: float) -> Int64:
+def _assign_plans(population: Population, count: int, random_share: float) -> Int64:
     """Return each member's plan, [N] indices: by recent viewing days, or drawn at random."""
     by_activity = ranked_groups(population.simulation.log.by_member[:, EW4], count)
     seed, members = population.simulation.seed, population.members
@@ -114,15 +114,15 @@ def _outcomes(population: Population, plan: Int32, weeks: int) -> Float64:
     return np.stack([viewing / weeks, population.alive])
 
 
-def _confounded(sends: Float64, rung: Int64, outcomes: Float64) -> Confounded:
+def _confounded(sends: Float64, assigned: Int64, outcomes: Float64) -> Confounded:
     """Compare the slope in the log with the causal slope.
 
     Args:
         sends: [R] messages per week of each plan.
-        rung: [M] index of each member's own plan.
+        assigned: [M] index of each member's own plan.
         outcomes: [R, M] outcome of each member under each plan.
     """
-    logged = slope(sends[rung], outcomes[rung, np.arange(len(rung))])
+    logged = slope(sends[assigned], outcomes[assigned, np.arange(len(assigned))])
     centred = sends - sends.mean()
     caused = centred @ outcomes / (centred**2).sum()
     return Confounded(mean_interval(logged), mean_interval(caused), mean_interval(logged - caused))
