@@ -1,1 +1,1 @@
-"""Speed beside peers: environments, stores, services."""
+"""Benchmarks of environments, stores and decisions, with reference measurements."""

@@ -1,4 +1,4 @@
-"""How fast the environments are: units per CPU-second on one thread, beside a peer."""
+"""Benchmarks of the environments: units per CPU-second on one thread, with a reference."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,16 +21,16 @@ _SEND_SHARE = 1 / 3
 
 
 class Case(NamedTuple):
-    """Something to measure."""
+    """One benchmark."""
 
     name: str
-    members: int
-    unit: str
-    once: Callable[[], float]  # does it once and returns units per CPU-second
+    members: int  # members, or rows, that are processed together
+    unit: str  # what is counted
+    once: Callable[[], float]  # runs the benchmark once and returns the measured value
 
 
 class Speed(NamedTuple):
-    """Units per CPU-second over several repeats."""
+    """Median and range of the values measured in several repeats."""
 
     median: float
     min: float
@@ -38,17 +38,17 @@ class Speed(NamedTuple):
 
 
 def measure(case: Case, repeats: int, progress: Callable[[], object] | None = None) -> Speed:
-    """Measure a case.
+    """Run a benchmark several times.
 
     Args:
-        case: what to do.
-        repeats: how often, after one warm-up.
-        progress: called after the warm-up and after each repeat.
+        case: the benchmark.
+        repeats: number of measured runs, after one warm-up run.
+        progress: function that is called after each run, the warm-up included.
     """
     rates = []
     for number in range(repeats + 1):
         rate = case.once()
-        if number:  # the first compiles and fills caches
+        if number:  # the first run compiles and fills caches
             rates.append(rate)
         if progress is not None:
             progress()
@@ -56,17 +56,17 @@ def measure(case: Case, repeats: int, progress: Callable[[], object] | None = No
 
 
 def env_cases(world: World, members: int, weeks: int, seed: int) -> list[Case]:
-    """Return the cases of the environments.
+    """Return the benchmarks of the environments.
 
-    Every repeat starts with fresh members and lives few weeks, so nearly all are alive throughout;
-    a churned member's opportunities count although they cost less. Only the stepping is timed, not
-    the making of members or the drawing of actions.
+    Every run starts with new members and simulates few weeks, so that nearly all of them stay
+    alive; the opportunities of churned members count although they cost less. Only the stepping is
+    timed, not the creation of members or the drawing of actions.
 
     Args:
         world: the world.
-        members: N, stepped together.
-        weeks: simulated weeks a repeat.
-        seed: of population, luck, plans and actions.
+        members: N, the members that are stepped together.
+        weeks: simulated weeks per run.
+        seed: seed of population, luck, plans and actions.
     """
     start = Population(world, members, seed, seed)
     slots = world.slots_per_week
@@ -74,39 +74,39 @@ def env_cases(world: World, members: int, weeks: int, seed: int) -> list[Case]:
     fixed = [p for p in PLANS if len(p) == len(most) and p in set(map(tuple, world.plans.tolist()))]
 
     def fused(name: str, plans: Callable[[np.random.Generator], Int32]) -> Case:
-        once = partial(_fused, start, weeks, plans, seed)
+        once = partial(_time_fused, start, weeks, plans, seed)
         return Case(f"fused weeks, {name}", members, "opportunities", once)
 
-    cases = [fused(f"plan {p}", partial(_same, members, p)) for p in fixed]
-    cases.append(fused("random plans", partial(_random, members, world.plans)))
-    cases.append(fused(f"always {most}", partial(_same, members, most)))
-    pacing = partial(_pacing, world, members, weeks, seed)
+    cases = [fused(f"plan {p}", partial(_constant_plan, members, p)) for p in fixed]
+    cases.append(fused("random plans", partial(_random_plans, members, world.plans)))
+    cases.append(fused(f"always {most}", partial(_constant_plan, members, most)))
+    pacing = partial(_time_pacing, world, members, weeks, seed)
     return [
         *cases,
         Case(
             "Messaging-v0 step, observations",
             members,
             "opportunities",
-            partial(_messaging, world, members, weeks, seed),
+            partial(_time_messaging, world, members, weeks, seed),
         ),
         Case("Pacing-v0 step, observations", members, "weeks", pacing),
         Case("Pacing-v0 step, observations", members, "opportunities", lambda: pacing() * slots),
-        Case(PEER, _PEER_ENVS, "steps", partial(_cartpole, seed)),
+        Case(PEER, _PEER_ENVS, "steps", partial(_time_cartpole, seed)),
     ]
 
 
-def _same(members: int, plan: tuple[int, ...], draws: np.random.Generator) -> Int32:
+def _constant_plan(members: int, plan: tuple[int, ...], draws: np.random.Generator) -> Int32:
     return np.tile(np.array(plan, np.int32), (members, 1))
 
 
-def _random(members: int, plans: Int32, draws: np.random.Generator) -> Int32:
+def _random_plans(members: int, plans: Int32, draws: np.random.Generator) -> Int32:
     return plans[draws.integers(len(plans), size=members)]
 
 
-def _fused(
+def _time_fused(
     start: Population, weeks: int, plans: Callable[[np.random.Generator], Int32], seed: int
 ) -> float:
-    """Live weeks through the default executor, plans handed over as arrays."""
+    """Simulate weeks with the default executor and plans passed as arrays."""
     draws = np.random.default_rng(seed)
     population, executor = start.clone(), default_executor()
     targets = [plans(draws) for _ in range(weeks)]
@@ -117,8 +117,8 @@ def _fused(
     return start.num_members * start.world.slots_per_week * weeks / seconds
 
 
-def _messaging(world: World, members: int, weeks: int, seed: int) -> float:
-    """Step with random candidates at about a third of the opportunities that the mask allows."""
+def _time_messaging(world: World, members: int, weeks: int, seed: int) -> float:
+    """Step with random candidates, sent at a third of the opportunities that the mask allows."""
     env = MessagingVectorEnv(members, world, weeks=weeks + 1, population_seed=seed)
     draws = np.random.default_rng(seed)
     _, info = env.reset(seed=seed)
@@ -133,22 +133,22 @@ def _messaging(world: World, members: int, weeks: int, seed: int) -> float:
     return members * steps / seconds
 
 
-def _pacing(world: World, members: int, weeks: int, seed: int) -> float:
-    """Step with random plans; a member that left a channel gets none on it."""
+def _time_pacing(world: World, members: int, weeks: int, seed: int) -> float:
+    """Step with random plans; targets on channels that a member has left are executed as 0."""
     env = PacingVectorEnv(members, world, weeks=weeks + 1, population_seed=seed)
     draws = np.random.default_rng(seed)
     env.reset(seed=seed)
-    return members * weeks / sum(_timed(env, draws, weeks, len(world.plans)))
+    return members * weeks / sum(_step_seconds(env, draws, weeks, len(world.plans)))
 
 
-def _cartpole(seed: int) -> float:
+def _time_cartpole(seed: int) -> float:
     env = gym.make_vec("CartPole-v1", num_envs=_PEER_ENVS, vectorization_mode="vector_entry_point")
     env.reset(seed=seed)
     draws = np.random.default_rng(seed)
-    return _PEER_ENVS * _PEER_STEPS / sum(_timed(env, draws, _PEER_STEPS, 2))
+    return _PEER_ENVS * _PEER_STEPS / sum(_step_seconds(env, draws, _PEER_STEPS, 2))
 
 
-def _timed(
+def _step_seconds(
     env: gym.vector.VectorEnv, draws: np.random.Generator, steps: int, actions: int
 ) -> Iterator[float]:
     """Yield the CPU seconds of each step under random actions."""

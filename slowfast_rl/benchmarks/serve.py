@@ -1,4 +1,4 @@
-"""How long one decision takes: the plan read through the store, candidates scored, at batch 1."""
+"""Benchmarks of single decisions: the time to read a plan from the store and score candidates."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies.plan_reader import PlanReader
 from slowfast_rl.store import FeatureStore, pacing_plan, read_plans, write_plans
 
-_DECISIONS = 2000  # of a repeat, at most one a member
+_DECISIONS = 2000  # per run, at most one for each member
 _QUANTILES = (50, 99)
 _NOW = WEEK_SECONDS + 1
 
@@ -29,21 +29,23 @@ _NOW = WEEK_SECONDS + 1
 def serve_cases(
     world: World, members: int, seed: int, redis_url: str | None, stack: ExitStack
 ) -> list[Case]:
-    """Return the cases: p50 and p99 of a decision and of its bare store read, in microseconds.
+    """Return benchmarks of a decision and of its store read: p50 and p99, in microseconds.
 
-    A member's first decision of a week reads its plan through the store; later ones know it.
+    A member's first decision of a week reads its plan from the store; later decisions find it in
+    memory.
 
     Args:
         world: the world.
-        members: whose plans are in the store; opportunities are theirs in turn.
-        seed: of members and plans.
-        redis_url: of a server; None leaves it out.
-        stack: cleans up.
+        members: number of members, for each of which the store has a plan; decisions are made for
+            one of them after another.
+        seed: seed of members and plans.
+        redis_url: URL of a Redis server; None leaves Redis out.
+        stack: exit stack that deletes the plans from the stores.
     """
     population = Population(world, members, seed, seed)
-    law = np.linspace(-1, 2, 50).tolist()
+    quantiles = np.linspace(-1, 2, 50).tolist()
     executor = PacedExecutor(
-        BidPricePacer.with_quantiles([law] * len(world.channels)),
+        BidPricePacer.with_quantiles([quantiles] * len(world.channels)),
         AffinityRanker.with_weights(Weights(4, 0.5, 0.3, 0.8, -1, 0.4)),
     )
     draws = np.random.default_rng(seed)
@@ -54,14 +56,14 @@ def serve_cases(
         write_plans(store, population.members, plan, WEEK_SECONDS)
         reader = [PlanReader(world, store)]
         decision = partial(_decide, world, executor, reader, obs, population.members)
-        for what, once, begin in (
+        for action, once, begin in (
             ("read", partial(_read, store, population.members), None),
-            ("decision", decision, partial(_forget, reader, population.members)),
+            ("decision", decision, partial(_reset_reader, reader, population.members)),
             ("later decision", decision, None),
         ):
-            passes = _Passes(once, members, begin)
+            runs = _LatencyRuns(once, members, begin)
             cases += [
-                Case(f"{name}, {what}, p{q}", members, "µs", partial(passes.quantile, q))
+                Case(f"{name}, {action}, p{q}", members, "µs", partial(runs.quantile, q))
                 for q in _QUANTILES
             ]
     return cases
@@ -78,31 +80,38 @@ def _decide(
     decide(world, executor, reader[0], obs[one], ids[one], np.array([_NOW]), 0)
 
 
-def _forget(reader: list[PlanReader], ids: Any) -> None:
-    """Let all members' next decision be their first of the second week: it reads the store."""
+def _reset_reader(reader: list[PlanReader], ids: Any) -> None:
+    """Reset the reader so that every member's next decision reads its plan from the store."""
     reader[0] = PlanReader(reader[0].world, reader[0].store)
     reader[0].read_plans_in_force(ids, np.zeros(len(ids), np.int64))
 
 
-class _Passes:
-    """Passes over members, each of which serves all quantiles: the first asked for lives them."""
+class _LatencyRuns:
+    """Runs over all members; each quantile is taken of the same runs.
+
+    Args:
+        once: makes the decision of one member, given its index.
+        count: number of members; at most ``_DECISIONS`` of them are used.
+        begin: function that is called before each run; None for none.
+    """
 
     def __init__(
-        self, once: Callable[[int], None], members: int, begin: Callable[[], None] | None
+        self, once: Callable[[int], None], count: int, begin: Callable[[], None] | None
     ) -> None:
-        self._once, self._count, self._begin = once, min(_DECISIONS, members), begin
-        self._passes: list[Float64] = []
-        self._asked = dict.fromkeys(_QUANTILES, 0)
+        self._once, self._count, self._begin = once, min(_DECISIONS, count), begin
+        self._runs: list[Float64] = []  # [members] seconds of each run
+        self._num_returned = dict.fromkeys(_QUANTILES, 0)
 
     def quantile(self, q: int) -> float:
-        """Return a quantile of the next pass's real times, in microseconds."""
-        number = self._asked[q]
-        self._asked[q] += 1
-        if number == len(self._passes):
-            self._passes.append(self._live())
-        return float(np.percentile(self._passes[number], q)) * 1e6
+        """Return the q-th percentile of the next run's wall-clock times, in microseconds."""
+        number = self._num_returned[q]
+        self._num_returned[q] += 1
+        if number == len(self._runs):
+            self._runs.append(self._run())
+        return float(np.percentile(self._runs[number], q)) * 1e6
 
-    def _live(self) -> Float64:
+    def _run(self) -> Float64:
+        """Return the wall-clock seconds of each member's decision, [members]."""
         if self._begin is not None:
             self._begin()
         spent = np.empty(self._count)

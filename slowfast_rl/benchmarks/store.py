@@ -1,4 +1,4 @@
-"""How fast the feature stores are, beside what the bare memory or server gives in the same run."""
+"""Benchmarks of the feature stores, with raw reads of the same memory or server as reference."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -28,24 +28,24 @@ from slowfast_rl.store import (
 
 RAW_TAKE, RAW_MGET = "raw np.take of as many bytes", "raw MGET of as many bytes"
 PEERS = {"in memory, read": RAW_TAKE, "shared memory, read": RAW_TAKE, "Redis, read": RAW_MGET}
-_SECONDS = 0.2  # of a repeat
+_SECONDS = 0.2  # per run
 
 
 def stores(
     world: World, ids: Int64, redis_url: str | None, stack: ExitStack
 ) -> dict[str, FeatureStore]:
-    """Return an empty store of each kind that can be reached, by name.
+    """Return an empty store of each available kind, by name.
 
     Args:
-        world: whose channels a plan has.
-        ids: members whose plans will be written; ``stack`` deletes them at its end.
-        redis_url: of a server; None leaves it out.
-        stack: cleans up.
+        world: the world, whose channels the plans have.
+        ids: [N] ids of the members whose plans will be written.
+        redis_url: URL of a Redis server; None leaves Redis out.
+        stack: exit stack that deletes the plans of these members from the stores.
 
     Raises:
         ValueError: the server cannot be reached.
     """
-    found: dict[str, FeatureStore] = {
+    result: dict[str, FeatureStore] = {
         "in memory": InMemoryFeatureStore(),
         "shared memory": SharedMemoryFeatureStore(),
     }
@@ -53,8 +53,8 @@ def stores(
         from slowfast_rl.store import RedisFeatureStore  # needs an extra
 
         namespace = f"slowfast-bench-{time.time_ns()}"
-        found["Redis"] = RedisFeatureStore(redis_url, namespace, timeout_seconds=10)
-    for store in found.values():
+        result["Redis"] = RedisFeatureStore(redis_url, namespace, timeout_seconds=10)
+    for store in result.values():
         store.apply([plan_view(len(world.channels))])
         try:
             store.delete("plans", ids)
@@ -63,23 +63,23 @@ def stores(
                 f"redis_url: {error}; allowed is a server that answers, or null"
             ) from error
         stack.callback(store.delete, "plans", ids)
-    return found
+    return result
 
 
 def store_cases(
     world: World, members: int, weeks: int, seed: int, redis_url: str | None, stack: ExitStack
 ) -> list[Case]:
-    """Return the cases of the stores: plans of all members, read and written a batch at a time.
+    """Return the benchmarks of the stores: reads and writes of the plans of a batch of members.
 
-    Rows per second of real time, as a server's work is part of it.
+    The unit is rows per second of wall-clock time, because the server's work counts too.
 
     Args:
-        world: whose channels a plan has.
-        members: rows in a batch.
-        weeks: of the environment, whose store's share is measured.
-        seed: of the order in which rows are read.
-        redis_url: of a server; None leaves it out.
-        stack: cleans up.
+        world: the world, whose channels the plans have.
+        members: rows per batch.
+        weeks: weeks that are simulated to measure the store's share of an environment's time.
+        seed: seed of plans and of the order in which rows are read.
+        redis_url: URL of a Redis server; None leaves Redis out.
+        stack: exit stack that deletes the plans from the stores.
     """
     draws = np.random.default_rng(seed)
     ids = draws.permutation(members).astype(np.int64)
@@ -108,13 +108,13 @@ def _take(rows: Any, ids: Int64, out: Any) -> None:
 
 
 def _mget(store: Any, ids: Int64) -> Callable[[], Any]:
-    """Return a bare MGET of the rows of these ids, its keys made beforehand."""
+    """Return a function that calls MGET for the rows of these ids, with keys made in advance."""
     form = store._form("plans")
     return partial(store._client.mget, store._keys(form, ids))
 
 
 def _writes(store: FeatureStore, ids: Int64, plan: PacingPlan) -> Callable[[], Any]:
-    """Return a write of plans of a later week each time it is called."""
+    """Return a function that writes the plans, for a later week at each call."""
     weeks = iter(range(1, 1 << 40))
 
     def write() -> None:
@@ -126,7 +126,7 @@ def _writes(store: FeatureStore, ids: Int64, plan: PacingPlan) -> Callable[[], A
 
 
 def _rate(rows: int, once: Callable[[], Any]) -> float:
-    """Return rows a second of real time."""
+    """Return the rows per second of wall-clock time of repeated calls."""
     begin, count = time.perf_counter(), 0
     while (spent := time.perf_counter() - begin) < _SECONDS:
         once()
@@ -135,7 +135,7 @@ def _rate(rows: int, once: Callable[[], Any]) -> float:
 
 
 class TimedStore:
-    """Passes calls on and adds up the CPU time spent in them."""
+    """Wrapper of a store that adds up the CPU seconds spent in its methods."""
 
     def __init__(self, store: Any) -> None:
         self.store, self.seconds = store, 0.0
@@ -156,9 +156,9 @@ class TimedStore:
 
 
 def _share(world: World, members: int, weeks: int, seed: int) -> float:
-    """Return which share of stepping an environment with plans its store takes, in percent.
+    """Return the store's share of the CPU time of stepping an environment with plans, in percent.
 
-    The planner's own time is left out.
+    The executor's memory of plans counts as part of the store; the planner's time is not counted.
     """
     store = TimedStore(InMemoryFeatureStore())
     source: Any = PlanSource(RandomPlanner(seed), store)
@@ -166,14 +166,15 @@ def _share(world: World, members: int, weeks: int, seed: int) -> float:
     env.reset(seed=seed)
     hold = np.zeros(members, np.int64)
     reader: Any = env.plan_exchange.reader
-    remembered = TimedStore(reader._memory)  # the executor's memory of plans is part of it
+    remembered = TimedStore(reader._memory)
     reader._memory = remembered
     store.seconds = 0.0
-    spent = sum(_steps(env, hold, weeks * world.slots_per_week))
-    return 100 * (store.seconds + remembered.seconds) / spent
+    total = sum(_step_seconds(env, hold, weeks * world.slots_per_week))
+    return 100 * (store.seconds + remembered.seconds) / total
 
 
-def _steps(env: MessagingVectorEnv, actions: Int64, steps: int) -> Iterator[float]:
+def _step_seconds(env: MessagingVectorEnv, actions: Int64, steps: int) -> Iterator[float]:
+    """Yield the CPU seconds of each step."""
     for _ in range(steps):
         begin = time.process_time()
         env.step(actions)

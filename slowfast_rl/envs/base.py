@@ -1,4 +1,4 @@
-"""What both vector environments share: members, episodes, autoreset, spaces and checks."""
+"""Base class of the vector environments: members, episodes, autoreset, spaces and checks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -29,11 +29,12 @@ _METADATA: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode
 
 
 class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
-    """Base of the vector environments: N members, one row each, SAME_STEP autoreset.
+    """Base class of the vector environments: one row per member, SAME_STEP autoreset.
 
-    Row i in its episode e plays member ``first_member + i + e * num_envs``: a new episode is a new
-    member. ``reset(seed=s)`` sets the luck seed to s and starts at episode 0; ``reset()`` and
-    autoreset go to the next episode. Keywords are explained where the environments are.
+    In its episode e, row i simulates the member ``first_member + i + e * num_envs``: every episode
+    has a new member. ``reset(seed=s)`` sets the luck seed to s and begins episode 0; ``reset()``
+    and autoreset begin the next episode. The docstrings of :class:`MessagingVectorEnv` and
+    :class:`PacingVectorEnv` describe the arguments.
     """
 
     metadata = _METADATA
@@ -80,108 +81,117 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         self.single_action_space = spaces.Discrete(num_actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._begun = False
+        self._was_reset = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float32, Info]:
-        """Begin new episodes in all rows.
+        """Begin a new episode in every row.
 
         Args:
-            seed: one int: the luck seed, and back to episode 0; None goes to the next episode.
-            options: not used; a ``reset_mask`` is refused, as rows begin anew by themselves.
+            seed: the luck seed of episode 0, which begins; None begins the next episode instead.
+            options: ignored; ``reset_mask`` is an error, because autoreset resets single rows.
+
+        Returns:
+            The observations [N, F] and the infos.
 
         Raises:
-            ValueError: the seed is larger than 2^32 - 1, or options name some rows only.
-            Error: the seed is no whole number of 0 or more (Gymnasium's).
+            ValueError: the seed exceeds 2^32 - 1, or ``options`` has a ``reset_mask``.
+            Error: the seed is not an integer of 0 or more (raised by Gymnasium).
             ClosedEnvironmentError: the environment is closed.
         """
         self._check_open()
         if options and "reset_mask" in options:
             raise ValueError("options has reset_mask; allowed is a reset of all rows")
         seed = int(seed) if isinstance(seed, np.integer) else seed
-        if isinstance(seed, int) and seed >= 0:  # Gymnasium refuses the others
+        if isinstance(seed, int) and seed >= 0:  # Gymnasium rejects all other seeds
             check_seeds(seed=seed)
         super().reset(seed=seed)
-        before = self.population.members
-        if seed is None and not self._begun:
+        previous = self.population.members
+        if seed is None and not self._was_reset:
             seed = self.luck_seed
         self.population.reset(seed)
         self.luck_seed = self.luck_seed if seed is None else seed
-        self._begun = True
-        self.plan_exchange.forget(np.concatenate([before, self.population.members]))
+        self._was_reset = True
+        self.plan_exchange.forget(np.concatenate([previous, self.population.members]))
         self._begin_week(np.arange(self.num_envs))
         return self._observe(), with_masks({"action_mask": self._mask()}, self.num_envs)
 
     def action_masks(self) -> Bool:
-        """Return which actions are allowed now, [N, actions]; sb3-contrib asks this."""
+        """Return which actions are allowed now, [N, actions]; sb3-contrib calls this method."""
         return self._mask().astype(np.bool_)
 
     def observe(self) -> Float32:
-        """Return the current observations, fresh, [N, F]."""
+        """Return the current observations as a new array, [N, F]."""
         return self._observe()
 
     def restart(self, rows: Int64) -> None:
         """Begin the next episode in some rows, each with a new member.
 
         Args:
-            rows: indices, none twice.
+            rows: indices of the rows, without repetition.
 
         Raises:
-            ValueError: rows are no indices, one comes twice, or it is the middle of a week.
+            ValueError: ``rows`` are not indices, one is repeated, or a week has not ended.
             ClosedEnvironmentError: the environment is closed.
         """
         self._check_open()
         rows = np.asarray(rows)
         if rows.size and rows.dtype.kind not in "iu":
             raise ValueError(f"rows have dtype {rows.dtype}; allowed are integers")
-        self._renew(rows.astype(np.int64))
+        self._replace_members(rows.astype(np.int64))
         self._begin_week(rows.astype(np.int64))
 
     @abstractmethod
     def _observe(self) -> Float32:
-        """Return fresh observations of all rows, [N, F]."""
+        """Return the observations of all rows as a new array, [N, F]."""
 
     @abstractmethod
     def _mask(self) -> Int8:
-        """Return a fresh action mask of all rows, [N, actions]."""
+        """Return the action masks of all rows as a new array, [N, actions]."""
 
     def _begin_week(self, rows: Int64) -> None:
-        """Prepare the week that begins for some rows."""
+        """Prepare the week that begins in some rows, given by their indices."""
 
-    def _renew(self, rows: Int64) -> None:
-        """Put new members in some rows; clear what is stored of who goes and of who comes."""
-        before = self.population.members[rows]
+    def _replace_members(self, rows: Int64) -> None:
+        """Replace the members of some rows; clear the stored plans of the old and the new ones."""
+        previous = self.population.members[rows]
         self.population.restart(rows)
-        self.plan_exchange.forget(np.concatenate([before, self.population.members[rows]]))
+        self.plan_exchange.forget(np.concatenate([previous, self.population.members[rows]]))
 
-    def _finish(self, reward: Float64, info: Info) -> Step:
-        """Return what a step returns, starting new episodes where one ended.
+    def _complete_step(self, reward: Float64, info: Info) -> Step:
+        """Begin new episodes in the rows whose episode ended; return the result of the step.
 
         Args:
-            reward: [N] of the step.
-            info: what the step brought, [N, ...] per name.
+            reward: [N] rewards of the step.
+            info: the step's info, arrays [N, ...] by name.
         """
-        population, everyone = self.population, np.arange(self.num_envs)
+        population, all_rows = self.population, np.arange(self.num_envs)
         terminated = ~population.alive
         truncated = ~terminated & (population.weeks >= self.weeks)
         ended = terminated | truncated
         if self.autoreset and ended.any():
-            rows = everyone[ended]
-            self._begin_week(rows)  # the last observation shows the week that is not played
+            rows = all_rows[ended]
+            self._begin_week(rows)  # final_obs shows the week that would follow
             infos = end_infos(info | {"action_mask": self._mask()}, self._observe(), ended)
-            self._renew(rows)
+            self._replace_members(rows)
         else:
             infos = with_masks(info, self.num_envs)
         if population.slot == 0:
-            self._begin_week(everyone)
+            self._begin_week(all_rows)
         infos |= with_masks({"action_mask": self._mask()}, self.num_envs)
         return self._observe(), reward, terminated, truncated, infos
 
     def _check_actions(self, actions: Any) -> Int64:
-        """Return actions as a fresh int64 array [N] if they are allowed now."""
+        """Return valid actions as a new int64 array, [N].
+
+        Raises:
+            ValueError: wrong shape or dtype, or an action outside the action space.
+            ResetNeeded: the environment has not been reset yet.
+            ClosedEnvironmentError: the environment is closed.
+        """
         self._check_open()
-        if not self._begun:
+        if not self._was_reset:
             raise gym.error.ResetNeeded("step was called before reset; call reset first")
         array = np.asarray(actions)
         if array.dtype.kind not in "iu":
@@ -199,10 +209,14 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
 
 
 def resolve_world(world: str | World, menu: Mapping[str, Sequence[int]] | None) -> World:
-    """Return a world given by name, as a file or as itself, with another menu if one is given.
+    """Return the world that an environment simulates.
+
+    Args:
+        world: a world, the name of one, or the path of its file.
+        menu: allowed weekly targets by channel, instead of the world's own; None keeps those.
 
     Raises:
-        ValueError: unknown world, or a menu that does not name every channel.
+        ValueError: the world is unknown, or the menu's channels are not those of the world.
     """
     resolved = world if isinstance(world, World) else load_world(world)
     if menu is None:

@@ -1,4 +1,4 @@
-"""``slowfast_rl/Messaging-v0``: one step is one send opportunity, one action a candidate."""
+"""``slowfast_rl/Messaging-v0``: one step is one send opportunity, an action selects a message."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.envs.base import MemberVectorEnv, Step, resolve_world
+from slowfast_rl.envs.documentation import document_observations
 from slowfast_rl.envs.infos import Info
 from slowfast_rl.envs.single import SingleMemberEnv
 from slowfast_rl.members.arrays import Float32, Int8, Int64
@@ -20,47 +21,147 @@ from slowfast_rl.policies.plan_exchange import PlanSource, pack_plan
 from slowfast_rl.store import FeatureStore
 
 
+@document_observations(weekly_features, opportunity_features)
 class MessagingVectorEnv(MemberVectorEnv):
-    """Choose, at each send opportunity, which candidate message to send, or to hold.
+    """Decide at each send opportunity which candidate message to send, or to hold.
 
     ## Description
-    The fast half of the two-level messaging problem (Wood et al., "Thinking Fast & Slow for a
-    Personalized Notification System", Netflix Tech Blog, 2026). With `plan_source=` a slow policy
-    writes weekly plans to a feature store; they arrive through it and show in the observation.
+
+    A streaming service sends messages to its members on several channels. A message may cause a
+    member to watch, and it costs attention: fatigue grows with every send and decays within weeks,
+    unopened messages wear down the member's goodwill, and an annoyed member leaves the channel. The
+    week has a fixed schedule of send opportunities, which are slots of one channel each. At each of
+    them K candidate messages are available, and the agent sends one of them or none.
+
+    This is the fast level of the two-level system of Wood et al. (2026). With `plan_source`, a slow
+    policy chooses a plan for each member and week, writes it to a feature store, and the plan in
+    force is part of the observation. Without a planner, the agent also decides how often to send.
 
     ## Action Space
-    `Discrete(1 + K)`: 0 holds, j sends candidate j. `info["action_mask"]` (int8) and
-    `action_masks()` (bool) name what the guard allows: nothing on a channel that the member left,
-    nothing beyond the plan's cap. A forbidden send becomes a hold, flagged in `info["vetoed"]`.
+
+    The action space is `Discrete(1 + K)`; K is 4 in the world `pronounced`.
+
+    - 0: hold (send nothing)
+    - j = 1, …, K: send candidate j
+
+    `info["action_mask"]` (int8) and `action_masks()` (bool) tell which actions are allowed. Sends
+    are forbidden on a channel that the member has left, and beyond the cap of the plan in force. A
+    forbidden send is executed as a hold, and `info["vetoed"]` is then True.
 
     ## Observation Space
-    `Box` of the week's logged signals, then those of the opportunity: weekday, channel,
-    candidates (quality, launch flag, topic), the plan in force and what is left of it (zeros with
-    `has_plan = 0` without a planner). `env.unwrapped.features` names each with unit and bounds.
-    `privileged=True` appends the latents.
+
+    The observation space is a `Box` of float32. In the world `pronounced` its columns are:
+
+    {observation_table}
+
+    - Names in braces stand for one column each, in the order of the numbers.
+    - `mean_4_weeks` and `mean_20_weeks` are exponentially weighted means over completed weeks; the
+      newest week has the weight 1/4 or 1/20.
+    - `light` and `heavy` distinguish sends by the week before them: it is light if the member
+      received at most 4 messages in it, over all channels.
+    - `slots_left` includes the present slot. `launch_flag` is 1 where a launch of the candidate's
+      topic is recent.
+    - `has_plan` is 0, and so are the columns after it, where no plans are used.
+
+    With `privileged=True`, columns that no company observes follow:
+
+    {privileged_table}
+
+    In other worlds the channels, topics and candidates may differ. `env.unwrapped.features` lists
+    the name, unit and bounds of every column.
 
     ## Rewards
-    The slot's part of the utility in viewing days; a week's churn comes with its last slot. For
-    the weekly discount .98 use γ = .98^(1 / slots per week).
+
+    The reward is what the slot adds to the week's utility, in viewing days. The weights are those
+    of `world.reward`; in the world `pronounced` they are:
+
+    - +1 for a viewing day
+    - +0.05 for a causal open, an open that the message itself brought about
+    - -0.015 for a send
+    - -5 for an opt-out from a channel
+    - -5 for churn, which is part of the reward of the week's last slot
+
+    With `reward="expected"`, viewing days and causal opens count by their expected values given the
+    member's state, which has less noise and the same mean; with `reward="sampled"`, they count as
+    drawn. Opt-outs and churn always count as drawn. The return is discounted by 0.98 per week; at
+    each step use the discount 0.98^(1 / slots per week), where `pronounced` has 21 slots per week.
 
     ## Starting State
-    The first opportunity of week 0 of a member that has not been messaged yet.
+
+    An episode begins at the first slot of week 0 with a member that has not received any message.
+    `reset(seed=s)` sets the luck seed to s, which determines everything that is drawn over time,
+    and begins episode 0, of the member `first_member`. The first `reset()` without a seed uses
+    `luck_seed`; every later one begins the next episode, with another member. In the vector
+    environment, row i simulates the member `first_member + i + e * num_envs` in episode e.
 
     ## Episode End
-    Terminated when the member churns (decided at week end), truncated after `weeks` weeks.
+
+    1. Termination: the member churns. This is decided at the end of each week.
+    2. Truncation: the episode has lasted `weeks` weeks.
 
     ## Arguments
-    * `world="pronounced"`: a world or its name; `menu=None`: other targets per channel.
-    * `weeks=104`; `reward="expected"` or "sampled"; `privileged=False`.
-    * `plan_source=None`: a `PlanSource(planner, store)`; None plays without plans and caps.
-    * `store=None`: without `plan_source`, plans that someone else writes to this store. They are
-      read on Monday 00:00; a member without one has a fallback, and from then on the store is read
-      at each opportunity, before its observation. An episode's start clears its member's row.
-    * `population_seed=0`, `luck_seed=0`, `first_member=0`: who, and with what luck.
-    * The vector environment alone: `num_envs=1`; `autoreset=True`, False to reset by hand.
+
+    | Parameter | Type | Default | Description |
+    |---|---|---|---|
+    | `world` | **World** or **str** | `"pronounced"` | The world, or its name or file. |
+    | `menu` | **dict** | `None` | Weekly targets by channel that plans choose from. |
+    | `weeks` | **int** | `104` | Weeks after which an episode is truncated. |
+    | `reward` | **str** | `"expected"` | `"expected"` or `"sampled"`, see Rewards. |
+    | `privileged` | **bool** | `False` | Whether the observation includes privileged columns. |
+    | `plan_source` | **PlanSource** | `None` | Planner of the weekly plans, and its store. |
+    | `store` | **FeatureStore** | `None` | Store to which another program writes plans. |
+    | `population_seed` | **int** | `0` | Seed of the members' traits. |
+    | `luck_seed` | **int** | `0` | Luck seed until a reset has a seed. |
+    | `first_member` | **int** | `0` | Id of the member of the first row in episode 0. |
+    | `num_envs` | **int** | `1` | Number of rows (vector environment only). |
+    | `autoreset` | **bool** | `True` | SAME_STEP autoreset, or none (vector environment only). |
+
+    With neither `plan_source` nor `store` there are no plans and no caps. With `store` alone, plans
+    are read on Monday 00:00. A member without a plan of this week has a fallback plan, and the
+    store is read again before each of its observations until a plan of this week is found. When an
+    episode begins, the member's plan is deleted from the store.
+
+    ## Example
+
+    A random policy that respects the action mask, for one member:
+
+    ```python
+    >>> import gymnasium as gym
+    >>> import slowfast_rl
+    >>> env = gym.make("slowfast_rl/Messaging-v0", weeks=4)
+    >>> observation, info = env.reset(seed=0)
+    >>> observation.shape
+    (90,)
+    >>> episode_return, ended = 0.0, False
+    >>> while not ended:
+    ...     action = env.action_space.sample(mask=info["action_mask"])
+    ...     observation, reward, terminated, truncated, info = env.step(action)
+    ...     episode_return += reward
+    ...     ended = terminated or truncated
+
+    ```
+
+    One step of a thousand members:
+
+    ```python
+    >>> import numpy as np
+    >>> envs = gym.make_vec("slowfast_rl/Messaging-v0", num_envs=1000)
+    >>> observations, infos = envs.reset(seed=0)
+    >>> actions = np.where(infos["action_mask"][:, 1] == 1, 1, 0)  # candidate 1 where allowed
+    >>> observations, rewards, terminated, truncated, infos = envs.step(actions)
+    >>> observations.shape, rewards.shape, infos["opened"].shape
+    ((1000, 90), (1000,), (1000,))
+
+    ```
 
     ## Version History
-    * v0: first version.
+
+    * v0: Initial version.
+
+    ## References
+
+    * M. Wood, I. Gupta, K. Mercurio, D. Bryant, C. Dorman, "Thinking Fast & Slow for a
+      Personalized Notification System", Netflix Tech Blog, 2026.
     """
 
     def __init__(
@@ -88,38 +189,43 @@ class MessagingVectorEnv(MemberVectorEnv):
             **episodes,
         )
         no_target = np.zeros((num_envs, len(resolved.channels)), np.int32)
-        self._rows = pack_plans(no_target, no_target + (0 if self.has_plan else NO_CAP))
-        self._unsettled = np.zeros(num_envs, np.bool_)  # rows without a plan of this week so far
+        self._plan_rows = pack_plans(no_target, no_target + (0 if self.has_plan else NO_CAP))
+        self._lacks_plan = np.zeros(num_envs, np.bool_)  # no plan of this week has been found yet
 
     def step(self, actions: Any) -> Step:
-        """Live through one send opportunity with one action per member.
+        """Simulate one send opportunity with one action per member.
 
         Args:
-            actions: [N], 0 holds, j sends candidate j.
+            actions: [N] integers; 0 holds, j sends candidate j.
+
+        Returns:
+            Observations [N, F], rewards [N] in viewing days, terminated [N], truncated [N], infos.
 
         Raises:
-            ValueError: wrong shape, dtype or action.
-            ResetNeeded: the environment was not reset yet.
+            ValueError: wrong shape or dtype, or an action outside 0 to K.
+            ResetNeeded: the environment has not been reset yet.
             ClosedEnvironmentError: the environment is closed.
         """
         population = self.population
-        wanted = self._check_actions(actions)
-        vetoed = hold_forbidden(population, self._rows, wanted)
+        executed = self._check_actions(actions)
+        vetoed = hold_forbidden(population, self._plan_rows, executed)
         channel = self.world.schedule[population.slot].channel
-        reward, events = population.step(wanted)
+        reward, events = population.step(executed)
         info: Info = {name: flags.view(np.bool_) for name, flags in events._asdict().items()}
         if self.has_plan and info["opted_out"].any():
-            self._rows[info["opted_out"], 2 * channel : 2 * channel + 2] = 0  # no longer feasible
-        if population.slot and self._unsettled.any():
-            self._read_plans(np.flatnonzero(self._unsettled))
-        return self._finish(reward, info | {"vetoed": vetoed})
+            self._plan_rows[info["opted_out"], 2 * channel : 2 * channel + 2] = (
+                0  # the plan is no longer feasible there
+            )
+        if population.slot and self._lacks_plan.any():
+            self._read_plans(np.flatnonzero(self._lacks_plan))
+        return self._complete_step(reward, info | {"vetoed": vetoed})
 
     def _observe(self) -> Float32:
-        targets = self._rows[:, 0:-1:2] if self.has_plan else None
+        targets = self._plan_rows[:, 0:-1:2] if self.has_plan else None
         return opportunity_observation(self.population, targets, privileged=self.privileged)
 
     def _begin_week(self, rows: Int64) -> None:
-        """Ask for some rows' plans of the week, write them to the store, read those in force."""
+        """Choose plans of the week for some rows, write them to the store, read those in force."""
         if not self.has_plan:
             return
         if self.plan_source is not None:
@@ -127,26 +233,26 @@ class MessagingVectorEnv(MemberVectorEnv):
             plans = self.plan_exchange.choose_plans(self.population, planner, rows)
             self.plan_exchange.issue(self.population, plans, planner.policy_version, rows)
         alive = self.population.alive[rows]
-        self._rows[rows[~alive]] = 0
-        self._unsettled[rows] = alive
+        self._plan_rows[rows[~alive]] = 0
+        self._lacks_plan[rows] = alive
         self._read_plans(rows[alive])
 
-    def _read_plans(self, living: Int64) -> None:
-        """Read the plans in force of some rows whose members did not churn.
+    def _read_plans(self, rows: Int64) -> None:
+        """Read the plans in force of some rows, given by indices, whose members have not churned.
 
-        A plan of this week holds until the week ends: later opportunities read no such row again.
+        A plan of this week stays in force until the week ends, so it is read only once.
         """
-        if not living.size:
+        if not rows.size:
             return
-        plan, settled = self.plan_exchange.read_plans_in_force(self.population, living)
-        self._rows[living] = pack_plan(plan)
-        self._unsettled[living] = ~settled
+        plan, is_settled = self.plan_exchange.read_plans_in_force(self.population, rows)
+        self._plan_rows[rows] = pack_plan(plan)
+        self._lacks_plan[rows] = ~is_settled
 
     def _mask(self) -> Int8:
-        return action_mask(self.population, self._rows)
+        return action_mask(self.population, self._plan_rows)
 
 
 class MessagingEnv(SingleMemberEnv):
-    """One member's send opportunities: a row of the vector environment, without autoreset."""
+    """Decide at each send opportunity of one member which candidate message to send, or to hold."""
 
     vector_type = MessagingVectorEnv

@@ -1,4 +1,4 @@
-"""``slowfast_rl/Pacing-v0``: one step is one week, one action is a pacing plan."""
+"""``slowfast_rl/Pacing-v0``: one step is one week, an action selects a pacing plan."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.envs.base import MemberVectorEnv, Step, resolve_world
+from slowfast_rl.envs.documentation import document_observations
 from slowfast_rl.envs.infos import Info
 from slowfast_rl.envs.single import SingleMemberEnv
 from slowfast_rl.members.arrays import Float32, Int8
@@ -21,48 +22,149 @@ from slowfast_rl.policies.guard import feasible_plans
 from slowfast_rl.store import FeatureStore
 
 
+@document_observations(weekly_features)
 class PacingVectorEnv(MemberVectorEnv):
-    """Choose each member's weekly pacing plan; a fast policy executes it.
+    """Choose each member's pacing plan for the week; a fast policy executes it.
 
     ## Description
-    The slow half of the two-level messaging problem (Wood et al., "Thinking Fast & Slow for a
-    Personalized Notification System", Netflix Tech Blog, 2026), as a semi-Markov decision process
-    whose options all last one week (Sutton, Precup & Singh 1999). Each plan travels through the
-    feature store to the executor, which reads it on Monday: one that a faulty store delivers later
-    in the week is not seen in it, and a remembered or the safe plan is executed instead.
+
+    A streaming service sends messages to its members on several channels. A message may cause a
+    member to watch, and it costs attention: fatigue grows with every send and decays within weeks,
+    unopened messages wear down the member's goodwill, and an annoyed member leaves the channel. On
+    each Monday the agent chooses how many messages a member is to receive in the week on each
+    channel. An executor, the fast policy, decides at each send opportunity what to send, if any.
+
+    This is the slow level of the two-level system of Wood et al. (2026), as a semi-Markov decision
+    process whose options last one week each (Sutton, Precup and Singh, 1999). A plan reaches the
+    executor through a feature store, which the executor reads on Monday. Where the plan cannot be
+    read then, the executor uses the last plan that it remembers, or the world's safe plan.
 
     ## Action Space
-    `Discrete(O)`: an index into `world.plans`, the product of the menu's weekly targets, and into
-    `world.plan_shapes`, where the world offers pacing shapes besides the uniform one. A plan
-    with a target on a channel that the member left is executed with 0 there;
-    `info["action_mask"]` (int8) and `action_masks()` (bool) name the plans that are feasible.
+
+    The action space is `Discrete(O)`; O is 63 in the world `pronounced`. An action is an index into
+    `world.plans`, which holds every combination of the menu's weekly targets per channel. If the
+    world has pacing shapes besides the uniform one, `world.plan_shapes` holds the shape of each.
+
+    `info["action_mask"]` (int8) and `action_masks()` (bool) tell which plans are feasible: those
+    without a target on any channel that the member has left. Where another plan is chosen, its
+    targets on such channels are set to 0.
 
     ## Observation Space
-    `Box` of the week's logged signals; `env.unwrapped.features` names each with unit and bounds.
-    `beliefs=True` appends what a belief filter with the world's parameters makes of the log;
-    `privileged=True` appends the latents.
+
+    The observation space is a `Box` of float32. In the world `pronounced` its columns are:
+
+    {observation_table}
+
+    - Names in braces stand for one column each, in the order of the numbers.
+    - The week has just begun, so the columns `this_week` are 0.
+    - `mean_4_weeks` and `mean_20_weeks` are exponentially weighted means over completed weeks; the
+      newest week has the weight 1/4 or 1/20.
+    - `light` and `heavy` distinguish sends by the week before them: it is light if the member
+      received at most 4 messages in it, over all channels.
+
+    With `beliefs=True`, the columns of `BeliefFilter(world).features` follow: the estimates that a
+    Bayesian filter with the world's parameters derives from the member's log. With
+    `privileged=True`, columns that no company observes follow (the numbers are those without
+    beliefs):
+
+    {privileged_table}
+
+    In other worlds the channels and topics may differ. `env.unwrapped.features` lists the name,
+    unit and bounds of every column.
 
     ## Rewards
-    The week's utility in viewing days: views and causal opens by expectation
-    (`reward="sampled"`: as drawn) minus message cost, opt-out and churn penalties.
-    Discount by `world.reward.weekly_discount` (.98).
+
+    The reward is the week's utility, in viewing days. The weights are those of `world.reward`; in
+    the world `pronounced` they are:
+
+    - +1 for each viewing day
+    - +0.05 for each causal open, an open that the message itself brought about
+    - -0.015 for each send
+    - -5 for each opt-out from a channel
+    - -5 for churn
+
+    With `reward="expected"`, viewing days and causal opens count by their expected values given the
+    member's state, which has less noise and the same mean; with `reward="sampled"`, they count as
+    drawn. Opt-outs and churn always count as drawn. Discount the rewards by
+    `world.reward.weekly_discount`, which is 0.98.
 
     ## Starting State
-    Monday of week 0, a member of the population seed that has not been messaged yet.
+
+    An episode begins on Monday of week 0 with a member that has not received any message.
+    `reset(seed=s)` sets the luck seed to s, which determines everything that is drawn over time,
+    and begins episode 0, of the member `first_member`. The first `reset()` without a seed uses
+    `luck_seed`; every later one begins the next episode, with another member. In the vector
+    environment, row i simulates the member `first_member + i + e * num_envs` in episode e.
 
     ## Episode End
-    Terminated when the member churns, truncated after `weeks` weeks.
+
+    1. Termination: the member churns. This is decided at the end of each week.
+    2. Truncation: the episode has lasted `weeks` weeks.
 
     ## Arguments
-    * `world="pronounced"`: a world or its name; `menu=None`: other targets per channel.
-    * `weeks=104`; `reward="expected"`; `beliefs=False`; `privileged=False`.
-    * `store=None`: a feature store of its own; None makes one in memory.
-    * `executor=None`: the fast policy; None for exact pacer and quality ranker.
-    * `population_seed=0`, `luck_seed=0`, `first_member=0`: who, and with what luck.
-    * The vector environment alone: `num_envs=1`; `autoreset=True`, False to reset by hand.
+
+    | Parameter | Type | Default | Description |
+    |---|---|---|---|
+    | `world` | **World** or **str** | `"pronounced"` | The world, or its name or file. |
+    | `menu` | **dict** | `None` | Weekly targets by channel, instead of the world's. |
+    | `weeks` | **int** | `104` | Weeks after which an episode is truncated. |
+    | `reward` | **str** | `"expected"` | `"expected"` or `"sampled"`, see Rewards. |
+    | `beliefs` | **bool** | `False` | Whether the observation includes beliefs. |
+    | `privileged` | **bool** | `False` | Whether the observation includes privileged columns. |
+    | `store` | **FeatureStore** | `None` | Store of the plans; None makes one in memory. |
+    | `executor` | **Executor** | `None` | The fast policy; None uses the default executor. |
+    | `population_seed` | **int** | `0` | Seed of the members' traits. |
+    | `luck_seed` | **int** | `0` | Luck seed until a reset has a seed. |
+    | `first_member` | **int** | `0` | Id of the member of the first row in episode 0. |
+    | `num_envs` | **int** | `1` | Number of rows (vector environment only). |
+    | `autoreset` | **bool** | `True` | SAME_STEP autoreset, or none (vector environment only). |
+
+    Each environment needs a store of its own.
+
+    ## Example
+
+    A random policy that chooses feasible plans only, for one member:
+
+    ```python
+    >>> import gymnasium as gym
+    >>> import slowfast_rl
+    >>> env = gym.make("slowfast_rl/Pacing-v0", weeks=26)
+    >>> observation, info = env.reset(seed=0)
+    >>> observation.shape
+    (57,)
+    >>> episode_return, ended = 0.0, False
+    >>> while not ended:
+    ...     action = env.action_space.sample(mask=info["action_mask"])
+    ...     observation, reward, terminated, truncated, info = env.step(action)
+    ...     episode_return += reward
+    ...     ended = terminated or truncated
+
+    ```
+
+    One week of a thousand members under the plan of 3 push messages and 1 email:
+
+    ```python
+    >>> import numpy as np
+    >>> envs = gym.make_vec("slowfast_rl/Pacing-v0", num_envs=1000)
+    >>> observations, infos = envs.reset(seed=0)
+    >>> plan = envs.world.plans.tolist().index([3, 1])
+    >>> actions = np.where(infos["action_mask"][:, plan] == 1, plan, 0)  # 0: send nothing
+    >>> observations, rewards, terminated, truncated, infos = envs.step(actions)
+    >>> observations.shape, rewards.shape, infos["sends"].shape
+    ((1000, 57), (1000,), (1000,))
+
+    ```
 
     ## Version History
-    * v0: first version.
+
+    * v0: Initial version.
+
+    ## References
+
+    * M. Wood, I. Gupta, K. Mercurio, D. Bryant, C. Dorman, "Thinking Fast & Slow for a
+      Personalized Notification System", Netflix Tech Blog, 2026.
+    * R. S. Sutton, D. Precup and S. Singh, "Between MDPs and semi-MDPs: A framework for temporal
+      abstraction in reinforcement learning", Artificial Intelligence 112, 1999.
     """
 
     def __init__(
@@ -91,14 +193,17 @@ class PacingVectorEnv(MemberVectorEnv):
         )
 
     def step(self, actions: Any) -> Step:
-        """Live through one week under one plan per member.
+        """Simulate one week under one plan per member.
 
         Args:
-            actions: [N] indices into the menu.
+            actions: [N] indices into ``world.plans``.
+
+        Returns:
+            Observations [N, F], rewards [N] in viewing days, terminated [N], truncated [N], infos.
 
         Raises:
-            ValueError: wrong shape, dtype or index.
-            ResetNeeded: the environment was not reset yet.
+            ValueError: wrong shape or dtype, or an index outside the menu.
+            ResetNeeded: the environment has not been reset yet.
             ClosedEnvironmentError: the environment is closed.
         """
         plans = self._check_actions(actions)
@@ -110,7 +215,7 @@ class PacingVectorEnv(MemberVectorEnv):
             "opt_outs": week.opt_outs.sum(axis=1),
             "vetoed": week.vetoed,
         }
-        return self._finish(week.reward, info)
+        return self._complete_step(week.reward, info)
 
     def _observe(self) -> Float32:
         parts = [weekly_observation(self.population)]
@@ -125,6 +230,6 @@ class PacingVectorEnv(MemberVectorEnv):
 
 
 class PacingEnv(SingleMemberEnv):
-    """One member's weeks: a row of the vector environment, without autoreset."""
+    """Choose one member's pacing plan for each week; a fast policy executes it."""
 
     vector_type = PacingVectorEnv

@@ -1,4 +1,4 @@
-"""Vector environments as Stable-Baselines3 takes them."""
+"""Adapters from the vector environments to Stable-Baselines3's ``VecEnv``."""
 
 from collections.abc import Sequence
 from time import perf_counter
@@ -14,14 +14,17 @@ from slowfast_rl.members.arrays import Float32
 
 
 class SB3VecEnv(VecEnv):
-    """A native vector environment behind Stable-Baselines3's ``VecEnv``.
+    """Adapter from a native vector environment to Stable-Baselines3's ``VecEnv``.
 
-    Sets ``terminal_observation`` and ``TimeLimit.truncated`` in the infos of ended episodes, so
-    that a time limit is bootstrapped and a churn is not; reports each row's episodes as a
-    ``Monitor`` does, for ``ep_rew_mean``.
+    The infos of ended episodes hold ``terminal_observation`` and ``TimeLimit.truncated``, so that
+    learners bootstrap the value at a time limit and not at a churn, and ``episode``, the record of
+    SB3's ``Monitor``, from which ``ep_rew_mean`` is computed.
+
+    Args:
+        env: a vector environment with autoreset.
 
     Raises:
-        ValueError: the environment does not reset its rows by itself.
+        ValueError: the environment has no autoreset.
     """
 
     def __init__(self, env: MemberVectorEnv) -> None:
@@ -36,7 +39,7 @@ class SB3VecEnv(VecEnv):
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
     def reset(self) -> VecEnvObs:
-        """Begin new episodes, under the seed given to ``seed`` the first time."""
+        """Begin new episodes; the first reset after a call of ``seed`` uses that seed."""
         observations, info = self.env.reset(seed=self._seed)
         self.reset_infos = [{"action_mask": mask} for mask in info["action_mask"]]
         self._seed = None
@@ -44,16 +47,16 @@ class SB3VecEnv(VecEnv):
         return observations
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Use one luck seed for all rows at the next reset; None goes to the next episodes."""
+        """Set the luck seed of all rows for the next reset; None begins the next episodes."""
         self._seed = seed
         return [seed] * self.num_envs
 
     def step_async(self, actions: NDArray[Any]) -> None:
-        """Keep the actions for ``step_wait``."""
+        """Store the actions for ``step_wait``."""
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Take the step; ended rows come back with their next episode's first observation."""
+        """Step all rows; return the first observation of the next episode where one ended."""
         observations, rewards, terminated, truncated, info = self.env.step(self._actions)
         self._returns += rewards
         self._lengths += 1
@@ -77,7 +80,7 @@ class SB3VecEnv(VecEnv):
         self.env.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return an attribute of the vector environment, once per row asked for."""
+        """Return an attribute of the vector environment, once per requested row."""
         return [getattr(self.env, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
@@ -92,28 +95,29 @@ class SB3VecEnv(VecEnv):
         return [values[i] for i in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> list[bool]:
-        """Return, per row asked for, whether it reports its episodes as this wrapper would."""
+        """Return, per requested row, whether it reports episodes as the given wrapper does."""
         return [issubclass(wrapper_class, Monitor) for _ in self._get_indices(indices)]
 
 
 class StaggeredVecEnv(SB3VecEnv):
-    """An environment that was begun already: a reset goes on from where it is.
+    """Adapter of an environment whose episodes are under way; ``reset`` does not restart them.
 
-    An episode that began before says nothing of its return: only its rest was seen.
+    Episodes that began before the adapter was made are not recorded in ``episode``, because the
+    adapter observed only a part of their return.
     """
 
     def __init__(self, env: MemberVectorEnv) -> None:
         super().__init__(env)
-        self._begun_before = env.population.weeks > 0  # [N]
+        self._incomplete = env.population.weeks > 0  # [N]
 
     def reset(self) -> Float32:
-        """Return current observations."""
+        """Return the current observations, [N, F]."""
         return self.env.observe()
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Take the step."""
+        """Step all rows; remove the records of episodes that were observed only in part."""
         observations, rewards, done, infos = super().step_wait()
-        for row in np.flatnonzero(done & self._begun_before):
+        for row in np.flatnonzero(done & self._incomplete):
             del infos[row]["episode"]
-        self._begun_before &= ~done
+        self._incomplete &= ~done
         return observations, rewards, done, infos

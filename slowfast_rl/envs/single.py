@@ -1,6 +1,5 @@
-"""The single environments: the vector environment with one member and no autoreset."""
+"""Base class of the single environments, which are vector environments with one row."""
 
-from inspect import getdoc
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -14,14 +13,20 @@ _METADATA: dict[str, Any] = {"render_modes": []}
 
 
 class SingleMemberEnv(gym.Env[Float32, np.int64]):
-    """One member; takes the vector environment's keyword arguments, ``num_envs`` excepted."""
+    """Environment of one member, without autoreset.
+
+    Args:
+        arguments: keyword arguments of the vector environment, except ``num_envs`` and
+            ``autoreset``.
+    """
 
     metadata = _METADATA
     vector_type: ClassVar[type[Any]]  # a MemberVectorEnv
 
     def __init_subclass__(cls) -> None:
-        """Document a single environment by its vector environment."""
-        cls.__doc__ = f"{cls.__doc__}\n\n{getdoc(cls.vector_type)}"
+        """Append the sections of the vector environment's docstring to the class's own."""
+        sections = (cls.vector_type.__doc__ or "").partition("\n\n")[2]
+        cls.__doc__ = f"{cls.__doc__}\n\n{sections}"
 
     def __init__(self, **arguments: Any) -> None:
         self.vector: MemberVectorEnv = self.vector_type(num_envs=1, autoreset=False, **arguments)
@@ -32,17 +37,37 @@ class SingleMemberEnv(gym.Env[Float32, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float32, Info]:
-        """Begin an episode; see the vector environment."""
+        """Begin an episode.
+
+        Args:
+            seed: the luck seed, with which ``first_member`` is simulated; None begins an episode
+                of the next member.
+            options: ignored.
+
+        Returns:
+            The observation [F] and the info.
+
+        Raises:
+            ValueError: the seed exceeds 2^32 - 1, or ``options`` has a ``reset_mask``.
+            Error: the seed is not an integer of 0 or more (raised by Gymnasium).
+            ClosedEnvironmentError: the environment is closed.
+        """
         super().reset(seed=int(seed) if isinstance(seed, np.integer) else seed)
         observations, info = self.vector.reset(seed=seed, options=options)
         return observations[0], _first(info)
 
     def step(self, action: Any) -> tuple[Float32, float, bool, bool, Info]:
-        """Take one step.
+        """Simulate one step.
+
+        Args:
+            action: an integer of the action space.
+
+        Returns:
+            The observation [F], the reward in viewing days, terminated, truncated and the info.
 
         Raises:
-            ValueError: wrong shape, dtype or action.
-            ResetNeeded: the environment was not reset yet.
+            ValueError: wrong shape or dtype, or an action outside the action space.
+            ResetNeeded: the environment has not been reset yet.
             ClosedEnvironmentError: the environment is closed.
         """
         if np.shape(action) != ():
@@ -53,16 +78,16 @@ class SingleMemberEnv(gym.Env[Float32, np.int64]):
         return observations[0], float(rewards[0]), *ended, _first(info)
 
     def action_masks(self) -> Bool:
-        """Return which actions are allowed now, [actions]; sb3-contrib asks this."""
+        """Return which actions are allowed now, [actions]; sb3-contrib calls this method."""
         mask: Bool = self.vector.action_masks()[0]
         return mask
 
     def close(self) -> None:
-        """Close the environment; stepping it afterwards is an error."""
+        """Close the environment; later calls of ``reset`` and ``step`` are errors."""
         self.vector.close()
 
 
 def _first(info: Info) -> Info:
-    """Return one member's info from a vector environment's, flags as Python's."""
+    """Return the info of the first row, with Python's bool for flags and without the masks."""
     first = {name: values[0] for name, values in info.items() if not name.startswith("_")}
     return {k: bool(v) if isinstance(v, np.bool_) else v for k, v in first.items()}

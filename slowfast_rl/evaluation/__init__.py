@@ -1,4 +1,4 @@
-"""Evaluation: twins, references, the leaderboard and its curves."""
+"""Evaluation of agents: twins, reference policies, the leaderboard and its curves."""
 
 from slowfast_rl.evaluation.contestants import Contestant, agent_contestants
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare

@@ -1,4 +1,4 @@
-"""Run a factorial test on simulated members, beside the exact effects that twins show."""
+"""Factorial A/B tests on simulated members, and the exact effects that twins give."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,21 +18,22 @@ from slowfast_rl.store import InMemoryFeatureStore
 
 
 class Arms(NamedTuple):
-    """Which arm each of N members is in, 0 or 1 at each level."""
+    """The arm of each of N members at each level, 0 or 1."""
 
     slow: Int64  # [N]
     fast: Int64  # [N]
 
 
 def assign_arms(members: Int64, salt: int) -> Arms:
-    """Hash members into arms, the same whenever and wherever it is asked.
+    """Assign members to arms by a hash of their ids.
 
     Args:
         members: [N] ids.
-        salt: of the test, 0 to 2^32 - 1; another test divides the members anew.
+        salt: number of the test, 0 to 2^32 - 1; tests with different salts assign members
+            independently.
 
     Raises:
-        ValueError: the salt is outside.
+        ValueError: the salt is outside its range.
     """
     check_seeds(salt=salt)
     slow, fast = (
@@ -47,22 +48,25 @@ def assign_arms(members: Int64, salt: int) -> Arms:
 def factorial_effects(
     outcomes: Float64, arms: Arms, covariates: Float64 | Float32 | None = None
 ) -> dict[str, Interval]:
-    """Return main effects and interaction with 95 % intervals.
+    """Estimate the main effects and the interaction, with 95 % intervals.
 
-    The main effect of a level is arm 1 less arm 0, averaged over the other level's arms; the
-    interaction is how much larger the slow effect is in fast arm 1 than in fast arm 0. Covariates
-    measured before the test take out what members differ by anyhow: regression with all
-    interactions of arms and centred covariates, which never hurts in large samples (Lin, "Agnostic
-    notes on regression adjustments to experimental data", 2013). Standard errors are robust, HC3
-    (MacKinnon & White 1985).
+    The main effect of a level is the mean outcome in arm 1 minus that in arm 0, averaged over the
+    other level's arms. The interaction is the slow effect in fast arm 1 minus that in fast arm 0.
+    Covariates from before the test reduce the variance: the regression has all interactions of the
+    arms and the centred covariates, which does not lose precision in large samples (Lin, "Agnostic
+    notes on regression adjustments to experimental data", 2013). Standard errors are HC3 (MacKinnon
+    and White, 1985).
 
     Args:
         outcomes: [N], one per member.
-        arms: of the members.
-        covariates: [N, K] signals from before the test; None for no adjustment.
+        arms: the arms of the members.
+        covariates: [N, K] features observed before the test; None for no adjustment.
+
+    Returns:
+        The estimates by the names in ``EFFECTS``.
 
     Raises:
-        ValueError: too few members in an arm pair for an interval.
+        ValueError: a pair of arms has too few members for an interval.
     """
     n, cell = len(outcomes), 2 * arms.slow + arms.fast
     counts = np.bincount(cell, minlength=4)
@@ -79,8 +83,8 @@ def factorial_effects(
     coefficients = inverse @ (design.T @ outcomes)
     leverage = np.einsum("ij,jk,ik->i", design, inverse, design)
     residual = (outcomes - design @ coefficients) / np.maximum(1 - leverage, 1e-9)
-    weighed = design * residual[:, None]
-    variance = np.diag(inverse @ (weighed.T @ weighed) @ inverse)
+    weighted = design * residual[:, None]
+    variance = np.diag(inverse @ (weighted.T @ weighted) @ inverse)
     return {
         name: Interval(float(b), float(b - Z95 * s), float(b + Z95 * s))
         for name, b, s in zip(EFFECTS, coefficients[1:4], variance[1:4] ** 0.5, strict=True)
@@ -88,10 +92,13 @@ def factorial_effects(
 
 
 def true_effects(potential: Float64) -> dict[str, float]:
-    """Return the effects that twins show, the same members living in every arm.
+    """Return the exact effects, from the outcomes of every member in every pair of arms.
 
     Args:
         potential: [2, 2, N] outcomes by slow arm, fast arm and member.
+
+    Returns:
+        The effects by the names in ``EFFECTS``.
     """
     mean = potential.mean(axis=2)
     return {
@@ -102,12 +109,17 @@ def true_effects(potential: Float64) -> dict[str, float]:
 
 
 def observed(potential: Float64, arms: Arms) -> Float64:
-    """Return what the test sees of potential outcomes [2, 2, N]: each member's own arm, [N]."""
+    """Return the outcome of each member in its own pair of arms, which a test observes, [N].
+
+    Args:
+        potential: [2, 2, N] outcomes by slow arm, fast arm and member.
+        arms: the arms of the members.
+    """
     return np.asarray(potential[arms.slow, arms.fast, np.arange(len(arms.slow))])
 
 
 def _centred(covariates: NDArray[np.floating]) -> Float64:
-    """Return covariates [N, K] centred and scaled, without those that do not vary."""
+    """Return covariates [N, K] centred and scaled, without constant ones."""
     values = covariates.astype(np.float64)
     spread = values.std(axis=0)
     kept = spread > 0
@@ -119,12 +131,12 @@ _BY_CHANNEL = ("opens_mean_20_weeks",)
 
 
 class FactorialTest(NamedTuple):
-    """Members divided over two planners and two executors, and what every arm would have brought.
+    """A factorial test of two planners and two executors, with all potential outcomes.
 
     Attributes:
-        potential: [2, 2, N] discounted return by slow arm, fast arm and member.
-        covariates: [N, K] logged signals as the test began.
-        arms: who was in which.
+        potential: [2, 2, N] discounted returns by slow arm, fast arm and member.
+        covariates: [N, K] features observed at the beginning of the test.
+        arms: the arms of the members.
     """
 
     potential: Float64
@@ -132,7 +144,7 @@ class FactorialTest(NamedTuple):
     arms: Arms
 
     def to_json(self) -> dict[str, Any]:
-        """Return the effects: as the test estimates them, and as they are."""
+        """Return the estimated and the exact effects, and the number of members per arm."""
         outcomes, truth = observed(self.potential, self.arms), true_effects(self.potential)
         adjusted = factorial_effects(outcomes, self.arms, self.covariates)
         plain = factorial_effects(outcomes, self.arms)
@@ -163,21 +175,21 @@ def factorial_test(
     store_factory: StoreFactory = InMemoryFeatureStore,
     progress: bool = True,
 ) -> FactorialTest:
-    """Divide members over 2 × 2 arms, and live all of them in every arm.
+    """Assign members to 2 × 2 arms, and simulate all members in every pair of arms.
 
-    A member's outcome in its own arm does not depend on who else is in it: members do not meet.
-    The test sees only that one outcome of each.
+    Members do not interact, so a member's outcome does not depend on the arms of others. The test
+    observes only the outcome of each member in its own pair of arms.
 
     Args:
         twins: burned-in members.
-        planners: slow arms 0 and 1.
-        executors: fast arms 0 and 1; None for the default.
-        salt: of the hash that divides the members.
-        store_factory: makes an empty store for each arm pair and luck.
-        progress: show progress bars.
+        planners: the planners of slow arms 0 and 1.
+        executors: the executors of fast arms 0 and 1; None for the default.
+        salt: salt of the hash that assigns members to arms.
+        store_factory: function that returns an empty store, called for each pair of arms and luck.
+        progress: whether to show progress bars.
 
     Raises:
-        ValueError: there are not two arms at each level.
+        ValueError: a level does not have two arms.
     """
     if len(planners) != 2 or len(executors) != 2:
         raise ValueError(
@@ -199,7 +211,7 @@ def factorial_test(
 
 
 def covariates(population: Population) -> Float32:
-    """Return what adjusts a test's outcomes: viewing and opens as logged before it, [N, K]."""
+    """Return the covariates of a test: past viewing days and opens of each member, [N, K]."""
     world = population.world
     column = {feature.name: i for i, feature in enumerate(weekly_features(world))}
     names = [*_COVARIATES, *(f"{c}_{name}" for c in world.channels for name in _BY_CHANNEL)]

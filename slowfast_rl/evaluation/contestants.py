@@ -1,4 +1,4 @@
-"""Who can be on a leaderboard: trained agents, their controls, and baselines by name."""
+"""Contestants of a leaderboard: trained agents, their controls, and named baselines."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,27 +11,27 @@ from slowfast_rl.policies.contracts import BasePlanner, Executor
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
 
 NAMES = ("never", "always", "random", "best_fixed", "oracle", "threshold")
-THRESHOLD_SEED = 0  # that the threshold is trained with where it is asked for by name
-_CONTROL_SEED = 7  # of random plans and of dealing
+THRESHOLD_SEED = 0  # training seed of the baseline "threshold"
+_CONTROL_SEED = 7  # seed of random plans and of dealt plans
 
 
 class Contestant(NamedTuple):
-    """An agent as the leaderboard runs it."""
+    """A planner and an executor under a name, as the leaderboard evaluates them."""
 
     name: str
     planner: BasePlanner
     executor: Executor | None = None  # None for the default
-    seeds: tuple[int, ...] = ()  # that it was trained with
+    seeds: tuple[int, ...] = ()  # training seeds
     train_cpu_seconds: float = 0.0
     train_opportunities: int = 0
-    single: bool = False  # one policy without a planner, scored by its own return
+    single: bool = False  # a single policy without planner, scored with its own executor
 
 
-Entrant = Agent | Contestant | str
+Entrant = Agent | Contestant | str  # what can be entered in a leaderboard
 
 
 def agent_contestants(agent: Agent, world: World) -> list[Contestant]:
-    """Return a trained agent and its controls: its own plans dealt at random, and untrained.
+    """Return a trained agent and its controls: plans dealt at random, and the untrained agent.
 
     Raises:
         ValueError: as :func:`trained_contestant` does.
@@ -42,19 +42,24 @@ def agent_contestants(agent: Agent, world: World) -> list[Contestant]:
 
 
 def trained_contestant(agent: Agent, world: World) -> Contestant:
-    """Return an agent with its own executor.
+    """Return a trained agent as a contestant, with its own executor.
 
-    An agent without a planner is given the empty plan, which it ignores.
+    An agent without a planner gets the smallest plan, which its executor ignores.
+
+    Args:
+        agent: the trained agent.
+        world: the world of the evaluation.
 
     Raises:
-        ValueError: the agent was trained in a world of other channels, topics or plans.
+        ValueError: the agent was trained in a world with other channels, topics, candidates or
+            plans.
     """
     shared = ["channels", "num_topics", "num_candidates"]
-    _check_home(agent, world, shared if agent.slow is None else [*shared, "menu", "shapes"])
-    never = FixedPlanner(world, world.plans.min(axis=0).tolist())
+    _check_compatible(agent, world, shared if agent.slow is None else [*shared, "menu", "shapes"])
+    smallest = FixedPlanner(world, world.plans.min(axis=0).tolist())
     return Contestant(
         agent.name,
-        never if agent.slow is None else agent.slow,
+        smallest if agent.slow is None else agent.slow,
         agent.executor,
         (agent.seed,),
         agent.train_cpu_seconds,
@@ -64,24 +69,24 @@ def trained_contestant(agent: Agent, world: World) -> Contestant:
 
 
 def dealt_contestant(trained: Contestant) -> Contestant:
-    """Return a contestant with its plans dealt at random among members with the same opt-ins."""
+    """Return a contestant whose plans are exchanged at random among members with equal opt-ins."""
     dealt = DealtPlanner(trained.planner, _CONTROL_SEED)
     return trained._replace(name=f"{trained.name}_dealt", planner=dealt)
 
 
 def untrained_contestant(agent: Agent, world: World) -> Contestant:
-    """Return the same agent as before its training."""
-    fresh = trained_contestant(agent.untrained_copy(world), world)
-    return fresh._replace(
+    """Return an agent in the state before its training, as a contestant."""
+    untrained = trained_contestant(agent.untrained_copy(world), world)
+    return untrained._replace(
         name=f"{agent.name}_untrained", train_cpu_seconds=0.0, train_opportunities=0
     )
 
 
 def check_name(name: str, world: World, references: References | None) -> None:
-    """Pass the name of a baseline that can be made.
+    """Check that a baseline of this name exists and has the references that it needs.
 
     Raises:
-        ValueError: unknown name, or a reference that was not computed for this case.
+        ValueError: the name is unknown, or its references were not computed for this case.
     """
     if name not in NAMES:
         raise ValueError(f"unknown agent {name!r}; allowed: {', '.join(NAMES)}")
@@ -95,16 +100,16 @@ def check_name(name: str, world: World, references: References | None) -> None:
 def named_contestant(
     name: str, world: World, references: References | None, progress: bool = True
 ) -> Contestant:
-    """Return a baseline by name; the threshold is trained here, on seed ``THRESHOLD_SEED``.
+    """Return a baseline by name; "threshold" is trained with the seed ``THRESHOLD_SEED``.
 
     Args:
-        name: one of NAMES.
+        name: one of ``NAMES``.
         world: the world.
-        references: of this case, where the name needs them.
-        progress: show a progress bar where something is trained.
+        references: the references of this case, for "best_fixed" and "oracle".
+        progress: whether training shows a progress bar.
 
     Raises:
-        ValueError: unknown name, or a reference that was not computed for this case.
+        ValueError: the name is unknown, or its references were not computed for this case.
     """
     check_name(name, world, references)
     plans = world.plans
@@ -127,29 +132,36 @@ def named_contestant(
     return Contestant(name, PerMemberPlanner(world, references.oracle_plans))
 
 
-def enter(
+def make_contestants(
     agents: Sequence[Entrant], world: World, references: References | None, progress: bool = True
 ) -> list[Contestant]:
-    """Return the contestants, each under a name of its own: a second ``a`` becomes ``a_2``.
+    """Return the contestants under unique names: a second ``a`` becomes ``a_2``.
+
+    Args:
+        agents: agents, contestants and names of baselines.
+        world: the world of the evaluation.
+        references: the references of this case; None if there are none.
+        progress: whether training shows progress bars.
 
     Raises:
-        ValueError: nobody, an unknown name or object, or one that does not fit the world.
+        ValueError: the sequence is empty, a name or type is unknown, or an agent was trained in an
+            incompatible world.
     """
     if isinstance(agents, str) or not agents:
         raise ValueError(f"agents is {agents!r}; a list of at least one agent or name is needed")
-    for agent in agents:  # all of them, before anything is trained
+    for agent in agents:  # check all names before anything is trained
         if isinstance(agent, str):
             check_name(agent, world, references)
-    entrants: list[Contestant] = []
+    result: list[Contestant] = []
     for agent in agents:
-        entrant = _contestant(agent, world, references, progress)
-        taken = {other.name for other in entrants}
-        number, name = 1, entrant.name
+        contestant = _contestant(agent, world, references, progress)
+        taken = {other.name for other in result}
+        number, name = 1, contestant.name
         while name in taken:
             number += 1
-            name = f"{entrant.name}_{number}"
-        entrants.append(entrant._replace(name=name))
-    return entrants
+            name = f"{contestant.name}_{number}"
+        result.append(contestant._replace(name=name))
+    return result
 
 
 def _contestant(
@@ -167,16 +179,22 @@ def _contestant(
     )
 
 
-def _check_home(agent: Agent, world: World, shared: Sequence[str]) -> None:
-    """Pass an agent whose home world has these parameters in common with a world.
+def _check_compatible(agent: Agent, world: World, shared: Sequence[str]) -> None:
+    """Check that the agent's training world shares parameters with the evaluation's world.
+
+    Args:
+        agent: the agent.
+        world: the world of the evaluation.
+        shared: names of the parameters that must be equal.
 
     Raises:
-        ValueError: it knows no world, or one that differs in them.
+        ValueError: the agent has no world, or a parameter differs.
     """
-    home = agent.world
-    if home is None:
-        raise ValueError(f"agent {agent.name!r} knows no world; call learn or load first")
-    for what in shared:
-        here, there = getattr(world, what), getattr(home, what)
-        if here != there:
-            raise ValueError(f"agent {agent.name!r} was trained with {what} {there}, not {here}")
+    if agent.world is None:
+        raise ValueError(f"agent {agent.name!r} has no world; call learn or load first")
+    for name in shared:
+        evaluated, trained = getattr(world, name), getattr(agent.world, name)
+        if evaluated != trained:
+            raise ValueError(
+                f"agent {agent.name!r} was trained with {name} {trained}, not {evaluated}"
+            )

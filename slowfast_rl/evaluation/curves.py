@@ -1,4 +1,4 @@
-"""Long-term curves in TensorBoard: one run per agent, the simulated week as step."""
+"""Long-term curves in TensorBoard: one run per agent, with the simulated week as step."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -33,15 +33,16 @@ _COUNTS = ("store_fallbacks", "refused_writes", "stale_reads", "mid_week_plan_ch
 def write_curves(
     board: Leaderboard, folder: Path, steps: int | None = None, curved: Collection[str] = ()
 ) -> None:
-    """Write every agent's long-term curves to ``folder/<agent>``.
+    """Write each agent's long-term curves to ``folder/<agent>``.
 
-    Returns are written as level lines, for training's own curve to be read against.
+    An agent's return is written at steps 0 and ``steps``: a horizontal line, for comparison with
+    the returns that training writes.
 
     Args:
         board: a leaderboard.
         folder: TensorBoard's log directory.
-        steps: where the level lines end; None for the number of weeks.
-        curved: agents that have a curve of returns already and need no line.
+        steps: the step at which the horizontal lines end; None for the number of weeks.
+        curved: names of the agents whose returns training has written already.
     """
     end = board.protocol.weeks if steps is None else steps
     for row in board.rows:
@@ -69,15 +70,15 @@ def _write_weeks(writer: SummaryWriter, rollout: Rollout, board: Leaderboard) ->
     weekly = rollout.weekly
     cumulative = 0.0
     for week in range(board.protocol.weeks):
-        left = float(weekly["alive"][week].sum())
-        alive = max(left, 1.0)
+        active = float(weekly["alive"][week].sum())
+        alive = max(active, 1.0)
         reward = float(weekly["reward"][week].sum()) / members
         cumulative += reward
         writer.add_scalar("Long-term reward/per_week", reward, week)
         writer.add_scalar("Long-term reward/cumulative", cumulative, week)
         for name in ("viewing_days", "goodwill"):
             writer.add_scalar(f"long_term/{name}", float(weekly[name][week].sum()) / alive, week)
-        writer.add_scalar("long_term/active_members", left / members, week)
+        writer.add_scalar("long_term/active_members", active / members, week)
         for c, channel in enumerate(board.world.channels):
             for name in ("sends", "fatigue"):
                 value = float(weekly[name][week, :, c].sum()) / alive

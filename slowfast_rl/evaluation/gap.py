@@ -1,4 +1,4 @@
-"""What there is to personalise: the oracle's lead over the best plan for all, from two sweeps."""
+"""The possible gain of personal plans: the oracle's lead over the best fixed plan, by sweeps."""
 
 from typing import NamedTuple
 
@@ -9,15 +9,15 @@ from slowfast_rl.evaluation.world.sweeps import Sweep
 
 
 class Gap(NamedTuple):
-    """What personal constant plans, chosen on other lucks, add to the best plan for all."""
+    """The gain of personal constant plans, chosen under other lucks, over the best fixed plan."""
 
     best_fixed: tuple[int, ...]
-    gain: Interval  # in discounted viewing days, on the scoring lucks
-    relative: Interval | None  # of the best fixed plan's return
+    gain: Interval  # discounted viewing days, under the scoring lucks
+    relative: Interval | None  # the gain divided by the best fixed plan's return
 
     @property
     def exists(self) -> bool:
-        """Whether personal plans do better."""
+        """Whether the interval of the gain lies above 0."""
         return self.gain.low > 0
 
 
@@ -25,9 +25,9 @@ def personal_gap(chosen: Sweep, scored: Sweep, horizon: int) -> Gap:
     """Measure the oracle's lead over the best fixed plan.
 
     Args:
-        chosen: a sweep under the lucks that choose, both the one plan and the personal ones.
-        scored: the same members and plans under other lucks.
-        horizon: weeks of the return.
+        chosen: the sweep by which the best fixed plan and the personal plans are chosen.
+        scored: a sweep of the same members and plans under other lucks, by which they are scored.
+        horizon: number of weeks of the return.
     """
     choosing, scoring = chosen.returns[horizon], scored.returns[horizon]
     fixed = int(choosing.mean(axis=1).argmax())

@@ -1,4 +1,4 @@
-"""The leaderboard: agents on the same members under the same luck, with paired intervals."""
+"""The leaderboard: agents evaluated on the same members and luck, with paired intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from slowfast_rl.evaluation.contestants import Contestant, Entrant, enter
+from slowfast_rl.evaluation.contestants import Contestant, Entrant, make_contestants
 from slowfast_rl.evaluation.protocol import SEGMENTS, EvaluationProtocol, check_training_seed
 from slowfast_rl.evaluation.references import (
     References,
@@ -25,14 +25,14 @@ _WEEKS_PER_MONTH = 365.25 / 12 / 7
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Rows of results and the rollouts behind them.
+    """The results of an evaluation, one row per agent, and the rollouts they are computed from.
 
     Attributes:
         world: the world.
-        protocol: who was evaluated, for how long.
+        protocol: the evaluation protocol.
         rows: one mapping per agent, as written to ``leaderboard.json``.
-        rollouts: by agent name.
-        references: what ``gap_closed`` was measured against, or None.
+        rollouts: rollouts by the agent's name.
+        references: the references of ``gap_closed``, or None.
     """
 
     world: World
@@ -45,7 +45,7 @@ class Leaderboard:
         """Return an agent's row.
 
         Raises:
-            KeyError: no such agent.
+            KeyError: there is no agent of this name.
         """
         return {row["name"]: row for row in self.rows}[name]
 
@@ -71,47 +71,52 @@ def compare(
     store_factory: StoreFactory = InMemoryFeatureStore,
     progress: bool = True,
 ) -> Leaderboard:
-    """Evaluate agents on twins: the same members, states at the start, and luck.
+    """Evaluate agents on twins: the same members, initial states and luck.
 
     Args:
-        agents: agents, contestants, or names of baselines. All are compared with the first.
+        agents: agents, contestants and names of baselines; all are compared with the first.
         world: the world.
-        protocol: who and how long; None for that of the twins, or the defaults.
-        references: of this case; None loads the committed ones, if there are any.
-        twins: burned-in members to use again; None makes them.
-        store_factory: makes an empty store for each agent and luck.
-        progress: show progress bars.
+        protocol: the evaluation protocol; None for that of the twins, or the default.
+        references: the references of this case; None loads the committed ones, if they exist.
+        twins: burned-in members from an earlier call; None creates them.
+        store_factory: function that returns an empty store, called for each agent and luck.
+        progress: whether to show progress bars.
+
+    Returns:
+        The leaderboard, with one row per agent in the given order.
 
     Raises:
-        ValueError: an unknown agent, one that was trained on these members or this luck or does
-            not fit the world, a reference agent without references, or twins or references of
-            another case.
+        ValueError: an agent is unknown, was trained with a seed of this evaluation or in an
+            incompatible world, or needs references that do not exist; or the twins or references
+            are those of another world or protocol.
     """
     protocol = protocol or (EvaluationProtocol() if twins is None else twins.protocol)
     if twins is not None and (twins.world, twins.protocol) != (world, protocol):
-        raise ValueError(f"twins are of {twins.world.name}, {twins.protocol}; allowed: {protocol}")
+        raise ValueError(
+            f"twins are of {twins.world.name}, {twins.protocol}; allowed: {world.name}, {protocol}"
+        )
     if references is None:
         references = load_references(world, protocol)
     elif references.key != reference_key(world, protocol):
         raise ValueError(f"references {references.key} are of another world or protocol")
-    entrants = enter(agents, world, references, progress)
-    for seed in {seed for entrant in entrants for seed in entrant.seeds}:
+    evaluated = make_contestants(agents, world, references, progress)
+    for seed in {seed for contestant in evaluated for seed in contestant.seeds}:
         check_training_seed(seed, protocol)
     twins = twins or Twins(world, protocol)
     rollouts: dict[str, Rollout] = {}
-    planners: dict[str, Rollout] = {}  # with the default executor, single policies with their own
-    for c in entrants:
+    planner_rollouts: dict[str, Rollout] = {}  # those that score gap_closed
+    for c in evaluated:
         bar = c.name if progress else None
         rollouts[c.name] = twins.rollout(c.planner, c.executor, store_factory, bar)
-        planners[c.name] = rollouts[c.name]
+        planner_rollouts[c.name] = rollouts[c.name]
         if c.executor is not None and references is not None and not c.single:
             bar = f"{c.name}, default executor" if progress else None
-            planners[c.name] = twins.rollout(c.planner, None, store_factory, bar)
-    first = entrants[0].name
+            planner_rollouts[c.name] = twins.rollout(c.planner, None, store_factory, bar)
+    first = evaluated[0].name
     rows = [
         _row(c, rollouts[c.name], first, rollouts[first], twins)
-        | _against(references, rollouts[c.name], planners[c.name])
-        for c in entrants
+        | _reference_columns(references, rollouts[c.name], planner_rollouts[c.name])
+        for c in evaluated
     ]
     return Leaderboard(world, protocol, rows, rollouts, references)
 
@@ -119,14 +124,14 @@ def compare(
 def _row(
     contestant: Contestant, rollout: Rollout, first: str, first_rollout: Rollout, twins: Twins
 ) -> dict[str, Any]:
-    """Return an agent's row without what needs references."""
+    """Return an agent's row without the columns that need references."""
     own = mean_interval(rollout.returns)
     paired = mean_interval(rollout.returns - first_rollout.returns)
     is_first = contestant.name == first
     channels = twins.world.channels
     return {
         "name": contestant.name,
-        "executor": "own" if contestant.single else "default",  # that gap_closed is measured with
+        "executor": "own" if contestant.single else "default",  # the executor of gap_closed
         "seeds": list(contestant.seeds),
         "return": own.mean,
         "return_ci95": _ends(own),
@@ -150,8 +155,10 @@ def _row(
     }
 
 
-def _against(references: References | None, own: Rollout, planner: Rollout) -> dict[str, Any]:
-    """Return the part of a row that needs references; null without them."""
+def _reference_columns(
+    references: References | None, own: Rollout, planner: Rollout
+) -> dict[str, Any]:
+    """Return the columns of a row that need references; their values are None without them."""
     lead = None if references is None else mean_interval(own.returns - references.best_fixed)
     gap = gap_closed(planner.returns, references)
     return {
@@ -163,9 +170,14 @@ def _against(references: References | None, own: Rollout, planner: Rollout) -> d
 
 
 def measures(weekly: dict[str, Float64], channels: tuple[str, ...]) -> dict[str, Any]:
-    """Return averages per living member-week from sums, [W, 3] or [W, 3, C] per name.
+    """Return averages per week of a living member.
 
-    Opt-outs are per opted-in member-week, opens per send; null where there was none.
+    Opt-outs are per week of an opted-in member and opens are per send; they are None where the
+    denominator is 0.
+
+    Args:
+        weekly: sums over members, [W, 3] or [W, 3, C] by name; see :class:`Rollout`.
+        channels: names of the C channels.
     """
     total = {name: values.sum(axis=(0, 1)) for name, values in weekly.items()}
     weeks = max(float(total["alive"]), 1.0)

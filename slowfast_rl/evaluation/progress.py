@@ -1,4 +1,4 @@
-"""Progress bars that are live on a terminal and quiet in a log file."""
+"""Progress bars that update continuously on a terminal and rarely in a log file."""
 
 import sys
 from shutil import get_terminal_size
@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-_QUIET = 30.0  # seconds between lines where nobody watches
+_QUIET = 30.0  # seconds between lines in a log file
 
 
 def progress_bar(
@@ -17,17 +17,17 @@ def progress_bar(
     leave: bool = False,
     unit_scale: bool = False,
 ) -> "tqdm[Any]":
-    """Return a progress bar, to be used in a ``with``.
+    """Return a progress bar, to be used in a ``with`` statement.
 
     Args:
-        total: units until the end; None if that is not known.
-        name: shown before the bar; None shows nothing at all.
-        unit: what is counted.
-        leave: keep the bar when it is full.
-        unit_scale: write 1.2M for 1,200,000.
+        total: number of units; None if it is unknown.
+        name: text before the bar; None disables the bar.
+        unit: name of the unit.
+        leave: whether the bar stays when it is full.
+        unit_scale: whether 1,200,000 is written as 1.2M.
     """
-    live = sys.stderr.isatty()
-    columns, rows = get_terminal_size((100, 24))  # where the terminal says 0, tqdm shows nothing
+    on_terminal = sys.stderr.isatty()
+    columns, rows = get_terminal_size((100, 24))  # tqdm shows nothing where a terminal reports 0
     return tqdm(
         total=total,
         desc=name,
@@ -37,7 +37,7 @@ def progress_bar(
         disable=name is None,
         ncols=columns,
         nrows=rows,
-        mininterval=0.1 if live else _QUIET,
-        maxinterval=10 if live else _QUIET,
-        delay=0 if live else _QUIET,
+        mininterval=0.1 if on_terminal else _QUIET,
+        maxinterval=10 if on_terminal else _QUIET,
+        delay=0 if on_terminal else _QUIET,
     )

@@ -1,4 +1,4 @@
-"""Who is evaluated, for how long and under what luck: the defaults of every number we report."""
+"""The evaluation protocol: members, weeks, seeds and luck streams of an evaluation."""
 
 from dataclasses import dataclass
 
@@ -18,18 +18,18 @@ REFERENCE_STREAMS = tuple(range(4, 16))
 
 @dataclass(frozen=True)
 class EvaluationProtocol:
-    """The evaluation protocol.
+    """The members, weeks and seeds of an evaluation.
 
     Attributes:
-        num_members: N, members 0 to N - 1 of the population; an interval needs 2 or more.
-        weeks: scored weeks.
-        burn_in: weeks before them, under random plans, excluded from the return.
-        population_seed: the evaluation population; never train on it.
-        luck_seed: the evaluation luck.
-        streams: luck streams to average over, each once.
+        num_members: N; members 0 to N - 1 of the population are evaluated; 2 or more.
+        weeks: number of scored weeks.
+        burn_in: number of weeks under random plans before them, excluded from the return.
+        population_seed: population seed of the evaluation, on which no agent may be trained.
+        luck_seed: luck seed of the evaluation.
+        streams: luck streams over which returns are averaged, without repetition.
 
     Raises:
-        ValueError: a value is outside what is allowed.
+        ValueError: a value is outside its allowed range.
     """
 
     num_members: int = 2048
@@ -40,24 +40,25 @@ class EvaluationProtocol:
     streams: tuple[int, ...] = SCORING_STREAMS
 
     def __post_init__(self) -> None:
-        """Check that members can be made and compared."""
+        """Validate the values."""
         for name, least in (("num_members", 2), ("weeks", 1), ("burn_in", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed is {least} or more")
         if self.population_seed == REFERENCE_POPULATION:
             raise ValueError(
-                f"population_seed is {REFERENCE_POPULATION}, whose members chose the best fixed "
-                "plan; allowed is any other"
+                f"population_seed is {REFERENCE_POPULATION}, on whose members the best fixed plan "
+                "was chosen; allowed is any other"
             )
         if not self.streams or len(set(self.streams)) < len(self.streams) or min(self.streams) < 0:
-            raise ValueError(f"streams is {self.streams}; allowed: different numbers from 0, some")
+            raise ValueError(f"streams is {self.streams}; allowed: distinct integers from 0")
 
 
 def check_training_seed(seed: int, protocol: EvaluationProtocol) -> None:
-    """Refuse to train on members or luck that an evaluation uses.
+    """Reject a training seed that an evaluation uses.
 
     Raises:
-        ValueError: the seed is the evaluation's or the reference population's.
+        ValueError: the seed is a seed of this protocol, of the default protocol or of the reference
+            population.
     """
     reserved = {protocol.population_seed, protocol.luck_seed, REFERENCE_POPULATION}
     reserved |= {EvaluationProtocol().population_seed, EvaluationProtocol().luck_seed}
@@ -76,15 +77,15 @@ def burned_in(
 ) -> Population:
     """Return the population after its burn-in, at the first scored Monday.
 
-    Random feasible plans go straight to the default executor, so that every agent takes over the
-    same members in the same state.
+    In the burn-in the default executor executes random feasible plans, so that every agent starts
+    with the same members in the same state.
 
     Args:
         world: the world.
-        protocol: who and how long.
-        stream: of luck.
-        population_seed: of other members than the protocol's; None for those.
-        belief_filter: keeps beliefs about the members from week 0 on; None for none.
+        protocol: the evaluation protocol.
+        stream: the luck stream.
+        population_seed: the population seed, if it is not the protocol's.
+        belief_filter: filter that updates beliefs about the members from week 0 on; None for none.
     """
     population = Population(
         world,
@@ -99,6 +100,6 @@ def burned_in(
 
 
 def segments(population: Population) -> Int64:
-    """Return each member's segment [N], 0 casual to 2 heavy: terciles of the base rate x."""
+    """Return each member's segment, [N]: tercile of the base rate, 0 (casual) to 2 (heavy)."""
     rate = population.simulation.traits.base_rate
     return np.searchsorted(np.quantile(rate, [1 / 3, 2 / 3]), rate, side="right")

@@ -1,4 +1,4 @@
-"""References: the best fixed plan and the oracle's plan per member, computed once and committed."""
+"""Reference policies, computed once and committed: the best fixed plan and the oracle's plans."""
 
 import hashlib
 import json
@@ -30,24 +30,26 @@ from slowfast_rl.store.files import write_text_atomically
 
 REFERENCES_FOLDER = Path(__file__).parent / "references"
 _EXECUTOR = "exact pacer, quality ranker"
-_Job = tuple[World, EvaluationProtocol, int, int]  # with the luck stream and the population
+_Job = tuple[World, EvaluationProtocol, int, int]  # with the luck stream and the population seed
 _ORACLE_LUCKS = {"6": tuple(range(4, 10)), "12": REFERENCE_STREAMS, "24": tuple(range(4, 28))}
 
 
 @dataclass(frozen=True)
 class References:
-    """What agents of one world are measured against.
+    """The reference policies of one world and protocol, and their returns.
 
     Attributes:
-        world: its name.
+        world: the world's name.
         key: digest of world, menu, executor, populations, members, lucks, burn-in and weeks.
-        best_fixed_plan: the one plan with the highest mean return on the reference population.
-        oracle_plans: [N] menu index of each evaluated member's best constant plan, by 12 lucks.
-        best_fixed: [N] its return on the scoring lucks, default executor.
-        oracle: [N] likewise.
-        oracle_return_by_lucks: the oracle's mean return if it is chosen by 6, 12 or 24 lucks.
-        fixed_returns: mean return of every plan on the reference population, by "push,email", and
-            its shape after a blank where it is not uniform.
+        best_fixed_plan: the single plan with the highest mean return on the reference population.
+        oracle_plans: [N] menu index of each evaluated member's best constant plan, chosen under 12
+            lucks.
+        best_fixed: [N] return of the best fixed plan under the scoring lucks, default executor.
+        oracle: [N] return of the oracle's plans under the same lucks and executor.
+        oracle_return_by_lucks: the oracle's mean return if its plans are chosen under 6, 12 or 24
+            lucks.
+        fixed_returns: mean return of every plan on the reference population; a key is a plan such
+            as "3,1", followed by a blank and the shape if that is not uniform.
         best_fixed_shape: the best fixed plan's pacing shape.
     """
 
@@ -63,16 +65,19 @@ class References:
 
     @property
     def gap(self) -> float:
-        """The oracle's lead over the best fixed plan, as a share of the latter's return."""
+        """The oracle's mean return divided by that of the best fixed plan, minus 1."""
         return float(self.oracle.mean() / self.best_fixed.mean() - 1)
 
 
 def gap_closed(returns: Float64, references: References | None) -> Interval | None:
-    """Return where returns lie between the best fixed plan (0) and the oracle (1).
+    """Return the share of the gap between best fixed plan (0) and oracle (1) that returns close.
 
     Args:
-        returns: [N] of the references' members.
-        references: of the same case; without them there is no answer.
+        returns: [N] returns of the members of the references.
+        references: the references of the same case, or None.
+
+    Returns:
+        The share with its interval; None without references or where there is no gap.
     """
     if references is None:
         return None
@@ -81,7 +86,7 @@ def gap_closed(returns: Float64, references: References | None) -> Interval | No
 
 
 def reference_key(world: World, protocol: EvaluationProtocol) -> str:
-    """Return the digest that a reference file must carry to serve a case."""
+    """Return the digest that identifies the references of a world and protocol."""
     content = json.dumps(
         [world_hash(world), _EXECUTOR, asdict(protocol), REFERENCE_POPULATION, _ORACLE_LUCKS],
         sort_keys=True,
@@ -92,22 +97,28 @@ def reference_key(world: World, protocol: EvaluationProtocol) -> str:
 def load_references(
     world: World, protocol: EvaluationProtocol, folders: tuple[Path, ...] = (REFERENCES_FOLDER,)
 ) -> References | None:
-    """Return the stored references of a case, or None where none fit.
+    """Return the stored references of a world and protocol, or None if there are none.
+
+    Args:
+        world: the world.
+        protocol: the evaluation protocol.
+        folders: folders that are searched, in this order.
 
     Raises:
-        ValueError: the file of this case is damaged.
+        ValueError: the file is damaged.
     """
     name = f"{world.name}-{reference_key(world, protocol)}.json"
     for path in (folder / name for folder in folders):
         if path.is_file():
             try:
-                return _parsed(json.loads(path.read_text()), world, protocol)
+                return _parse(json.loads(path.read_text()), world, protocol)
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"{path} holds no readable references: {error}") from error
     return None
 
 
-def _parsed(content: dict[str, Any], world: World, protocol: EvaluationProtocol) -> References:
+def _parse(content: dict[str, Any], world: World, protocol: EvaluationProtocol) -> References:
+    """Return the references of a file's content, after a check of key and shapes."""
     key, size = reference_key(world, protocol), (protocol.num_members,)
     references = References(
         world=str(content["world"]),
@@ -129,9 +140,9 @@ def _parsed(content: dict[str, Any], world: World, protocol: EvaluationProtocol)
 
 
 def save_references(references: References, folder: Path = REFERENCES_FOLDER) -> Path:
-    """Write references for :func:`load_references`; an interrupted write leaves no file."""
+    """Write references to a file, atomically, and return its path."""
     content = asdict(references)
-    intervals = mean_interval(references.oracle - references.best_fixed)
+    lead = mean_interval(references.oracle - references.best_fixed)
     content |= {
         "best_fixed_plan": list(references.best_fixed_plan),
         "oracle_plans": references.oracle_plans.tolist(),
@@ -139,7 +150,7 @@ def save_references(references: References, folder: Path = REFERENCES_FOLDER) ->
         "oracle": np.round(references.oracle, 5).tolist(),
         "best_fixed_return": float(references.best_fixed.mean()),
         "oracle_return": float(references.oracle.mean()),
-        "oracle_minus_best_fixed_ci95": [intervals.low, intervals.high],
+        "oracle_minus_best_fixed_ci95": [lead.low, lead.high],
         "gap": references.gap,
     }
     path = folder / f"{references.world}-{references.key}.json"
@@ -148,27 +159,30 @@ def save_references(references: References, folder: Path = REFERENCES_FOLDER) ->
 
 
 def compute_references(world: World, protocol: EvaluationProtocol, workers: int = 2) -> References:
-    """Compute the references of a case by living every plan; minutes to an hour.
+    """Compute the references of a case by simulating every plan; this takes up to an hour.
 
     Args:
         world: the world.
-        protocol: the case.
-        workers: processes; 1 stays in this one.
+        protocol: the evaluation protocol.
+        workers: number of processes; 1 uses the current process.
 
     Raises:
-        ValueError: workers is below 1, or the oracle would be chosen on lucks that score.
+        ValueError: ``workers`` is below 1, or a scoring luck is one under which the oracle's plans
+            are chosen.
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}; allowed is 1 or more")
     if set(protocol.streams) & set(_ORACLE_LUCKS["24"]):
-        raise ValueError(f"streams is {protocol.streams}; 4 to 27 are those that choose the oracle")
+        raise ValueError(
+            f"streams is {protocol.streams}; streams 4 to 27 are reserved for the oracle"
+        )
     jobs = [(world, protocol, s, REFERENCE_POPULATION) for s in REFERENCE_STREAMS]
     jobs += [(world, protocol, s, protocol.population_seed) for s in _ORACLE_LUCKS["24"]]
     returns = []  # each [N, O]
     bar = progress_bar(len(jobs), world.name, " lucks", leave=True)
     with bar:
-        for done in _in_processes(jobs, workers):
-            returns.append(done)
+        for result in _run_jobs(jobs, workers):
+            returns.append(result)
             bar.update()
     fixed = np.mean(returns[: len(REFERENCE_STREAMS)], axis=(0, 1))  # [O]
     own = dict(zip(_ORACLE_LUCKS["24"], returns[len(REFERENCE_STREAMS) :], strict=True))
@@ -200,18 +214,18 @@ def compute_references(world: World, protocol: EvaluationProtocol, workers: int 
     )
 
 
-def _in_processes(jobs: Iterable[_Job], workers: int) -> Iterator[Float64]:
-    """Yield the jobs' results in order."""
+def _run_jobs(jobs: Iterable[_Job], workers: int) -> Iterator[Float64]:
+    """Yield the results of the jobs in their order, each [N, O]."""
     if workers == 1:
         yield from map(_plan_returns, jobs)
         return
-    # Spawned, because a fork of a process with threads, such as torch's, may hang.
+    # Spawn, because the fork of a process with threads (torch starts some) may hang.
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         yield from pool.map(_plan_returns, jobs)
 
 
 def _plan_returns(job: _Job) -> Float64:
-    """Return every member's return under every constant plan on one luck, [N, O]."""
+    """Return each member's return under each constant plan, under one luck, [N, O]."""
     world, protocol, stream, population_seed = job
     start = burned_in(world, protocol, stream, population_seed)
     return constant_plan_returns(start, protocol.weeks)

@@ -1,4 +1,4 @@
-"""Paired intervals over members."""
+"""Means and ratios over members with 95 % intervals, for paired comparisons."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ Z95 = 1.959963985
 
 
 class Interval(NamedTuple):
-    """An estimate with its 95 % interval (normal, over members)."""
+    """An estimate with its 95 % interval (normal approximation, over members)."""
 
     mean: float
     low: float
@@ -18,9 +18,10 @@ class Interval(NamedTuple):
 
 
 def mean_interval(values: Float64) -> Interval:
-    """Return the mean of one number per member, [N], with its interval.
+    """Return the mean of one value per member, with its interval.
 
-    For paired comparisons pass differences: twins share members and luck.
+    Args:
+        values: [N]; for a paired comparison, the differences between twins.
     """
     mean = float(values.mean())
     half = Z95 * float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else float("inf")
@@ -28,9 +29,15 @@ def mean_interval(values: Float64) -> Interval:
 
 
 def ratio_interval(numerator: Float64, denominator: Float64) -> Interval | None:
-    """Return mean(numerator) / mean(denominator), [N] each, paired, by the delta method.
+    """Return mean(numerator) / mean(denominator) with its interval, by the delta method.
 
-    None where the denominator's own interval does not lie above 0: the ratio means nothing then.
+    Args:
+        numerator: [N], one value per member.
+        denominator: [N] of the same members.
+
+    Returns:
+        The ratio; None where the interval of the denominator's mean does not lie above 0, because
+        the ratio is then meaningless.
     """
     if mean_interval(denominator).low <= 0:
         return None
@@ -41,14 +48,22 @@ def ratio_interval(numerator: Float64, denominator: Float64) -> Interval | None:
 
 
 def independent_difference(one: Interval, other: Interval) -> Interval:
-    """Return the first mean minus the second, of two groups that have no member in common."""
+    """Return the difference between the means of two groups without common members."""
     mean = one.mean - other.mean
     half = float(np.hypot(one.high - one.mean, other.high - other.mean))
     return Interval(mean, mean - half, mean + half)
 
 
 def ranked_groups(values: Float64 | Float32, count: int) -> Int64:
-    """Return each member's group [N], 0 to count - 1: equally many by rank, ties by order."""
+    """Divide members into groups of equal size by rank; ties are ranked by position.
+
+    Args:
+        values: [N], one per member.
+        count: number of groups.
+
+    Returns:
+        Each member's group, [N], from 0 for the lowest values to count - 1.
+    """
     ranks = np.empty(len(values), np.int64)
     ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
     return np.asarray(ranks * count // len(values), np.int64)

@@ -1,4 +1,4 @@
-"""Rollouts on the same members under the same luck, week by week, through the feature store."""
+"""Rollouts of agents on the same members under the same luck, with plans in a feature store."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,20 +22,21 @@ StoreFactory = Callable[[], FeatureStore]
 
 @dataclass(frozen=True)
 class Rollout:
-    """What an agent did to the evaluated members.
+    """The result of an agent's rollout on the evaluated members.
 
     Attributes:
-        returns: [N] discounted return per member, mean over lucks.
-        weekly: sums over members and lucks, [W, 3 segments] or [W, 3 segments, C] per name:
+        returns: [N] discounted return of each member in viewing days, mean over lucks.
+        weekly: sums over members and lucks, [W, 3 segments] or [W, 3 segments, C] by name:
             reward, viewing_days, sends, opens, opt_outs, opted_in, alive, churned, goodwill,
-            fatigue, plan_changes. Counts of members and states are of those alive as the week
-            began; goodwill and fatigue are as it ended.
+            fatigue, plan_changes. Members count if they were alive at the beginning of the week;
+            goodwill and fatigue are those at its end.
         lucks: number of lucks.
-        fallbacks: member-weeks served by a remembered or the safe plan.
-        mid_week_plan_changes: member-weeks whose own plan replaced a fallback.
-        vetoed: sends that the guard turned into holds.
-        refused_writes: plans that the store refused.
-        stale_reads: rows that the store answered with though their age was past its limit.
+        fallbacks: number of member-weeks in which a remembered or the safe plan was used.
+        mid_week_plan_changes: number of member-weeks in which a plan of the week replaced such a
+            fallback.
+        vetoed: number of sends that the guard turned into holds.
+        refused_writes: number of plans that the store refused.
+        stale_reads: number of rows that the store returned as OUTSIDE_MAX_AGE.
     """
 
     returns: Float64
@@ -55,12 +56,12 @@ class Rollout:
 
 
 class Twins:
-    """Burned-in members, one population per luck, cloned for every agent.
+    """Burned-in members, one population per luck, which are cloned for every agent.
 
     Args:
         world: the world.
-        protocol: who and how long.
-        starts: the populations, one per luck, as another one has them; None burns them in.
+        protocol: the evaluation protocol; None for the default.
+        starts: burned-in populations, one per luck; None creates them.
     """
 
     def __init__(
@@ -71,11 +72,11 @@ class Twins:
     ) -> None:
         self.world, self.protocol = world, protocol or EvaluationProtocol()
         self.starts = starts or [burned_in(world, self.protocol, s) for s in self.protocol.streams]
-        self._believed: tuple[World, Sequence[Population]] | None = None
+        self._starts_with_beliefs: tuple[World, Sequence[Population]] | None = None
         self.segments: Int64 = segments(self.starts[0])
 
     def first_luck(self) -> "Twins":
-        """Return the same members under the first luck alone: a quick look, with more noise."""
+        """Return the same members under the first luck alone, for faster and noisier estimates."""
         protocol = replace(self.protocol, streams=self.protocol.streams[:1])
         return Twins(self.world, protocol, self.starts[:1])
 
@@ -87,20 +88,20 @@ class Twins:
         progress: str | None = None,
         planned: Callable[[int], bool] | None = None,
     ) -> Rollout:
-        """Let a planner and an executor take over the members, one store per luck.
+        """Simulate the scored weeks with a planner and an executor, once for each luck.
 
         Args:
             planner: the slow policy.
             executor: the fast policy; None for the default.
-            store_factory: makes an empty store.
-            progress: name for a progress bar; None for none.
-            planned: whether the planner is up in a scored week; None for always. While it is down,
-                the executor goes on with what it remembers.
+            store_factory: function that returns an empty store, called for each luck.
+            progress: name of a progress bar; None for none.
+            planned: function of the week that returns whether the planner runs in it; None for
+                every week. In other weeks the executor uses the plans that it remembers.
         """
         total = self.protocol.weeks * len(self.starts)
         with progress_bar(total, progress, " weeks") as bar:
             parts = [
-                self._live(
+                self._simulate(
                     start.clone(),
                     planner,
                     PlanExchange(self.world, store_factory(), executor),
@@ -123,17 +124,17 @@ class Twins:
         )
 
     def _starts_for(self, planner: BasePlanner) -> Sequence[Population]:
-        """Return the burned-in members, with the beliefs that this planner asks for."""
-        wanted = planner.belief_filter
-        if wanted is None:
+        """Return the burned-in populations, with beliefs if the planner needs them."""
+        belief_filter = planner.belief_filter
+        if belief_filter is None:
             return self.starts
-        if self._believed is None or self._believed[0] != wanted.world:
+        if self._starts_with_beliefs is None or self._starts_with_beliefs[0] != belief_filter.world:
             p = self.protocol
-            starts = [burned_in(self.world, p, s, None, wanted) for s in p.streams]
-            self._believed = (wanted.world, starts)
-        return self._believed[1]
+            starts = [burned_in(self.world, p, s, None, belief_filter) for s in p.streams]
+            self._starts_with_beliefs = (belief_filter.world, starts)
+        return self._starts_with_beliefs[1]
 
-    def _live(
+    def _simulate(
         self,
         population: Population,
         planner: BasePlanner,
@@ -141,6 +142,7 @@ class Twins:
         planned: Callable[[int], bool],
         bar: "tqdm[Any]",
     ) -> Rollout:
+        """Simulate the scored weeks of one population, under one luck."""
         discount = self.world.reward.weekly_discount
         returns = np.zeros(population.num_members)
         weekly: dict[str, list[Float64]] = {}
@@ -187,6 +189,6 @@ class Twins:
         )
 
     def _by_segment(self, values: NDArray[Any]) -> Float64:
-        """Return sums of [N] or [N, C] values by segment, [3] or [3, C]."""
+        """Return the sums over each segment's members of values [N] or [N, C]: [3] or [3, C]."""
         member_of = self.segments[None] == np.arange(len(SEGMENTS))[:, None]  # [3, N]
         return np.asarray(member_of.astype(np.float64) @ values.astype(np.float64))

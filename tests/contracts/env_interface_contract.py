@@ -22,7 +22,9 @@ HEADINGS = (
     "Starting State",
     "Episode End",
     "Arguments",
+    "Example",
     "Version History",
+    "References",
 )
 
 

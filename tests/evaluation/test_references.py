@@ -158,7 +158,7 @@ def test_an_interrupted_write_leaves_no_file(tmp_path, monkeypatch, fails):
 
 
 def test_lucks_that_score_must_not_choose_the_oracle():
-    with pytest.raises(ValueError, match="4 to 27 are those that choose the oracle"):
+    with pytest.raises(ValueError, match="streams 4 to 27 are reserved"):
         compute_references(small_world(), replace(TINY, streams=(0, 4)), workers=1)
 
 

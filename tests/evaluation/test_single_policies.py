@@ -72,7 +72,7 @@ def test_the_named_threshold_is_trained_on_seed_0(monkeypatch):
 
 
 def test_a_single_policy_that_cannot_be_evaluated_is_refused_in_one_line():
-    with pytest.raises(ValueError, match="'threshold' knows no world; call learn or load first"):
+    with pytest.raises(ValueError, match="'threshold' has no world; call learn or load first"):
         board_of([ThresholdAgent()])
     other = agent()
     other.world = replace(small_world(), num_candidates=3)

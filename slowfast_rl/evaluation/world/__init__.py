@@ -1,1 +1,1 @@
-"""What a world shows: its properties, targets and checks, each measured."""
+"""Measurements of a world: its properties and calibration targets."""

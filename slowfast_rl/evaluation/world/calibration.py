@@ -1,4 +1,4 @@
-"""The quantities that public sources report about messaging, measured in a world."""
+"""Measurements, in a world, of the quantities that public sources report about messaging."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,42 +15,43 @@ from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.guard import feasible_target
 
 MONTH = 365.25 / 12 / 7  # weeks
-ACTIVITY_WEEKS = 4  # the survey's 28 days
-ACTIVE_DAYS = (5, 1)  # viewing days a week that divide members into three groups
+ACTIVITY_WEEKS = 4  # the 28 days of the survey
+ACTIVE_DAYS = (5, 1)  # viewing days per week that separate the three groups of members
 
 
 class Rates(NamedTuple):
-    """What one constant plan shows in a company's reports."""
+    """The rates that a company with one constant plan would report."""
 
-    opt_in: list[Interval]  # [C] share opted in at the very start
+    opt_in: list[Interval]  # [C] share opted in at the beginning
     open_rate: list[Interval]  # [C] logged opens per send
     opt_out_per_send: list[Interval]  # [C]
-    opt_out_per_week: list[Interval]  # [C] per opted-in member and week
+    opt_out_per_week: list[Interval]  # [C] per week of an opted-in member
     churn_per_month: Interval  # per member
-    activity: list[Interval]  # [3] members viewing 5 or more, 1 to 5, under 1 day a week
+    activity: list[Interval]  # [3] shares that view 5 or more, 1 to 5, under 1 day per week
 
 
 def reported_rates(
     world: World, protocol: EvaluationProtocol, plan: Sequence[int], settling: int = 8
 ) -> Rates:
-    """Measure what a company that always sends one plan would report.
+    """Measure the rates that a company with one constant plan would report.
 
     Args:
         world: the world.
-        protocol: who (its first luck) and for how many weeks; activity is that of the first 4.
-        plan: [C] sends a week.
-        settling: weeks under the same plan before the measurement.
+        protocol: the evaluation protocol, whose first luck is used; activity is measured in the
+            first 4 weeks.
+        plan: [C] sends per week.
+        settling: number of weeks under the same plan before the measurement.
 
     Raises:
-        ValueError: too few weeks to measure activity.
+        ValueError: the protocol has fewer than 4 weeks.
     """
     if protocol.weeks < ACTIVITY_WEEKS:
         raise ValueError(f"weeks is {protocol.weeks}; allowed is {ACTIVITY_WEEKS} or more")
     population = burned_in(world, protocol, protocol.streams[0])
     n, executor = protocol.num_members, default_executor()
     target = np.tile(np.array(plan, np.int32), (n, 1))
-    began = population.opted_in.astype(np.float64)
-    sends, opens, opt_outs, reachable = (np.zeros(began.shape) for _ in range(4))
+    opted_in_at_start = population.opted_in.astype(np.float64)
+    sends, opens, opt_outs, reachable = (np.zeros(opted_in_at_start.shape) for _ in range(4))
     churned, alive_weeks, viewing = np.zeros(n), np.zeros(n), np.zeros(n)
     activity: list[Interval] = []
     for number in range(-settling, protocol.weeks):
@@ -65,7 +66,7 @@ def reported_rates(
         if number + 1 == ACTIVITY_WEEKS:
             activity = _activity(viewing[population.alive] / ACTIVITY_WEEKS)
     return Rates(
-        _per_channel(began, np.ones_like(began)),
+        _per_channel(opted_in_at_start, np.ones_like(opted_in_at_start)),
         _per_channel(opens, sends),
         _per_channel(opt_outs, sends),
         _per_channel(opt_outs, reachable),
@@ -74,19 +75,19 @@ def reported_rates(
     )
 
 
-def viewing_lift(lived: Sweep, plan: Sequence[int]) -> Interval | None:
-    """Return the viewing days that a plan adds in all weeks of a sweep, relative to never.
+def viewing_lift(result: Sweep, plan: Sequence[int]) -> Interval | None:
+    """Return the viewing days that a plan adds, relative to those without messages.
 
     Args:
-        lived: a sweep that holds the plan and never.
-        plan: [C] sends a week, chosen on other members.
+        result: a sweep that includes the plan and the plan without messages.
+        plan: [C] sends per week, chosen on other members.
     """
-    never = lived.views[lived.row([0] * len(plan))]
-    return ratio_interval(lived.views[lived.row(plan)] - never, never)
+    never = result.views[result.row([0] * len(plan))]
+    return ratio_interval(result.views[result.row(plan)] - never, never)
 
 
 def _activity(days: Float64) -> list[Interval]:
-    """Return the shares of members in three groups of viewing days a week, from the highest."""
+    """Return the shares of members in three groups of viewing days per week, highest first."""
     high, low = ACTIVE_DAYS
     groups = (days >= high, (days >= low) & (days < high), days < low)
     return [mean_interval(group.astype(np.float64)) for group in groups]

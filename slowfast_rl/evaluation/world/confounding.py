@@ -1,7 +1,8 @@
-"""Property 5: logs of a policy that writes to the active overstate what messages do.
+"""Property 5: logs of a policy that prefers active members overstate the effect of messages.
 
-Each member is put on a rung of a ladder of plans by what its log says, and lives with it; its
-branches live with the other rungs under the same luck. Logs show the first, the truth is in both.
+A ladder is a sequence of plans from rare to frequent. Each member gets one of its plans by the
+viewing days in its log, and branches of the member get the others under the same luck. The log
+contains the member's own plan only; the causal effect is computed from all branches.
 """
 
 from collections.abc import Sequence
@@ -21,23 +22,23 @@ from slowfast_rl.policies.guard import feasible_target
 
 
 class Confounded(NamedTuple):
-    """An outcome per message a week: as logs show it, and as messages cause it."""
+    """The slope of an outcome on messages per week: in the log, and as a causal effect."""
 
-    logged: Interval  # slope of the outcome on messages a week, over members
+    logged: Interval  # slope of the outcome on messages per week, over members
     caused: Interval  # the same slope over each member's branches, mean over members
     overstated: Interval  # logged minus caused, paired over members
 
     @property
     def holds(self) -> bool:
-        """Whether frequency and outcome go together in the log by more than the effect."""
+        """Whether the slope in the log is positive and exceeds the causal slope."""
         return self.logged.low > 0 and self.overstated.low > 0
 
 
 class Confounding(NamedTuple):
-    """Property 5."""
+    """Property 5, for two outcomes."""
 
-    viewing: Confounded  # viewing days a week, per message a week
-    retention: Confounded  # share still subscribed at the end, per message a week
+    viewing: Confounded  # viewing days per week
+    retention: Confounded  # share still subscribed at the end
 
     @property
     def holds(self) -> bool:
@@ -51,16 +52,17 @@ def confounding(
     ladder: Sequence[Sequence[int]],
     random_share: float = 0.3,
 ) -> Confounding:
-    """Measure property 5 on the members alive and reachable on some channel after the burn-in.
+    """Measure property 5 on members that are alive and opted in to a channel after the burn-in.
 
     Args:
         world: the world.
-        protocol: who, under which luck (its first), and for how many weeks.
-        ladder: [R, C] plans from rare to frequent; the more active get the more frequent.
-        random_share: share of members whose rung is drawn instead; 1 for a randomised log.
+        protocol: the evaluation protocol, whose first luck is used.
+        ladder: [R, C] plans from rare to frequent; more active members get more frequent plans.
+        random_share: share of members whose plan is drawn at random instead; 1 gives a randomised
+            log.
 
     Raises:
-        ValueError: the share is not one, or fewer than two rungs.
+        ValueError: ``random_share`` is outside 0 to 1, or the ladder has fewer than two plans.
     """
     if not 0 <= random_share <= 1:
         raise ValueError(f"random_share is {random_share}; allowed is 0 to 1")
@@ -68,31 +70,31 @@ def confounding(
         raise ValueError(f"ladder has {len(ladder)} plans; allowed is 2 or more")
     start = burned_in(world, protocol, protocol.streams[0])
     start = start.take(np.flatnonzero(start.alive & start.opted_in.any(axis=1)))
-    rung = _rungs(start, len(ladder), random_share)
+    assigned = _assign_plans(start, len(ladder), random_share)
     plans = np.array(ladder, np.int32)
-    lived = [_outcomes(start.clone(), plan, protocol.weeks) for plan in plans]
+    by_plan = [_outcomes(start.clone(), plan, protocol.weeks) for plan in plans]
     sends = plans.sum(axis=1).astype(np.float64)
-    outcomes = np.stack(lived)  # [R, 2, M]
+    outcomes = np.stack(by_plan)  # [R, 2, M]
     return Confounding(
-        _confounded(sends, rung, outcomes[:, 0]), _confounded(sends, rung, outcomes[:, 1])
+        _confounded(sends, assigned, outcomes[:, 0]), _confounded(sends, assigned, outcomes[:, 1])
     )
 
 
 def slope(x: Float64, y: Float64) -> Float64:
-    """Return values [N] whose mean is the least-squares slope of y on x, [N] each.
+    """Return values [N] whose mean is the least-squares slope of y [N] on x [N].
 
-    Their spread is the slope's (sandwich), so that intervals and paired differences of slopes are
-    those of means.
+    Their variance gives the robust (sandwich) variance of the slope, so that the intervals of means
+    apply to slopes and their paired differences.
     """
-    away = x - x.mean()
-    variance = float((away**2).mean())
-    estimate = float((away * y).mean()) / variance
-    residual = y - y.mean() - estimate * away
-    return np.asarray(estimate + away * residual / variance, np.float64)
+    centred = x - x.mean()
+    variance = float((centred**2).mean())
+    estimate = float((centred * y).mean()) / variance
+    residual = y - y.mean() - estimate * centred
+    return np.asarray(estimate + centred * residual / variance, np.float64)
 
 
-def _rungs(population: Population, count: int, random_share: float) -> Int64:
-    """Return the rung [N] of each member: by its viewing days lately, or drawn."""
+def _assign_plans(population: Population, count: int, random_share: float) -> Int64:
+    """Return each member's plan, [N] indices: by recent viewing days, or drawn at random."""
     by_activity = ranked_groups(population.simulation.log.by_member[:, EW4], count)
     seed, members = population.simulation.seed, population.members
     zeros = np.zeros(len(members), np.int64)
@@ -103,7 +105,7 @@ def _rungs(population: Population, count: int, random_share: float) -> Int64:
 
 
 def _outcomes(population: Population, plan: Int32, weeks: int) -> Float64:
-    """Return viewing days a week and whether the member stayed, [2, M], under one plan."""
+    """Return viewing days per week and whether the member stayed, under one plan, [2, M]."""
     executor, viewing = default_executor(), np.zeros(population.num_members)
     target = np.tile(plan, (population.num_members, 1))
     for _ in range(weeks):
@@ -112,9 +114,15 @@ def _outcomes(population: Population, plan: Int32, weeks: int) -> Float64:
     return np.stack([viewing / weeks, population.alive])
 
 
-def _confounded(sends: Float64, rung: Int64, outcomes: Float64) -> Confounded:
-    """Compare slopes; sends [R], rung [M], outcomes [R, M]."""
-    logged = slope(sends[rung], outcomes[rung, np.arange(len(rung))])
-    away = sends - sends.mean()
-    caused = away @ outcomes / (away**2).sum()
+def _confounded(sends: Float64, assigned: Int64, outcomes: Float64) -> Confounded:
+    """Compare the slope in the log with the causal slope.
+
+    Args:
+        sends: [R] messages per week of each plan.
+        assigned: [M] index of each member's own plan.
+        outcomes: [R, M] outcome of each member under each plan.
+    """
+    logged = slope(sends[assigned], outcomes[assigned, np.arange(len(assigned))])
+    centred = sends - sends.mean()
+    caused = centred @ outcomes / (centred**2).sum()
     return Confounded(mean_interval(logged), mean_interval(caused), mean_interval(logged - caused))

@@ -1,7 +1,8 @@
-"""The headline findings of a world, measured at once: do they survive another world or protocol?
+"""The headline findings about a world, measured together to test their robustness.
 
-Properties 7 and 8 of the member model ask this of other burn-ins, horizons and populations, and of
-worlds without goodwill, fast fatigue or opt-out, or with half or twice a parameter.
+Properties 7 and 8 of the member model require that they hold under other burn-ins, horizons and
+populations, and in worlds without goodwill, fast fatigue or opt-outs or with parameters halved or
+doubled.
 """
 
 from collections.abc import Mapping
@@ -26,11 +27,11 @@ from slowfast_rl.evaluation.world.uplift import Ranking, ranking
 from slowfast_rl.members.world import World
 
 LADDER = ((1, 1), (3, 1), (5, 2), (5, 5), (14, 7))  # from rare to frequent
-_LOG_LADDER = ((1, 1), (3, 1), (5, 2), (10, 5))  # of the confounded log
+_LOG_LADDER = ((1, 1), (3, 1), (5, 2), (10, 5))  # the plans in the confounded log
 _LIGHT, _MODERATE = (1, 1), (3, 2)
-_WIDER = 16  # times as many members where a plan or two are lived instead of the whole menu
+_WIDER = 16  # factor of the number of members where few plans are simulated
 _EFFECT_WEEKS = 26
-_LOG_WEEKS = 8  # that logs need at least to tell members apart
+_LOG_WEEKS = 8  # the least burn-in after which logs distinguish members
 
 SWITCHES: dict[str, dict[str, float]] = {
     "no goodwill": {"fatigue.goodwill_loss": 0},
@@ -50,11 +51,11 @@ SCALED = (
 
 
 class Findings(NamedTuple):
-    """What is said of a world, and whether it holds."""
+    """The measured findings about a world."""
 
     frequency: Frequency
-    best: Best  # over the protocol's weeks
-    tension: Tension  # one week against the protocol's
+    best: Best  # at the horizon of the protocol's weeks
+    tension: Tension  # one week against the protocol's weeks
     by_sensitivity: Groups
     gap: Gap
     confounding: Confounding
@@ -62,7 +63,7 @@ class Findings(NamedTuple):
 
     @property
     def leads(self) -> dict[str, list[Interval]]:
-        """What must lie above 0 for a finding to hold, by its name."""
+        """The intervals that must lie above 0 for a finding to hold, by the finding's name."""
         f, b, c, r = self.frequency, self.best, self.confounding, self.ranking
         logs = (c.viewing, c.retention)
         return {
@@ -79,7 +80,7 @@ class Findings(NamedTuple):
 
     @property
     def verdicts(self) -> dict[str, bool | None]:
-        """Whether each finding holds; None where an interval that decides holds 0."""
+        """Whether each finding holds; None where that is not significant."""
         return {name: _verdict(leads) for name, leads in self.leads.items()}
 
 
@@ -87,14 +88,15 @@ def findings(world: World, protocol: EvaluationProtocol, progress: str | None = 
     """Measure all findings.
 
     Args:
-        world: the world; its menu holds the plans of ``LADDER``, never and (3, 2).
-        protocol: who, after which burn-in, how long (one of the sweep's horizons); three quarters
-            of its lucks choose plans, the others score them. Confounding and ranking are measured
-            over 26 weeks on sixteen times as many members, after 8 weeks of log or more.
-        progress: name for progress bars; None for none.
+        world: the world; its menu includes the plans of ``LADDER``, (3, 2), and no messages.
+        protocol: the evaluation protocol; its weeks are one of the sweep's horizons. Plans are
+            chosen under three quarters of its lucks and scored under the others. Confounding and
+            ranking are measured over 26 weeks on sixteen times as many members, after a burn-in of
+            8 weeks or more.
+        progress: name of the progress bars; None for none.
 
     Raises:
-        ValueError: fewer than four lucks.
+        ValueError: the protocol has fewer than four lucks.
     """
     lucks = protocol.streams
     if len(lucks) < 4:
@@ -120,12 +122,13 @@ def findings(world: World, protocol: EvaluationProtocol, progress: str | None = 
 
 
 def changed(world: World, changes: Mapping[str, float], scaled: bool = False) -> World:
-    """Return a world with some parameters set, or multiplied.
+    """Return a world with some parameters set or multiplied.
 
     Args:
         world: the world.
-        changes: by dotted name, such as "opt_out.hazard"; on all channels where there are several.
-        scaled: whether the numbers are factors.
+        changes: numbers by dotted parameter name, such as "opt_out.hazard"; a number applies to all
+            channels of a parameter.
+        scaled: whether the numbers are factors of the present values.
     """
     for name, number in changes.items():
         group, parameter = name.split(".")
@@ -139,6 +142,7 @@ def changed(world: World, changes: Mapping[str, float], scaled: bool = False) ->
 
 
 def _verdict(leads: list[Interval]) -> bool | None:
+    """Return True if all intervals lie above 0, False if one does not reach above 0, else None."""
     if all(lead.low > 0 for lead in leads):
         return True
     return False if any(lead.high <= 0 for lead in leads) else None

@@ -1,4 +1,4 @@
-"""Now against later: what is best soon, what is best in the long run, and when that has paid."""
+"""Short against long horizons: the best plan of each, and when the far-sighted plan is ahead."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,42 +15,53 @@ from slowfast_rl.policies.guard import feasible_target
 
 
 class Tension(NamedTuple):
-    """Two horizons whose best plans beat each other, each on its own horizon.
+    """The best plans of two horizons, and the lead of each plan on its own horizon.
 
-    Leads are in discounted viewing days, of members that did not choose the plans.
+    Leads are in discounted viewing days, of members that were not used to choose the plans.
     """
 
     near: int  # weeks
     far: int
-    near_plan: tuple[int, ...]  # by all members
+    near_plan: tuple[int, ...]  # chosen on all members
     far_plan: tuple[int, ...]
     near_lead: Interval  # of the near-sighted plan on the near horizon
     far_lead: Interval  # of the far-sighted plan on the far horizon
 
     @property
     def holds(self) -> bool:
-        """Whether each plan wins on its own horizon and the near-sighted one sends more."""
+        """Whether each plan leads on its own horizon and the near-sighted one sends more."""
         wins = self.near_lead.low > 0 and self.far_lead.low > 0
         return wins and sum(self.near_plan) > sum(self.far_plan)
 
 
-def tension(lived: Sweep, near: int, far: int) -> Tension:
-    """Compare the best plans of two horizons (weeks) of a sweep."""
-    soon, late = lived.returns[near], lived.returns[far]
+def tension(result: Sweep, near: int, far: int) -> Tension:
+    """Compare the best plans of two horizons of a sweep.
+
+    Args:
+        result: the sweep.
+        near: weeks of the short horizon.
+        far: weeks of the long horizon.
+    """
+    soon, late = result.returns[near], result.returns[far]
     leads, even = np.zeros((2, soon.shape[1])), np.arange(soon.shape[1]) % 2 == 0
     for half in (even, ~even):
         a, b = (int(returns[:, half].mean(axis=1).argmax()) for returns in (soon, late))
         leads[:, ~half] = np.stack([soon[a] - soon[b], late[b] - late[a]])[:, ~half]
-    plans = [tuple(lived.plans[int(r.mean(axis=1).argmax())].tolist()) for r in (soon, late)]
+    plans = [tuple(result.plans[int(r.mean(axis=1).argmax())].tolist()) for r in (soon, late)]
     near_lead, far_lead = (mean_interval(lead) for lead in leads)
     return Tension(near, far, plans[0], plans[1], near_lead, far_lead)
 
 
 def cumulative_reward(world: World, protocol: EvaluationProtocol, plan: Sequence[int]) -> Float64:
-    """Return each member's discounted reward up to each week under one plan, mean over lucks.
+    """Return each member's cumulative discounted reward under one plan, mean over lucks.
+
+    Args:
+        world: the world.
+        protocol: the evaluation protocol.
+        plan: [C] sends per week.
 
     Returns:
-        [W, N] viewing days.
+        [W, N] viewing days up to the end of each week.
     """
     n, discount = protocol.num_members, world.reward.weekly_discount
     target, executor = np.tile(np.array(plan, np.int32), (n, 1)), default_executor()
@@ -58,39 +69,44 @@ def cumulative_reward(world: World, protocol: EvaluationProtocol, plan: Sequence
     for stream in protocol.streams:
         population = burned_in(world, protocol, stream)
         for week in range(protocol.weeks):
-            lived = executor.run_week(population, feasible_target(target, population.opted_in))
-            rewards[week] += discount**week * lived.reward / len(protocol.streams)
+            result = executor.run_week(population, feasible_target(target, population.opted_in))
+            rewards[week] += discount**week * result.reward / len(protocol.streams)
     return np.asarray(np.cumsum(rewards, axis=0), np.float64)
 
 
 class Overtaking(NamedTuple):
-    """When a far-sighted plan has brought more in all than a near-sighted one."""
+    """The number of weeks after which a far-sighted plan is ahead of a near-sighted one."""
 
-    difference: list[Interval]  # [W] cumulative, far minus near, paired over members
+    difference: list[Interval]  # [W] cumulative reward, far minus near, paired over members
 
     @property
     def week(self) -> int | None:
-        """The number of weeks after which far is ahead for good; None if it never is."""
-        return _for_good([d.mean > 0 for d in self.difference])
+        """The number of weeks after which the far-sighted plan stays ahead; None if it does not."""
+        return _stays_ahead_from([d.mean > 0 for d in self.difference])
 
     @property
     def earliest(self) -> int | None:
-        """As ``week``, where the interval's upper end decides: before, near is surely ahead."""
-        return _for_good([d.high > 0 for d in self.difference])
+        """The same by the upper ends of the intervals: a lower bound of ``week``."""
+        return _stays_ahead_from([d.high > 0 for d in self.difference])
 
     @property
     def latest(self) -> int | None:
-        """As ``week``, where the interval's lower end decides: from here far is surely ahead."""
-        return _for_good([d.low > 0 for d in self.difference])
+        """The same by the lower ends of the intervals: an upper bound of ``week``."""
+        return _stays_ahead_from([d.low > 0 for d in self.difference])
 
 
 def overtaking(far: Float64, near: Float64) -> Overtaking:
-    """Compare two plans' cumulative rewards, [W, N] each, of the same members and lucks."""
+    """Compare the cumulative rewards of two plans.
+
+    Args:
+        far: [W, N] rewards under the far-sighted plan.
+        near: [W, N] rewards under the near-sighted plan, of the same members and lucks.
+    """
     return Overtaking([mean_interval(week) for week in far - near])
 
 
-def _for_good(ahead: list[bool]) -> int | None:
-    """Return the number (from 1) of the first week from which all are true."""
+def _stays_ahead_from(ahead: list[bool]) -> int | None:
+    """Return the first week, counted from 1, from which all values are True, or None."""
     behind = [week for week, is_ahead in enumerate(ahead, 1) if not is_ahead]
     first = behind[-1] + 1 if behind else 1
     return first if first <= len(ahead) else None

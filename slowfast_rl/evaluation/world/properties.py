@@ -1,7 +1,7 @@
-"""Properties that a world should show, measured; each result says whether its property holds.
+"""Measurements of the properties that a world should have, and whether they hold.
 
-Plans are chosen on one half of the members and their lead is measured on the other half, both ways
-round, so that an interval does not reward the choice that happened to be lucky.
+Where a plan is chosen, it is chosen on one half of the members and its lead is measured on the
+other half, and vice versa, so that the interval does not profit from the choice.
 """
 
 from collections.abc import Sequence
@@ -19,29 +19,34 @@ from slowfast_rl.members.world import World
 
 
 class Frequency(NamedTuple):
-    """Property 1: what plans do to opens and opt-outs, per plan and channel.
+    """Property 1: the effect of frequency on opens and opt-outs, by plan and channel.
 
-    Steps compare neighbouring plans, on the channels whose frequency rises between them.
+    A step is the difference between two successive plans, on a channel whose frequency rises.
     """
 
     open_rate: list[list[Interval]]  # [P][C] logged opens per send
-    left: list[list[Interval]]  # [P][C] share of the opted-in that left at least once
+    left: list[list[Interval]]  # [P][C] share of opted-in members that left at least once
     open_rate_steps: list[Interval]
     left_steps: list[Interval]
 
     @property
     def holds(self) -> bool:
-        """Whether the open rate falls and cumulative opt-out rises, at every step."""
+        """Whether the open rate falls and the share that left rises at every step."""
         falls = all(step.high < 0 for step in self.open_rate_steps)
         return falls and all(step.low > 0 for step in self.left_steps)
 
 
-def frequency(lived: Sweep, plans: Sequence[Sequence[int]]) -> Frequency:
-    """Measure property 1 on some of a sweep's plans, from rare to frequent."""
-    channels, rows = range(lived.plans.shape[1]), [lived.row(plan) for plan in plans]
-    opens = [[share(lived.opens[p, :, c], lived.sends[p, :, c]) for c in channels] for p in rows]
-    left = [[share(lived.left[p, :, c], lived.opted_in[:, c]) for c in channels] for p in rows]
-    rises = np.argwhere(np.diff(lived.plans[rows], axis=0) > 0)
+def frequency(result: Sweep, plans: Sequence[Sequence[int]]) -> Frequency:
+    """Measure property 1.
+
+    Args:
+        result: a sweep.
+        plans: [P, C] some of its plans, from rare to frequent.
+    """
+    channels, rows = range(result.plans.shape[1]), [result.row(plan) for plan in plans]
+    opens = [[share(result.opens[p, :, c], result.sends[p, :, c]) for c in channels] for p in rows]
+    left = [[share(result.left[p, :, c], result.opted_in[:, c]) for c in channels] for p in rows]
+    rises = np.argwhere(np.diff(result.plans[rows], axis=0) > 0)
     return Frequency(
         [[mean_interval(values) for values in row] for row in opens],
         [[mean_interval(values) for values in row] for row in left],
@@ -51,106 +56,115 @@ def frequency(lived: Sweep, plans: Sequence[Sequence[int]]) -> Frequency:
 
 
 class Best(NamedTuple):
-    """The best constant plan over a horizon, and its lead in discounted viewing days."""
+    """The best constant plan of a horizon, and its leads in discounted viewing days."""
 
     horizon: int  # weeks
     plan: tuple[int, ...]
-    is_maximum: bool  # the menu's most frequent plan
+    is_maximum: bool  # whether it is the most frequent plan of the menu
     over_never: Interval
     over_maximum: Interval
-    next_plan: tuple[int, ...]  # the second best
-    over_next: Interval  # both chosen on all members
+    next_plan: tuple[int, ...]  # the second-best plan
+    over_next: Interval  # both plans chosen on all members
 
     @property
     def interior(self) -> bool:
-        """Whether the best plan lies between never and the maximum."""
+        """Whether the best plan leads both no messages and the most frequent plan."""
         return self.over_never.low > 0 and self.over_maximum.low > 0
 
 
-def best_plan(lived: Sweep, horizon: int) -> Best:
-    """Measure property 2 at one horizon; the sweep holds never and the maximum."""
-    returns = lived.returns[horizon]
+def best_plan(result: Sweep, horizon: int) -> Best:
+    """Measure property 2 at one horizon.
+
+    Args:
+        result: a sweep that includes the plan without messages and the most frequent plan.
+        horizon: number of weeks of the return.
+    """
+    returns = result.returns[horizon]
     order = np.argsort(-returns.mean(axis=1), kind="stable")
-    sends = lived.plans.sum(axis=1)
+    sends = result.plans.sum(axis=1)
     everyone = np.ones(returns.shape[1], bool)
     return Best(
         horizon,
-        tuple(lived.plans[order[0]].tolist()),
+        tuple(result.plans[order[0]].tolist()),
         bool(order[0] == sends.argmax()),
         lead(returns, everyone, int(sends.argmin())),
         lead(returns, everyone, int(sends.argmax())),
-        tuple(lived.plans[order[1]].tolist()),
+        tuple(result.plans[order[1]].tolist()),
         mean_interval(returns[order[0]] - returns[order[1]]),
     )
 
 
-def crossover(lived: Sweep) -> int | None:
-    """Return the horizon (weeks) from which on the maximum is no longer best; None if never."""
-    maximum = int(lived.plans.sum(axis=1).argmax())
-    is_best = np.flatnonzero(lived.curve.argmax(axis=0) == maximum)
+def crossover(result: Sweep) -> int | None:
+    """Return the horizon in weeks from which the most frequent plan is no longer best.
+
+    Returns:
+        The horizon; None if the most frequent plan is best at the sweep's last week.
+    """
+    maximum = int(result.plans.sum(axis=1).argmax())
+    is_best = np.flatnonzero(result.curve.argmax(axis=0) == maximum)
     first = 1 if not len(is_best) else int(is_best[-1]) + 2
-    return first if first <= lived.curve.shape[1] else None
+    return first if first <= result.curve.shape[1] else None
 
 
 class Groups(NamedTuple):
-    """Property 3 for one trait: the best plan and the response in each fifth of the members."""
+    """Property 3 for one trait: the best plan and the response in each quintile of members."""
 
-    plans: list[tuple[int, ...]]  # [5] from the lowest fifth to the highest
+    plans: list[tuple[int, ...]]  # [5] from the lowest quintile to the highest
     responses: list[Interval]  # [5] causal opens per send under the lightest plan
-    low_lead: Interval  # in the lowest fifth: its own best plan over the highest fifth's
-    high_lead: Interval  # in the highest fifth: its own best plan over the lowest fifth's
+    low_lead: Interval  # lowest quintile: its best plan over that of the highest
+    high_lead: Interval  # highest quintile: its best plan over that of the lowest
 
     @property
     def differs(self) -> bool:
-        """Whether the lowest and the highest fifth each lose under the other's best plan."""
+        """Whether the lowest and the highest quintile each lose under the other's best plan."""
         return self.low_lead.low > 0 and self.high_lead.low > 0
 
     @property
     def lowest_responds_least(self) -> bool:
-        """Whether response per send is lowest in the lowest fifth."""
+        """Whether the response per send is lowest in the lowest quintile."""
         return all(self.responses[0].high < other.low for other in self.responses[1:])
 
 
-def by_fifth(lived: Sweep, trait: Float32, horizon: int, light: Sequence[int]) -> Groups:
+def by_fifth(result: Sweep, trait: Float32, horizon: int, light: Sequence[int]) -> Groups:
     """Measure property 3 for one trait [N].
 
     Args:
-        lived: a sweep of the whole menu.
-        trait: [N] by which members are grouped.
-        horizon: weeks of the return.
-        light: the plan under which response per send is measured.
+        result: a sweep of the whole menu.
+        trait: [N] the trait by which members are grouped.
+        horizon: number of weeks of the return.
+        light: [C] the plan under which the response per send is measured.
     """
-    returns, row = lived.returns[horizon], lived.row(light)
+    returns, row = result.returns[horizon], result.row(light)
     groups = quintiles(trait)
-    sends = lived.sends[row].sum(axis=1)
+    sends = result.sends[row].sum(axis=1)
     return Groups(
-        [tuple(lived.plans[_best(returns, g)].tolist()) for g in groups],
-        [mean_interval(share(lived.responses[row][g], sends[g])) for g in groups],
+        [tuple(result.plans[_best(returns, g)].tolist()) for g in groups],
+        [mean_interval(share(result.responses[row][g], sends[g])) for g in groups],
         lead(returns, groups[0], groups[-1]),
         lead(returns, groups[-1], groups[0]),
     )
 
 
 class Channel(NamedTuple):
-    """Property 3 for one channel, the others silent."""
+    """Property 3 for one channel, without messages on the others."""
 
-    sends: int  # best frequency a week
+    sends: int  # best number of sends per week
     over_never: Interval
-    over_others: dict[int, Interval]  # over the best frequencies of other channels
+    over_others: dict[int, Interval]  # lead over the best frequencies of the other channels
 
     @property
     def differs(self) -> bool:
-        """Whether the best frequencies of all other channels do worse on this one."""
+        """Whether the best frequency of every other channel is worse on this one."""
         return bool(self.over_others) and all(o.low > 0 for o in self.over_others.values())
 
 
-def by_channel(lived: Sweep, horizon: int) -> list[Channel]:
-    """Return the best frequency on each channel alone, [C]; the sweep holds the whole menu."""
-    everyone = np.ones(lived.returns[horizon].shape[1], bool)
+def by_channel(result: Sweep, horizon: int) -> list[Channel]:
+    """Return the best frequency on each channel alone, [C], from a sweep of the whole menu."""
+    everyone = np.ones(result.returns[horizon].shape[1], bool)
     alone = []  # per channel: its frequencies [F] and their returns [F, N]
-    for c in range(lived.plans.shape[1]):
-        rows = np.delete(lived.plans, c, axis=1).sum(axis=1) == 0
-        alone.append((lived.plans[rows, c].tolist(), lived.returns[horizon][rows]))
+    for c in range(result.plans.shape[1]):
+        rows = np.delete(result.plans, c, axis=1).sum(axis=1) == 0
+        alone.append((result.plans[rows, c].tolist(), result.returns[horizon][rows]))
     best = [sends[_best(returns, everyone)] for sends, returns in alone]
     return [
         Channel(
@@ -167,7 +181,7 @@ def by_channel(lived: Sweep, horizon: int) -> list[Channel]:
 
 
 class Hazard(NamedTuple):
-    """The return of always-send as the opt-out hazard goes times 1/2, 1, 2."""
+    """The return of the most frequent plan for several factors of the opt-out hazard."""
 
     factors: tuple[float, ...]
     returns: list[Interval]
@@ -182,7 +196,13 @@ class Hazard(NamedTuple):
 def always_send_by_hazard(
     world: World, protocol: EvaluationProtocol, factors: tuple[float, ...] = (0.5, 1, 2)
 ) -> Hazard:
-    """Measure always-send in worlds that differ in the opt-out hazard alone, burn-in included."""
+    """Measure the return of the most frequent plan under several opt-out hazards.
+
+    Args:
+        world: the world.
+        protocol: the evaluation protocol; its burn-in has the changed hazard too.
+        factors: factors of the world's opt-out hazard.
+    """
     always = world.plans.max(axis=0)[None]
     returns = []
     for factor in factors:
@@ -196,8 +216,8 @@ def always_send_by_hazard(
 def share(numerator: Float64 | Float32, denominator: Float64 | Float32) -> Float64:
     """Return values [N] whose mean is mean(numerator) / mean(denominator).
 
-    Their spread is the ratio's (delta method), so that intervals and paired differences of ratios
-    are those of means.
+    Their variance gives that of the ratio (delta method), so that the intervals of means apply to
+    ratios and their paired differences.
     """
     top, bottom = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
     ratio = top.mean() / bottom.mean()
@@ -205,12 +225,12 @@ def share(numerator: Float64 | Float32, denominator: Float64 | Float32) -> Float
 
 
 def lead(returns: Float64, own: Bool, other: Bool | int) -> Interval:
-    """Return by how much a group's best plan leads another plan, within the group.
+    """Return the lead of a group's best plan over another plan, within the group.
 
     Args:
-        returns: [P, N].
-        own: [N] the group; its plan is chosen on one half of it and measured on the other.
-        other: [N] the group whose best plan it is compared with, or the row of a plan.
+        returns: [P, N] return of each member under each plan.
+        own: [N] mask of the group; its plan is chosen on one half of it and measured on the other.
+        other: [N] mask of the group whose best plan is the other plan, or the row of that plan.
     """
     values = np.zeros(returns.shape[1])
     even = np.arange(len(values)) % 2 == 0
@@ -221,4 +241,5 @@ def lead(returns: Float64, own: Bool, other: Bool | int) -> Interval:
 
 
 def _best(returns: Float64, members: Bool) -> int:
+    """Return the row of the plan with the highest mean return of some members."""
     return int(returns[:, members].mean(axis=1).argmax())

@@ -1,4 +1,4 @@
-"""Property 4 of a world: fatigue recovers in silence, and with it the response to a send."""
+"""Property 4: without messages fatigue decays, and the response to a send recovers."""
 
 from collections.abc import Sequence
 from math import log
@@ -17,27 +17,28 @@ from slowfast_rl.policies.guard import feasible_target
 
 
 class Recovery(NamedTuple):
-    """Property 4: what silence does after weeks of the most frequent plan.
+    """Property 4: the effect of weeks without messages after weeks of the most frequent plan.
 
-    Responses are causal opens per send in one probe week, by the weeks of silence before it, of
-    members that the probe reaches on all channels whether there was silence or not.
+    A response is the number of causal opens per send in one probe week. Responses are keyed by the
+    number of weeks without messages before the probe, and are those of members that are alive and
+    opted in to all channels in both cases, with and without the pause.
     """
 
-    fatigue: Float64  # [T + 1, C] mean effective sends of the members alive throughout, by day
-    half_life: list[float]  # [C] days, by a line through log fatigue
+    fatigue: Float64  # [T + 1, C] effective sends by day, mean over members alive to the end
+    half_life: list[float]  # [C] days, from a linear fit to log fatigue
     expected: list[float]  # [C] days, ln 2 times the world's decay_days
-    rested: dict[int, Interval]  # responses after silence
-    unrested: dict[int, Interval]  # responses of their twins, who kept receiving
-    regained: dict[int, Interval]  # the difference, paired over members
+    rested: dict[int, Interval]  # responses after the pause
+    unrested: dict[int, Interval]  # responses of their twins, who got messages throughout
+    regained: dict[int, Interval]  # rested minus unrested, paired over members
 
     @property
     def halves_as_set(self) -> bool:
-        """Whether fatigue halves in the time that the world says, within .1 %."""
+        """Whether the half-life of fatigue is that of the world's parameters, within .1 %."""
         return np.allclose(self.half_life, self.expected, rtol=1e-3)
 
     @property
     def response_returns(self) -> bool:
-        """Whether every silence raises the response."""
+        """Whether every pause raises the response."""
         return all(gain.low > 0 for gain in self.regained.values())
 
 
@@ -51,19 +52,19 @@ def recovery(
 
     Args:
         world: the world.
-        protocol: who; its burn-in is followed by ``weeks`` weeks of the most frequent plan.
-        probe: plan of the week in which the response is measured.
-        silences: weeks of silence before such a week, in rising order.
+        protocol: the evaluation protocol; in its weeks all members get the most frequent plan.
+        probe: [C] the plan of the week in which the response is measured.
+        silences: numbers of weeks without messages before such a week, in rising order.
     """
     most, n = world.plans.max(axis=0), protocol.num_members
     unrested = burned_in(world, protocol, protocol.streams[0])
     for _ in range(protocol.weeks):
-        _week(unrested, most)
+        _response(unrested, most)
     rested = unrested.clone()
     days = [rested.simulation.state.fatigue.copy()]
     responses: dict[int, tuple[Float64, Float64]] = {}
     for week in range(1, silences[-1] + 1):
-        _week(unrested, most)
+        _response(unrested, most)
         for slot, following in zip(
             world.schedule, (*world.schedule[1:], world.schedule[0]), strict=True
         ):
@@ -73,7 +74,9 @@ def recovery(
         if week in silences:
             reached = np.all(rested.opted_in & unrested.opted_in, axis=1) & unrested.alive
             reached &= rested.alive
-            twins = [_week(p.take(reached), np.array(probe, np.int32)) for p in (rested, unrested)]
+            twins = [
+                _response(p.take(reached), np.array(probe, np.int32)) for p in (rested, unrested)
+            ]
             responses[week] = (twins[0], twins[1])
     fatigue = np.stack(days)[:, rested.alive].mean(axis=1, dtype=np.float64)
     slope = np.polyfit(np.arange(len(fatigue)), np.log(fatigue), 1)[0]
@@ -87,8 +90,8 @@ def recovery(
     )
 
 
-def _week(population: Population, plan: Int32) -> Float64:
-    """Live through a week under one plan; return responses per send, see :func:`share`."""
+def _response(population: Population, plan: Int32) -> Float64:
+    """Simulate one week under one plan; return causal opens per send as by :func:`share`, [N]."""
     target = np.tile(plan, (population.num_members, 1))
     week = default_executor().run_week(population, feasible_target(target, population.opted_in))
     sends: Float32 = week.sends.sum(axis=1)

@@ -1,4 +1,4 @@
-"""A sweep: the same members, under the same luck, live once under each of several plans."""
+"""Sweeps: simulations of the same members under the same luck, once for each of several plans."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,27 +14,27 @@ from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.store import UNIFORM_SHAPE
 
-CHECK_POPULATION = 3_000_000  # of the property checks: neither evaluation nor references use it
+CHECK_POPULATION = 3_000_000  # population of the property checks alone
 HORIZONS = (1, 2, 4, 8, 13, 26, 52, 104)  # weeks
 
 
 class Sweep(NamedTuple):
-    """What P constant plans brought to N members, with the default executor.
+    """The results of P constant plans on N members, with the default executor.
 
     Counts are sums over weeks and lucks.
     """
 
-    plans: Int32  # [P, C] sends a week
-    curve: Float64  # [P, W] discounted return after each week, mean over members and lucks
+    plans: Int32  # [P, C] sends per week
+    curve: Float64  # [P, W] discounted return up to each week, mean over members and lucks
     returns: dict[int, Float64]  # by horizon in weeks: [P, N] discounted return, mean over lucks
-    views: Float64  # [P, N] viewing days, expected
+    views: Float64  # [P, N] expected viewing days
     sends: Float64  # [P, N, C]
-    opens: Float64  # [P, N, C] logged
-    responses: Float64  # [P, N] causal opens, expected
-    left: Float64  # [P, N, C] lucks in which the member left a channel it was opted in to
+    opens: Float64  # [P, N, C] logged opens
+    responses: Float64  # [P, N] expected causal opens
+    left: Float64  # [P, N, C] lucks in which the member opted out, if opted in at the start
     opted_in: Float64  # [N, C] lucks in which the member was opted in at the start
-    base_rate: Float32  # [N] x, views per day
-    sensitivity: Float32  # [N] kappa
+    base_rate: Float32  # [N] views per day
+    sensitivity: Float32  # [N] fatigue sensitivity
 
     def row(self, plan: Sequence[int]) -> int:
         """Return the row of a plan, 0 to P - 1."""
@@ -44,7 +44,7 @@ class Sweep(NamedTuple):
 def check_protocol(
     num_members: int, weeks: int, burn_in: int = 8, lucks: int = 1
 ) -> EvaluationProtocol:
-    """Return a protocol on members that no training, reference or evaluation uses."""
+    """Return a protocol on members that training, references and evaluation do not use."""
     return EvaluationProtocol(
         num_members, weeks, burn_in, CHECK_POPULATION, CHECK_POPULATION, tuple(range(lucks))
     )
@@ -56,13 +56,13 @@ def sweep(
     plans: Sequence[Sequence[int]] | Int32 | None = None,
     progress: str | None = None,
 ) -> Sweep:
-    """Let members live under each plan in turn.
+    """Simulate the members once under each plan.
 
     Args:
         world: the world.
-        protocol: who, for how long, after which burn-in; the return is the mean over its lucks.
-        plans: [P, C] sends a week, paced evenly; None for the world's whole menu.
-        progress: name for a progress bar; None for none.
+        protocol: the evaluation protocol; returns are means over its lucks.
+        plans: [P, C] sends per week, with uniform pacing; None for the world's whole menu.
+        progress: name of a progress bar; None for none.
     """
     uniform = world.plans[world.plan_shapes == UNIFORM_SHAPE]
     menu = np.array(uniform if plans is None else plans, np.int32)
@@ -89,33 +89,35 @@ def sweep(
             result.base_rate[:] = start.simulation.traits.base_rate
             result.sensitivity[:] = start.simulation.traits.fatigue_sensitivity
             for row in range(num_plans):
-                _live(result, row, start.clone(), protocol)
+                _simulate(result, row, start.clone(), protocol)
                 bar.update()
     return result
 
 
-def _live(result: Sweep, row: int, population: Population, protocol: EvaluationProtocol) -> None:
-    """Add one plan's life under one luck to a sweep."""
+def _simulate(
+    result: Sweep, row: int, population: Population, protocol: EvaluationProtocol
+) -> None:
+    """Simulate one plan under one luck, and add the results to the sweep."""
     executor, discount = default_executor(), population.world.reward.weekly_discount
     target = np.tile(result.plans[row], (protocol.num_members, 1))
     share = 1 / len(protocol.streams)
-    reached = np.zeros(protocol.num_members)
-    began, left = population.opted_in, np.zeros_like(population.opted_in, dtype=bool)
+    returns = np.zeros(protocol.num_members)
+    opted_in_at_start, left = population.opted_in, np.zeros_like(population.opted_in, dtype=bool)
     for number in range(protocol.weeks):
         week = executor.run_week(population, feasible_target(target, population.opted_in))
-        reached += discount**number * week.reward
-        result.curve[row, number] += share * reached.mean()
+        returns += discount**number * week.reward
+        result.curve[row, number] += share * returns.mean()
         if number + 1 in result.returns:
-            result.returns[number + 1][row] += share * reached
+            result.returns[number + 1][row] += share * returns
         result.views[row] += week.views
         result.sends[row] += week.sends
         result.opens[row] += week.opens
         result.responses[row] += week.causal_opens
         left |= week.opt_outs > 0
-    result.left[row] += left & began
+    result.left[row] += left & opted_in_at_start
 
 
 def quintiles(values: Float32) -> tuple[Bool, ...]:
-    """Return five masks [N], from the lowest fifth of the values to the highest."""
-    fifth = np.searchsorted(np.quantile(values, [0.2, 0.4, 0.6, 0.8]), values, side="right")
-    return tuple(fifth == g for g in range(5))
+    """Return the masks [N] of five groups of equal size, from the lowest values to the highest."""
+    group = np.searchsorted(np.quantile(values, [0.2, 0.4, 0.6, 0.8]), values, side="right")
+    return tuple(group == g for g in range(5))
