@@ -5,7 +5,6 @@ from slowfast_rl.slow.ppo import PPOPlanner
 from slowfast_rl.slow.rollouts import RolloutPlanner
 from slowfast_rl.slow.segments import SegmentsPlanner
 from slowfast_rl.slow.simple import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
-from slowfast_rl.slow.smdp import option_target
 from slowfast_rl.slow.utility import UtilityPlanner
 
 __all__ = [
@@ -20,5 +19,4 @@ __all__ = [
     "SavedPlanner",
     "SegmentsPlanner",
     "UtilityPlanner",
-    "option_target",
 ]

@@ -24,7 +24,7 @@ from slowfast_rl.store import InMemoryFeatureStore, Status, pacing_plan, read_pl
 from tests.agents.cases import WEIGHTS as UNIT
 from tests.agents.cases import Lived, live, untrained_agent
 from tests.fast.cases import random_week, ranked
-from tests.fast.test_observed import made_up
+from tests.fast.test_decide import made_up
 from tests.fast.test_rankers import WEIGHTS
 from tests.members.worlds import world
 from tests.store.faults import Faults, FaultyStore
