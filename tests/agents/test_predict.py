@@ -268,14 +268,6 @@ def test_arguments_that_do_not_fit_are_refused_in_one_line(changes, message):
     assert "\n" not in str(raised.value)
 
 
-def test_a_ranker_that_cannot_work_from_observations_is_refused():
-    w = world("pronounced")
-    agent = SlowFastAgent(FixedPlanner(w, (3, 1)), PacedExecutor()).learn(w)
-    agent.fast.ranker = type("Odd", (), {"name": "odd"})()
-    with pytest.raises(ValueError, match="ranker 'odd' cannot work from observations"):
-        agent.predict(opportunity_observation(Population(w, 3)), entity_ids=[0, 1, 2], now=0)
-
-
 def test_an_agent_without_a_world_says_so():
     with pytest.raises(RuntimeError, match="call learn or load first"):
         SlowFastAgent().predict(np.zeros((1, 1), np.float32), entity_ids=[0], now=0)
