@@ -24,7 +24,7 @@ from slowfast_rl.store import InMemoryFeatureStore, Status, pacing_plan, read_pl
 from tests.agents.cases import WEIGHTS as UNIT
 from tests.agents.cases import Lived, live, untrained_agent
 from tests.fast.cases import random_week, ranked
-from tests.fast.test_observed import made_up
+from tests.fast.test_decide import made_up
 from tests.fast.test_rankers import WEIGHTS
 from tests.members.worlds import world
 from tests.store.faults import Faults, FaultyStore
@@ -266,14 +266,6 @@ def test_arguments_that_do_not_fit_are_refused_in_one_line(changes, message):
     with pytest.raises(ValueError, match=message) as raised:
         untrained_agent(w).predict(arguments.pop("obs"), **arguments)
     assert "\n" not in str(raised.value)
-
-
-def test_a_ranker_that_cannot_work_from_observations_is_refused():
-    w = world("pronounced")
-    agent = SlowFastAgent(FixedPlanner(w, (3, 1)), PacedExecutor()).learn(w)
-    agent.fast.ranker = type("Odd", (), {"name": "odd"})()
-    with pytest.raises(ValueError, match="ranker 'odd' cannot work from observations"):
-        agent.predict(opportunity_observation(Population(w, 3)), entity_ids=[0, 1, 2], now=0)
 
 
 def test_an_agent_without_a_world_says_so():

@@ -10,7 +10,7 @@ from slowfast_rl.fast.decide import observed_effects
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from tests.fast.test_observed import made_up
+from tests.fast.test_decide import made_up
 from tests.members.worlds import world
 
 SMALL = {"num_members": 128, "weeks": 30}

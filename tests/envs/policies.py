@@ -3,7 +3,7 @@
 import numpy as np
 
 from slowfast_rl.envs import MessagingVectorEnv
-from slowfast_rl.members.arrays import Float32, Int32, Int64
+from slowfast_rl.members.arrays import Float32, Int32, Int64, UInt8
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.opportunity import (
     PACER_SIGNATURE,
@@ -19,14 +19,21 @@ _NO_WEIGHTS = np.zeros(1, np.float32)
 
 
 @driver(PACER_SIGNATURE)
-def eager_pace(opportunity: Opportunity, rows: Int32, pacing: Float32) -> float:
+def eager_pace(
+    opportunity: Opportunity, rows: Int32, pacing: Float32
+) -> tuple[float, np.float32, np.float32]:
     """Send whatever there is."""
-    return -np.inf
+    return -np.inf, np.float32(1), np.float32(1)
 
 
 @driver(RANKER_SIGNATURE)
 def eager_rank(
-    opportunity: Opportunity, log: Log, launches: Float32, ranking: Float32
+    opportunity: Opportunity,
+    topics: UInt8,
+    qualities: Float32,
+    log: Log,
+    launches: Float32,
+    ranking: Float32,
 ) -> tuple[int, float]:
     """Pick candidates in turn."""
     return 1 + opportunity.time % opportunity.num_candidates, 0.0

@@ -14,7 +14,7 @@ from slowfast_rl.fast import PacedExecutor, ThresholdPacer, UpliftRanker
 from slowfast_rl.fast.decide import observed_effects
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from tests.fast.test_observed import made_up
+from tests.fast.test_decide import made_up
 from tests.members.worlds import world
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "coupling"

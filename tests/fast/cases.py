@@ -7,7 +7,7 @@ from slowfast_rl.members.observations import (
     opportunity_observation,
     weekly_features,
 )
-from slowfast_rl.members.opportunity import Opportunity, opportunity_at
+from slowfast_rl.members.opportunity import Opportunity, draw_candidates, opportunity_at
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import TOPIC_LAST_SENT
 from tests.members.reference import Reference
@@ -19,15 +19,19 @@ def chance_of(population: Population, i: int) -> Opportunity:
     return opportunity._replace(flag_threshold=np.float32(opportunity.flag_threshold))
 
 
+def best_of(population: Population, ranker, i: int) -> tuple[int, float]:
+    """The candidate, counted from 1, that a ranker picks for member i at this slot; its score."""
+    opportunity, simulation = chance_of(population, i), population.simulation
+    topics = np.empty(opportunity.num_candidates, np.uint8)
+    qualities = np.empty(opportunity.num_candidates, np.float32)
+    draw_candidates(opportunity, topics, qualities)
+    today = simulation.launches[opportunity.day]
+    return ranker.function(opportunity, topics, qualities, simulation.log, today, ranker.weights)
+
+
 def ranked(population: Population, ranker) -> np.ndarray:
     """The candidate, counted from 1, that a ranker picks for each member at this slot, [N]."""
-    simulation, chosen = population.simulation, []
-    for i in range(population.num_members):
-        opportunity = chance_of(population, i)
-        chosen.append(
-            ranker.function(opportunity, simulation.log, simulation.launches, ranker.weights)[0]
-        )
-    return np.array(chosen)
+    return np.array([best_of(population, ranker, i)[0] for i in range(population.num_members)])
 
 
 def random_week(population: Population, generator: np.random.Generator, share: float = 0.4) -> None:

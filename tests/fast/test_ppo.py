@@ -12,7 +12,7 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.policies.guard import NO_CAP
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
 from tests.fast.cases import random_week
-from tests.fast.test_observed import made_up
+from tests.fast.test_decide import made_up
 from tests.members.worlds import world
 
 TINY = {"num_envs": 32, "weeks": 4, "n_steps": 32, "batch_size": 256, "hidden": 8}

@@ -9,19 +9,13 @@ from slowfast_rl.fast.trials import collect_trials, trial_terms
 from slowfast_rl.fast.uplift import UNTRAINED, Weights
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
-from tests.fast.cases import chance_of, random_week, ranked, true_effect
+from tests.fast.cases import best_of, random_week, ranked, true_effect
 from tests.members.worlds import world
 
 
 def scores(population, ranker):
     """The candidate that a ranker picks for each member at this slot, from 0, and its score."""
-    simulation = population.simulation
-    picked = [
-        ranker.function(
-            chance_of(population, i), simulation.log, simulation.launches, ranker.weights
-        )
-        for i in range(population.num_members)
-    ]
+    picked = [best_of(population, ranker, i) for i in range(population.num_members)]
     return np.array([j for j, _ in picked]) - 1, np.array([value for _, value in picked])
 
 

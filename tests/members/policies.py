@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Float32, Int32
+from slowfast_rl.members.arrays import Float32, Int32, UInt8
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.opportunity import (
     GUARD_SIGNATURE,
@@ -20,15 +20,23 @@ SEEN = 8  # numbers that `watch` notes at each opportunity
 
 
 @driver(PACER_SIGNATURE)
-def scripted_pace(opportunity: Opportunity, rows: Int32, pacing: Float32) -> float:
+def scripted_pace(
+    opportunity: Opportunity, rows: Int32, pacing: Float32
+) -> tuple[float, np.float32, np.float32]:
     """Send where the script's action is not 0; the script is [S, then N * S actions]."""
     slots = int(pacing[0])
-    return -np.inf if pacing[1 + opportunity.row * slots + opportunity.time % slots] else np.inf
+    action = pacing[1 + opportunity.row * slots + opportunity.time % slots]
+    return -np.inf, np.float32(action > 0), np.float32(1)
 
 
 @driver(RANKER_SIGNATURE)
 def scripted_rank(
-    opportunity: Opportunity, log: Log, launches: Float32, ranking: Float32
+    opportunity: Opportunity,
+    topics: UInt8,
+    qualities: Float32,
+    log: Log,
+    launches: Float32,
+    ranking: Float32,
 ) -> tuple[int, float]:
     """Pick the script's action."""
     slots = int(ranking[0])
@@ -36,14 +44,21 @@ def scripted_rank(
 
 
 @driver(PACER_SIGNATURE)
-def indifferent_pace(opportunity: Opportunity, rows: Int32, pacing: Float32) -> float:
+def indifferent_pace(
+    opportunity: Opportunity, rows: Int32, pacing: Float32
+) -> tuple[float, np.float32, np.float32]:
     """Let the score decide against the threshold in pacing[0]."""
-    return pacing[0]
+    return float(pacing[0]), np.float32(1), np.float32(1)
 
 
 @driver(RANKER_SIGNATURE)
 def watch(
-    opportunity: Opportunity, log: Log, launches: Float32, ranking: Float32
+    opportunity: Opportunity,
+    topics: UInt8,
+    qualities: Float32,
+    log: Log,
+    launches: Float32,
+    ranking: Float32,
 ) -> tuple[int, float]:
     """Note in ``ranking`` what is seen at each slot, [slots_so_far, N, SEEN]; then send a first."""
     first = SEEN * (opportunity.time * log.by_member.shape[0] + opportunity.row)
@@ -54,7 +69,7 @@ def watch(
     ranking[first + 4] = log.by_member[opportunity.row, THIS]
     ranking[first + 5] = log.by_member[opportunity.row, EW4]
     ranking[first + 6] = log.by_channel[opportunity.row, opportunity.channel, SENDS + THIS]
-    ranking[first + 7] = launches[opportunity.day, 0]
+    ranking[first + 7] = launches[0]
     return 1, 0.0
 
 

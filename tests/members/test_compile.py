@@ -147,16 +147,16 @@ class TestCacheFolder:
 
     @pytest.fixture
     def package(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        for floor in ("members", "envs", "fast", "slow"):
-            (tmp_path / "package" / floor).mkdir(parents=True)
-            (tmp_path / "package" / floor / "a.py").write_text("a = 1")
+        for layer in ("members", "policies", "fast", "slow"):
+            (tmp_path / "package" / layer).mkdir(parents=True)
+            (tmp_path / "package" / layer / "a.py").write_text("a = 1")
         monkeypatch.setattr(compiling, "_PACKAGE", tmp_path / "package")
         monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
         return tmp_path / "package"
 
     @staticmethod
     def folders() -> tuple[Path, Path]:
-        """For kernels of members, and for those of the floors above."""
+        """For kernels of members, and for those of the layers above."""
         find = compiling._cache_folder.__wrapped__
         return find(True), find(False)
 
@@ -166,19 +166,19 @@ class TestCacheFolder:
         assert all(folder.is_dir() for folder in self.folders())
 
     @pytest.mark.parametrize(
-        ("floor", "changed"),
+        ("layer", "changed"),
         [
             ("members", (True, True)),
-            ("envs", (False, True)),
+            ("policies", (False, True)),
             ("fast", (False, True)),
             ("slow", (False, False)),
         ],
     )
     def test_a_changed_source_changes_the_folder_of_the_kernels_that_reach_it(
-        self, package: Path, floor: str, changed: tuple[bool, bool]
+        self, package: Path, layer: str, changed: tuple[bool, bool]
     ) -> None:
         before = self.folders()
-        (package / floor / "a.py").write_text("a = 2")
+        (package / layer / "a.py").write_text("a = 2")
         after = self.folders()
         assert tuple(b != a for b, a in zip(before, after, strict=True)) == changed
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from slowfast_rl.slow.simulation import burn_in
 
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.plan_exchange import choose_plans, plan_request
 from slowfast_rl.slow import SegmentsPlanner
+from slowfast_rl.slow.lives import burn_in
 from slowfast_rl.slow.segment_search import improve, neighbours
 from tests.members.worlds import world
 from tests.slow.cases import small_world

@@ -4,12 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from slowfast_rl.slow.simulation import burn_in, constant_plan_returns
 
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import SegmentsPlanner
+from slowfast_rl.slow.lives import burn_in, constant_plan_returns
 from slowfast_rl.slow.plan_effect_features import mean_viewing
 from tests.members.worlds import world
 from tests.slow.cases import requests, small_world

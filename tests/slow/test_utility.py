@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from slowfast_rl.slow.simulation import burn_in
 
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import UtilityPlanner
+from slowfast_rl.slow.lives import burn_in
 from tests.members.worlds import world
 from tests.slow.cases import patterns, requests, small_world
 

@@ -7,7 +7,7 @@ from slowfast_rl.fast.decide import observed_effects
 from slowfast_rl.fast.uplift import UNTRAINED, Weights
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from tests.fast.cases import chance_of, random_week
+from tests.fast.cases import best_of, random_week
 from tests.members.worlds import world
 
 
@@ -27,12 +27,8 @@ def test_observations_give_the_effects_that_the_fused_ranker_sees(name):
         if week in (0, 9):
             for _ in range(w.slots_per_week):
                 effects = observed_effects(w, ranker.weights, opportunity_observation(population))
-                simulation = population.simulation
                 for i in np.flatnonzero(population.alive):
-                    opportunity = chance_of(population, i)
-                    best, score = ranker.function(
-                        opportunity, simulation.log, simulation.launches, ranker.weights
-                    )
+                    best, score = best_of(population, ranker, i)
                     assert_allclose(effects[i].max(), score, rtol=2e-3)
                     assert_allclose(effects[i, best - 1], score, rtol=2e-3)
                 population.step(generator.integers(0, 3, 60))
