@@ -11,7 +11,6 @@ from slowfast_rl.evaluation.world.calibration import Rates, reported_rates
 PLAN = (3, 2)  # under which a company's reports are compared
 REPORT_WEEKS = 26
 RUN_MEMBERS = 512
-MENU_LUCKS = (8, 4)  # that choose plans and that score them
 
 
 class Target(NamedTuple):

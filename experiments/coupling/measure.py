@@ -17,7 +17,7 @@ class Setting(NamedTuple):
     """One point of a sweep: means per member with their intervals."""
 
     label: str
-    sends: Interval  # a week, per living member
+    sends: Interval  # a week, per member alive
     relevance: Interval  # r / E[r] of what was sent; 1 is a random candidate
     open_rate: Interval  # logged opens per send
     response: Interval  # true chance that a send causes a view
@@ -25,10 +25,10 @@ class Setting(NamedTuple):
 
 
 class Watched:
-    """Sends the candidate of the greatest predicted effect, and notes its true relevance.
+    """Sends the candidate of the greatest predicted effect, and records its true relevance.
 
     Args:
-        population: whose lives are lived, all of its members living or not.
+        population: the members that are simulated, alive or not.
         ranker: the causal model.
         threshold: effect from which a candidate is sent; None paces exactly to the plan.
     """
@@ -48,7 +48,7 @@ class Watched:
         )
 
     def act(self, observations: Float32, masks: Int8, coins: Float32) -> Int64:
-        """Return actions [B] of the living."""
+        """Return actions [B] of the members alive."""
         world, rows = self.population.world, np.arange(len(observations))
         effects = observed_effects(world, self.ranker.weights, observations)
         pick = effects.argmax(axis=1)
@@ -61,19 +61,19 @@ class Watched:
             send = effects[rows, pick] >= self.threshold
         send &= masks[:, 1] > 0
         true = self._relevance(observations)
-        living = np.flatnonzero(self.population.alive)
-        self.relevance[living] += true[rows, pick] * send
-        self.best[living] += (true.argmax(axis=1) == pick) * send
+        alive = np.flatnonzero(self.population.alive)
+        self.relevance[alive] += true[rows, pick] * send
+        self.best[alive] += (true.argmax(axis=1) == pick) * send
         return np.where(send, pick + 1, 0)
 
     def _relevance(self, observations: Float32) -> Float64:
         """Return the true r / E[r] of every candidate, [B, K]: the model's equation 2."""
         simulation, world = self.population.simulation, self.population.world
-        living = np.flatnonzero(self.population.alive)
+        alive = np.flatnonzero(self.population.alive)
         topic = observations[:, self._topic].argmax(axis=2)
-        day = simulation.state.week[living] * 7 + world.schedule[self.population.slot].weekday
+        day = simulation.state.week[alive] * 7 + world.schedule[self.population.slot].weekday
         launch = simulation.launches[day[:, None], topic]
-        taste = np.take_along_axis(simulation.traits.taste[living], topic, axis=1)
+        taste = np.take_along_axis(simulation.traits.taste[alive], topic, axis=1)
         w = world.response
         logit = observations[:, self._quality] + w.taste_weight * taste + w.intercept
         r = 1 / (1 + np.exp(-(logit + w.launch_weight * launch)))
@@ -88,12 +88,12 @@ def measure(
     threshold: float | None = None,
     plan: tuple[int, ...] | None = None,
 ) -> Setting:
-    """Live some weeks under one threshold without a plan, or under one plan for all.
+    """Simulate some weeks under one threshold without a plan, or under one plan for all.
 
     Args:
         start: members at the beginning of a week; they stay as they are.
         ranker: the causal model.
-        weeks: to live.
+        weeks: how many.
         threshold: a difference in probability, or None.
         plan: sends a week per channel, or None.
 
@@ -107,15 +107,15 @@ def measure(
     executor = StepwiseExecutor(policy, planned=plan is not None)
     n, channels = population.num_members, len(population.world.channels)
     wanted = np.array(plan or (0,) * channels, np.int32)
-    sends, opens, responses, lived = (np.zeros(n) for _ in range(4))
+    sends, opens, responses, weeks_alive = (np.zeros(n) for _ in range(4))
     for _ in range(weeks):
-        lived += population.alive
+        weeks_alive += population.alive
         week = executor.run_week(population, np.where(population.opted_in, wanted, 0))
         sends += week.sends.sum(axis=1)
         opens += week.opens.sum(axis=1)
         responses += week.causal_opens
     label = f"effect ≥ {threshold:g}" if plan is None else " + ".join(map(str, plan))
-    totals = (sends, lived), *((part, sends) for part in (policy.relevance, opens, responses))
+    totals = (sends, weeks_alive), *((part, sends) for part in (policy.relevance, opens, responses))
     parts = [_ratio(*pair) for pair in (*totals, (policy.best, sends))]
     return Setting(label, *parts)
 

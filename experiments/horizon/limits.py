@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 import slowfast_rl as sf
+from slowfast_rl.evaluation.formatting import as_json
 from slowfast_rl.evaluation.gap import personal_gap
-from slowfast_rl.evaluation.markdown import as_json
 from slowfast_rl.evaluation.world.properties import best_plan, lead
 from slowfast_rl.evaluation.world.sweeps import check_protocol, sweep
 
@@ -28,8 +28,8 @@ def limit_worlds(members: int) -> dict[str, Any]:
 
 def _limit(world: sf.World, members: int) -> dict[str, Any]:
     protocol = check_protocol(members, HORIZONS[-1], 0, 4)
-    lived = sweep(world, protocol, progress=world.name)
-    best = {h: best_plan(lived, h) for h in HORIZONS}
+    swept = sweep(world, protocol, progress=world.name)
+    best = {h: best_plan(swept, h) for h in HORIZONS}
     result = {"expected": KNOWN[world.name], "best": [as_json(b) for b in best.values()]}
     if world.name in ("null", "costly"):
         return result | {"holds": all(sum(b.plan) == 0 for b in best.values())}
@@ -38,11 +38,11 @@ def _limit(world: sf.World, members: int) -> dict[str, Any]:
     if world.name == "homogeneous":
         others = replace(protocol, streams=tuple(range(4, 8)))
         scored = sweep(world, others, progress=world.name)
-        gap = personal_gap(lived, scored, HORIZONS[-1])
+        gap = personal_gap(swept, scored, HORIZONS[-1])
         return result | {"gap": as_json(gap), "holds": not gap.exists}
-    tires, returns = lived.sensitivity > 1, lived.returns[HORIZONS[-1]]
+    tires, returns = swept.sensitivity > 1, swept.returns[HORIZONS[-1]]
     plans = [
-        lived.plans[int(returns[:, t].mean(axis=1).argmax())].tolist() for t in (~tires, tires)
+        swept.plans[int(returns[:, t].mean(axis=1).argmax())].tolist() for t in (~tires, tires)
     ]
     leads = [lead(returns, ~tires, tires), lead(returns, tires, ~tires)]
     enough = all(interval.low > 0 for interval in leads)

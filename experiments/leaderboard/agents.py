@@ -5,15 +5,10 @@ from functools import cache
 from typing import NamedTuple
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.contestants import (
-    Contestant,
-    dealt_contestant,
-    named_contestant,
-    trained_contestant,
-    trained_contestant,
-)
-from slowfast_rl.evaluation.protocol import EvaluationProtocol
+from slowfast_rl.evaluation import contestants
+from slowfast_rl.evaluation.contestants import Contestant
 from slowfast_rl.evaluation.references import load_references
+from slowfast_rl.evaluation.studies import default_agent, rollout_planner
 
 Maker = Callable[[str, int, bool], Contestant]  # world, seed, quick
 FLAT_SECONDS = 120  # CPU time of PPO at every opportunity: what the default planner may take
@@ -28,11 +23,6 @@ class Entry(NamedTuple):
     seeds: int | None = None  # the first so many are run at most; None for all asked for
 
 
-def executor() -> sf.fast.PacedExecutor:
-    """Return the default agent's executor, untrained."""
-    return sf.fast.PacedExecutor(sf.fast.BidPricePacer(), sf.fast.AffinityRanker())
-
-
 @cache
 def slowfast(world: str, seed: int, quick: bool) -> Contestant:
     """Return the default agent; the dealt control deals the very same one's plans."""
@@ -40,44 +30,51 @@ def slowfast(world: str, seed: int, quick: bool) -> Contestant:
 
 
 def two_levels(
-    planner: Callable[[bool], sf.slow.SavedPlanner],
+    planner: Callable[[bool], sf.slow.BasePlanner],
     opportunities: int = 300_000_000,
     plans_for: str = "default",
 ) -> Maker:
     """Return a maker of an agent with a planner, made by ``planner(quick)``."""
 
     def maker(world: str, seed: int, quick: bool) -> Contestant:
-        agent = sf.SlowFastAgent(planner(quick), executor(), plans_for=plans_for)
-        budget = 100_000 if quick else opportunities
+        agent, budget = (
+            default_agent(planner(quick), plans_for),
+            100_000 if quick else opportunities,
+        )
         agent.learn(sf.load_world(world), total_opportunities=budget, seed=seed)
-        return trained_contestant(agent, sf.load_world(world))
+        return contestants.trained_contestant(agent, sf.load_world(world))
 
     return maker
 
 
 def rollouts(**settings: bool) -> Callable[[bool], sf.slow.RolloutPlanner]:
-    """Return a maker of rollout planners, small ones for a quick run."""
-    return lambda quick: sf.slow.RolloutPlanner(**({"states": 200} if quick else {}), **settings)
+    """Return a maker of rollout planners."""
+    return lambda quick: rollout_planner(quick, **settings)
+
+
+def with_quick(
+    make: Callable[..., sf.slow.BasePlanner], **small: int
+) -> Callable[[bool], sf.slow.BasePlanner]:
+    """Return a maker of planners with other settings in a quick run."""
+    return lambda quick: make(**(small if quick else {}))
 
 
 def flat_ppo(seconds: float) -> Maker:
     """Return a maker of PPO at every opportunity, trained for so many CPU-seconds."""
 
     def maker(world: str, seed: int, quick: bool) -> Contestant:
-        agent, home = sf.FlatPPOAgent(), sf.load_world(world)
-        if quick:
-            agent.learn(home, total_opportunities=100_000, seed=seed)
-        else:
-            agent.learn(home, total_cpu_seconds=seconds, seed=seed)
-        return trained_contestant(agent, home)
+        budget = {"total_opportunities": 100_000} if quick else {"total_cpu_seconds": seconds}
+        agent = sf.FlatPPOAgent().learn(sf.load_world(world), seed=seed, **budget)
+        return contestants.trained_contestant(agent, sf.load_world(world))
 
     return maker
 
 
 def threshold(world: str, seed: int, quick: bool) -> Contestant:
     """Return the uplift threshold, tuned on return."""
-    agent = sf.ThresholdAgent(num_members=64, weeks=4) if quick else sf.ThresholdAgent()
-    return trained_contestant(agent.learn(sf.load_world(world), seed=seed), sf.load_world(world))
+    agent = sf.ThresholdAgent(**({"num_members": 64, "weeks": 4} if quick else {}))
+    agent.learn(sf.load_world(world), seed=seed)
+    return contestants.trained_contestant(agent, sf.load_world(world))
 
 
 def named(name: str) -> Maker:
@@ -85,31 +82,21 @@ def named(name: str) -> Maker:
 
     def maker(world: str, seed: int, quick: bool) -> Contestant:
         home = sf.load_world(world)
-        return named_contestant(name, home, load_references(home, EvaluationProtocol()))
+        return contestants.named_contestant(
+            name, home, load_references(home, sf.EvaluationProtocol())
+        )
 
     return maker
 
 
-def ppo(quick: bool) -> sf.slow.PPOPlanner:
-    """Return PPO on weekly options."""
-    return sf.slow.PPOPlanner(**({"num_envs": 128} if quick else {}))
-
-
-def segments(quick: bool) -> sf.slow.SegmentsPlanner:
-    """Return the planner of plans per segment."""
-    return sf.slow.SegmentsPlanner(**({"num_members": 64, "weeks": 4} if quick else {}))
-
-
-def utility(quick: bool) -> sf.slow.UtilityPlanner:
-    """Return the published formulation."""
-    return sf.slow.UtilityPlanner(**({"num_members": 1024, "weeks": 16} if quick else {}))
-
-
+segments = with_quick(sf.slow.SegmentsPlanner, num_members=64, weeks=4)
+utility = with_quick(sf.slow.UtilityPlanner, num_members=1024, weeks=16)
+ppo = with_quick(sf.slow.PPOPlanner, num_envs=128)
 AGENTS = {
     "slowfast": Entry("rollout policy iteration with beliefs; bid price, affinity", slowfast),
     "slowfast_dealt": Entry(
         "its own plans, dealt at random among members with the same opt-ins",
-        lambda world, seed, quick: dealt_contestant(slowfast(world, seed, quick)),
+        lambda world, seed, quick: contestants.dealt_contestant(slowfast(world, seed, quick)),
     ),
     "slowfast_own": Entry(
         "trained to plan for its own executor", two_levels(rollouts(), plans_for="own")
@@ -120,12 +107,7 @@ AGENTS = {
         two_levels(rollouts(beliefs=False, privileged=True)),
     ),
     "utility": Entry("the published utility planner", two_levels(utility)),
-    "ppo": Entry(
-        "SB3 PPO on weekly options",
-        two_levels(
-            lambda quick: sf.slow.PPOPlanner(**({"num_envs": 128} if quick else {})), 60_000_000
-        ),
-    ),
+    "ppo": Entry("SB3 PPO on weekly options", two_levels(ppo, 60_000_000)),
     "segments": Entry("best plan per segment", two_levels(segments), 1),
     "threshold": Entry("uplift threshold, tuned on return", threshold),
     "flat_ppo": Entry(

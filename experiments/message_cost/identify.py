@@ -33,15 +33,9 @@ def opt_out_power(twins: Twins, plan: tuple[int, ...]) -> list[dict[str, Any]]:
             other = tuple(target if k == c else t for k, t in enumerate(plan))
             low, high = (opt_out_rate(twins, p, c) for p in (plan, other))
             noise = low * (1 - low) + high * (1 - high)
-            rows.append(
-                {
-                    "channel": channel,
-                    "plan": list(plan),
-                    "other": list(other),
-                    "rates": [low, high],
-                    "member_weeks": POWER * noise / (high - low) ** 2,
-                }
-            )
+            weeks = POWER * noise / (high - low) ** 2
+            row = {"channel": channel, "plan": plan, "other": other}
+            rows.append(row | {"rates": [low, high], "member_weeks": weeks})
     return rows
 
 
@@ -59,7 +53,7 @@ def learned_error(
     By component: of the effect of the maximum against never over the window, for members opted in
     to all channels, the error of its mean and the share of its variance over members explained.
     """
-    window = UtilityPlanner().settings["window"]
+    window = UtilityPlanner().settings.window
     protocol = check_protocol(128 if quick else 2048, window, 16)
     start = burned_in(world, protocol, 0)
     start = start.take(np.flatnonzero(start.alive & start.opted_in.all(axis=1)))
@@ -74,7 +68,7 @@ def learned_error(
     result["effects"] = dict(zip(names, truth.mean(axis=0).tolist(), strict=True))
     for size in sizes:
         fits = [UtilityPlanner(num_members=size, window=window).learn(world, seed=s) for s in seeds]
-        row: dict[str, Any] = {"members": size, "member_weeks": size * fits[0].settings["weeks"]}
+        row: dict[str, Any] = {"members": size, "member_weeks": size * fits[0].settings.weeks}
         for k, name in enumerate(names):
             unit = np.eye(len(names))[k]
             learned = [
@@ -91,7 +85,7 @@ def learned_error(
 def twin_effects(start: sf.Population, window: int, streams: range) -> Float64:
     """Return what the maximum does to each component of each member over the window, [N, M].
 
-    The mean over lucks of the difference between two lives of the same member on the same luck.
+    The mean over lucks of the difference between the same member's weeks under either plan.
     """
     world = start.world
     discount = world.reward.weekly_discount
@@ -103,12 +97,11 @@ def twin_effects(start: sf.Population, window: int, streams: range) -> Float64:
             population.simulation.state.stream[:] = 1000 + stream  # from here on another luck
             for week in range(window):
                 target = np.tile(plan, (start.num_members, 1))
-                lived = default_executor().run_week(
-                    population, feasible_target(target, population.opted_in)
-                )
-                opens = lived.opens.sum(axis=1)
+                feasible = feasible_target(target, population.opted_in)
+                outcome = default_executor().run_week(population, feasible)
+                opens = outcome.opens.sum(axis=1)
                 total += (sign * discount**week) * np.column_stack(
-                    [lived.viewing_days, opens, lived.churned, lived.opt_outs]
+                    [outcome.viewing_days, opens, outcome.churned, outcome.opt_outs]
                 )
     return total / len(streams)
 

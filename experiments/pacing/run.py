@@ -1,23 +1,19 @@
-"""Live fixed plans under every pacer and pacing shape; write this folder's tables and figure.
+"""Simulate fixed plans under every pacer and pacing shape; write this folder's tables and figure.
 
 python experiments/pacing/run.py [--quick]
 """
 
-import argparse
-import json
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from figure import draw
-from report import tables
 from tqdm import tqdm
 
 import slowfast_rl as sf
+from slowfast_rl.evaluation import figures
+from slowfast_rl.evaluation import formatting as fmt
 from slowfast_rl.evaluation.statistics import mean_interval
-from slowfast_rl.evaluation.twins import Rollout, Twins
+from slowfast_rl.evaluation.studies import Options, Results, Study
+from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.fast import (
     AffinityRanker,
     BidPricePacer,
@@ -26,17 +22,12 @@ from slowfast_rl.fast import (
     PacedExecutor,
     QualityRanker,
 )
-from slowfast_rl.members.arrays import Int32
 from slowfast_rl.members.loading import world_hash
-from slowfast_rl.members.population import Population
-from slowfast_rl.members.state import Week
 from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.store import UNIFORM_SHAPE
-from slowfast_rl.store.files import write_block, write_text_atomically
 
-FOLDER = Path(__file__).parent
 PLANS = ((1, 1), (3, 1), (5, 2))
-SEEDS = (0, 1, 2)  # of the fits
+SHAPED = (("exact", "quality"), ("bid price", "affinity"))  # pacers and rankers that follow shapes
 LATE, EARLY = [0, 0, 0, 0, 0.7, 0.7, 0.7], [0.7, 0.7, 0.7, 0.7, 0, 0, 0]
 SHAPES = {  # chosen beforehand: the world file's examples, two of them also turned around
     "weekend": {"day": LATE},
@@ -50,61 +41,19 @@ SHAPES = {  # chosen beforehand: the world file's examples, two of them also tur
 class Uncapped:
     """An executor with no cap but the opt-in: coins meet the target in the mean."""
 
-    def __init__(self, executor: PacedExecutor) -> None:
+    def __init__(self, executor):
         self.executor = executor
 
-    def run_week(
-        self,
-        population: Population,
-        target: Int32,
-        cap: Int32 | None = None,
-        shape: Int32 | int = UNIFORM_SHAPE,
-    ) -> Week:
-        """Live through one week; see JittedExecutor."""
+    def run_week(self, population, target, cap=None, shape=UNIFORM_SHAPE):
+        """Simulate one week; see JittedExecutor."""
         most = np.int32(population.world.slots_per_week)
         return self.executor.run_week(population, target, np.where(target > 0, most, 0), shape)
 
 
-Fit = dict[tuple[str, str], PacedExecutor | Uncapped]  # by pacer and ranker
-
-
-def main() -> None:
-    """Measure, print, and write if this is the full run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="64 members; writes nothing")
-    quick = parser.parse_args().quick
-    protocol = sf.EvaluationProtocol(64, 8, 2, streams=(0,)) if quick else sf.EvaluationProtocol()
-    world = sf.load_world("pronounced")
-    shaped = sf.load_world("pronounced", {"shapes": SHAPES})
-    fits = [fit(world, seed, quick) for seed in SEEDS[: 1 if quick else None]]
-    results = {
-        "command": "python experiments/pacing/run.py",
-        "world": world.name,
-        "world_hash": world_hash(world),
-        "channels": world.channels,
-        "offered": SHAPES,
-        "members": protocol.num_members,
-        "weeks": protocol.weeks,
-        "lucks": len(protocol.streams),
-        "population_seed": protocol.population_seed,
-        "seeds": SEEDS[: len(fits)],
-        "pacers": pacers(Twins(world, protocol), fits),
-        "shapes": shapes(Twins(shaped, protocol), fits),
-    }
-    text = tables(results)
-    sys.stdout.write(text + "\n")
-    if quick:
-        return
-    write_text_atomically(FOLDER / "results.json", json.dumps(results, indent=1))
-    draw(results, FOLDER / "pacing.png")
-    write_block(FOLDER / "README.md", "pacing", text)
-
-
-def fit(world: sf.World, seed: int, quick: bool) -> Fit:
-    """Return every fast policy, learned on a training population."""
-    sizes = {"num_members": 64, "weeks": 12, "seed": seed} if quick else {"seed": seed}
-    made: Fit = {}
-    for ranker in (QualityRanker(), AffinityRanker().learn(world, **sizes)):
+def fit(world, sizes):
+    """Return every fast policy by pacer and ranker, learned on a training population."""
+    made = {}
+    for ranker in (QualityRanker(), AffinityRanker(**sizes).learn(world)):
         made["exact", ranker.name] = PacedExecutor(ExactPacer(), ranker)
         made["coin", ranker.name] = PacedExecutor(CoinPacer(), ranker)
         made["coin, no cap", ranker.name] = Uncapped(PacedExecutor(CoinPacer(), ranker))
@@ -113,79 +62,148 @@ def fit(world: sf.World, seed: int, quick: bool) -> Fit:
     return made
 
 
-def pacers(twins: Twins, fits: Sequence[Fit]) -> list[dict[str, Any]]:
-    """Return a row per plan, ranker and pacer."""
-    rows = []
-    with tqdm(total=len(PLANS) * len(fits[0]), desc="pacers") as bar:
-        for plan in PLANS:
-            planner = FixedPlanner(twins.world, plan)
-            simulation: dict[tuple[str, str], list[Rollout]] = {}
-            for name in fits[0]:
-                simulation[name] = live(twins, planner, fits, name)
-                pacer, ranker = name
-                rows.append(
-                    {"plan": plan, "ranker": ranker, "pacer": pacer}
-                    | measured(simulation[name])
-                    | {"minus_exact": difference(simulation[name], simulation["exact", ranker])}
-                    | {
-                        "minus_default": difference(
-                            simulation[name], simulation["exact", "quality"]
-                        )
-                    }
-                )
-                bar.update()
-    return rows
+def measure(options: Options) -> Results:
+    """Return a row per plan, ranker and pacer, and one per plan, fast policy and shape."""
+    protocol, world = options.protocol, sf.load_world("pronounced")
+    shaped = sf.load_world("pronounced", {"shapes": SHAPES})
+    fits = [fit(world, options.log | {"seed": seed}) for seed in options.seeds]
+    plain = Twins(world, protocol)
+    names = [(plan, name, None) for plan in PLANS for name in fits[0]]
+    base = {case: rollouts(plain, fits, *case) for case in tqdm(names, desc="pacers")}
+    pacers = [
+        {"plan": plan, "ranker": ranker, "pacer": pacer}
+        | measures(own)
+        | {"minus_exact": difference(own, base[plan, ("exact", ranker), None])}
+        | {"minus_default": difference(own, base[plan, ("exact", "quality"), None])}
+        for (plan, (pacer, ranker), _), own in base.items()
+    ]
+    twins = Twins(shaped, protocol)
+    names = [(p, name, shape) for p in PLANS for name in SHAPED for shape in (None, *SHAPES)]
+    base = {case: rollouts(twins, fits, *case) for case in tqdm(names, desc="shapes")}
+    shapes = [
+        {"plan": plan, "pacer": name[0], "ranker": name[1], "shape": shape}
+        | measures(own)
+        | {"minus_uniform": difference(own, base[plan, name, None])}
+        for (plan, name, shape), own in base.items()
+        if shape is not None
+    ]
+    return {
+        "world": world.name,
+        "world_hash": world_hash(world),
+        "channels": world.channels,
+        "offered": SHAPES,
+        "members": protocol.num_members,
+        "weeks": protocol.weeks,
+        "lucks": len(protocol.streams),
+        "population_seed": protocol.population_seed,
+        "seeds": options.seeds,
+        "pacers": pacers,
+        "shapes": shapes,
+    }
 
 
-def shapes(twins: Twins, fits: Sequence[Fit]) -> list[dict[str, Any]]:
-    """Return a row per plan, fast policy and pacing shape, against even pacing."""
-    rows, names = [], (("exact", "quality"), ("bid price", "affinity"))
-    others = twins.world.shape_names[1:]
-    with tqdm(total=len(PLANS) * len(names) * (1 + len(others)), desc="shapes") as bar:
-        for plan in PLANS:
-            for name in names:
-                even = live(twins, FixedPlanner(twins.world, plan), fits, name)
-                bar.update()
-                for shape in others:
-                    shaped = live(twins, FixedPlanner(twins.world, plan, shape), fits, name)
-                    rows.append(
-                        {"plan": plan, "pacer": name[0], "ranker": name[1], "shape": shape}
-                        | measured(shaped)
-                        | {"minus_uniform": difference(shaped, even)}
-                    )
-                    bar.update()
-    return rows
-
-
-def live(
-    twins: Twins, planner: FixedPlanner, fits: Sequence[Fit], name: tuple[str, str]
-) -> list[Rollout]:
+def rollouts(twins, fits, plan, name, shape):
     """Return a rollout per fit, or one where nothing is learned."""
+    planner = FixedPlanner(twins.world, plan, *([shape] if shape else []))
     learns = "bid price" in name or "affinity" in name
     return [twins.rollout(planner, made[name]) for made in (fits if learns else fits[:1])]
 
 
-def measured(simulation: Sequence[Rollout]) -> dict[str, Any]:
+def measures(group):
     """Return return, sends a week per living member and channel, and opens per send."""
-
-    def total(name: str) -> Any:
-        return np.sum([life.weekly[name].sum(axis=(0, 1)) for life in simulation], axis=0)
-
+    opens, sends = (sum(r.weekly[name].sum() for r in group) for name in ("opens", "sends"))
     return {
-        "return": mean_interval(np.mean([life.returns for life in simulation], axis=0)),
-        "sends": (total("sends") / total("alive")).tolist(),
-        "open_rate": float(total("opens").sum() / total("sends").sum()),
+        "return": mean_interval(np.mean([r.returns for r in group], axis=0)),
+        "sends": sum(r.weekly["sends"].sum(axis=(0, 1)) for r in group)
+        / sum(r.weekly["alive"].sum() for r in group),
+        "open_rate": opens / sends,
     }
 
 
-def difference(simulation: Sequence[Rollout], others: Sequence[Rollout]) -> dict[str, Any]:
+def difference(group, others):
     """Return the paired difference of returns, its interval over members, and each fit's mean."""
-    with_it, without = (
-        np.array([life.returns for life in group]) for group in (simulation, others)
-    )
-    by_fit = with_it - without  # [F, N]
-    return {"mean": mean_interval(by_fit.mean(axis=0)), "fits": by_fit.mean(axis=1).tolist()}
+    by_fit = np.array([r.returns for r in group]) - np.array([r.returns for r in others])  # [F, N]
+    return {"mean": mean_interval(by_fit.mean(axis=0)), "fits": by_fit.mean(axis=1)}
 
+
+def tables(results: Results) -> str:
+    """Return a table of pacers and one of shapes, each with every row that was measured."""
+    r, shapes = results, results["shapes"]
+    above, below = (
+        sum(min(sign * v for v in row["minus_uniform"]["mean"]) > 0 for row in shapes)
+        for sign in (1, -1)
+    )
+    pacers = [
+        row
+        | (row["minus_exact"] if row["pacer"] != "exact" else {"mean": None, "fits": None})
+        | ({"minus_default": {"mean": None}} if _is_default(row) else {})
+        for row in r["pacers"]
+    ]
+    counts = "{sends:.2f+} | {open_rate:.2 %} | {fits:+.2f/}"
+    return fmt.paragraphs(
+        f"`{r['command']}` wrote these tables: world `{r['world']}`, {r['members']} members of "
+        f"population seed {r['population_seed']}, {r['lucks']} lucks, {r['weeks']} weeks; "
+        "brackets hold 95 % intervals over members, paired where policies are compared. What "
+        f"learns was fitted on training seeds {', '.join(map(str, r['seeds']))}: the return is "
+        f"the mean of the fits, whose own differences are in the last column. Plans are "
+        f"{' + '.join(r['channels'])} a week; sends and opens are logged, per living member and "
+        "per send.",
+        fmt.table_of(
+            "plan | ranker | pacer | return | minus exact | minus exact + quality | sends a week | "
+            "opens | minus exact, each fit",
+            "{plan:+} | {ranker} | {pacer} | {return[0]:.2f} | {mean:+.2i} | "
+            "{minus_default[mean]:+.2i} | " + counts,
+            pacers,
+        ),
+        f"Shapes, against even pacing in the same world with {len(r['offered'])} shapes on "
+        f"offer: of {len(shapes)} differences {above} lie above 0 with their "
+        f"interval, {below} below; about {len(shapes) / 40:.1f} on each side "
+        "would if no shape did anything.",
+        fmt.table_of(
+            "plan | pacer + ranker | shape | return | minus uniform | sends a week | opens | "
+            "minus uniform, each fit",
+            "{plan:+} | {pacer} + {ranker} | {shape} | {return[0]:.2f} | {mean:+.2i} | " + counts,
+            [row | row["minus_uniform"] for row in shapes],
+        ),
+    )
+
+
+def _is_default(row):
+    return (row["pacer"], row["ranker"]) == ("exact", "quality")
+
+
+def draw(results: Results, path: Path) -> None:
+    """Draw what pacers add to the exact one, and what shapes add to even pacing."""
+    pacers = [row for row in results["pacers"] if row["pacer"] != "exact"]
+    with figures.panels(path, 1, 2, (10, 4.6)) as ((left, right),):
+        _differences(left, pacers, "pacer", "minus_exact", "{ranker} ranker")
+        left.set_title("What pacers add to the exact one")
+        _differences(right, results["shapes"], "shape", "minus_uniform", "{pacer} + {ranker}")
+        right.set_title("What pacing shapes add to even pacing")
+
+
+def _differences(ax, rows, name, difference, group):
+    """Draw a line per plan and name, with a point and its interval per group."""
+    lines = list(dict.fromkeys((*row["plan"], row[name]) for row in rows))
+    for label, offset in zip(
+        dict.fromkeys(group.format(**row) for row in rows), (-0.15, 0.15), strict=True
+    ):
+        own = [row for row in rows if group.format(**row) == label]
+        at = [lines.index((*row["plan"], row[name])) + offset for row in own]
+        values = [row[difference]["mean"] for row in own]
+        figures.intervals(ax, at, values, across=True, label=label)
+    figures.zero(ax, across=True)
+    ax.set_yticks(range(len(lines)), [f"{push} + {email}, {last}" for push, email, last in lines])
+    ax.set(ylim=(len(lines) - 0.5, -0.5), xlabel="difference in return, paired 95 % interval")
+    ax.legend()
+
+
+SIZES = {
+    "protocol": (sf.EvaluationProtocol(), sf.EvaluationProtocol(64, 8, 2, streams=(0,))),
+    "seeds": ([0, 1, 2], [0]),  # of the fits
+    "log": ({}, {"num_members": 64, "weeks": 12}),  # that they learn from
+}
+STUDY = Study(__file__, measure, tables, draw, sizes=SIZES)
 
 if __name__ == "__main__":
-    main()
+    STUDY.run()

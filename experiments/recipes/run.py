@@ -2,90 +2,120 @@
 
 python experiments/recipes/run.py [--seeds 0 1 2] [--recipes default ...] [--quick]
 
-What was measured is kept in runs/recipes: a run that was stopped goes on where it was, and several
+What was measured is kept in runs/recipes: a run that was stopped resumes where it was, and several
 may share the work.
 """
 
-import argparse
-import json
-import sys
-from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from functools import cache, partial
 from time import process_time
-from typing import Any
 
-import torch
-from planners import RECIPES, budget
-from report import tables
+from student import StudentPlanner
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.references import load_references
-from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
-from slowfast_rl.evaluation.studies import kept_rows, merge_rows, run_missing
+from slowfast_rl.evaluation import formatting as fmt
+from slowfast_rl.evaluation.references import gap_closed, load_references
+from slowfast_rl.evaluation.statistics import mean_interval
+from slowfast_rl.evaluation.studies import (
+    Flag,
+    Options,
+    Results,
+    Study,
+    measured_rows,
+    rollout_planner,
+)
 from slowfast_rl.evaluation.twins import Twins
-from slowfast_rl.store.files import write_block, write_text_atomically
 
-FOLDER = Path(__file__).parent
-KEPT = FOLDER.parent.parent / "runs" / "recipes"
 WORLD = "pronounced"
+PLAIN = {"beliefs": False}
+RECIPES = {  # what it is, settings of the planner, iterations (None: 300 million opportunities)
+    "default": ("the default: beliefs, 300 million opportunities", {}, None),
+    "beliefs_6": ("beliefs, 6 iterations", {}, 6),
+    "beliefs_3": ("beliefs, 3 iterations", {}, 3),
+    "plain_6": ("without beliefs, 6 iterations", PLAIN, 6),
+    "plain_3": ("without beliefs, 3 iterations", PLAIN, 3),
+    "plain_1": ("without beliefs, 1 iteration", PLAIN, 1),
+    "plain_40": (
+        "without beliefs, 6 iterations, rollouts to week 40", PLAIN | {"horizon": 40}, 6,
+    ),
+    "latents_3": ("the teacher: all latents, 3 iterations", PLAIN | {"privileged": True}, 3),
+    "student": ("its student: beliefs, 3 rounds of DAgger", {"residual": False}, None),
+    "student_residual": (
+        "the student and one iteration of rollouts to week 80", {"residual": True}, None,
+    ),
+}  # fmt: skip
 
 
-def main() -> None:
-    """Measure what is missing, then write what is there."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
-    parser.add_argument("--quick", action="store_true", help="few members, little training")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    quick, scratch = options.quick, TemporaryDirectory()  # it goes with the process
-    kept = Path(scratch.name) if quick else KEPT
+def measure(options: Options) -> Results:
+    """Return a row for every recipe and seed."""
+    twins = cache(lambda: Twins(sf.load_world(WORLD), options.protocol))
+    names = ["plain_1", "student_residual"] if options.quick else options.recipes
     jobs = {
-        f"{recipe}-{seed}": lambda r=recipe, s=seed: [measure(r, s, quick)]
-        for seed in (options.seeds[:1] if quick else options.seeds)
-        for recipe in (["plain_1", "student_residual"] if quick else options.recipes)
+        f"{name}-{seed}": partial(train, name, seed, twins, options.quick)
+        for seed in options.seeds
+        for name in names
     }
-    run_missing(jobs, kept)
-    before = [] if quick else json.loads((FOLDER / "results.json").read_text())["rows"]
     order = list(RECIPES).index
-    rows = merge_rows(before, kept_rows(kept), lambda row: (order(row["recipe"]), row["seed"]))
-    results = {"command": "python experiments/recipes/run.py", "world": WORLD, "rows": rows}
-    text = tables(results)
-    sys.stdout.write(text + "\n")
-    if not quick:
-        write_text_atomically(FOLDER / "results.json", json.dumps(results, indent=1))
-        write_block(FOLDER / "README.md", "recipes", text)
+    rows = measured_rows(options, jobs, lambda row: (order(row["recipe"]), row["seed"]))
+    return {"world": WORLD, "rows": rows}
 
 
-def measure(name: str, seed: int, quick: bool) -> dict[str, Any]:
+def train(name, seed, twins, quick):
     """Train by a recipe and return what the plans bring, run by the default executor."""
-    twins, recipe = members(quick), RECIPES[name]
-    planner, start = recipe.make(quick), process_time()
-    played = budget(recipe, planner, twins.world, quick)
+    twins, settings, start = twins(), RECIPES[name][1], process_time()
+    make = StudentPlanner if "residual" in settings else rollout_planner
+    planner = make(quick=quick, **settings)
+    played = opportunities(RECIPES[name][2], planner, twins.world, quick)
     planner.learn(twins.world, total_opportunities=played, seed=seed)
     seconds, returns = process_time() - start, twins.rollout(planner).returns
-    known = load_references(twins.world, twins.protocol)
-    gap = None
-    if known is not None:
-        gap = list(ratio_interval(returns - known.best_fixed, known.oracle - known.best_fixed))
-    return {
+    row = {
         "recipe": name,
         "seed": seed,
-        "return": list(mean_interval(returns)),
-        "gap_closed": gap,
+        "return": mean_interval(returns),
+        "gap_closed": gap_closed(returns, load_references(twins.world, twins.protocol)),
         "cpu_seconds": seconds,
         "opportunities": planner.opportunities,
     }
+    return [row]
 
 
-@cache
-def members(quick: bool) -> Twins:
-    """Return the burned-in members that all recipes are evaluated on."""
-    return Twins(
-        sf.load_world(WORLD), sf.EvaluationProtocol(64, 8) if quick else sf.EvaluationProtocol()
+def opportunities(iterations, planner, world, quick):
+    """Return opportunities after which the last iteration has begun and none follows."""
+    if quick or iterations is None:
+        return 100_000 if quick else 300_000_000
+    s = planner.settings
+    later = s["weeks_between"] + s["branches"] * s["horizon"]
+    weeks = s["ages"] + s["branches"] * s["horizon"] + (iterations - 1) * later - later / 2
+    return int(s["states"] * world.slots_per_week * weeks)
+
+
+def tables(results: Results) -> str:
+    """Return one row for each recipe, seeds side by side."""
+    cells = []
+    for name, (what, *_) in RECIPES.items():
+        rows = [row for row in results["rows"] if row["recipe"] == name]
+        gaps = [row["gap_closed"] for row in rows if row["gap_closed"] is not None]
+        if rows:
+            cells.append([
+                what,
+                "; ".join(fmt.number(gap, 3, signed=False) for gap in gaps) or fmt.NOTHING,
+                f"{sum(gap[0] for gap in gaps) / len(gaps):.3f}" if gaps else fmt.NOTHING,
+                ", ".join(f"{row['cpu_seconds']:.0f}" for row in rows),
+                f"{rows[0]['opportunities'] / 1e6:.0f}",
+            ])  # fmt: skip
+    header = ["recipe", "gap closed, by training seed", "mean"]
+    return fmt.paragraphs(
+        f"`{results['command']}` wrote this table: world `{results['world']}`, plans run by the "
+        "default executor; 95 % intervals over members.",
+        fmt.table([*header, "CPU-seconds", "million opportunities"], cells),
     )
 
 
+FLAGS = {
+    "seeds": Flag([0, 1, 2], quick=1, selects=True),
+    "recipes": Flag(list(RECIPES), choices=list(RECIPES), selects=True),
+}
+SIZES = {"protocol": (sf.EvaluationProtocol(), sf.EvaluationProtocol(64, 8))}
+STUDY = Study(__file__, measure, tables, flags=FLAGS, sizes=SIZES)
+
 if __name__ == "__main__":
-    main()
+    STUDY.run()

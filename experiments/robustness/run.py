@@ -2,139 +2,189 @@
 
 python experiments/robustness/run.py [--parts shifted limits apart] [--seeds 0 1 2] [--quick]
 
-What was measured is kept in runs/robustness: a run that was stopped goes on where it was, and
+What was measured is kept in runs/robustness: a run that was stopped resumes where it was, and
 several may share the work.
 """
 
-import argparse
-import json
-import sys
-from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from functools import cache, partial
 
-import torch
-from apart import CASE, SEED, take_apart
-from cases import LIMITS, SCORED, shifted
 from limits import measure_limit
-from report import tables
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.contestants import trained_contestant, trained_contestant
+from slowfast_rl.evaluation import formatting as fmt
+from slowfast_rl.evaluation import studies
+from slowfast_rl.evaluation.contestants import trained_contestant
 from slowfast_rl.evaluation.statistics import mean_interval
-from slowfast_rl.evaluation.studies import Row, kept_rows, merge_rows, run_missing
+from slowfast_rl.evaluation.studies import Flag, Options, Results, Study
 from slowfast_rl.evaluation.twins import Twins
-from slowfast_rl.store.files import write_block, write_text_atomically
+from slowfast_rl.evaluation.world.findings import changed
+from slowfast_rl.evaluation.world.sweeps import CHECK_POPULATION
 
-FOLDER = Path(__file__).parent
-KEPT = FOLDER.parent.parent / "runs" / "robustness"
-TRAINED = "pronounced"
-OPPORTUNITIES = 300_000_000  # of the shifted worlds' agent: the default
-LIMIT_OPPORTUNITIES = 100_000_000  # retrained on limit worlds: a third of the default
-
-
-def main() -> None:
-    """Measure what is missing, then write what is there."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", nargs="+", default=["shifted", "limits", "apart"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--quick", action="store_true", help="few members, little training")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    quick, scratch = options.quick, TemporaryDirectory()  # it goes with the process
-    kept = Path(scratch.name) if quick else KEPT
-    seeds = options.seeds[:1] if quick else options.seeds
-    jobs: dict[str, Callable[[], list[Row]]] = {}
-    if "shifted" in options.parts:
-        jobs |= {f"shifted-{s}": lambda s=s: measure_shifted(s, quick) for s in seeds}
-    if "limits" in options.parts:
-        protocol = (
-            sf.EvaluationProtocol(64, 16) if quick else sf.EvaluationProtocol(1024, streams=SCORED)
-        )
-        budget = 100_000 if quick else LIMIT_OPPORTUNITIES
-        jobs |= {
-            f"limits-{w}-{s}": lambda w=w, s=s: [measure_limit(w, s, protocol, budget, quick)]
-            for s in seeds
-            for w in (LIMITS[:2] if quick else LIMITS)
-        }
-    if "apart" in options.parts:
-        jobs["apart"] = lambda: measure_apart(quick)
-    run_missing(jobs, kept)
-    # Worlds and seeds that were not run here stay as they were measured.
-    before = {} if quick else json.loads((FOLDER / "results.json").read_text())
-    results: dict[str, Any] = {"command": "python experiments/robustness/run.py"}
-    order = [case.name for case in worlds(quick)].index
-    places = {"shifted": lambda row: (order(row["world"]), row["seed"]),
-              "limits": lambda row: (row["world"], row["seed"])}  # fmt: skip
-    apart = kept_rows(kept, "apart")
-    results["apart"] = apart or before.get("apart", [])
-    for part, place in places.items():
-        results[part] = merge_rows(before.get(part, []), kept_rows(kept, f"{part}-*"), place)
-    text = tables(results)
-    sys.stdout.write(text + "\n")
-    if not quick:
-        write_text_atomically(FOLDER / "results.json", json.dumps(results, indent=1))
-        write_block(FOLDER / "README.md", "robustness", text)
+HOME = "pronounced"  # where agents are trained
+SCORED = (0, 1)  # lucks; two resolve these differences, four would take twice the time
+SCALED = {
+    "as trained": {},
+    "fatigue half-life × ½": {"fatigue.decay_days": 0.5},
+    "fatigue half-life × 2": {"fatigue.decay_days": 2.0},
+    "responsiveness × ½": {"traits.responsiveness": 0.5},
+    "responsiveness × 2": {"traits.responsiveness": 2.0},
+    "message cost × 3": {"reward.message_cost": 3.0},
+    "opt-out hazard × 4": {"opt_out.hazard": 4.0},
+    "another population": {},
+}
+LIMITS = ("costly", "null", "no_fatigue", "homogeneous", "two_type")
+TIE, TIE_SEED = "responsiveness × 2", 2  # taken apart: which part is wrong in the other world?
+PARTS = ["shifted", "limits", "apart"]
 
 
-def measure_shifted(seed: int, quick: bool) -> list[dict[str, Any]]:
-    """Return what an untouched agent brings in each world, against the base-tuned threshold."""
-    home = sf.load_world(TRAINED)
-    planner = sf.slow.RolloutPlanner(**({"states": 200} if quick else {}))
-    executor = sf.fast.PacedExecutor(sf.fast.BidPricePacer(), sf.fast.AffinityRanker())
-    agent = sf.SlowFastAgent(planner, executor)
-    agent.learn(home, total_opportunities=100_000 if quick else OPPORTUNITIES, seed=seed)
-    threshold = sf.ThresholdAgent(**({"num_members": 64, "weeks": 4} if quick else {}))
-    threshold.learn(home, seed=seed)
+def measure(options: Options) -> Results:
+    """Return rows of shifted worlds, of limit worlds, and of the tie taken apart."""
+
+    @cache
+    def twins(case):
+        """Return the burned-in members of a shifted world, shared by all seeds."""
+        members, weeks = options.shifted
+        seed = CHECK_POPULATION if case == "another population" else 1_000_000
+        protocol = sf.EvaluationProtocol(members, weeks, 8, seed, seed, SCORED)
+        return Twins(changed(sf.load_world(HOME), SCALED[case], scaled=True), protocol)
+
+    names = LIMITS[:2] if options.quick else LIMITS
+    jobs = {
+        "shifted": {f"shifted-{s}": partial(shifted, s, twins, options) for s in options.seeds},
+        "limits": {
+            f"limits-{name}-{seed}": partial(measure_limit, name, seed, options)
+            for seed in options.seeds
+            for name in names
+        },
+        "apart": {"apart": partial(apart, twins, options)},
+    }
+    for part in options.parts:
+        studies.run_missing(jobs[part], options.kept)
+    order, rows = list(SCALED).index, {}
+    for part, place in {
+        "shifted": lambda row: (order(row["world"]), row["seed"]),
+        "limits": lambda row: (row["world"], row["seed"]),
+    }.items():
+        before = options.before.get(part, [])
+        rows[part] = studies.merge_rows(before, studies.kept_rows(options.kept, f"{part}-*"), place)
+    again = studies.kept_rows(options.kept, "apart")
+    return {"apart": again or options.before.get("apart", []), **rows}
+
+
+def trained(world, seed, options):
+    """Return the default agent and the threshold, trained in a world."""
+    agent = studies.default_agent(studies.rollout_planner(options.quick))
+    agent.learn(world, total_opportunities=options.opportunities, seed=seed)
+    return agent, sf.ThresholdAgent(**options.log).learn(world, seed=seed)
+
+
+def shifted(seed, twins, options):
+    """Return what an untouched agent brings in each world, against the threshold tuned at home."""
+    agent, threshold = trained(sf.load_world(HOME), seed, options)
     rows = []
-    for number in range(len(worlds(quick))):
-        case, twins = worlds(quick)[number], world_twins(number, quick)
-        ours, theirs = (
-            trained_contestant(agent, case.world),
-            trained_contestant(threshold, case.world),
-        )
-        own = twins.rollout(ours.planner, ours.executor)
-        other = twins.rollout(theirs.planner, theirs.executor)
-        rows.append(
-            {
-                "world": case.name,
-                "seed": seed,
-                "return": list(mean_interval(own.returns)),
-                "threshold": list(mean_interval(other.returns)),
-                "lead": list(mean_interval(own.returns - other.returns)),
-                "sends": sends(own.weekly),
-                "threshold_sends": sends(other.weekly),
-            }
-        )
+    for case in SCALED:
+        there = twins(case)
+        ours = trained_contestant(agent, there.world)
+        theirs = trained_contestant(threshold, there.world)
+        own, other = (there.rollout(c.planner, c.executor) for c in (ours, theirs))
+        rows.append({
+            "world": case,
+            "seed": seed,
+            "return": mean_interval(own.returns),
+            "threshold": mean_interval(other.returns),
+            "lead": mean_interval(own.returns - other.returns),
+            "sends": own.sends_per_week.sum(),
+            "threshold_sends": other.sends_per_week.sum(),
+        })  # fmt: skip
     return rows
 
 
-def measure_apart(quick: bool) -> list[Row]:
-    """Return what each part of the agent brings in the world where it ties."""
-    number = [case.name for case in worlds(quick)].index(CASE)
-    played = 100_000 if quick else OPPORTUNITIES
-    return take_apart(world_twins(number, quick), sf.load_world(TRAINED), SEED, played, quick)
+def apart(twins, options):
+    """Return what each part of the agent brings once it is trained in the world it acts in."""
+    home, twins = sf.load_world(HOME), twins(TIE)
+    (own, threshold), (other, retuned) = (
+        trained(world, TIE_SEED, options) for world in (home, twins.world)
+    )
+    price = sf.fast.BidPricePacer().learn(home, threshold.ranker, seed=TIE_SEED)
+    effect = sf.fast.PacedExecutor(price, threshold.ranker)
+    base, again = (trained_contestant(agent, twins.world) for agent in (threshold, retuned))
+    cases = {
+        "the untouched threshold": (base.planner, base.executor),
+        "the untouched agent": (own.slow, own.fast),
+        "its plans, default executor": (own.slow, None),
+        "its plans, the threshold's ranker with a bid price": (own.slow, effect),
+        "its plans, executor retrained there": (own.slow, other.fast),
+        "planner retrained there, its executor": (other.slow, own.fast),
+        "both retrained there": (other.slow, other.fast),
+        "the threshold retuned there": (again.planner, again.executor),
+    }
+    rollouts = {name: twins.rollout(*levels) for name, levels in cases.items()}
+    return [
+        {
+            "case": name,
+            "return": mean_interval(rollout.returns),
+            "lead": mean_interval(rollout.returns - rollouts["the untouched threshold"].returns),
+            "sends": rollout.sends_per_week.sum(),
+            "world": TIE,
+            "seed": TIE_SEED,
+        }
+        for name, rollout in rollouts.items()
+    ]
 
 
-@cache
-def worlds(quick: bool) -> list[Any]:
-    """Return the shifted worlds."""
-    return shifted(sf.load_world(TRAINED), *((64, 8) if quick else (2048, 104)))
+def tables(results: Results) -> str:
+    """Return the table of shifted worlds, that of limit worlds, and the tie taken apart."""
+    texts = [
+        f"`{results['command']}` wrote these tables; 95 % intervals, paired over members.",
+        fmt.table_of(
+            "world | seed | slowfast | threshold | lead | sends a week, of the threshold",
+            "{world} | {seed} | {return[0]:.2f} | {threshold[0]:.2f} | {lead:.2i} | {sends:.1f}, "
+            "{threshold_sends:.1f}",
+            results["shifted"],
+        ),
+        fmt.table_of(
+            "limit world | seed | return | sends a week | what is known there",
+            "`{world}` | {seed} | {return:.2i} | {sends:.3f} | {known}",
+            [row | {"known": _known(row)} for row in results["limits"]],
+        ),
+    ]
+    for row in results["apart"][:1]:
+        title = "World `{world}`, seed {seed}, taken apart; leads over the untouched threshold:"
+        header = "who acts | return | lead | sends a week"
+        cells = "{case} | {return[0]:.2f} | {lead:.2i} | {sends:.1f}"
+        texts += [title.format(**row), fmt.table_of(header, cells, results["apart"])]
+    return fmt.paragraphs(*texts)
 
 
-@cache
-def world_twins(number: int, quick: bool) -> Twins:
-    """Return the burned-in members of a shifted world, shared by all seeds."""
-    case = worlds(quick)[number]
-    return Twins(case.world, case.protocol)
+def _plain(v):
+    return fmt.number(v, signed=False)
 
 
-def sends(weekly: dict[str, Any]) -> float:
-    """Return sends per living member-week."""
-    return float(weekly["sends"].sum() / max(weekly["alive"].sum(), 1.0))
+def _known(row):
+    """Return how a row compares with its world's answer."""
+    if "share_of_always" in row:
+        return f"{100 * row['share_of_always']:.2f} % of the return of always sending"
+    if "planner_over_fixed" in row:
+        return f"plans over the best fixed plan {_plain(row['planner_over_fixed'])}"
+    if "ratio" in row:
+        both = "{:.2f} and {:.2f} sends a week".format(*row["sends_by_type"])
+        return f"{both}: ratio {_plain(row['ratio'])}, difference {_plain(row['difference'])}"
+    return "never sending is best"
 
+
+FLAGS = {
+    "parts": Flag(PARTS, choices=PARTS, selects=True),
+    "seeds": Flag([0, 1, 2], quick=1, selects=True),
+}
+SIZES = {
+    "shifted": ((2048, 104), (64, 8)),  # members and weeks in the shifted worlds
+    "limits": (sf.EvaluationProtocol(1024, streams=SCORED), sf.EvaluationProtocol(64, 16)),
+    "opportunities": (300_000_000, 100_000),  # of the agents at home and in shifted worlds
+    "limit_opportunities": (100_000_000, 100_000),  # retrained on limit worlds
+    "log": ({}, {"num_members": 64, "weeks": 4}),  # of the threshold
+    "fixed": ({"num_members": 512}, {"num_members": 64, "weeks": 4}),  # the best plan for all
+}
+STUDY = Study(__file__, measure, tables, flags=FLAGS, sizes=SIZES)
 
 if __name__ == "__main__":
-    main()
+    STUDY.run()

@@ -44,7 +44,7 @@ def serve_cases(
     law = np.linspace(-1, 2, 50).tolist()
     executor = PacedExecutor(
         BidPricePacer.with_quantiles([law] * len(world.channels)),
-        AffinityRanker(Weights(4, 0.5, 0.3, 0.8, -1, 0.4)),
+        AffinityRanker.with_weights(Weights(4, 0.5, 0.3, 0.8, -1, 0.4)),
     )
     draws = np.random.default_rng(seed)
     plan = pacing_plan(draws.integers(0, 8, (members, len(world.channels))), 1)

@@ -8,8 +8,13 @@ import numpy as np
 
 from slowfast_rl.evaluation.contestants import Contestant, Entrant, enter
 from slowfast_rl.evaluation.protocol import SEGMENTS, EvaluationProtocol, check_training_seed
-from slowfast_rl.evaluation.references import References, load_references, reference_key
-from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
+from slowfast_rl.evaluation.references import (
+    References,
+    gap_closed,
+    load_references,
+    reference_key,
+)
+from slowfast_rl.evaluation.statistics import Interval, mean_interval
 from slowfast_rl.evaluation.twins import Rollout, StoreFactory, Twins
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.world import World
@@ -147,11 +152,8 @@ def _row(
 
 def _against(references: References | None, own: Rollout, planner: Rollout) -> dict[str, Any]:
     """Return the part of a row that needs references; null without them."""
-    gap = lead = None
-    if references is not None:
-        fixed = references.best_fixed
-        lead = mean_interval(own.returns - fixed)
-        gap = ratio_interval(planner.returns - fixed, references.oracle - fixed)
+    lead = None if references is None else mean_interval(own.returns - references.best_fixed)
+    gap = gap_closed(planner.returns, references)
     return {
         "return_vs_default_fixed": None if lead is None else lead.mean,
         "return_vs_default_fixed_ci95": None if lead is None else _ends(lead),

@@ -18,7 +18,7 @@ from slowfast_rl.evaluation.protocol import (
     EvaluationProtocol,
     burned_in,
 )
-from slowfast_rl.evaluation.statistics import mean_interval
+from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64, Int64
 from slowfast_rl.members.loading import world_hash
@@ -65,6 +65,19 @@ class References:
     def gap(self) -> float:
         """The oracle's lead over the best fixed plan, as a share of the latter's return."""
         return float(self.oracle.mean() / self.best_fixed.mean() - 1)
+
+
+def gap_closed(returns: Float64, references: References | None) -> Interval | None:
+    """Return where returns lie between the best fixed plan (0) and the oracle (1).
+
+    Args:
+        returns: [N] of the references' members.
+        references: of the same case; without them there is no answer.
+    """
+    if references is None:
+        return None
+    fixed = references.best_fixed
+    return ratio_interval(returns - fixed, references.oracle - fixed)
 
 
 def reference_key(world: World, protocol: EvaluationProtocol) -> str:

@@ -40,6 +40,13 @@ def ratio_interval(numerator: Float64, denominator: Float64) -> Interval | None:
     return Interval(ratio, ratio - half, ratio + half)
 
 
+def independent_difference(one: Interval, other: Interval) -> Interval:
+    """Return the first mean minus the second, of two groups that have no member in common."""
+    mean = one.mean - other.mean
+    half = float(np.hypot(one.high - one.mean, other.high - other.mean))
+    return Interval(mean, mean - half, mean + half)
+
+
 def ranked_groups(values: Float64 | Float32, count: int) -> Int64:
     """Return each member's group [N], 0 to count - 1: equally many by rank, ties by order."""
     ranks = np.empty(len(values), np.int64)

@@ -1,15 +1,10 @@
 """The leaderboard as Markdown and in the terminal."""
 
-from collections.abc import Sequence
 from typing import Any
 
+from slowfast_rl.evaluation.formatting import Numbers, half, table, table_of
 from slowfast_rl.evaluation.leaderboard import Leaderboard
 from slowfast_rl.members.shapes import UNIFORM
-
-_HEADER = (
-    "agent", "executor of gap closed", "return", "difference to the first", "gap closed",
-    "sends a week", "viewing days a week", "churn a month",
-)  # fmt: skip
 
 
 def markdown(board: Leaderboard) -> str:
@@ -24,7 +19,7 @@ def markdown(board: Leaderboard) -> str:
         "scores the planner alone, with the default executor: 0 is the best fixed plan, 1 the best "
         "constant plan per member in hindsight.",
         "",
-        *_rows(board),
+        _rows(board),
         "",
     ]
     if board.references is not None:
@@ -37,7 +32,7 @@ def markdown(board: Leaderboard) -> str:
             f"Best fixed plan: {plan} a week{shape}. The oracle leads it by {100 * r.gap:.1f} %.",
             "",
         ]
-    lines += ["## By segment (terciles of the base viewing rate)", "", *_segments(board), ""]
+    lines += ["## By segment (terciles of the base viewing rate)", "", _segments(board), ""]
     return "\n".join(lines)
 
 
@@ -51,9 +46,9 @@ def terminal(board: Leaderboard) -> str:
     rows = [
         [
             row["name"],
-            _half(row["return"], row["return_ci95"], 2),
-            _half(row["paired_diff"], row["paired_ci95"], 2, signed=True),
-            _half(row["gap_closed"], row["gap_closed_ci95"], 3),
+            half(_interval(row, "return"), sign=""),
+            half(_interval(row, "paired_diff", "paired"), sign="+z"),
+            half(_interval(row, "gap_closed"), 3, sign=""),
             " + ".join(f"{v:.1f}" for v in row["sends_per_week"].values()),
             f"{row['viewing_days_per_week']:.2f}",
             f"{100 * row['churn_per_month']:.1f} %",
@@ -80,27 +75,27 @@ def terminal(board: Leaderboard) -> str:
     return "\n".join(text)
 
 
-def _rows(board: Leaderboard) -> list[str]:
-    rows = sorted(board.rows, key=lambda row: -row["return"])
-    return _table(
-        _HEADER,
-        [
-            (
-                row["name"],
-                row["executor"],
-                _number(row["return"], row["return_ci95"], 2),
-                _number(row["paired_diff"], row["paired_ci95"], 2, signed=True),
-                _number(row["gap_closed"], row["gap_closed_ci95"], 3),
-                " + ".join(f"{v:.2f} {c}" for c, v in row["sends_per_week"].items()),
-                f"{row['viewing_days_per_week']:.3f}",
-                f"{100 * row['churn_per_month']:.2f} %",
-            )
-            for row in rows
-        ],
+def _rows(board: Leaderboard) -> str:
+    rows = [
+        {
+            **row,
+            "return": _interval(row, "return"),
+            "paired_diff": _interval(row, "paired_diff", "paired"),
+            "gap_closed": _interval(row, "gap_closed"),
+            "sends": [f"{sends:.2f} {c}" for c, sends in row["sends_per_week"].items()],
+        }
+        for row in sorted(board.rows, key=lambda row: -row["return"])
+    ]
+    return table_of(
+        "agent | executor of gap closed | return | difference to the first | gap closed | "
+        "sends a week | viewing days a week | churn a month",
+        "{name} | {executor} | {return:.2i} | {paired_diff:+.2i} | {gap_closed:.3i} | {sends:+} | "
+        "{viewing_days_per_week:.3f} | {churn_per_month:.2 %}",
+        rows,
     )
 
 
-def _segments(board: Leaderboard) -> list[str]:
+def _segments(board: Leaderboard) -> str:
     names = list(board.rows[0]["by_segment"])
     rows = [
         (
@@ -112,22 +107,9 @@ def _segments(board: Leaderboard) -> list[str]:
         )
         for row in sorted(board.rows, key=lambda row: -row["return"])
     ]
-    return _table(("agent", *names), rows)
+    return table(("agent", *names), rows)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
-
-
-def _half(value: Any, ends: Any, digits: int, signed: bool = False) -> str:
-    if value is None:
-        return "–"
-    return f"{value:{'+' if signed else ''}z.{digits}f} ± {(ends[1] - ends[0]) / 2:.{digits}f}"
-
-
-def _number(value: Any, ends: Any, digits: int, signed: bool = False) -> str:
-    if value is None:
-        return "–"
-    sign = "+" if signed else ""
-    return f"{value:{sign}.{digits}f} [{ends[0]:{sign}.{digits}f}, {ends[1]:{sign}.{digits}f}]"
+def _interval(row: dict[str, Any], name: str, ends: str = "") -> Numbers | None:
+    """Return a row's number with its interval, or None where there is none."""
+    return None if row[name] is None else (row[name], *row[f"{ends or name}_ci95"])

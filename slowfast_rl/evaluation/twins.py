@@ -47,6 +47,12 @@ class Rollout:
     refused_writes: int
     stale_reads: int
 
+    @property
+    def sends_per_week(self) -> Float64:
+        """Sends per living member-week on each channel, [C]."""
+        weeks = max(float(self.weekly["alive"].sum()), 1.0)
+        return np.asarray(self.weekly["sends"].sum(axis=(0, 1)) / weeks)
+
 
 class Twins:
     """Burned-in members, one population per luck, cloned for every agent.

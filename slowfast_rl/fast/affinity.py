@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -11,6 +10,7 @@ from slowfast_rl.fast.regression import logistic_regression
 from slowfast_rl.members import numerics
 from slowfast_rl.members.arrays import Float32, Float64, Int64, UInt8
 from slowfast_rl.members.compile import driver, kernel
+from slowfast_rl.members.features import LONG_AGO_DAYS, PRIOR_EVENTS, PRIOR_SENDS
 from slowfast_rl.members.observations import (
     opportunity_features,
     opportunity_observation,
@@ -18,16 +18,14 @@ from slowfast_rl.members.observations import (
 )
 from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity, RankerFunction
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import TOPIC_LAST_SENT, TOPIC_OPENS, TOPIC_SENDS, Log
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.component import register
 from slowfast_rl.policies.contracts import BaseRanker
-from slowfast_rl.policies.settings import Settings, setting
+from slowfast_rl.policies.settings import Settings, is_number, setting
 
-_PRIOR_OPENS, _PRIOR_SENDS = np.float32(1), np.float32(10)  # of a member's own open rate
 _SHORT, _LONG = np.float32(7), np.float32(30)  # days of the two recency features
-LONG_AGO = np.float32(60)  # days; the table of signals clips "days since" here, so does the score
 _STRENGTHS = (1, 2, 4, 8, 16, 32, 64)  # prior opens of a topic that learning chooses among
 _ZERO = np.float32(0)
 
@@ -56,8 +54,8 @@ def affinity(
 
 @kernel
 def open_rate(opens: np.float32, sends: np.float32) -> np.float32:
-    """Return a member's open rate over all topics, shrunk to .1 by ten sends."""
-    return (opens + _PRIOR_OPENS) / (sends + _PRIOR_SENDS)
+    """Return a member's open rate over all topics, shrunk as the shares among the features are."""
+    return (opens + PRIOR_EVENTS) / (sends + PRIOR_SENDS)
 
 
 @kernel
@@ -69,7 +67,7 @@ def score(
     topic_days: np.float32,
 ) -> np.float32:
     """Return a candidate's score; ``weights`` are laid out as :class:`Weights`."""
-    days = min(topic_days, LONG_AGO)
+    days = min(topic_days, LONG_AGO_DAYS)
     value = weights[1] * quality + weights[2] * launched + weights[3] * liking
     value += weights[4] * numerics.exp(-days / _SHORT)
     return np.float32(value + weights[5] * numerics.exp(-days / _LONG))
@@ -121,6 +119,8 @@ class AffinityRanker(BaseRanker):
     Settings = AffinitySettings
     settings: AffinitySettings
     learned: Weights = UNTRAINED
+    _weights: Float32
+    _weights_of: Weights | None = None  # what ``_weights`` were made of
 
     @property
     def function(self) -> RankerFunction:
@@ -130,7 +130,9 @@ class AffinityRanker(BaseRanker):
     @property
     def weights(self) -> Float32:  # type: ignore[override]  # derived from what was learned
         """The jitted ranker's parameters."""
-        return np.array(self.learned, np.float32)
+        if self._weights_of is not self.learned:
+            self._weights, self._weights_of = np.array(self.learned, np.float32), self.learned
+        return self._weights
 
     @classmethod
     def with_weights(cls, learned: Weights, settings: AffinitySettings | None = None) -> Self:
@@ -140,8 +142,7 @@ class AffinityRanker(BaseRanker):
             ValueError: a weight is no finite number, or the strength is not above 0.
         """
         for name, value in learned._asdict().items():
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not (number and isfinite(value)) or (name == "strength" and value <= 0):
+            if not is_number(value) or (name == "strength" and value <= 0):
                 allowed = "above 0" if name == "strength" else "a finite number"
                 raise ValueError(f"ranker weight {name} is {value!r}; allowed is {allowed}")
         ranker = cls(settings)
@@ -197,8 +198,8 @@ class AffinityRanker(BaseRanker):
 def _features(logs: Float32, strength: float, world: World) -> Float64:
     """Return the regression's features: the score's terms first, then what does not rank."""
     column = {name: logs[:, i].astype(np.float64) for i, name in enumerate(LOG_COLUMNS)}
-    rate = (column["opens"] + _PRIOR_OPENS) / (column["sends"] + _PRIOR_SENDS)
-    days = np.minimum(column["topic_days"], LONG_AGO)
+    rate = (column["opens"] + PRIOR_EVENTS) / (column["sends"] + PRIOR_SENDS)
+    days = np.minimum(column["topic_days"], LONG_AGO_DAYS)
     terms = [
         column["quality"],
         column["launched"],
@@ -237,7 +238,11 @@ def collect_logs(world: World, num_members: int, weeks: int, seed: int) -> Float
     logs = []
     for time in range(weeks * world.slots_per_week):
         words = random_words(
-            seed, 0, population.members, np.full(num_members, time), Domain.EXPLORATION
+            seed,
+            ExplorationStream.RANDOM_SENDS,
+            population.members,
+            np.full(num_members, time),
+            Domain.EXPLORATION,
         )
         channel = world.schedule[population.slot].channel
         send = (words / 2**32 < _SEND_SHARE) & population.opted_in[:, channel] & population.alive

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, Self
 
 import numpy as np
@@ -13,8 +12,8 @@ from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import HALF, ONE
 from slowfast_rl.members.opportunity import (
     PACER_SIGNATURE,
+    PLAN_ROWS,
     RANKER_SIGNATURE,
-    ROWS,
     SIMULATION,
     TOPICS,
     WEIGHTS,
@@ -25,7 +24,7 @@ from slowfast_rl.members.opportunity import (
     opportunity_at,
 )
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import SimulationState
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.component import register
@@ -33,7 +32,7 @@ from slowfast_rl.policies.contracts import BasePacer, BaseRanker
 from slowfast_rl.policies.day_weights import pacing_parameters, weighed_slots
 from slowfast_rl.policies.executor import exact_pace, exact_pacing
 from slowfast_rl.policies.guard import pack_plans, target_of
-from slowfast_rl.policies.settings import Settings, setting
+from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _QUANTILES = 200  # of the scores that are kept
 
@@ -133,7 +132,7 @@ class BidPricePacer(BasePacer):
             ValueError: quantiles are no rising finite numbers.
         """
         for law in quantiles:
-            finite = all(type(q) in (int, float) and isfinite(q) for q in law)
+            finite = all(map(is_number, law))
             if not law or not finite or list(law) != sorted(law):
                 raise ValueError(
                     f"pacer quantiles are {str(list(law))[:60]}; rising finite numbers are needed"
@@ -222,7 +221,7 @@ class BidPricePacer(BasePacer):
         types.int64,
         types.FunctionType(PACER_SIGNATURE),
         types.FunctionType(RANKER_SIGNATURE),
-        ROWS,
+        PLAN_ROWS,
         WEIGHTS,
         WEIGHTS,
         TOPICS,
@@ -278,7 +277,9 @@ def best_scores(
     found: list[list[Float64]] = [[] for _ in world.channels]
     for week in range(weeks):
         times = np.full(num_members, week)
-        words = random_words(seed, 0, population.members, times, Domain.EXPLORATION)
+        words = random_words(
+            seed, ExplorationStream.RANDOM_SENDS, population.members, times, Domain.EXPLORATION
+        )
         target = plans[words % len(plans)]
         rows = pack_plans(target, target)
         for slot in world.schedule:

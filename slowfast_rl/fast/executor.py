@@ -81,6 +81,7 @@ class PacedExecutor(BaseExecutor):
             world: the world.
             weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
         """
+        self.ranker.check_world(world)
         pacing = self.pacer.pacing(world, weights)
         return FastPolicy(self.pacer.function, self.ranker.function, pacing, self.ranker.weights)
 

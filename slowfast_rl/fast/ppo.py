@@ -20,7 +20,7 @@ from slowfast_rl.fast.ppo_network import MessagePolicy, Prior, policy_arguments
 from slowfast_rl.fast.uplift import UpliftRanker
 from slowfast_rl.members.arrays import Float32, Int8, Int64
 from slowfast_rl.members.observations import bounds, opportunity_features, weekly_features
-from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Budget, Progress, check_budget
 from slowfast_rl.policies.component import register
@@ -37,7 +37,6 @@ from slowfast_rl.policies.settings import (
 from slowfast_rl.store import InMemoryFeatureStore
 
 _ENDLESS = 2**62  # steps, where CPU time is the budget
-_STREAM = 3  # of exploration's coins, before training
 _SIGNAL_SHARE = 64  # one row in so many gives its signals at a slot
 
 
@@ -244,7 +243,10 @@ class PPOExecutor(BaseExecutor):
         observations, _ = env.reset(seed=seed)
         rows, met = np.arange(env.num_envs), [observations[::_SIGNAL_SHARE]]
         for time in range((env.weeks - 1) * world.slots_per_week):
-            words = random_words(seed, _STREAM, rows, np.full(len(rows), time), Domain.EXPLORATION)
+            times = np.full(len(rows), time)
+            words = random_words(
+                seed, ExplorationStream.WARM_UP_SENDS, rows, times, Domain.EXPLORATION
+            )
             send = words / 2**32 < self.settings.send_share
             if time:
                 met.append(observations[time % _SIGNAL_SHARE :: _SIGNAL_SHARE])

@@ -18,7 +18,7 @@ from slowfast_rl.members.compile import driver
 from slowfast_rl.members.dynamics import candidate
 from slowfast_rl.members.opportunity import SIMULATION
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import CANDIDATE, Domain, draw, random_words
+from slowfast_rl.members.random import CANDIDATE, Domain, ExplorationStream, draw, random_words
 from slowfast_rl.members.state import SimulationState
 from slowfast_rl.members.world import World
 
@@ -59,7 +59,11 @@ def collect_trials(world: World, num_members: int, weeks: int, seed: int) -> Tri
         number = population.slot
         slot = world.schedule[number]
         words = random_words(
-            seed, 0, population.members, np.full(num_members, time), Domain.EXPLORATION
+            seed,
+            ExplorationStream.RANDOM_SENDS,
+            population.members,
+            np.full(num_members, time),
+            Domain.EXPLORATION,
         )
         coin = words / 2**32
         choice = words.astype(np.int64) % world.num_candidates  # [N], by the word's low bits

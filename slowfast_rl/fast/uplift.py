@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -29,7 +28,7 @@ from slowfast_rl.members.state import Log
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.component import register
 from slowfast_rl.policies.contracts import BaseRanker
-from slowfast_rl.policies.settings import Settings, setting
+from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _DAYS = 7
 _MEMBER = _DAYS + ORGANIC_TERMS  # where, among the weights, those of member_terms begin
@@ -85,8 +84,7 @@ def member_logit(
     day: Integer,
 ) -> np.float32:
     """Return a member's part of the logit of responding to a message on channel c."""
-    # One rate for all channels before training, then one for each.
-    logit = weights[_CHANNEL + c] if weights.shape[0] > _CHANNEL + 1 else weights[_CHANNEL]
+    logit = weights[min(_CHANNEL + c, weights.shape[0] - 1)]  # one for all channels if untrained
     terms = member_terms(by_member, by_channel, by_topic, c, day)
     for k in range(MEMBER_TERMS):
         logit += weights[_MEMBER + k] * terms[k]
@@ -158,6 +156,8 @@ class UpliftRanker(BaseRanker):
     Settings = UpliftSettings
     settings: UpliftSettings
     learned: Weights = UNTRAINED
+    _weights: Float32
+    _weights_of: Weights | None = None  # what ``_weights`` were made of
 
     @property
     def function(self) -> RankerFunction:
@@ -167,7 +167,12 @@ class UpliftRanker(BaseRanker):
     @property
     def weights(self) -> Float32:  # type: ignore[override]  # derived from what was learned
         """The jitted ranker's parameters."""
-        return np.concatenate(self.learned).astype(np.float32)
+        if self._weights_of is not self.learned:
+            self._weights, self._weights_of = (
+                np.concatenate(self.learned).astype(np.float32),
+                self.learned,
+            )
+        return self._weights
 
     @classmethod
     def with_weights(cls, learned: Weights, settings: UpliftSettings | None = None) -> Self:
@@ -181,8 +186,7 @@ class UpliftRanker(BaseRanker):
             if not (isinstance(values, tuple | list) and len(values) == size > 0):
                 raise ValueError(f"ranker weights {name} are {values!r}; allowed are {size or 'C'}")
             for value in values:
-                number = isinstance(value, int | float) and not isinstance(value, bool)
-                if not (number and isfinite(value)):
+                if not is_number(value):
                     raise ValueError(f"ranker weight {name} has {value!r}; allowed: finite numbers")
         ranker = cls(settings)
         ranker.learned = Weights(*(tuple(values) for values in learned))
@@ -231,12 +235,17 @@ class UpliftRanker(BaseRanker):
                 f"ranker weights are {sorted(state)}; allowed: {sorted(Weights._fields)}"
             )
         ranker = cls.with_weights(Weights(**state), settings)
-        if len(ranker.learned.channel) != len(world.channels):
-            raise ValueError(
-                f"ranker knows {len(ranker.learned.channel)} channels; {len(world.channels)} are "
-                f"needed for {world.channels}"
-            )
+        ranker.check_world(world)
         return ranker
+
+    def check_world(self, world: World) -> None:
+        """Raise ValueError where the ranker learned in a world of other channels."""
+        known = len(self.learned.channel)
+        if known not in (1, len(world.channels)):  # one rate serves all channels before training
+            raise ValueError(
+                f"ranker knows {known} channels; {len(world.channels)} are needed for "
+                f"{world.channels}"
+            )
 
 
 def _among(trials: Trials, rows: Bool) -> Trials:

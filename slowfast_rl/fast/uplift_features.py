@@ -7,6 +7,7 @@ import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Integer
 from slowfast_rl.members.compile import kernel
+from slowfast_rl.members.features import LONG_AGO_DAYS, PRIOR_EVENTS, PRIOR_SENDS
 from slowfast_rl.members.numerics import ONE, exp, log
 from slowfast_rl.members.state import (
     DISMISSALS,
@@ -33,12 +34,12 @@ _DAYS, _HALF_DAY = np.float32(7), np.float32(0.5)  # of a week; added to both si
 _LOG_KEPT_4, _LOG_KEPT_20 = np.float32(np.log(3 / 4)), np.float32(np.log(19 / 20))
 _PRIOR_WEIGHT = np.float32(0.1)  # of a member's own history at which it counts for half
 _PRIOR_VIEWS = np.float32(1.5)  # viewing days a week, assumed before anything is known
-_PRIOR_COUNT, _PRIOR_SENDS = ONE, np.float32(10)  # shares are shrunk to .1 by ten sends
-_PRIOR_SHARE_LOG = np.float32(np.log(10))  # minus the log of that share
+_PRIOR_SHARE_LOG = np.float32(
+    np.log(float(PRIOR_SENDS / PRIOR_EVENTS))
+)  # minus the log of a share without sends
 _RECENT = np.float32(8)  # weeks of sends that a moving average over 20 weeks counts for
 _TOPIC_PRIOR = np.float32(8)  # opens that a topic's rate is shrunk by towards the member's own
 _SHORT, _LONG = np.float32(7), np.float32(30)  # days of the recency terms
-LONG_AGO = np.float32(60)  # days; the table of signals clips "days since" here, so do the terms
 
 Five = tuple[np.float32, np.float32, np.float32, np.float32, np.float32]
 
@@ -60,8 +61,8 @@ def viewing_logit(views: np.float32) -> np.float32:
 
 @kernel
 def shrunk_log(count: np.float32, sends: np.float32) -> np.float32:
-    """Return the log of a share of sends relative to .1, towards which ten sends shrink it."""
-    return log((count + _PRIOR_COUNT) / (sends + _PRIOR_SENDS)) + _PRIOR_SHARE_LOG
+    """Return the log of a shrunk share of sends relative to the share without any send."""
+    return log((count + PRIOR_EVENTS) / (sends + PRIOR_SENDS)) + _PRIOR_SHARE_LOG
 
 
 @kernel
@@ -136,7 +137,7 @@ def member_terms(
         (own[SENDS + THIS] + own[SENDS + LAST]) / _DAYS,
         load * heavy,
         load * overall,
-        exp(-min(np.float32(day) - own[LAST_SENT], LONG_AGO) / _SHORT),
+        exp(-min(np.float32(day) - own[LAST_SENT], LONG_AGO_DAYS) / _SHORT),
         ONE / np.float32(1 + weeks),
     )
 
@@ -158,8 +159,8 @@ def candidate_terms(
     for d in range(by_topic.shape[0]):
         opens += by_topic[d, TOPIC_OPENS]
         sends += by_topic[d, TOPIC_SENDS]
-    rate = (opens + _PRIOR_COUNT) / (sends + _PRIOR_SENDS)
+    rate = (opens + PRIOR_EVENTS) / (sends + PRIOR_SENDS)
     row = by_topic[topic]
     liking = log((row[TOPIC_OPENS] + _TOPIC_PRIOR) / (row[TOPIC_SENDS] * rate + _TOPIC_PRIOR))
-    days = min(np.float32(day) - row[TOPIC_LAST_SENT], LONG_AGO)
+    days = min(np.float32(day) - row[TOPIC_LAST_SENT], LONG_AGO_DAYS)
     return quality, quality * quality, launch, liking, exp(-days / _SHORT), exp(-days / _LONG)

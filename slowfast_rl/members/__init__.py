@@ -1,1 +1,1 @@
-"""The world: members, their dynamics, their luck and their logged signals."""
+"""The simulated world: members, their dynamics, random numbers, logs and observations."""

@@ -1,6 +1,7 @@
-"""Names for the array types that cross function borders; letters for shapes are the house's.
+"""Names of the array types in function signatures.
 
-N members, C channels, D topics, K candidates, O plans, B batch, S slots a week, F features.
+Shapes are written with these letters: N members, C channels, D topics, K candidates, O plans,
+B batch, S slots per week, F features.
 """
 
 from typing import Any, TypeAlias
@@ -8,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-# What kernels take where the width does not matter: python's integers and numpy's.
+# Integers of any width, Python's or NumPy's, as kernels accept them.
 Integer: TypeAlias = int | np.integer[Any]
 
 Float32: TypeAlias = NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""The belief filter's read-out: from posterior tables to signals."""
+"""Kernels that turn the belief filter's posterior tables into observed features."""
 
 import numpy as np
 
@@ -12,8 +12,8 @@ _ZERO = np.float32(0)
 
 
 @kernel
-def _add_up(table: Float32, scores: Float32, sums: Float32) -> None:
-    """Put a table's [A, J] sums of 1, score and score squared over A into sums [3, J]."""
+def _sum_moments(table: Float32, scores: Float32, sums: Float32) -> None:
+    """Fill sums [3, J] with a table's [A, J] sums over A of 1, the score and the score squared."""
     for j in range(sums.shape[1]):
         sums[0, j] = sums[1, j] = sums[2, j] = _ZERO
     for a in range(table.shape[0]):
@@ -26,10 +26,17 @@ def _add_up(table: Float32, scores: Float32, sums: Float32) -> None:
 
 
 @kernel
-def _moments(weights: Float64, sums: Float32, row: Float32, k: Integer) -> Integer:
-    """Put mean and sd of a trait's score into row[k:]; return the next k.
+def _write_moments(weights: Float64, sums: Float32, row: Float32, k: Integer) -> Integer:
+    """Write a trait score's mean and standard deviation to row[k] and row[k + 1].
 
-    ``weights`` [J] are those of kappa, adding up to 1; ``sums`` [3, J] as added up.
+    Args:
+        weights: [J] probabilities of the grid of kappa.
+        sums: [3, J] as :func:`_sum_moments` fills them.
+        row: [F] one member's belief features.
+        k: the column of the mean.
+
+    Returns:
+        The next column, k + 2.
     """
     mean = square = 0.0
     for j in range(weights.shape[0]):
@@ -42,23 +49,29 @@ def _moments(weights: Float64, sums: Float32, row: Float32, k: Integer) -> Integ
 
 
 @driver()
-def read_out(
-    t: Tables, g: Grid, w: Constants, room: Float32, weights: Float64, out: Float32
+def fill_belief_features(
+    tables: Tables, grid: Grid, w: Constants, scratch: Float32, weights: Float64, out: Float32
 ) -> None:
-    """Fill out [N, F] with the signals of ``BeliefFilter.features``.
+    """Fill out [N, F] with the features of ``BeliefFilter.features``, not yet clipped.
 
-    ``room`` [C + 1, 3, J] and ``weights`` [J] are to work in.
+    Args:
+        tables: what is believed of the members.
+        grid: the grid of the tables.
+        w: the world's constants.
+        scratch: [C + 1, 3, J] workspace.
+        weights: [J] workspace.
+        out: [N, F] output.
     """
-    num_channels, size = t.fatigue.shape[1], t.sensitivity.shape[1]
+    num_channels, size = tables.fatigue.shape[1], tables.sensitivity.shape[1]
     for i in range(out.shape[0]):
         row, total = out[i], 0.0
         for j in range(size):
-            weights[j] = t.sensitivity[i, j]
+            weights[j] = tables.sensitivity[i, j]
         for c in range(num_channels + 1):
-            table = t.response[i, c] if c < num_channels else t.dismissal[i]
-            _add_up(table, g.trait_score, room[c])
+            table = tables.response[i, c] if c < num_channels else tables.dismissal[i]
+            _sum_moments(table, grid.trait_score, scratch[c])
             for j in range(size):
-                weights[j] *= room[c, 0, j]
+                weights[j] *= scratch[c, 0, j]
         for j in range(size):
             total += weights[j]
         for j in range(size):
@@ -66,29 +79,31 @@ def read_out(
             row[j] = weights[j]
         mean = square = kappa = base = base_square = goodwill = 0.0
         for j in range(size):
-            mean += weights[j] * g.score[j]
-            square += weights[j] * g.score[j] * g.score[j]
-            kappa += weights[j] * g.sensitivity[j]
-            base += weights[j] * t.base[i, j]
-            base_square += weights[j] * (t.base[i, j] * t.base[i, j] + t.base_variance[i, j])
-            goodwill += weights[j] * t.goodwill[i, j]
+            mean += weights[j] * grid.score[j]
+            square += weights[j] * grid.score[j] * grid.score[j]
+            kappa += weights[j] * grid.sensitivity[j]
+            base += weights[j] * tables.base[i, j]
+            base_square += weights[j] * (
+                tables.base[i, j] * tables.base[i, j] + tables.base_variance[i, j]
+            )
+            goodwill += weights[j] * tables.goodwill[i, j]
         row[size], row[size + 1] = mean, np.sqrt(max(square - mean * mean, 0.0))
         row[size + 2], row[size + 3] = base, np.sqrt(max(base_square - base * base, 0.0))
         row[size + 4] = logistic(np.float32(base))
         log_kappa = log(np.float32(kappa))
         row[size + 5], row[size + 6], row[size + 7] = kappa, log_kappa, goodwill
-        row[size + 8] = t.habit[i]
-        k = _moments(weights, room[num_channels], row, size + 9)
+        row[size + 8] = tables.habit[i]
+        k = _write_moments(weights, scratch[num_channels], row, size + 9)
         fatigue = _ZERO
         for c in range(num_channels):
-            fatigue += t.fatigue[i, c]
+            fatigue += tables.fatigue[i, c]
         for c in range(num_channels):
-            k = _moments(weights, room[c], row, k)
-            own = t.fatigue[i, c]
+            k = _write_moments(weights, scratch[c], row, k)
+            own = tables.fatigue[i, c]
             effective = own + w.cross_channel * (fatigue - own)
             kept = 0.0
             for j in range(size):
-                kept += weights[j] * exp(-w.response_decay[c] * g.sensitivity[j] * effective)
+                kept += weights[j] * exp(-w.response_decay[c] * grid.sensitivity[j] * effective)
             row[k], row[k + 1], row[k + 2] = own, np.float32(kappa) * own, log_kappa * own
             row[k + 3] = kept
             k += 4

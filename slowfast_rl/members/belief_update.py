@@ -1,6 +1,7 @@
-"""The belief filter's kernels: one week of counts in, posterior tables out.
+"""Kernels of the belief filter: update posterior tables with one week of logged counts.
 
-Tables share the grid of fatigue sensitivity as their last axis, so that loops over it vectorise.
+The last axis of every table is the grid of fatigue sensitivity, so that loops over it vectorise.
+``w`` holds the constants of the assumed world, ``c`` is a channel.
 """
 
 from typing import NamedTuple
@@ -14,72 +15,73 @@ from slowfast_rl.members.numerics import HALF, ONE, exp, log, logistic
 from slowfast_rl.members.state import DISMISSALS, LAST, OPENS, SENDS, Log
 
 _ZERO = np.float32(0)
-_FLOOR = np.float32(1e-30)  # of a table's entry: nothing is ever ruled out
-_LEAST, _MOST = np.float32(1e-6), np.float32(0.999)  # probabilities stay inside
-_MOST_ANNOYED = np.float32(0.97)
+_FLOOR = np.float32(1e-30)  # smallest table entry, so that no grid point gets probability 0
+_MIN_PROBABILITY, _MAX_PROBABILITY = np.float32(1e-6), np.float32(0.999)
+_MAX_ANNOYANCE = np.float32(0.97)
 _WEEK = np.float32(7)
 
 
 class Grid(NamedTuple):
-    """What the filter assumes of a world, besides its constants: J sensitivities, A traits."""
+    """The grids and means that the filter derives from a world: J sensitivities, A trait values."""
 
     sensitivity: Float32  # [J] kappa
-    score: Float32  # [J] ln kappa, standardised
+    score: Float32  # [J] ln kappa, standardised to mean 0 and variance 1
     responsiveness: Float32  # [C, A] A_c
     propensity: Float32  # [A] psi
-    trait_score: Float32  # [A] the two traits' standard normal
-    pick: np.float32  # mean relevance of the executor's pick
+    trait_score: Float32  # [A] standard normal deviate of both traits
+    pick: np.float32  # mean relevance of the candidate that the executor sends
     topics: np.float32  # D
-    habit_kept: np.float32  # in a week
-    slots_in_day: np.float32  # mean
-    launches: np.float32  # logits of the mean launch intensity
+    habit_kept: np.float32  # share of habit left after a week
+    slots_in_day: np.float32  # mean number of slots per day
+    launches: np.float32  # contribution of the mean launch intensity, in logits
 
 
 class Tables(NamedTuple):
-    """What is believed of N members; weights are relative."""
+    """The beliefs about N members; weights are unnormalised probabilities."""
 
-    sensitivity: Float32  # [N, J] weights of kappa by viewing, prior included
-    response: Float32  # [N, C, A, J] weights of A_c and kappa by opens
-    dismissal: Float32  # [N, A, J] weights of psi and kappa by dismissals
+    sensitivity: Float32  # [N, J] weights of kappa: prior times the likelihood of viewing
+    response: Float32  # [N, C, A, J] weights of A_c and kappa: likelihood of opens
+    dismissal: Float32  # [N, A, J] weights of psi and kappa: likelihood of dismissals
     base: Float32  # [N, J] mean of b given kappa
-    base_variance: Float32  # [N, J]
+    base_variance: Float32  # [N, J] variance of b given kappa
     goodwill: Float32  # [N, J] G given kappa
     habit: Float32  # [N] H
     fatigue: Float32  # [N, C] F
 
 
 @kernel
-def _scale(table: Float32, room: Float32) -> None:
-    """Scale a table [A, J] to a maximum of 1, and floor it; room is [J]."""
-    for j in range(room.shape[0]):
-        room[j] = _FLOOR
+def _scale(table: Float32, scratch: Float32) -> None:
+    """Scale a table [A, J] to a maximum of 1 and raise tiny entries; scratch is [J]."""
+    for j in range(scratch.shape[0]):
+        scratch[j] = _FLOOR
     for a in range(table.shape[0]):
         row = table[a]
-        for j in range(room.shape[0]):
-            room[j] = row[j] if row[j] > room[j] else room[j]
+        for j in range(scratch.shape[0]):
+            scratch[j] = row[j] if row[j] > scratch[j] else scratch[j]
     most = _FLOOR
-    for j in range(room.shape[0]):
-        most = room[j] if room[j] > most else most
+    for j in range(scratch.shape[0]):
+        most = scratch[j] if scratch[j] > most else most
     factor = ONE / most
     for a in range(table.shape[0]):
         row = table[a]
-        for j in range(room.shape[0]):
+        for j in range(scratch.shape[0]):
             value = row[j] * factor
             row[j] = _FLOOR if value < _FLOOR else value
 
 
 @kernel
-def _inside(p: np.float32) -> np.float32:
-    p = _LEAST if p < _LEAST else p
-    return _MOST if p > _MOST else p
+def _clip_probability(p: np.float32) -> np.float32:
+    """Return p clipped away from 0 and 1."""
+    p = _MIN_PROBABILITY if p < _MIN_PROBABILITY else p
+    return _MAX_PROBABILITY if p > _MAX_PROBABILITY else p
 
 
 @kernel
-def _week_of_fatigue(
-    w: Constants, g: Grid, c: Integer, fatigue: np.float32, opened: np.float32, sends: np.float32
+def _weekly_fatigue(
+    w: Constants, grid: Grid, c: Integer, fatigue: np.float32, opened: np.float32, sends: np.float32
 ) -> tuple[np.float32, np.float32]:
-    """Return a week's mean fatigue and that at its end, sends spread evenly over its days."""
-    daily = (sends - opened + w.opened_fatigue * opened) * (ONE - w.relevance_relief * g.pick)
+    """Return a week's mean fatigue and its final fatigue, with sends spread evenly over days."""
+    daily = (sends - opened + w.opened_fatigue * opened) * (ONE - w.relevance_relief * grid.pick)
     daily = daily / _WEEK
     mean = _ZERO
     for _ in range(7):
@@ -89,98 +91,105 @@ def _week_of_fatigue(
 
 
 @kernel
-def _weigh(row: Float32, chance: Float32, hits: np.float32, misses: np.float32) -> None:
-    """Weigh a row [J] with chance^hits (1 - chance)^misses: few factors, no logarithms."""
+def _multiply_likelihood(
+    row: Float32, probability: Float32, hits: np.float32, misses: np.float32
+) -> None:
+    """Multiply a row [J] by p^hits (1 - p)^misses, where p is ``probability`` [J]."""
     for _ in range(np.int64(hits)):
         for j in range(row.shape[0]):
-            row[j] *= chance[j]
+            row[j] *= probability[j]
     for _ in range(np.int64(misses)):
         for j in range(row.shape[0]):
-            row[j] *= ONE - chance[j]
+            row[j] *= ONE - probability[j]
 
 
 @kernel
-def _counts(channel: Float32) -> tuple[np.float32, np.float32, np.float32]:
-    """Return last week's sends, opens and dismissals; what a late log tells beyond sends is cut."""
+def _last_week_counts(channel: Float32) -> tuple[np.float32, np.float32, np.float32]:
+    """Return last week's sends, opens and dismissals; opens and dismissals are at most sends."""
     sends = channel[SENDS + LAST]
     opens = min(channel[OPENS + LAST], sends)
     return sends, opens, min(channel[DISMISSALS + LAST], sends - opens)
 
 
 @kernel
-def _see_opens(
+def _update_from_opens(
     w: Constants,
-    g: Grid,
+    grid: Grid,
     c: Integer,
     table: Float32,
     kept: Float32,
-    chance: Float32,
+    probability: Float32,
     habit: np.float32,
     opens: np.float32,
     sends: np.float32,
 ) -> None:
-    """Weigh a table [A, J] with the opens of a week's sends on channel c.
+    """Multiply a table [A, J] by the likelihood of a week's opens on channel c.
 
-    ``kept`` [J] is the share of the response that fatigue leaves; ``chance`` [J] is room.
+    ``kept`` [J] is the share of the response that fatigue leaves; ``probability`` [J] is workspace.
     """
-    wear = ONE - w.wear * exp(-w.wear_rate * _WEEK * g.topics / sends)
+    wear = ONE - w.wear * exp(-w.wear_rate * _WEEK * grid.topics / sends)
     lapsed = ONE - w.lapsed_loss * exp(-w.lapsed_rate * habit)
-    gain = g.pick / w.mean_relevance * wear * lapsed
-    tap, ceiling = w.tap[c] * habit / g.slots_in_day, w.response_ceiling
+    gain = grid.pick / w.mean_relevance * wear * lapsed
+    tap, ceiling = w.tap[c] * habit / grid.slots_in_day, w.response_ceiling
     for a in range(table.shape[0]):
-        response = g.responsiveness[c, a] * gain
-        for j in range(chance.shape[0]):
-            chance[j] = _inside(min(ceiling, response * kept[j]) + tap)
-        _weigh(table[a], chance, opens, sends - opens)
+        response = grid.responsiveness[c, a] * gain
+        for j in range(probability.shape[0]):
+            probability[j] = _clip_probability(min(ceiling, response * kept[j]) + tap)
+        _multiply_likelihood(table[a], probability, opens, sends - opens)
 
 
 @kernel
-def _see_dismissals(
+def _update_from_dismissals(
     w: Constants,
-    g: Grid,
+    grid: Grid,
     c: Integer,
     table: Float32,
-    annoyed: Float32,
-    chance: Float32,
+    annoyance: Float32,
+    probability: Float32,
     dismissed: np.float32,
     unopened: np.float32,
 ) -> None:
-    """Weigh a table [A, J] with the dismissals among a week's unopened sends on channel c.
+    """Multiply a table [A, J] by the likelihood of a week's dismissals on channel c.
 
-    ``annoyed`` [J] is the dismissal's fatigue factor; ``chance`` [J] is room.
+    ``annoyance`` [J] is the dismissal's fatigue factor; ``probability`` [J] is workspace.
     """
     rest = ONE - w.dismissal_base
     for a in range(table.shape[0]):
-        rate = g.propensity[a] * w.dismissal_rate[c]
-        for j in range(chance.shape[0]):
-            chance[j] = _inside(ONE - rest * (ONE - min(_MOST_ANNOYED, rate * annoyed[j])))
-        _weigh(table[a], chance, dismissed, unopened - dismissed)
+        rate = grid.propensity[a] * w.dismissal_rate[c]
+        for j in range(probability.shape[0]):
+            probability[j] = _clip_probability(
+                ONE - rest * (ONE - min(_MAX_ANNOYANCE, rate * annoyance[j]))
+            )
+        _multiply_likelihood(table[a], probability, dismissed, unopened - dismissed)
 
 
 @kernel
-def _see_views(
+def _update_from_views(
     w: Constants,
-    g: Grid,
-    t: Tables,
+    grid: Grid,
+    tables: Tables,
     i: Integer,
     habit: np.float32,
     fatigue: np.float32,
     days: np.float32,
     views: np.float32,
 ) -> None:
-    """Weigh the sensitivities with organic viewing, and update b given each (Laplace)."""
-    weights, base, variance = t.sensitivity[i], t.base[i], t.base_variance[i]
-    goodwill, goodwill_weight = t.goodwill[i], w.goodwill_weight
-    known = w.habit_weight * habit + g.launches - goodwill_weight
+    """Multiply the weights of kappa by the likelihood of organic viewing; update b given kappa.
+
+    The posterior of b is a normal distribution by Laplace's approximation: two Newton steps.
+    """
+    weights, base, variance = tables.sensitivity[i], tables.base[i], tables.base_variance[i]
+    goodwill, goodwill_weight = tables.goodwill[i], w.goodwill_weight
+    known = w.habit_weight * habit + grid.launches - goodwill_weight
     tired = w.organic_fatigue_weight * fatigue
     for j in range(weights.shape[0]):
-        offset = known + goodwill_weight * goodwill[j] - tired * g.sensitivity[j]
+        offset = known + goodwill_weight * goodwill[j] - tired * grid.sensitivity[j]
         b, v = base[j], variance[j]
         x = b
         for _ in range(2):
             p = logistic(x + offset)
             x += (views - days * p - (x - b) / v) / (days * p * (ONE - p) + ONE / v)
-        p = _inside(logistic(x + offset))
+        p = _clip_probability(logistic(x + offset))
         after = ONE / (days * p * (ONE - p) + ONE / v)
         likelihood = views * log(p) + (days - views) * log(ONE - p) - (x - b) ** 2 / (v + v)
         weights[j] *= exp(likelihood) * np.sqrt(after / v)
@@ -188,45 +197,62 @@ def _see_views(
 
 
 @driver()
-def update(t: Tables, g: Grid, w: Constants, counts: Log, alive: UInt8, room: Float32) -> None:
-    """Take in the last completed week of every living member; room is [3, J]."""
-    kept, annoyed, chance = room[0], room[1], room[2]
-    for i in range(t.habit.shape[0]):
+def update(
+    tables: Tables, grid: Grid, w: Constants, counts: Log, alive: UInt8, scratch: Float32
+) -> None:
+    """Update the tables with the last completed week of every living member.
+
+    Args:
+        tables: what is believed of the members; changed in place.
+        grid: the grid of the tables.
+        w: the assumed world's constants.
+        counts: the members' logs.
+        alive: [N] 0 for churned members, whose tables stay as they are.
+        scratch: [3, J] workspace.
+    """
+    kept, annoyance, probability = scratch[0], scratch[1], scratch[2]
+    for i in range(tables.habit.shape[0]):
         if not alive[i]:
             continue
         views = counts.by_member[i, LAST]
-        before = t.habit[i]
-        t.habit[i] = g.habit_kept * before + (ONE - g.habit_kept) * views / _WEEK
-        habit = HALF * (before + t.habit[i])
+        before = tables.habit[i]
+        tables.habit[i] = grid.habit_kept * before + (ONE - grid.habit_kept) * views / _WEEK
+        habit = HALF * (before + tables.habit[i])
         channels = counts.by_channel[i]
         total = opened = loss = _ZERO
         for c in range(channels.shape[0]):
-            sends, opens, _ = _counts(channels[c])
-            mean, _ = _week_of_fatigue(w, g, c, t.fatigue[i, c], opens, sends)
+            sends, opens, _ = _last_week_counts(channels[c])
+            mean, _ = _weekly_fatigue(w, grid, c, tables.fatigue[i, c], opens, sends)
             total += mean
             opened += opens
             loss += w.goodwill_loss[c] * (sends - opens)
         for c in range(channels.shape[0]):
-            sends, opens, dismissed = _counts(channels[c])
-            mean, after = _week_of_fatigue(w, g, c, t.fatigue[i, c], opens, sends)
-            t.fatigue[i, c] = after
+            sends, opens, dismissed = _last_week_counts(channels[c])
+            mean, after = _weekly_fatigue(w, grid, c, tables.fatigue[i, c], opens, sends)
+            tables.fatigue[i, c] = after
             if sends > _ZERO:
                 effective = mean + w.cross_channel * (total - mean)
                 decay = w.response_decay[c]
                 for j in range(kept.shape[0]):
-                    felt = g.sensitivity[j] * effective
+                    felt = grid.sensitivity[j] * effective
                     kept[j] = exp(-decay * felt)
-                    annoyed[j] = ONE - exp(-felt)
-                _see_opens(w, g, c, t.response[i, c], kept, chance, habit, opens, sends)
-                _scale(t.response[i, c], chance)
+                    annoyance[j] = ONE - exp(-felt)
+                _update_from_opens(
+                    w, grid, c, tables.response[i, c], kept, probability, habit, opens, sends
+                )
+                _scale(tables.response[i, c], probability)
                 unopened = sends - opens
-                _see_dismissals(w, g, c, t.dismissal[i], annoyed, chance, dismissed, unopened)
-                _scale(t.dismissal[i], chance)
+                _update_from_dismissals(
+                    w, grid, c, tables.dismissal[i], annoyance, probability, dismissed, unopened
+                )
+                _scale(tables.dismissal[i], probability)
         days = _WEEK - min(_WEEK, opened)
-        _see_views(w, g, t, i, habit, total, days, min(days, max(_ZERO, views - opened)))
-        _scale(t.sensitivity[i : i + 1], chance)
-        goodwill = t.goodwill[i]
+        _update_from_views(
+            w, grid, tables, i, habit, total, days, min(days, max(_ZERO, views - opened))
+        )
+        _scale(tables.sensitivity[i : i + 1], probability)
+        goodwill = tables.goodwill[i]
         regained = min(ONE, _WEEK * w.goodwill_share)
         for j in range(goodwill.shape[0]):
-            left = goodwill[j] * exp(-g.sensitivity[j] * loss)
+            left = goodwill[j] * exp(-grid.sensitivity[j] * loss)
             goodwill[j] = left + (ONE - left) * regained

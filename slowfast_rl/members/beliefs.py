@@ -1,9 +1,9 @@
-"""Beliefs about what is hidden, from logged counts alone: a grid posterior for each member.
+"""Bayesian beliefs about members' hidden traits, from logged counts alone.
 
-Once a week, a member's sends, opens, dismissals and viewing days weigh what its fatigue
-sensitivity, responsiveness, dismissal propensity and base rate may be. Habit and fatigue follow
-from the log by the world's own equations. The filter assumes a world's parameters: another world's
-than the members' own is a way to see how much that matters.
+Once a week, a member's sends, opens, dismissals and viewing days update a posterior on a grid over
+its fatigue sensitivity, responsiveness, dismissal propensity and base rate. Habit and fatigue
+follow from the log by the world's equations. The filter assumes the parameters of a world; giving
+it those of another world than the members' own shows how much a wrong assumption costs.
 """
 
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Float64, Int64, UInt8
-from slowfast_rl.members.belief_observation import read_out
+from slowfast_rl.members.belief_observation import fill_belief_features
 from slowfast_rl.members.belief_update import Grid, Tables, update
 from slowfast_rl.members.constants import (
     base_rate,
@@ -34,17 +34,17 @@ from slowfast_rl.members.state import (
 )
 from slowfast_rl.members.world import World
 
-_SENSITIVITIES, _SENSITIVITY_SPAN = 16, 2.8  # points, standard deviations either side
+_SENSITIVITIES, _SENSITIVITY_SPAN = 16, 2.8  # grid points, and standard deviations on either side
 _TRAITS, _TRAIT_SPAN = 11, 2.75
-_LEAST_VARIANCE = 1e-4  # of b, where all members have the same
-_LEAST_SENSITIVITY = 1e-4  # whoever never tires has a logarithm too
+_MIN_BASE_VARIANCE = 1e-4  # of b: avoids a variance of 0 where all members share one b
+_MIN_SENSITIVITY = 1e-4  # avoids log(0) where fatigue sensitivity is 0
 
 
 class BeliefFilter:
-    """Makes and updates beliefs under a world's parameters.
+    """Create and update beliefs under the parameters of a world.
 
     Args:
-        world: whose parameters to assume.
+        world: the world whose parameters the filter assumes.
     """
 
     def __init__(self, world: World) -> None:
@@ -55,7 +55,7 @@ class BeliefFilter:
         prior = np.exp(-(z**2) / 2)
         kappa = _lognormal(law.fatigue_sensitivity_spread, z)
         if law.fatigue_sensitivity_values:
-            kappa = np.maximum(law.fatigue_sensitivity_values, _LEAST_SENSITIVITY)
+            kappa = np.maximum(law.fatigue_sensitivity_values, _MIN_SENSITIVITY)
             prior = np.array(law.fatigue_sensitivity_shares)
         trait = np.linspace(-_TRAIT_SPAN, _TRAIT_SPAN, _TRAITS)
         levels = np.array(law.responsiveness)[:, None]
@@ -78,14 +78,14 @@ class BeliefFilter:
         x = np.clip(base_rate(law, normal), 1e-6, 1 - 1e-6)
         logit = np.log(x / (1 - x)) - world.organic.habit_weight * x - launches
         self._base = float(weight @ logit)
-        self._base_variance = max(float(weight @ (logit - self._base) ** 2), _LEAST_VARIANCE)
+        self._base_variance = max(float(weight @ (logit - self._base) ** 2), _MIN_BASE_VARIANCE)
         self._habit = float(weight @ x)
         self._prior = (prior / prior.max()).astype(np.float32)
         self._trait_prior = np.exp(-(trait**2) / 2).astype(np.float32)
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
-        """The signals that beliefs give, F_belief features; the one table of them."""
+        """The F_belief features that describe beliefs: names, units and bounds."""
         size, span = len(self.grid.sensitivity), _SENSITIVITY_SPAN
         features = [Feature(f"sensitivity_weight_{j}", "probability", 0, 1) for j in range(size)]
         features += [
@@ -113,7 +113,7 @@ class BeliefFilter:
         return tuple(Feature(f"belief_{f.name}", f.unit, f.low, f.high) for f in features)
 
     def begin(self, num_members: int) -> Tables:
-        """Return what is believed of members of whom nothing is known."""
+        """Return the prior beliefs about ``num_members`` members without any log."""
         n, num_channels = num_members, len(self.world.channels)
         j = len(self.grid.sensitivity)
         table = np.repeat(self._trait_prior[:, None], j, axis=1)  # [A, J]
@@ -130,10 +130,10 @@ class BeliefFilter:
 
 
 class Beliefs:
-    """What a company believes of N members; a population with a filter keeps them up to date.
+    """The beliefs about N members; a population with a filter updates them every week.
 
     Args:
-        belief_filter: makes and updates them.
+        belief_filter: creates and updates the beliefs.
         num_members: N.
     """
 
@@ -142,12 +142,17 @@ class Beliefs:
         self.tables = belief_filter.begin(num_members)
 
     def update(self, log: Log, alive: UInt8) -> None:
-        """Take in the last completed week; beliefs about the churned stay as they are."""
-        room = np.empty((3, len(self.filter.grid.sensitivity)), np.float32)
-        update(self.tables, self.filter.grid, self.filter.constants, log, alive, room)
+        """Update with the last completed week; beliefs about churned members stay as they are.
+
+        Args:
+            log: the N members' logs.
+            alive: [N] 0 for churned members.
+        """
+        scratch = np.empty((3, len(self.filter.grid.sensitivity)), np.float32)
+        update(self.tables, self.filter.grid, self.filter.constants, log, alive, scratch)
 
     def update_from_observations(self, observations: Float32) -> None:
-        """Take in the last completed week as the week's signals [N, F_week] tell of it."""
+        """Update with the last completed week as read from weekly observations [N, F_week]."""
         world = self.filter.world
         column = {feature.name: i for i, feature in enumerate(weekly_features(world))}
         counts = empty_log(len(observations), len(world.channels), 0)
@@ -160,33 +165,34 @@ class Beliefs:
         self.update(counts, np.ones(len(observations), np.uint8))
 
     def observations(self) -> Float32:
-        """Return :attr:`BeliefFilter.features` of every member, [N, F_belief]."""
+        """Return the values of :attr:`BeliefFilter.features`, [N, F_belief], clipped to bounds."""
         tables, grid = self.tables, self.filter.grid
         out = np.empty((len(tables.habit), len(self.filter.features)), np.float32)
         size, num_channels = len(grid.sensitivity), tables.fatigue.shape[1]
-        room = np.empty((num_channels + 1, 3, size), np.float32)
-        read_out(tables, grid, self.filter.constants, room, np.empty(size), out)
+        scratch = np.empty((num_channels + 1, 3, size), np.float32)
+        fill_belief_features(tables, grid, self.filter.constants, scratch, np.empty(size), out)
         low, high = bounds(self.filter.features)
         return np.clip(out, low, high, out=out)
 
     def take(self, rows: Any) -> "Beliefs":
-        """Return a copy of some rows, repeats allowed."""
-        rows = np.arange(len(self.tables.habit))[rows]  # of a slice, numpy would return no copy
+        """Return a copy of the beliefs in some rows; a row may be repeated."""
+        rows = np.arange(len(self.tables.habit))[rows]  # makes a copy also where rows is a slice
         other = object.__new__(Beliefs)
         other.filter, other.tables = self.filter, take_rows(self.tables, rows)
         return other
 
     def forget(self, rows: Int64) -> None:
-        """Begin anew in some rows."""
+        """Reset some rows to the prior."""
         put_rows(self.tables, rows, self.filter.begin(len(rows)))
 
 
 def _lognormal(spread: float, z: Float64) -> Float64:
-    """Return a lognormal with mean 1 at standard normal z."""
+    """Return the lognormal variable of mean 1 at standard normal z."""
     return np.asarray(np.exp(spread * z - spread**2 / 2), np.float64)
 
 
 def _standardised(values: Float64, weights: Float64) -> Float64:
+    """Return values shifted to mean 0 and, where their spread is not 0, scaled to variance 1."""
     share = weights / weights.sum()
     centred = values - share @ values
     spread = float(share @ centred**2) ** 0.5

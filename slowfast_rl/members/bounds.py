@@ -1,4 +1,4 @@
-"""Bounds of parameters, written in the field and checked at the door."""
+"""Declare the bounds of dataclass fields and check them."""
 
 from dataclasses import Field, field, fields
 from math import isfinite
@@ -11,22 +11,30 @@ def bounded(low: float = float("-inf"), high: float = float("inf"), *, above: bo
 
 
 def probability() -> Any:
-    """Declare a field in [0, 1]."""
+    """Declare a dataclass field in [0, 1]."""
     return bounded(0, 1)
 
 
 def rate() -> Any:
-    """Declare a field that is 0 or more."""
+    """Declare a dataclass field of 0 or more."""
     return bounded(0)
 
 
 def positive() -> Any:
-    """Declare a field that is more than 0."""
+    """Declare a dataclass field above 0."""
     return bounded(0, above=True)
 
 
 def check_bounds(instance: Any, where: str) -> None:
-    """Raise ValueError for the first field of a dataclass that leaves its declared bounds."""
+    """Check that every field of a dataclass is within its declared bounds.
+
+    Args:
+        instance: of a dataclass with fields of this module.
+        where: a prefix of field names in error messages.
+
+    Raises:
+        ValueError: a field is outside its bounds, or no finite number.
+    """
     for parameter in fields(instance):
         if "low" in parameter.metadata:
             value = getattr(instance, parameter.name)

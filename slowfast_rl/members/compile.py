@@ -1,8 +1,8 @@
-"""Compile a kernel with numba, with a cache that knows every file a kernel may inline.
+"""Compile kernels with numba, with a cache that depends on every file a kernel may inline.
 
-numba decides whether a cached kernel is fresh by the one file that defines it. Our kernels inline
-functions of other files, so a cached driver would silently keep an old equation. Here the cache
-folder is named by a hash of all sources that a kernel can reach: changed sources, new folder.
+numba decides whether a cached kernel is up to date by the file that defines it. Kernels here inline
+functions of other files, so numba's own cache would keep an old equation. The cache folder is
+therefore named by a hash of all source files that a kernel can reach.
 """
 
 import hashlib
@@ -22,17 +22,51 @@ _LAYERS_WITH_KERNELS = ("members", "policies", "fast")
 
 
 def kernel(function: F) -> F:
-    """Compile a function that other kernels inline; nothing of it is called from Python alone."""
+    """Compile a function that other kernels inline; Python code does not call it."""
     return _jit(function, None, forceinline=True)
 
 
 def driver(signature: Any = None) -> Callable[[F], F]:
-    """Compile a function that Python calls, for one explicit signature where one is given.
+    """Compile a function that Python calls, for one explicit signature if one is given.
 
-    A driver that receives another compiled function must name its ``FunctionType`` here: a
-    dispatcher as argument would be compiled again by every process.
+    The signature of a driver that receives a compiled function must name that function's
+    ``FunctionType``; without it, every process would compile the driver again.
     """
     return lambda function: _jit(function, signature, forceinline=False)
+
+
+class Address:
+    """A compiled function as numba's wrapper address protocol gives it: looked up once.
+
+    As an argument of another compiled function, a dispatcher costs about 50 µs a call, because
+    numba looks its address up by its signature each time; this costs about one.
+    """
+
+    def __init__(self, function: Any) -> None:
+        compiled = next(iter(function.overloads.values()))
+        name = compiled.fndesc.llvm_cfunc_wrapper_name
+        self._address = int(compiled.library.get_pointer_to_function(name))
+        self._function = function  # keeps the code alive
+
+    def __wrapper_address__(self) -> int:
+        """Return the address of the function's C wrapper."""
+        return self._address
+
+
+@cache
+def address_of(function: Any) -> Address:
+    """Return the address of a function that was compiled with one explicit signature."""
+    return Address(function)
+
+
+def entry_point(compiled: Any) -> Callable[..., None]:
+    """Return a driver with one explicit signature as the function that numba's dispatcher calls.
+
+    It does not look at argument types, which takes longer than a short kernel: arguments must be
+    exactly of the signature's types.
+    """
+    found: Callable[..., None] = next(iter(compiled.overloads.values())).entry_point
+    return found
 
 
 def _jit(function: F, signature: Any, *, forceinline: bool) -> F:
@@ -56,6 +90,11 @@ def _jit(function: F, signature: Any, *, forceinline: bool) -> F:
 
 @cache
 def _cache_folder(members_only: bool) -> Path:
+    """Return a writable cache folder named by a hash of the sources, which it creates.
+
+    Args:
+        members_only: hash the sources of ``members`` alone, as no other layer is inlined there.
+    """
     digest = hashlib.sha256(numba.__version__.encode())
     for layer in _LAYERS_WITH_KERNELS[: 1 if members_only else None]:
         for source in sorted((_PACKAGE / layer).rglob("*.py")):

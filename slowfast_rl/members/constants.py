@@ -1,4 +1,4 @@
-"""What the kernels need of a world: float32 numbers, the schedule, and derived normalisers."""
+"""A world as kernels read it: float32 numbers, the schedule, and derived normalisers."""
 
 from functools import cache
 from math import log
@@ -12,7 +12,7 @@ from slowfast_rl.members.world import World
 
 
 class Constants(NamedTuple):
-    """A world for the kernels; see ``parameters`` for meaning and units."""
+    """A world's numbers for kernels; see ``parameters`` for their meaning and units."""
 
     num_candidates: int
     num_topics: int
@@ -21,7 +21,7 @@ class Constants(NamedTuple):
     goodwill_weight: np.float32
     organic_fatigue_weight: np.float32
     weekday_effect: Float32  # [7]
-    habit_share: np.float32  # of a day in habit
+    habit_share: np.float32  # weight of the newest day in habit
     taste_weight: np.float32
     launch_weight: np.float32
     launch_flag: np.float32
@@ -40,7 +40,7 @@ class Constants(NamedTuple):
     relevance_relief: np.float32
     opened_fatigue: np.float32
     goodwill_loss: Float32  # [C]
-    goodwill_share: np.float32  # of lost goodwill regained in a day
+    goodwill_share: np.float32  # share of lost goodwill regained in a day
     hazard: Float32  # [C]
     hazard_fatigue: Float32  # [C]
     hazard_relevance: np.float32
@@ -51,7 +51,7 @@ class Constants(NamedTuple):
     churn_rate: np.float32
     dismissal_base: np.float32
     dismissal_rate: Float32  # [C]
-    viewing_day_value: float  # the reward's weights, in viewing days
+    viewing_day_value: float  # this and the next four: the reward's weights, in viewing days
     causal_open_value: float
     message_cost: float
     opt_out_cost: float
@@ -59,17 +59,17 @@ class Constants(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """The week's S slots as arrays; unsigned, so that kernels index without a sign check."""
+    """The week's S slots as arrays, unsigned so that kernels index without a sign check."""
 
     channel: UInt32  # [S]
     weekday: UInt32  # [S]
     index_in_day: UInt32  # [S] from 0
     slots_in_day: UInt32  # [7]
-    slots_left: UInt32  # [S] slots of that channel left this week, this one included
+    slots_left: UInt32  # [S] slots of the slot's channel left this week, itself included
 
 
 def constants(world: World) -> Constants:
-    """Return a world's numbers as the kernels take them."""
+    """Return a world's numbers as kernels read them."""
     f, r = np.float32, world.response
 
     def per_channel(values: tuple[float, ...]) -> Float32:
@@ -150,7 +150,7 @@ def mean_relevance(world: World) -> float:
 
 
 def typical_rate(traits: TraitDistributions) -> float:
-    """Return m_x, the base rate at the centre of its law (views per day)."""
+    """Return m_x, the base rate at the centre of its distribution (views per day)."""
     location = np.array(traits.base_rate_location)
     return float(np.exp(location) if traits.base_rate_law == "lognormal" else _logistic(location))
 
@@ -164,7 +164,7 @@ def base_rate(traits: TraitDistributions, z: Float64) -> Float64:
 
 @cache
 def mean_slope(traits: TraitDistributions) -> float:
-    """Return E[(m_x / x)^slope], the normaliser of responsiveness."""
+    """Return E[(m_x / x)^slope] (no unit), by which responsiveness is divided."""
     z, weight = standard_normal()
     return float(
         weight @ (typical_rate(traits) / base_rate(traits, z)) ** traits.responsiveness_slope
@@ -172,18 +172,21 @@ def mean_slope(traits: TraitDistributions) -> float:
 
 
 def mean_pick(world: World) -> float:
-    """Return the mean relevance of the best of K candidates by quality, no launch, in (0, 1)."""
+    """Return the mean relevance, without launches, of the best of K candidates by quality."""
     z, weight = standard_normal()
     below = np.cumsum(weight) - weight / 2  # distribution function of one candidate's quality
     k = world.num_candidates
-    best = k * below ** (k - 1) * weight  # that of the largest, as weights on z
+    best = k * below ** (k - 1) * weight  # distribution of the largest quality, as weights on z
     taste, taste_weight = z[::200], weight[::200] / weight[::200].sum()
     logits = world.response.intercept + z[::20, None] + world.response.taste_weight * taste
     return float((best[::20] / best[::20].sum()) @ _logistic(logits) @ taste_weight)
 
 
 def standard_normal() -> tuple[Float64, Float64]:
-    """Return nodes and weights of a fine rule on +-10 sd, right for clipped integrands too."""
+    """Return nodes z on [-10, 10] and weights of a standard normal distribution.
+
+    The grid is fine and even, so that means of clipped functions are accurate too.
+    """
     z = np.linspace(-10, 10, 20001)
     weight = np.exp(-(z**2) / 2)
     return z, weight / weight.sum()

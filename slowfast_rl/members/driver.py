@@ -1,4 +1,4 @@
-"""The scalar drivers: one slot for all members, or one fused week member by member.
+"""Drivers that simulate one slot of all members, or a whole week of one member after another.
 
 Channels, topics, candidates and schedule are run-time values: a new world needs no compilation.
 """
@@ -14,8 +14,8 @@ from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import (
     GUARD_SIGNATURE,
     PACER_SIGNATURE,
+    PLAN_ROWS,
     RANKER_SIGNATURE,
-    ROWS,
     SIMULATION,
     TOPICS,
     WEIGHTS,
@@ -33,7 +33,15 @@ from slowfast_rl.members.state import (
     Events,
     SimulationState,
 )
-from slowfast_rl.members.stepping import enter_slot, leave_slot, skip_week, take_slot, utility
+from slowfast_rl.members.stepping import (
+    ZERO,
+    candidate_at,
+    enter_slot,
+    leave_slot,
+    skip_week,
+    take_slot,
+    utility,
+)
 
 _INT64S = types.Array(types.int64, 1, "C")
 _EVENTS = types.NamedUniTuple(types.Array(types.uint8, 1, "C"), len(Events._fields), Events)
@@ -41,7 +49,7 @@ _EVENTS = types.NamedUniTuple(types.Array(types.uint8, 1, "C"), len(Events._fiel
 
 @driver(types.void(SIMULATION, _INT64S))
 def begin(simulation: SimulationState, rows: Int64) -> None:
-    """Put some rows at Monday 00:00 of week 0; ids, streams and traits are set already."""
+    """Set some rows to Monday 00:00 of week 0; ids, streams and traits must be set before."""
     state, log = simulation.state, simulation.log
     for i in rows:
         state.week[i] = 0
@@ -65,7 +73,7 @@ def begin(simulation: SimulationState, rows: Int64) -> None:
 
 @driver(types.void(SIMULATION, types.int64, types.Array(types.float64, 1, "C")))
 def fill_utility(simulation: SimulationState, window: int, values: Float64) -> None:
-    """Fill [N] values with the utility of this week so far or of the last."""
+    """Fill values [N] with the utility of this week so far (THIS) or of the last week (LAST)."""
     for i in range(values.shape[0]):
         values[i] = utility(simulation, i, window)
 
@@ -74,13 +82,24 @@ def fill_utility(simulation: SimulationState, window: int, values: Float64) -> N
 def step_slot(
     simulation: SimulationState, s: int, actions: Int64, events: Events, rewards: Float64
 ) -> None:
-    """Live through slot s with one action per member; rewards are what the slot added."""
+    """Simulate slot s with one action per member.
+
+    Args:
+        simulation: N members at slot s.
+        s: the slot's index in the week.
+        actions: [N] 0 holds, j sends candidate j.
+        events: [N] filled with what happened.
+        rewards: [N] filled with the utility that the slot added, in viewing days.
+    """
     last = s + 1 == simulation.schedule.channel.shape[0]
     for i in range(actions.shape[0]):
         if simulation.state.alive[i]:
             before = utility(simulation, i, THIS)
             enter_slot(simulation, i, s)
-            take_slot(simulation, i, s, actions[i], events, i)
+            topic, quality = np.uint32(0), ZERO
+            if actions[i]:
+                topic, quality = candidate_at(simulation, i, s, actions[i] - 1)
+            take_slot(simulation, i, s, actions[i], topic, quality, events, i)
             leave_slot(simulation, i, s)
             rewards[i] = utility(simulation, i, LAST if last else THIS) - before
         else:
@@ -97,7 +116,7 @@ def step_slot(
         types.FunctionType(PACER_SIGNATURE),
         types.FunctionType(RANKER_SIGNATURE),
         types.FunctionType(GUARD_SIGNATURE),
-        ROWS,
+        PLAN_ROWS,
         WEIGHTS,
         WEIGHTS,
         TOPICS,
@@ -110,14 +129,27 @@ def run_week(
     pace: Any,
     rank: Any,
     guard: Any,
-    rows: Int32,
+    plan_rows: Int32,
     pacing: Float32,
     ranking: Float32,
     topics: UInt8,
     qualities: Float32,
     events: Events,
 ) -> None:
-    """Live through a whole week, member by member, under a jitted policy and its guard."""
+    """Simulate one week, member by member, under a jitted policy and its guard.
+
+    Args:
+        simulation: N members at the beginning of a week.
+        pace: the pacer, of ``PACER_SIGNATURE``.
+        rank: the ranker, of ``RANKER_SIGNATURE``.
+        guard: the guard, of ``GUARD_SIGNATURE``.
+        plan_rows: [N, Q] integers per member that the pacer and the guard read, such as its plan.
+        pacing: [W] the pacer's parameters.
+        ranking: [W] the ranker's parameters.
+        topics: [K] workspace for the candidates' topics.
+        qualities: [K] workspace for the candidates' qualities.
+        events: workspace of at least one row.
+    """
     for i in range(simulation.state.member.shape[0]):
         if not simulation.state.alive[i]:
             skip_week(simulation, i)
@@ -125,16 +157,17 @@ def run_week(
         for s in range(simulation.schedule.channel.shape[0]):
             opportunity = opportunity_at(simulation, i, s)
             action = 0
-            threshold, wanted, of = pace(opportunity, rows, pacing)
+            threshold, wanted, of = pace(opportunity, plan_rows, pacing)
             if wanted > 0 and considered(opportunity, wanted, of):
                 draw_candidates(opportunity, topics, qualities)
                 today = simulation.launches[opportunity.day]
                 action, score = rank(opportunity, topics, qualities, simulation.log, today, ranking)
                 if score < threshold:
                     action = 0
-            if action and not guard(opportunity, rows):
+            if action and not guard(opportunity, plan_rows):
                 action = 0
                 simulation.ledger[i, VETOED] += ONE
             enter_slot(simulation, i, s)
-            take_slot(simulation, i, s, action, events, 0)
+            sent = max(action - 1, 0)
+            take_slot(simulation, i, s, action, topics[sent], qualities[sent], events, 0)
             leave_slot(simulation, i, s)

@@ -1,7 +1,7 @@
 """The equations of the member model, each written once, as pure functions of scalars.
 
 ``w`` holds a world's constants, ``c`` is a channel. All numbers are float32. Every driver calls
-these; none repeats them.
+these functions; none contains an equation of its own.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ def organic_view(
     launch_total: np.float32,
     weekday: Integer,
 ) -> np.float32:
-    """Return the probability of viewing unprompted today.
+    """Return the probability of viewing today without a message.
 
     p_day = logistic(b + B_H H + w_dow + lambda_P sum L + B_G (G - 1) - B_E kappa sum F), where
     ``felt_total`` is kappa sum F.
@@ -50,7 +50,7 @@ def organic_hazard(p_day: np.float32, index_in_day: Integer, slots_in_day: Integ
 
 @kernel
 def candidate(num_topics: Integer, word: Integer) -> tuple[np.uint32, np.float32]:
-    """Return (topic, quality) of a candidate from its word: uniform topic, quality ~ N(0, 1)."""
+    """Return a candidate's topic (uniform) and quality (standard normal) from its random word."""
     topic, rest = choose_below(word, num_topics)
     return topic, normal(rest)
 
@@ -59,7 +59,7 @@ def candidate(num_topics: Integer, word: Integer) -> tuple[np.uint32, np.float32
 def relevance(
     w: Constants, quality: np.float32, taste: np.float32, launch: np.float32
 ) -> np.float32:
-    """Return r = logistic(q + lambda theta_d + lambda_L L_d + r_0), in (0, 1)."""
+    """Return the relevance r = logistic(q + lambda theta_d + lambda_L L_d + r_0), in (0, 1)."""
     return logistic(
         quality + w.taste_weight * taste + w.launch_weight * launch + w.relevance_intercept
     )
@@ -69,7 +69,7 @@ def relevance(
 def felt_fatigue(
     w: Constants, sensitivity: np.float32, own: np.float32, total: np.float32
 ) -> np.float32:
-    """Return E_c = kappa (F_c + chi sum over other channels of F)."""
+    """Return the felt fatigue E_c = kappa (F_c + chi sum over other channels of F)."""
     return sensitivity * (own + w.cross_channel * (total - own))
 
 
@@ -120,7 +120,10 @@ def opt_out(
 def fatigue_after_send(
     w: Constants, fatigue: np.float32, relevance: np.float32, opened: Integer
 ) -> np.float32:
-    """Return F_c + (1 - omega_r r), the step times .4 if opened, at most the ceiling."""
+    """Return the fatigue F_c + (1 - omega_r r) u after a send, at most the ceiling.
+
+    The factor u is ``fatigue.opened_share`` if the send was opened, else 1.
+    """
     step = ONE - w.relevance_relief * relevance
     if opened:
         step = step * w.opened_fatigue
@@ -131,19 +134,19 @@ def fatigue_after_send(
 def goodwill_after_unopened(
     w: Constants, c: Integer, goodwill: np.float32, sensitivity: np.float32
 ) -> np.float32:
-    """Return G e^{-eta_c kappa}."""
+    """Return the goodwill after an unopened send, G e^{-eta_c kappa}."""
     return goodwill * exp(-w.goodwill_loss[c] * sensitivity)
 
 
 @kernel
 def goodwill_after_day(w: Constants, goodwill: np.float32) -> np.float32:
-    """Return G + (1 - G) / tau_G."""
+    """Return the goodwill at the end of a day, G + (1 - G) / tau_G."""
     return goodwill + (ONE - goodwill) * w.goodwill_share
 
 
 @kernel
 def habit_after_day(w: Constants, habit: np.float32, viewed: Integer) -> np.float32:
-    """Return H + (viewed - H) / 14."""
+    """Return the habit at the end of a day, H + (viewed - H) / ``organic.habit_days``."""
     return habit + (np.float32(viewed) - habit) * w.habit_share
 
 
@@ -155,5 +158,5 @@ def churn(w: Constants, habit: np.float32) -> np.float32:
 
 @kernel
 def expected_view(hazard: np.float32, response: np.float32) -> np.float32:
-    """Return 1 - (1 - o_s)(1 - p_m), the chance of a viewing day where there is none yet."""
+    """Return 1 - (1 - o_s)(1 - p_m), the probability of a first view today in this slot."""
     return ONE - (ONE - hazard) * (ONE - response)

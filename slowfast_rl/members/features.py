@@ -1,7 +1,8 @@
-"""The one table of features: names, units and bounds of what agents see.
+"""The features of observations: names, units and bounds of their columns.
 
-Only what a company logs, at three levels: ``week`` (what a planner sees on Monday), ``slot`` (what
-comes on top at a send opportunity) and ``privileged`` (latents, for upper bounds and teachers).
+There are three groups. ``weekly_features`` are what a planner observes on Monday;
+``opportunity_features`` follow them at a send opportunity; both hold only what a company logs.
+``privileged_features`` are the hidden state and traits, for upper bounds and for teaching policies.
 """
 
 from collections.abc import Callable
@@ -16,19 +17,24 @@ from slowfast_rl.members.world import World
 
 T = TypeVar("T")
 
-_DAYS = 60.0  # days beyond which "long ago" is all that matters
+#: A share of sends (of opens or dismissals) is (count + PRIOR_EVENTS) / (sends + PRIOR_SENDS): the
+#: observed share shrunk towards 1 in 10 with the weight of ten sends.
+PRIOR_EVENTS, PRIOR_SENDS = np.float32(1), np.float32(10)
+#: Days since a send are clipped to this, in features and in the scores that learners fit.
+LONG_AGO_DAYS = np.float32(60)
+_SHARE_UNIT = f"per send, (count + {PRIOR_EVENTS:g}) / (sends + {PRIOR_SENDS:g})"
 _WINDOW_NAMES = ("this_week", "last_week", "mean_4_weeks", "mean_20_weeks")
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One observed number.
+    """One column of an observation.
 
     Attributes:
-        name: such as "push_opens_last_week".
-        unit: what one is.
-        low: values are clipped from below here.
-        high: values are clipped from above here.
+        name: the column's name, such as "push_opens_last_week".
+        unit: the unit of its values.
+        low: the lower bound to which values are clipped.
+        high: the upper bound to which values are clipped.
     """
 
     name: str
@@ -38,7 +44,7 @@ class Feature:
 
 
 class _Identity:
-    """A world that hashes by identity: all its parameters take longer than an observation."""
+    """A world that is hashed by identity: hashing its parameters would take too long."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -51,14 +57,14 @@ class _Identity:
 
 
 def per_world(function: Callable[[World], T]) -> Callable[[World], T]:
-    """Keep a function's results for the worlds last asked for; nobody may write to them."""
+    """Cache a function's results for the 64 worlds used last; callers must not change results."""
     kept = lru_cache(maxsize=64)(lambda identity: function(identity.world))
     return wraps(function)(lambda world: kept(_Identity(world)))
 
 
 @per_world
 def weekly_features(world: World) -> tuple[Feature, ...]:
-    """Return what a planner sees on Monday 00:00, F_week features."""
+    """Return the F_week features that a planner observes on Monday 00:00."""
     slots = np.bincount([s.channel for s in world.schedule], minlength=len(world.channels))
     features = [Feature(f"viewing_days_{window}", "days a week", 0, 7) for window in _WINDOW_NAMES]
     features.append(Feature("tenure", "weeks", 0, 520))
@@ -70,14 +76,14 @@ def weekly_features(world: World) -> tuple[Feature, ...]:
         for dose in ("light", "heavy"):
             for event in ("open", "dismissal"):
                 name = f"{channel}_{event}_share_after_{dose}_weeks"
-                features.append(Feature(name, "per send, shrunk to .1 by ten sends", 0, 1))
-        features.append(Feature(f"{channel}_days_since_send", "days", 0, _DAYS))
+                features.append(Feature(name, _SHARE_UNIT, 0, 1))
+        features.append(Feature(f"{channel}_days_since_send", "days", 0, float(LONG_AGO_DAYS)))
         features.append(Feature(f"{channel}_opted_in", "0 or 1", 0, 1))
     for topic in range(world.num_topics):
         features += [
             Feature(f"topic_{topic}_sends", "since the start", 0, 2000),
             Feature(f"topic_{topic}_opens", "since the start", 0, 500),
-            Feature(f"topic_{topic}_days_since_send", "days", 0, _DAYS),
+            Feature(f"topic_{topic}_days_since_send", "days", 0, float(LONG_AGO_DAYS)),
             Feature(f"topic_{topic}_launch", "launch intensity", 0, 10),
         ]
     return tuple(features)
@@ -85,7 +91,7 @@ def weekly_features(world: World) -> tuple[Feature, ...]:
 
 @per_world
 def opportunity_features(world: World) -> tuple[Feature, ...]:
-    """Return what comes on top of the week's features at a send opportunity, F_slot features."""
+    """Return the F_slot features that follow the weekly ones at a send opportunity."""
     features = [Feature("weekday", "0 is Monday", 0, 6)]
     features += [Feature(f"slot_is_{c}", "0 or 1", 0, 1) for c in world.channels]
     features.append(Feature("slots_left", "slots of this channel this week", 0, 1000))
@@ -103,7 +109,7 @@ def opportunity_features(world: World) -> tuple[Feature, ...]:
 
 @per_world
 def privileged_features(world: World) -> tuple[Feature, ...]:
-    """Return the latents: what no company sees."""
+    """Return the F_privileged features that no company observes: hidden state and traits."""
     features = [
         Feature("habit", "views per day", 0, 1),
         Feature("goodwill", "share", 0, 1),
@@ -124,5 +130,5 @@ def privileged_features(world: World) -> tuple[Feature, ...]:
 
 
 def bounds(features: tuple[Feature, ...]) -> Float32:
-    """Return [2, F]: lows and highs."""
+    """Return the lower and upper bounds of features, [2, F]."""
     return np.array([[f.low for f in features], [f.high for f in features]], np.float32)

@@ -1,4 +1,4 @@
-"""The shared launch calendar: one observable table a luck seed, drawn from (seed, week) alone."""
+"""The launch calendar, shared by all members: drawn from (luck seed, week) alone."""
 
 from functools import lru_cache
 from math import exp
@@ -11,16 +11,19 @@ from slowfast_rl.members.random import Domain, choose_below, draw, uniform
 from slowfast_rl.members.world import World
 
 _LAUNCH = int(Domain.LAUNCH)
-_MOST = 1000  # launches a week; the chance of more is nil at the largest allowed rate
+_MAX_LAUNCHES = 1000  # per week; more have probability ~0 at the largest allowed rate
 
 
 @driver()
 def _count_launches(calendar: Float32, seed: int, limit: float) -> None:
-    """Count launches by day and topic in [7 weeks, D]; Poisson by Knuth's product of uniforms."""
+    """Add launches by day and topic to calendar [7 * weeks, D].
+
+    The weekly number is Poisson, drawn by Knuth's product of uniforms; ``limit`` is e^-rate.
+    """
     num_topics = calendar.shape[1]
     for week in range(calendar.shape[0] // 7):
         product, number = 1.0, 0
-        while number < _MOST:
+        while number < _MAX_LAUNCHES:
             product *= 1.0 - float(uniform(draw(seed, 0, 0, week, 8 * number, _LAUNCH)))
             if product <= limit:
                 break
@@ -34,7 +37,7 @@ def _count_launches(calendar: Float32, seed: int, limit: float) -> None:
 def launch_intensity(world: World, luck_seed: int, weeks: int) -> Float32:
     """Return the launch intensity of each day and topic, [7 * weeks, D], read-only.
 
-    An intensity gains 1 at a launch and halves every half-life; it starts at 0.
+    A launch adds 1 to its topic's intensity, which halves every half-life and starts at 0.
     """
     limit = exp(-world.launches.per_week)
     intensity = np.zeros((7 * weeks, world.num_topics), np.float32)

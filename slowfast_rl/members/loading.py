@@ -1,6 +1,6 @@
-"""Read worlds from YAML: ``configs/world/<name>.yaml`` or a user's file.
+"""Load worlds from YAML: ``configs/world/<name>.yaml`` or a user's file.
 
-A file may name another world as its ``base`` and then holds only what differs.
+A file may name another world as its ``base``; it then lists only the parameters that differ.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ __all__ = ["config_folder", "load_world", "world_from_tree", "world_hash", "worl
 
 
 def config_folder() -> Path:
-    """Return the folder of YAML files: the installed package's own, else the checkout's."""
+    """Return the folder of YAML files: in the installed package, else in the checkout."""
     package = Path(__file__).parent.parent
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"
@@ -39,7 +39,7 @@ def load_world(
     Args:
         name: one of :func:`world_names`, or the path of a world file.
         overrides: dotted keys and their values, such as ``{"opt_out.hazard": {"push": .002}}``;
-            a number for a per-channel parameter holds for all channels.
+            a number for a per-channel parameter applies to all channels.
 
     Raises:
         ValueError: unknown world or parameter, or a value outside what is allowed.
@@ -60,9 +60,10 @@ def load_world(
 
 
 def world_hash(world: World) -> str:
-    """Return a short digest of all parameters, the name and what is at its default left out.
+    """Return a short digest of a world's parameters, without its name and defaults.
 
-    So a parameter that the library learns to know changes no digest of worlds that do without it.
+    Parameters at their default are left out, so that a new optional parameter of the library does
+    not change the digests of worlds that do not use it.
     """
     defaults = {f.name: f.default for f in fields(World)}
     content = {k: v for k, v in asdict(world).items() if k != "name" and v != defaults[k]}
@@ -70,7 +71,10 @@ def world_hash(world: World) -> str:
 
 
 def _read(name: str | Path, above: tuple[Path, ...] = ()) -> Any:
-    """Return a file's mapping, laid over its base's; ``above`` are the files that led here."""
+    """Return a file's mapping merged over its base's.
+
+    ``above`` holds the files whose ``base`` led here, to detect cycles.
+    """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         if str(name) not in world_names():
@@ -98,7 +102,7 @@ def _read(name: str | Path, above: tuple[Path, ...] = ()) -> Any:
 
 
 def _merged(below: Any, above: Any) -> Any:
-    """Return ``below`` with ``above`` laid over it, mapping by mapping."""
+    """Return ``below`` updated recursively with ``above``."""
     if not (isinstance(below, dict) and isinstance(above, Mapping)):
         return above
     return below | {k: _merged(below.get(k), v) for k, v in above.items()}

@@ -1,7 +1,7 @@
-"""float32 exp, log, logistic and inverse normal: the same bits in every driver.
+"""float32 exp, log, logistic and inverse normal with the same bits in every driver.
 
-The C library's functions differ between machines and between scalar and vector code; these are
-plain arithmetic with explicit fused multiply-adds, so a later vectorised driver changes no bit.
+The C library's functions differ between machines and between scalar and vector code. These use only
+arithmetic and explicit fused multiply-adds, so vectorising a driver does not change a bit.
 """
 
 from collections.abc import Callable
@@ -52,7 +52,7 @@ _GILES_TAIL = np.float32(3)
 
 
 def _fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
-    """Return a * b + c rounded once, as float32; half the latency of two operations."""
+    """Define a * b + c rounded once, as float32, for numba's typing and code generation."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fma(*arguments)
@@ -105,7 +105,7 @@ def inverse_normal(u: np.float32) -> np.float32:
     """Return the standard normal quantile of u in (0, 1) as float32 (Giles 2011)."""
     x = TWO * u - ONE
     w = -log((ONE - x) * (ONE + x))
-    if w < _GILES_SPLIT:  # 299 in 300
+    if w < _GILES_SPLIT:  # true for 299 of 300 values
         t, p = w - _GILES_CENTRE, _CENTRE[0]
         for coefficient in _CENTRE[1:]:
             p = fma(p, t, coefficient)

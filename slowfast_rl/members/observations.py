@@ -1,6 +1,7 @@
-"""What agents see: the features of ``members/features.py``, filled in and clipped to their bounds.
+"""Observations: rows of the features of ``members/features.py``, clipped to their bounds.
 
-A row is filled and clipped while it is in the cache: observations cost more than the physics.
+Each row is filled and then clipped while it is in the processor's cache, because observations take
+longer than the simulation itself.
 """
 
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from slowfast_rl.members.arrays import Float32, Int32, Integer, UInt8, UInt32
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.dynamics import candidate
 from slowfast_rl.members.features import (
+    PRIOR_EVENTS,
+    PRIOR_SENDS,
     Feature,
     bounds,
     opportunity_features,
@@ -19,7 +22,7 @@ from slowfast_rl.members.features import (
     privileged_features,
     weekly_features,
 )
-from slowfast_rl.members.opportunity import ROWS, SIMULATION
+from slowfast_rl.members.opportunity import PLAN_ROWS, SIMULATION
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import CANDIDATE, philox
 from slowfast_rl.members.state import (
@@ -27,6 +30,7 @@ from slowfast_rl.members.state import (
     HEAVY,
     LAST_SENT,
     LIGHT,
+    OPT_OUTS,
     SENDS,
     THIS,
     TOPIC_LAST_SENT,
@@ -49,9 +53,8 @@ __all__ = [
     "weekly_observation",
 ]
 
-_PRIOR_COUNT, _PRIOR_SENDS = np.float32(1), np.float32(10)  # shrink shares towards 1 in 10
 _ZERO = np.float32(0)
-# Columns of one channel (counts, shares, recency, opt-in) and of one topic among weekly features.
+# WeeklyLayout features per channel (counts, shares, recency, opt-in) and per topic.
 _CHANNEL_FEATURES, _TOPIC_FEATURES = DISMISSALS + WINDOWS + 6, 4
 _FLOATS = types.Array(types.float32, 2, "C")
 _WORDS = types.Array(types.uint32, 2, "C")
@@ -59,8 +62,10 @@ _BYTES = types.Array(types.uint8, 2, "C")
 
 
 @kernel
-def put_week(simulation: SimulationState, i: Integer, weekday: Integer, row: Float32) -> Integer:
-    """Put member i's week features into the first columns of a row [F]; return how many."""
+def write_weekly_features(
+    simulation: SimulationState, i: Integer, weekday: Integer, row: Float32
+) -> Integer:
+    """Write member i's weekly features to the first columns of a row [F]; return their number."""
     log = simulation.log
     today = simulation.state.week[i] * 7 + weekday
     day = np.float32(today)
@@ -76,9 +81,9 @@ def put_week(simulation: SimulationState, i: Integer, weekday: Integer, row: Flo
             row[k] = counts[column]
             k += 1
         for dose in (LIGHT, HEAVY):
-            sends = counts[dose] + _PRIOR_SENDS
-            row[k] = (counts[dose + 1] + _PRIOR_COUNT) / sends
-            row[k + 1] = (counts[dose + 2] + _PRIOR_COUNT) / sends
+            sends = counts[dose] + PRIOR_SENDS
+            row[k] = (counts[dose + 1] + PRIOR_EVENTS) / sends
+            row[k + 1] = (counts[dose + 2] + PRIOR_EVENTS) / sends
             k += 2
         row[k] = day - counts[LAST_SENT]
         row[k + 1] = np.float32(simulation.state.opted_in[i, c])
@@ -92,28 +97,31 @@ def put_week(simulation: SimulationState, i: Integer, weekday: Integer, row: Flo
     return k
 
 
-class Weekly(NamedTuple):
-    """Where :func:`read_weekly` found what the log does not hold, in a row of an observation."""
+class WeeklyLayout(NamedTuple):
+    """What :func:`read_weekly` found in an observation and a log does not hold."""
 
-    week: int  # weeks since the member's episode began, as far as tenure shows it
+    week: int  # the tenure feature: weeks since the member's episode began, clipped to its bound
     opted_in: int  # column of the first channel's opt-in flag
-    per_channel: int  # columns from one channel's flag to the next one's
-    next: int  # column that follows the weekly features
+    per_channel: int  # columns between the flags of two successive channels
+    next: int  # first column after the weekly features
 
 
 @kernel
-def read_weekly(row: Float32, log: Log, launches: Float32, i: Integer) -> Weekly:
-    """Read the weekly features of an observation back into member i's log: undoes ``put_week``.
+def read_weekly(row: Float32, log: Log, launches: Float32, i: Integer) -> WeeklyLayout:
+    """Reconstruct a log from the weekly features of an observation, the inverse of filling them.
 
-    Recency needs the weekday, which is the column after the weekly features: it must be one of an
-    opportunity's observation. Shares after light and heavy weeks become counts that, among no
-    sends at all, are shrunk to the same shares; opt-outs are not observed and stay 0.
+    The weekday, which recency needs, is the column after the weekly features; so the observation
+    must be one of an opportunity. Shares after light and heavy weeks become counts that give the
+    same shares with 0 sends. Opt-outs are not observed and stay 0.
 
     Args:
         row: [F] an observation of ``Messaging-v0``.
-        log: [B, ...] filled in row i.
-        launches: [B, D] today's launch intensities, filled in row i.
-        i: which row of log and launches.
+        log: B members' log; row i is filled.
+        launches: [B, D] today's launch intensities; row i is filled.
+        i: the row of log and launches.
+
+    Returns:
+        The tenure, and where features that a log does not hold are.
     """
     num_channels, num_topics = log.by_channel.shape[1], log.by_topic.shape[1]
     per_channel = _CHANNEL_FEATURES
@@ -128,9 +136,12 @@ def read_weekly(row: Float32, log: Log, launches: Float32, i: Integer) -> Weekly
         for column in range(SENDS, DISMISSALS + WINDOWS):
             counts[column] = row[k]
             k += 1
+        for column in range(OPT_OUTS, OPT_OUTS + WINDOWS):
+            counts[column] = _ZERO
         for dose in (LIGHT, HEAVY):
-            counts[dose + 1] = row[k] * _PRIOR_SENDS - _PRIOR_COUNT
-            counts[dose + 2] = row[k + 1] * _PRIOR_SENDS - _PRIOR_COUNT
+            counts[dose] = _ZERO
+            counts[dose + 1] = row[k] * PRIOR_SENDS - PRIOR_EVENTS
+            counts[dose + 2] = row[k + 1] * PRIOR_SENDS - PRIOR_EVENTS
             k += 2
         counts[LAST_SENT] = day - row[k]
     for d in range(num_topics):
@@ -139,14 +150,14 @@ def read_weekly(row: Float32, log: Log, launches: Float32, i: Integer) -> Weekly
         log.by_topic[i, d, TOPIC_OPENS] = row[k + 1]
         log.by_topic[i, d, TOPIC_LAST_SENT] = day - row[k + 2]
         launches[i, d] = row[k + 3]
-    return Weekly(int(week), WINDOWS + per_channel, per_channel, following)
+    return WeeklyLayout(int(week), WINDOWS + per_channel, per_channel, following)
 
 
 @kernel
 def read_candidates(
     row: Float32, k: Integer, topics: UInt8, qualities: Float32, num_topics: Integer
 ) -> None:
-    """Read candidates [K] from column k of an observation on: quality, launch flag, topic flags."""
+    """Read topics [K] and qualities [K] of the candidates that begin at column k of a row [F]."""
     for j in range(topics.shape[0]):
         qualities[j] = row[k]
         topic = 0
@@ -159,7 +170,7 @@ def read_candidates(
 
 @kernel
 def clip(row: Float32, limits: Float32) -> None:
-    """Clip the first columns of a row [F] to limits [2, <= F]."""
+    """Clip the first columns of a row [F] to bounds ``limits`` [2, at most F]."""
     for k in range(limits.shape[1]):
         value = row[k]
         value = limits[0, k] if value < limits[0, k] else value
@@ -167,11 +178,13 @@ def clip(row: Float32, limits: Float32) -> None:
 
 
 @driver(types.void(SIMULATION, types.int64, _FLOATS, _FLOATS))
-def fill_week(simulation: SimulationState, weekday: int, limits: Float32, out: Float32) -> None:
-    """Fill the first columns of out [N, F] with the week's features as of a weekday."""
+def fill_weekly_features(
+    simulation: SimulationState, weekday: int, limits: Float32, out: Float32
+) -> None:
+    """Fill the first columns of out [N, F] with the weekly features as of a weekday."""
     for i in range(out.shape[0]):
         row = out[i]
-        put_week(simulation, i, weekday, row)
+        write_weekly_features(simulation, i, weekday, row)
         clip(row, limits)
 
 
@@ -179,9 +192,10 @@ def fill_week(simulation: SimulationState, weekday: int, limits: Float32, out: F
 def fill_candidates(
     simulation: SimulationState, s: int, words: UInt32, topics: UInt8, qualities: Float32
 ) -> None:
-    """Fill topics and qualities [K, N] of the candidates at slot s; words [4 ceil(K / 4), N] too.
+    """Draw the candidates at slot s into topics [K, N] and qualities [K, N].
 
-    Loops over members inside, over candidates outside: so the compiler vectorises them.
+    ``words`` [4 ceil(K / 4), N] is workspace. The inner loops run over members, so that the
+    compiler vectorises them.
     """
     state, slots = simulation.state, simulation.schedule.channel.shape[0]
     num_topics = simulation.log.by_topic.shape[1]
@@ -202,8 +216,10 @@ def fill_candidates(
             qualities[j, i] = quality
 
 
-@driver(types.void(SIMULATION, types.int64, ROWS, types.int64, _BYTES, _FLOATS, _FLOATS, _FLOATS))
-def fill_slot(
+@driver(
+    types.void(SIMULATION, types.int64, PLAN_ROWS, types.int64, _BYTES, _FLOATS, _FLOATS, _FLOATS)
+)
+def fill_opportunity_features(
     simulation: SimulationState,
     s: int,
     targets: Int32,
@@ -213,7 +229,7 @@ def fill_slot(
     limits: Float32,
     out: Float32,
 ) -> None:
-    """Fill the first columns of out [N, F] with the features of the week and of slot s.
+    """Fill the first columns of out [N, F] with weekly features and those of slot s.
 
     ``targets`` [N, C] are the sends planned for this week, read where ``has_plan`` is 1.
     """
@@ -222,7 +238,7 @@ def fill_slot(
     num_channels, num_topics = log.by_channel.shape[1], log.by_topic.shape[1]
     for i in range(out.shape[0]):
         row = out[i]
-        k = put_week(simulation, i, weekday, row)
+        k = write_weekly_features(simulation, i, weekday, row)
         row[k] = np.float32(weekday)
         k += 1
         for c in range(num_channels):
@@ -252,8 +268,10 @@ def fill_slot(
 
 
 @driver(types.void(SIMULATION, types.int64, _FLOATS, _FLOATS))
-def fill_privileged(simulation: SimulationState, first: int, limits: Float32, out: Float32) -> None:
-    """Fill the columns of out [N, F] from ``first`` on with the latents."""
+def fill_privileged_features(
+    simulation: SimulationState, first: int, limits: Float32, out: Float32
+) -> None:
+    """Fill the columns of out [N, F] from ``first`` on with the privileged features."""
     state, traits = simulation.state, simulation.traits
     for i in range(out.shape[0]):
         row = out[i, first:]
@@ -271,35 +289,35 @@ def fill_privileged(simulation: SimulationState, first: int, limits: Float32, ou
 
 
 def weekly_observation(population: Population, *, privileged: bool = False) -> Float32:
-    """Return what a planner sees of each member now, [N, F_week], fresh and clipped.
+    """Return a new weekly observation of each member, [N, F_week], clipped to bounds.
 
     Args:
         population: the members.
-        privileged: append the latents, [N, F_week + F_privileged].
+        privileged: append the privileged features, [N, F_week + F_privileged].
     """
     limits = _week_limits(population.world)
-    out = _room(population, limits, privileged)
+    out = _empty_observation(population, limits, privileged)
     weekday = population.world.schedule[population.slot].weekday if population.slot else 0
-    fill_week(population.simulation, weekday, limits, out)
+    fill_weekly_features(population.simulation, weekday, limits, out)
     return out
 
 
 def opportunity_observation(
     population: Population, targets: Int32 | None = None, *, privileged: bool = False
 ) -> Float32:
-    """Return what a fast policy sees at this slot, [N, F_week + F_slot], fresh and clipped.
+    """Return a new observation of the current slot, [N, F_week + F_slot], clipped to bounds.
 
     Args:
         population: the members.
-        targets: [N, C] sends of this week's plan, or None without a plan.
-        privileged: append the latents, [N, F_week + F_slot + F_privileged].
+        targets: [N, C] planned sends this week, or None without a plan.
+        privileged: append the privileged features, [N, F_week + F_slot + F_privileged].
 
     Raises:
-        ValueError: targets of another shape.
+        ValueError: targets have another shape.
     """
     world, n = population.world, population.num_members
     limits = _slot_limits(world)
-    out = _room(population, limits, privileged)
+    out = _empty_observation(population, limits, privileged)
     words = np.empty((-(-world.num_candidates // 4) * 4, n), np.uint32)
     topics = np.empty((world.num_candidates, n), np.uint8)
     qualities = np.empty((world.num_candidates, n), np.float32)
@@ -309,28 +327,31 @@ def opportunity_observation(
     if has_plan and planned.shape != size:
         raise ValueError(f"targets have shape {planned.shape}; allowed is {size}")
     planned = np.ascontiguousarray(planned, np.int32)
-    fill_slot(
+    fill_opportunity_features(
         population.simulation, population.slot, planned, has_plan, topics, qualities, limits, out
     )
     return out
 
 
 def privileged_observation(population: Population) -> Float32:
-    """Return the latents, [N, F_privileged], fresh and clipped."""
+    """Return a new observation of hidden state and traits, [N, F_privileged], clipped."""
     limits = _privileged_limits(population.world)
     out = np.empty((population.num_members, limits.shape[1]), np.float32)
-    fill_privileged(population.simulation, 0, limits, out)
+    fill_privileged_features(population.simulation, 0, limits, out)
     return out
 
 
-def _room(population: Population, limits: Float32, privileged: bool) -> Float32:
-    """Return an array [N, F] for features with these limits, the latents behind them filled in."""
+def _empty_observation(population: Population, limits: Float32, privileged: bool) -> Float32:
+    """Return an array [N, F] for features with bounds ``limits``.
+
+    With ``privileged``, the privileged features are appended and filled in.
+    """
     population.keep_calendar()
     columns, latents = limits.shape[1], _privileged_limits(population.world)
     width = columns + (latents.shape[1] if privileged else 0)
     out = np.empty((population.num_members, width), np.float32)
     if privileged:
-        fill_privileged(population.simulation, columns, latents, out)
+        fill_privileged_features(population.simulation, columns, latents, out)
     return out
 
 

@@ -1,4 +1,4 @@
-"""A send opportunity as jitted fast policies receive it, and the signatures they must have."""
+"""A send opportunity as jitted fast policies receive it, and the signatures of such policies."""
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
@@ -26,19 +26,19 @@ from slowfast_rl.members.traits import draw_traits
 class Opportunity(NamedTuple):
     """One member's send opportunity."""
 
-    row: int  # of the arrays that come with it
+    row: int  # the member's row in the arrays passed with the opportunity
     channel: int
-    sent: int  # on this channel this week
-    slots_left: int  # of this channel this week, this one included
-    opted_in: int  # 1 or 0, on this channel
-    day: int  # since the member's episode began
+    sent: int  # sends on this channel this week
+    slots_left: int  # slots of this channel left this week, this one included
+    opted_in: int  # 1 if the member is opted in to this channel, else 0
+    day: int  # days since the member's episode began
     num_candidates: int
     num_topics: int
-    seed: int  # this and the next three key random numbers
+    seed: int  # the luck seed; with the next three it determines random numbers
     stream: int
     member: int
     time: int  # slots since the member's episode began
-    flag_threshold: np.float32  # launch intensity from which a candidate carries the flag
+    flag_threshold: np.float32  # launch intensity at which a candidate gets the launch flag
 
 
 @kernel
@@ -65,7 +65,7 @@ def opportunity_at(simulation: SimulationState, i: int, s: int) -> Opportunity:
 
 @kernel
 def draw_candidates(opportunity: Opportunity, topics: UInt8, qualities: Float32) -> None:
-    """Fill in topics and qualities [K] of an opportunity's candidates."""
+    """Draw the candidates of an opportunity into topics [K] and qualities [K]."""
     words = philox(
         opportunity.seed, opportunity.stream, opportunity.member, opportunity.time, 0, CANDIDATE
     )
@@ -84,7 +84,7 @@ def draw_candidates(opportunity: Opportunity, topics: UInt8, qualities: Float32)
 
 @kernel
 def considered(opportunity: Opportunity, wanted: np.float32, of: np.float32) -> bool:
-    """Return true with probability wanted / of, at most 1, by the pacer's coin."""
+    """Return whether a send is considered: true with probability min(1, wanted / of)."""
     if wanted >= of:
         return True
     coin = uniform(
@@ -93,7 +93,7 @@ def considered(opportunity: Opportunity, wanted: np.float32, of: np.float32) -> 
     return bool(coin * of < wanted)
 
 
-ROWS = types.Array(types.int32, 2, "C")
+PLAN_ROWS = types.Array(types.int32, 2, "C")
 WEIGHTS = types.Array(types.float32, 1, "C")
 _world = load_world("pronounced")
 _matrix = np.zeros((1, 1), np.float32)
@@ -111,20 +111,21 @@ _simulation = SimulationState(
 SIMULATION = typeof(_simulation)
 _OPPORTUNITY = typeof(Opportunity(*(0,) * 12, np.float32(0)))
 
-#: A pacer: (opportunity, rows [N, Q], pacing [W]) -> (least score worth a send, wanted, of): a send
-#: is considered with probability wanted / of, at most 1, and made if the best score is that high.
+#: A pacer: (opportunity, plan_rows [N, Q], pacing [W]) -> (least score worth a send, wanted, of).
+#: With probability min(1, wanted / of) a send is considered, and the best candidate is sent if its
+#: score is at least the least score worth a send.
 PACER_SIGNATURE = types.Tuple((types.float64, types.float32, types.float32))(
-    _OPPORTUNITY, ROWS, WEIGHTS
+    _OPPORTUNITY, PLAN_ROWS, WEIGHTS
 )
 TOPICS = types.Array(types.uint8, 1, "C")
 LOG = typeof(_simulation.log)
 #: A ranker: (opportunity, candidates' topics [K] and qualities [K], log, today's launches [D],
-#: ranking [W]) -> the best candidate, counted from 1, and its score.
+#: ranking [W]) -> (best candidate counted from 1, its score).
 RANKER_SIGNATURE = types.Tuple((types.int64, types.float64))(
     _OPPORTUNITY, TOPICS, WEIGHTS, LOG, WEIGHTS, WEIGHTS
 )
-#: A guard: (opportunity, rows [N, Q]) -> whether a send is allowed.
-GUARD_SIGNATURE = types.boolean(_OPPORTUNITY, ROWS)
+#: A guard: (opportunity, plan_rows [N, Q]) -> whether a send is allowed.
+GUARD_SIGNATURE = types.boolean(_OPPORTUNITY, PLAN_ROWS)
 
 
 PacerFunction: TypeAlias = Callable[..., tuple[float, np.float32, np.float32]]
@@ -132,7 +133,7 @@ RankerFunction: TypeAlias = Callable[..., tuple[int, float]]
 
 
 class FastPolicy(NamedTuple):
-    """A jitted fast policy; ``rows`` and weights are its own, the driver only passes them on."""
+    """A jitted fast policy with its parameters, which the driver passes on unchanged."""
 
     pace: PacerFunction  # compiled with PACER_SIGNATURE
     rank: RankerFunction  # compiled with RANKER_SIGNATURE

@@ -1,4 +1,4 @@
-"""The parameters of a world, by subject: one frozen dataclass each, the unit in the docstring.
+"""The parameters of a world: one frozen dataclass per subject, with units in its docstring.
 
 Fields typed ``PerChannel`` hold one number per channel, in the order of ``World.channels``. The
 equations that use them are in ``dynamics``; values and their sources in ``configs/world/*.yaml``.
@@ -15,31 +15,31 @@ PerChannel: TypeAlias = Annotated[tuple[float, ...], "one number per channel"]
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """Base of the groups below: checks declared bounds when an instance is made."""
+    """Base class of parameter groups: checks the declared bounds of an instance's fields."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError naming the field, its value and what is allowed."""
+        """Check bounds."""
         check_bounds(self, group_name(type(self)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class TraitDistributions(Parameters):
-    """Laws of the fixed, latent traits of members.
+    """Distributions of the fixed, hidden traits of members.
 
     Attributes:
-        base_rate_law: "lognormal" or "logitnormal" law of the base viewing rate x.
+        base_rate_law: distribution of the base viewing rate x, "lognormal" or "logitnormal".
         base_rate_location: mean of ln x or of logit x (log or logit of views per day).
         base_rate_spread: standard deviation of ln x or of logit x.
-        base_rate_low: x is clipped from below here (views per day).
-        base_rate_high: x is clipped from above here (views per day).
+        base_rate_low: lower bound to which x is clipped (views per day).
+        base_rate_high: upper bound to which x is clipped (views per day).
         responsiveness: mean causal response probability per channel (per send).
-        responsiveness_spread: sd of log responsiveness.
+        responsiveness_spread: standard deviation of log responsiveness.
         responsiveness_slope: exponent of (typical rate / x) in the responsiveness (no unit).
-        fatigue_sensitivity_spread: sd of log fatigue sensitivity; its mean is 1.
-        fatigue_sensitivity_values: discrete sensitivities instead of the lognormal, or empty.
+        fatigue_sensitivity_spread: standard deviation of log fatigue sensitivity; its mean is 1.
+        fatigue_sensitivity_values: discrete sensitivities that replace the lognormal, or empty.
         fatigue_sensitivity_shares: shares of members with those values, adding up to 1.
-        dismissal_spread: sd of log dismissal propensity; its mean is 1.
-        opt_in: share opted in at the start, per channel.
+        dismissal_spread: standard deviation of log dismissal propensity; its mean is 1.
+        opt_in: share of members opted in at the start, per channel.
     """
 
     base_rate_law: str
@@ -57,7 +57,7 @@ class TraitDistributions(Parameters):
     opt_in: PerChannel = probability()
 
     def __post_init__(self) -> None:
-        """Check bounds, the law's name and that values and shares fit together."""
+        """Check bounds, the distribution's name and that values and shares fit together."""
         super().__post_init__()
         if self.base_rate_law not in ("lognormal", "logitnormal"):
             raise ValueError(
@@ -70,7 +70,9 @@ class TraitDistributions(Parameters):
             )
         shares = self.fatigue_sensitivity_shares
         if len(self.fatigue_sensitivity_values) != len(shares):
-            raise ValueError(f"traits.fatigue_sensitivity_shares is {shares}; one per value needed")
+            raise ValueError(
+                f"traits.fatigue_sensitivity_shares is {shares}; one share per value is needed"
+            )
         if shares and abs(sum(shares) - 1) > 1e-6:
             raise ValueError(
                 f"traits.fatigue_sensitivity_shares is {shares}; they must add up to 1"
@@ -87,7 +89,7 @@ class Organic(Parameters):
         goodwill_weight: per unit of lost goodwill.
         fatigue_weight: per felt effective send.
         weekday_effect: seven numbers from Monday, in logits, adding up to 0.
-        habit_days: days over which habit follows viewing.
+        habit_days: time constant of habit, an exponential average of viewing (days).
     """
 
     habit_weight: float = bounded()
@@ -114,7 +116,7 @@ class Launches(Parameters):
     Attributes:
         per_week: mean number of launches over all topics (per week).
         half_life_days: days in which a launch's intensity halves.
-        flag_threshold: a candidate of a topic with at least this intensity carries the flag.
+        flag_threshold: intensity at which candidates of a topic get the launch flag.
     """
 
     per_week: float = bounded(0, 100)
@@ -155,7 +157,7 @@ class Response(Parameters):
 
 @dataclass(frozen=True, kw_only=True)
 class Fatigue(Parameters):
-    """Fast fatigue and slow goodwill.
+    """Fatigue, which changes in days, and goodwill, which changes in weeks.
 
     Attributes:
         decay_days: days in which fatigue falls by a factor e, per channel.
@@ -176,7 +178,7 @@ class Fatigue(Parameters):
 
 @dataclass(frozen=True, kw_only=True)
 class OptOut(Parameters):
-    """Leaving a channel and coming back.
+    """Opting out of a channel and opting in again.
 
     Attributes:
         hazard: probability per unopened send at no fatigue, per channel.
@@ -195,7 +197,7 @@ class OptOut(Parameters):
 
 @dataclass(frozen=True, kw_only=True)
 class Churn(Parameters):
-    """Leaving the service, decided at week end.
+    """Leaving the service, decided at the end of each week.
 
     Attributes:
         floor: probability that habit cannot lower (per week).
@@ -210,7 +212,7 @@ class Churn(Parameters):
 
 @dataclass(frozen=True, kw_only=True)
 class Dismissal(Parameters):
-    """Swiping a message away, the only clean sign of annoyance that is logged.
+    """Swiping a message away, the clearest sign of annoyance in the log.
 
     Attributes:
         base_rate: probability without any fatigue (per unopened send).
@@ -223,15 +225,15 @@ class Dismissal(Parameters):
 
 @dataclass(frozen=True, kw_only=True)
 class Reward(Parameters):
-    """Weights of the published utility, in viewing days.
+    """Weights of the utility, in viewing days.
 
     Attributes:
         viewing_day: value of a viewing day.
-        causal_open: value of a response.
-        message_cost: universal cost of a send.
-        opt_out: penalty for leaving a channel.
-        churn: penalty for leaving the service.
-        weekly_discount: discount of the return per week.
+        causal_open: value of a response to a send.
+        message_cost: cost of a send.
+        opt_out: cost of an opt-out.
+        churn: cost of a churn.
+        weekly_discount: discount factor of the return per week, 0 to 1.
     """
 
     viewing_day: float = bounded()
@@ -245,7 +247,7 @@ class Reward(Parameters):
 def group_name(group: type) -> str:
     """Return a group's name in YAML, such as "opt_out" for OptOut."""
     if group is TraitDistributions:
-        return "traits"  # its class is named apart from the traits themselves, MemberTraits
+        return "traits"  # the class name differs, as MemberTraits are the traits themselves
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", group.__name__).lower()
 
 

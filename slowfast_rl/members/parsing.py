@@ -1,4 +1,4 @@
-"""Build a world from nested mappings, as YAML gives them, and name what is wrong with them."""
+"""Build a world from nested mappings, as YAML gives them, with errors that name the parameter."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
@@ -10,11 +10,15 @@ from slowfast_rl.members.world import Slot, World
 
 _WEEKDAYS = range(7)
 _SLOT_KEYS = ["time", "channel", "weekdays"]
-_FLAT = [0] * 7  # log weights of a shape that leaves them out
+_FLAT = [0] * 7  # default log weights of a shape
 
 
 def world_from_tree(tree: Mapping[str, Any], name: str) -> World:
     """Build a world from nested mappings.
+
+    Args:
+        tree: the parameters, nested as in a world's YAML file.
+        name: the world's name.
 
     Raises:
         ValueError: a key is missing or unknown, or a value is not allowed.
@@ -46,7 +50,7 @@ def world_from_tree(tree: Mapping[str, Any], name: str) -> World:
 
 
 def _group(kind: Any, tree: Any, channels: tuple[str, ...], group: str) -> Any:
-    """Build one parameter group; numbers become floats, so that 5 and 5.0 give one world."""
+    """Return one parameter group; numbers become floats, so that 5 and 5.0 give equal worlds."""
     _check_keys(tree, [f.name for f in fields(kind)], group)
     values = {}
     for parameter in fields(kind):
@@ -67,7 +71,7 @@ def _group(kind: Any, tree: Any, channels: tuple[str, ...], group: str) -> Any:
 
 
 def _float(value: Any) -> Any:
-    """Return whole numbers as floats, anything else as it is, for the bounds to judge."""
+    """Return integers as floats and other values unchanged; bounds are checked later."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -76,7 +80,7 @@ def _by_channel(value: Any, channels: tuple[str, ...], where: str) -> tuple[Any,
         return (value,) * len(channels)
     if set(value) != set(channels):
         raise ValueError(
-            f"{where} has {list(value)}; one value per channel {list(channels)} needed"
+            f"{where} has {list(value)}; one value per channel {list(channels)} is needed"
         )
     return tuple(value[c] for c in channels)
 
@@ -102,7 +106,7 @@ def _schedule(slots: Any, channels: tuple[str, ...]) -> tuple[Slot, ...]:
 
 
 def _slots(entry: Any, channels: tuple[str, ...]) -> list[Slot]:
-    """Return the slots of one entry of the schedule, one per weekday."""
+    """Return the slots of one schedule entry, one slot per weekday."""
     if not isinstance(entry, Mapping):
         raise ValueError(f"schedule has {entry!r}; a slot is a mapping with {_SLOT_KEYS[:2]}")
     _check_known(entry, _SLOT_KEYS, "schedule")
@@ -126,7 +130,7 @@ def _slots(entry: Any, channels: tuple[str, ...]) -> list[Slot]:
 
 
 def _shapes(tree: Any) -> tuple[Shape, ...]:
-    """Return the pacing shapes; what a shape leaves out is 0."""
+    """Return the pacing shapes; weights that a shape does not give are 0."""
     if not isinstance(tree, Mapping):
         raise ValueError(f"shapes is {tree!r}; a mapping of names to shapes is needed")
     return tuple(_shape(name, shape) for name, shape in tree.items())

@@ -1,4 +1,4 @@
-"""A population of members: the state, its two drivers, clones, shards and restarts."""
+"""A population of members that is simulated slot by slot or week by week."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Self
@@ -40,28 +40,28 @@ from slowfast_rl.members.state import (
 from slowfast_rl.members.traits import draw_traits
 from slowfast_rl.members.world import World
 
-_CALENDAR_WEEKS = 64  # the launch calendar grows by so many weeks at a time
+_CALENDAR_WEEKS = 64  # the launch calendar is extended by this many weeks at a time
 
 
 class Population:
     """N members of a world under one luck seed.
 
-    All rows stand at the same slot of the week, each in its own week. Row i in its episode e plays
-    member ``first_member + i + e * stride``.
+    All rows are at the same slot of the week, each in a week of its own. Row i in its episode e
+    simulates member ``first_member + i + e * stride``.
 
     Args:
         world: the world.
         num_members: N.
-        population_seed: which population, 0 to 2^32 - 1; decides traits.
-        luck_seed: which luck, 0 to 2^32 - 1; decides everything that is drawn over time.
-        luck_stream: an independent luck under the same seed and launch calendar.
+        population_seed: 0 to 2^32 - 1; decides the members' traits.
+        luck_seed: 0 to 2^32 - 1; decides everything that is drawn over time.
+        luck_stream: an independent luck under the same luck seed and launch calendar.
         first_member: id of row 0's first member.
-        reward: "expected" takes views and causal opens by expectation (less noise, same mean),
-            "sampled" takes them as drawn.
-        belief_filter: keeps ``beliefs`` about the members from their log; None for none.
+        reward: "expected" counts views and causal opens by their expected values (less noise,
+            same mean), "sampled" counts them as drawn.
+        belief_filter: updates ``beliefs`` about the members from their log; None for no beliefs.
 
     Raises:
-        ValueError: an argument is outside what is allowed.
+        ValueError: an argument is not allowed.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Population:
         )
         self.beliefs = None if belief_filter is None else Beliefs(belief_filter, n)
         self._events = empty_events(n)
-        self._begin(np.arange(n))
+        self._begin_episodes(np.arange(n))
 
     @property
     def num_members(self) -> int:
@@ -117,7 +117,7 @@ class Population:
 
     @property
     def members(self) -> Int64:
-        """[N] ids of the members now played."""
+        """[N] ids of the members that the rows simulate now."""
         return self.simulation.state.member.astype(np.int64)
 
     @property
@@ -132,7 +132,7 @@ class Population:
 
     @property
     def opted_in(self) -> Bool:
-        """[N, C] channels that the member has not left, a copy."""
+        """[N, C] whether the member is opted in to the channel, a copy."""
         return self.simulation.state.opted_in.astype(bool)
 
     @property
@@ -150,18 +150,18 @@ class Population:
         return self.simulation.state.week.astype(np.int64) * WEEK_SECONDS + into_week
 
     def step(self, actions: Int64) -> tuple[Float64, Events]:
-        """Live through one slot.
+        """Simulate one slot.
 
         Args:
             actions: [N] integers; 0 holds, j sends candidate j of this slot.
 
         Returns:
-            [N] rewards of the slot, in viewing days (a week's churn and the viewing of days
-            without slots come with the slot before them, or with the week's first), and the
-            slot's events.
+            The rewards [N] of the slot, in viewing days, and its events. Churn at the end of a week
+            and views on days without slots count for the slot before them, or for the first slot of
+            the week if there is none.
 
         Raises:
-            ValueError: wrong shape, or an action outside 0 to K.
+            ValueError: actions have another shape, or an action is outside 0 to K.
         """
         actions = np.ascontiguousarray(actions, np.int64)
         if actions.shape != (self.num_members,):
@@ -178,26 +178,33 @@ class Population:
         driver.step_slot(self.simulation, self.slot, actions, self._events, rewards)
         self.slot = (self.slot + 1) % self.world.slots_per_week
         if self.slot == 0:
-            self._believe()
+            self._update_beliefs()
         return rewards, Events(*(e.copy() for e in self._events))
 
-    def run_week(self, policy: FastPolicy, guard: Callable[..., bool], rows: Int32) -> Week:
-        """Live through one week under a jitted policy, whose sends pass a jitted guard.
+    def run_week(self, policy: FastPolicy, guard: Callable[..., bool], plan_rows: Int32) -> Week:
+        """Simulate one week under a jitted policy whose sends a jitted guard may refuse.
 
         Args:
             policy: pacer and ranker with their parameters.
-            guard: compiled with ``GUARD_SIGNATURE``.
-            rows: [N, Q] the policy's and the guard's integers per member, such as its plan.
+            guard: a function compiled with ``GUARD_SIGNATURE``.
+            plan_rows: [N, Q] integers per member that the policy and the guard read, such as its
+                plan.
+
+        Returns:
+            The week's events and rewards per member.
 
         Raises:
-            ValueError: the population is not at the beginning of a week, or rows do not fit.
+            ValueError: the population is not at the beginning of a week, or ``plan_rows`` does not
+                have N rows.
         """
         if self.slot:
             raise ValueError(f"the population is at slot {self.slot}; a week starts at slot 0")
-        if rows.shape[0] != self.num_members:
-            raise ValueError(f"rows have {rows.shape[0]} rows; allowed is {self.num_members}")
+        if plan_rows.shape[0] != self.num_members:
+            raise ValueError(
+                f"plan_rows has {plan_rows.shape[0]} rows; allowed is {self.num_members}"
+            )
         self.keep_calendar()
-        rows = np.ascontiguousarray(rows, np.int32)
+        plan_rows = np.ascontiguousarray(plan_rows, np.int32)
         pace, rank, pacing, ranking = policy
         k = self.world.num_candidates
         topics, qualities = np.empty(k, np.uint8), np.empty(k, np.float32)
@@ -206,18 +213,18 @@ class Population:
             pace,
             rank,
             guard,
-            rows,
+            plan_rows,
             pacing,
             ranking,
             topics,
             qualities,
             self._events,
         )
-        self._believe()
+        self._update_beliefs()
         return self.last_week()
 
     def last_week(self) -> Week:
-        """Return what the last completed week brought."""
+        """Return the events and rewards of the last completed week."""
         log, last = self.simulation.log, self.simulation.ledger[:, LEDGER_COLUMNS:]
         reward = np.empty(self.num_members, np.float64)
         driver.fill_utility(self.simulation, LAST, reward)
@@ -237,16 +244,16 @@ class Population:
         )
 
     def clone(self) -> "Population":
-        """Return a copy that lives on identically under the same actions."""
+        """Return a copy that continues identically under the same actions."""
         return self.take(np.arange(self.num_members))
 
     def shard(self, start: int, stop: int) -> "Population":
-        """Return a copy of rows start to stop that restarts with the same members as here."""
+        """Return a copy of rows start to stop - 1 whose next episodes have the same members."""
         return self.take(np.arange(start, stop))
 
     def take(self, rows: Any) -> Self:
-        """Return a copy of some rows, repeats allowed, with their members and their luck."""
-        rows = np.arange(self.num_members)[rows]  # of a slice, numpy would return no copy
+        """Return a copy of some rows with their members and luck; a row may be repeated."""
+        rows = np.arange(self.num_members)[rows]  # makes a copy also where rows is a slice
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         simulation = self.simulation
@@ -265,19 +272,26 @@ class Population:
     def restart(self, rows: Int64) -> None:
         """Begin the next episode in some rows, each with a new member.
 
+        Args:
+            rows: indices or a mask.
+
         Raises:
             ValueError: the population is in the middle of a week, or a row is named twice.
         """
         if self.slot:
             raise ValueError(f"the population is at slot {self.slot}; members start at slot 0")
-        rows = np.arange(self.num_members)[rows]  # masks too
+        rows = np.arange(self.num_members)[rows]  # rows may be a mask
         if len(np.unique(rows)) < len(rows):
-            raise ValueError(f"rows are {rows.tolist()}; allowed is each at most once")
+            raise ValueError(f"rows are {rows.tolist()}; each row is allowed at most once")
         self.episodes[rows] += 1
-        self._begin(rows)
+        self._begin_episodes(rows)
 
     def reset(self, luck_seed: int | None = None) -> None:
-        """Begin a new episode in all rows; with a seed, episode 0 under that luck."""
+        """Begin the next episode in all rows, or episode 0 under another luck seed.
+
+        Args:
+            luck_seed: the new luck seed; None to keep luck and begin the next episode.
+        """
         self.slot = 0
         if luck_seed is None:
             self.episodes += 1
@@ -286,10 +300,13 @@ class Population:
             self.episodes[:] = 0
             calendar = launch_intensity(self.world, luck_seed, _CALENDAR_WEEKS)
             self.simulation = self.simulation._replace(seed=luck_seed, launches=calendar)
-        self._begin(np.arange(self.num_members))
+        self._begin_episodes(np.arange(self.num_members))
 
     def keep_calendar(self) -> None:
-        """Keep the launch calendar ahead of the oldest row; drivers and signals call this first."""
+        """Extend the launch calendar to cover every row's current week.
+
+        Call it before a driver or an observation reads the calendar.
+        """
         weeks = len(self.simulation.launches) // 7
         oldest = int(self.simulation.state.week.max()) + 1
         if oldest > weeks:
@@ -297,12 +314,13 @@ class Population:
             calendar = launch_intensity(self.world, self.simulation.seed, wanted)
             self.simulation = self.simulation._replace(launches=calendar)
 
-    def _believe(self) -> None:
-        """Let beliefs take in the week that ended."""
+    def _update_beliefs(self) -> None:
+        """Update the beliefs, if there are any, with the week that ended."""
         if self.beliefs is not None:
             self.beliefs.update(self.simulation.log, self.simulation.state.alive)
 
-    def _begin(self, rows: Int64) -> None:
+    def _begin_episodes(self, rows: Int64) -> None:
+        """Set rows to the beginning of their current episode, with its member's traits."""
         simulation, rows = self.simulation, np.ascontiguousarray(rows, np.int64)
         members = self.first_members[rows] + self.episodes[rows] * self.stride
         simulation.state.member[rows] = (members % 2**32).astype(np.uint32)
@@ -314,13 +332,13 @@ class Population:
 
 
 def branch(population: Population, copies: int) -> Population:
-    """Return a population in which every member appears ``copies`` times in a row, luck included.
+    """Return a population with ``copies`` adjacent copies of every row, under the same luck.
 
-    Row ``i * copies + b`` is branch b of row i. What differs between two branches of a member is
-    the effect of what was done to them, nothing else.
+    Row ``i * copies + b`` is branch b of row i. Branches of a member differ only by the effect of
+    the actions taken on them.
 
     Raises:
-        ValueError: copies is not at least 1.
+        ValueError: copies is below 1.
     """
     if copies < 1:
         raise ValueError(f"copies is {copies}; allowed is 1 or more")
@@ -331,7 +349,7 @@ _PARTS = ("state", "log")
 
 
 def population_arrays(population: Population) -> dict[str, NDArray[Any]]:
-    """Return copies of all that changes over a population's lives; traits follow from members."""
+    """Return copies of all arrays that a simulation changes; traits follow from member ids."""
     arrays = {
         f"{part}.{name}": array.copy()
         for part in _PARTS
@@ -346,14 +364,14 @@ def population_arrays(population: Population) -> dict[str, NDArray[Any]]:
 
 
 def restore_population(population: Population, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Put a population made with the same arguments where another one was left.
+    """Restore the state of a population from :func:`population_arrays`.
 
     Args:
-        population: N members; beliefs, if it keeps any, are not restored.
-        arrays: of :func:`population_arrays`.
+        population: a population of the same arguments; its beliefs are not restored.
+        arrays: the result of :func:`population_arrays`.
 
     Raises:
-        ValueError: an array is missing or of another shape or type; then nothing is changed.
+        ValueError: an array is missing or has another shape or dtype; then nothing is changed.
     """
     wanted = population_arrays(population)
     for name, array in wanted.items():

@@ -1,4 +1,4 @@
-"""Pacing shapes: how a plan's sends spread over the days of its week."""
+"""Pacing shapes: how the sends of a plan are distributed over the days of its week."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,18 @@ UNIFORM = "uniform"  # every world has this shape: id 0, all weights equal
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """Seven day weights, log-linear in what is logged and announced by Monday 00:00.
+    """Seven day weights, log-linear in what is known on Monday 00:00.
 
-    The weight of weekday d is exp(day[d] + launch L_d + activity[d] v): L_d is the day's total
-    launch intensity, v the member's viewing days a week, averaged over about 4 weeks. A
-    weekend-heavy shape has ``day`` alone, a launch-aligned one ``launch``, an activity-conditioned
-    one ``activity``. Only ratios within a week count.
+    The weight of weekday d is exp(day[d] + launch L_d + activity[d] v), where L_d is the day's
+    total launch intensity and v the member's viewing days per week, averaged over about 4 weeks.
+    With ``day`` alone a shape can favour the weekend, with ``launch`` days of launches, with
+    ``activity`` days that depend on the member's viewing. Only ratios within a week matter.
 
     Attributes:
-        name: as plans name it; not "uniform".
+        name: the shape's name; "uniform" is reserved.
         day: seven log weights from Monday.
         launch: log weight per unit of launch intensity.
-        activity: seven log weights from Monday, per viewing day a week.
+        activity: seven log weights from Monday, per viewing day per week.
 
     Raises:
         ValueError: a value is outside what is allowed.

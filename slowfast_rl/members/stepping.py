@@ -1,6 +1,6 @@
-"""One member's passage through the week: loads, calls the equations, stores.
+"""Kernels that simulate one member for a slot, a day or a week by calling the equations.
 
-Both drivers call ``enter_slot``, ``take_slot`` and ``leave_slot`` in this order for every slot.
+Drivers call ``enter_slot``, ``take_slot`` and ``leave_slot`` in this order for every slot.
 """
 
 import numpy as np
@@ -53,7 +53,7 @@ def total_fatigue(state: State, i: Integer) -> np.float32:
 
 @kernel
 def open_day(simulation: SimulationState, i: Integer, weekday: Integer) -> None:
-    """Start a day: freeze p_day and draw the slot of the organic view, if there is one."""
+    """Begin a day: compute p_day and draw the slot of the organic view, if there is one."""
     w, state, traits = simulation.constants, simulation.state, simulation.traits
     launches = simulation.launches
     day = state.week[i] * 7 + weekday
@@ -81,7 +81,7 @@ def open_day(simulation: SimulationState, i: Integer, weekday: Integer) -> None:
 
 @kernel
 def close_day(simulation: SimulationState, i: Integer, weekday: Integer) -> None:
-    """End a day: habit, fatigue decay, goodwill, counters."""
+    """End a day: update habit, fatigue, goodwill and the count of viewing days."""
     w, state, log = simulation.constants, simulation.state, simulation.log
     if simulation.schedule.slots_in_day[weekday] == 0:
         organic = state.organic_slot[i] >= 0
@@ -96,7 +96,7 @@ def close_day(simulation: SimulationState, i: Integer, weekday: Integer) -> None
 
 @kernel
 def roll(windows: Float32, first: Integer) -> None:
-    """Close this week's count of one event: into last week and both moving averages."""
+    """End the week of one counted event: move its count to last week and both averages."""
     count = windows[first + THIS]
     windows[first + LAST] = count
     windows[first + EW4] += (count - windows[first + EW4]) * EW_SHARES[0]
@@ -106,7 +106,7 @@ def roll(windows: Float32, first: Integer) -> None:
 
 @kernel
 def close_week(simulation: SimulationState, i: Integer) -> None:
-    """End a week: logged windows roll, re-opt-in, then churn on the new habit."""
+    """End a week: update logged windows, draw opting in again, then churn given the new habit."""
     state, log, ledger = simulation.state, simulation.log, simulation.ledger
     num_channels = state.fatigue.shape[1]
     sent_before = ZERO
@@ -137,7 +137,7 @@ def close_week(simulation: SimulationState, i: Integer) -> None:
 
 @kernel
 def skip_week(simulation: SimulationState, i: Integer) -> None:
-    """Let a week pass for a churned member: nothing happens, and the log says so."""
+    """Skip a week of a churned member: set its last week in log and ledger to 0."""
     state, log, ledger = simulation.state, simulation.log, simulation.ledger
     for part in range(2 * LEDGER_COLUMNS):
         ledger[i, part] = ZERO
@@ -150,7 +150,7 @@ def skip_week(simulation: SimulationState, i: Integer) -> None:
 
 @kernel
 def pass_days(simulation: SimulationState, i: Integer, first: Integer, stop: Integer) -> None:
-    """Live through days without slots, from weekday first to the one before stop."""
+    """Simulate days without slots, from weekday ``first`` to ``stop`` - 1."""
     for d in range(first, stop):
         open_day(simulation, i, d)
         close_day(simulation, i, d)
@@ -158,7 +158,7 @@ def pass_days(simulation: SimulationState, i: Integer, first: Integer, stop: Int
 
 @kernel
 def enter_slot(simulation: SimulationState, i: Integer, s: Integer) -> None:
-    """Open the day before its first slot; the week's first slot lives through the days before."""
+    """Begin the day before its first slot; before the week's first slot, simulate earlier days."""
     days = simulation.schedule.weekday
     weekday = np.int64(days[s])
     if s == 0:
@@ -169,7 +169,7 @@ def enter_slot(simulation: SimulationState, i: Integer, s: Integer) -> None:
 
 @kernel
 def leave_slot(simulation: SimulationState, i: Integer, s: Integer) -> None:
-    """Close the day after its last slot, live through days without slots, close the week."""
+    """End the day after its last slot, simulate days without slots, and end the week."""
     days = simulation.schedule.weekday
     weekday, last = np.int64(days[s]), s + 1 == days.shape[0]
     following = np.int64(7) if last else np.int64(days[s + 1])
@@ -183,7 +183,7 @@ def leave_slot(simulation: SimulationState, i: Integer, s: Integer) -> None:
 
 @kernel
 def utility(simulation: SimulationState, i: Integer, window: int) -> float:
-    """Return U = sum of weighted rewards - cost of this week so far or of the last (float64)."""
+    """Return the utility of this week so far or of the last week, in viewing days (float64)."""
     w, ledger, first = simulation.constants, simulation.ledger, window * LEDGER_COLUMNS
     value: float = w.viewing_day_value * ledger[i, first + VIEWS]
     value += w.causal_open_value * ledger[i, first + CAUSAL_OPENS]
@@ -195,13 +195,33 @@ def utility(simulation: SimulationState, i: Integer, window: int) -> float:
 
 
 @kernel
-def take_slot(
-    simulation: SimulationState, i: Integer, s: Integer, action: Integer, events: Events, e: Integer
-) -> None:
-    """Live through one slot under an action (0 holds, j sends candidate j); events in row e.
+def candidate_at(
+    simulation: SimulationState, i: Integer, s: Integer, number: Integer
+) -> tuple[np.uint32, np.float32]:
+    """Return topic and quality of member i's candidate ``number``, from 0, at slot s."""
+    state = simulation.state
+    time = state.week[i] * simulation.schedule.weekday.shape[0] + s
+    word = draw(simulation.seed, state.stream[i], state.member[i], time, number, CANDIDATE)
+    return dynamics.candidate(simulation.constants.num_topics, word)
 
-    Everything uses the state before the slot: organic view, response, opened; if unopened
-    dismissal, goodwill, opt-out; then fatigue.
+
+@kernel
+def take_slot(
+    simulation: SimulationState,
+    i: Integer,
+    s: Integer,
+    action: Integer,
+    topic: Integer,
+    quality: np.float32,
+    events: Events,
+    e: Integer,
+) -> None:
+    """Simulate one slot under an action: 0 holds, another one sends a candidate; events in row e.
+
+    ``topic`` and ``quality`` are those of the candidate that is sent.
+
+    The order is: organic view, response and open; for an unopened send dismissal, goodwill and
+    opt-out; then fatigue. All probabilities use the state before the slot.
     """
     w, state, traits = simulation.constants, simulation.state, simulation.traits
     log, ledger, schedule = simulation.log, simulation.ledger, simulation.schedule
@@ -217,8 +237,6 @@ def take_slot(
         week = state.week[i]
         stream, member, day = state.stream[i], state.member[i], np.float32(week * 7 + weekday)
         time = week * schedule.weekday.shape[0] + s
-        word = draw(simulation.seed, stream, member, time, action - 1, CANDIDATE)
-        topic, quality = dynamics.candidate(w.num_topics, word)
         launch = simulation.launches[week * 7 + weekday, topic]
         r = dynamics.relevance(w, quality, traits.taste[i, topic], launch)
         sensitivity = traits.fatigue_sensitivity[i]

@@ -1,4 +1,4 @@
-"""Draw members' fixed, latent traits: a pure function of population seed and member id."""
+"""Draw members' fixed, hidden traits, a pure function of population seed and member id."""
 
 from enum import IntEnum
 from typing import NamedTuple
@@ -18,20 +18,20 @@ from slowfast_rl.members.world import World
 
 
 class MemberTraits(NamedTuple):
-    """What a member is, never observed."""
+    """The fixed traits of members, which no company observes."""
 
-    base_rate: Float32  # [N] views per day, x
-    base_logit: Float32  # [N] b
-    fatigue_sensitivity: Float32  # [N] kappa
-    dismissal_propensity: Float32  # [N] psi
-    responsiveness: Float32  # [N, C] A
-    opt_out_frailty: Float32  # [N, C] phi
-    taste: Float32  # [N, D] theta
+    base_rate: Float32  # [N] x, views per day
+    base_logit: Float32  # [N] b, logits
+    fatigue_sensitivity: Float32  # [N] kappa, relative to the mean
+    dismissal_propensity: Float32  # [N] psi, relative to the mean
+    responsiveness: Float32  # [N, C] A, response probability per send
+    opt_out_frailty: Float32  # [N, C] phi, relative to the mean
+    taste: Float32  # [N, D] theta, standard deviations
     opt_in_start: Float32  # [N, C] 1 if opted in at the start
 
 
 class Draw(IntEnum):
-    """Which trait a random number is for; never renumber."""
+    """The trait for which a random number is drawn. Never renumber."""
 
     BASE_RATE = 0
     FATIGUE_SENSITIVITY = 1
@@ -44,7 +44,7 @@ class Draw(IntEnum):
 
 @driver()
 def _fill(values: Float64, seed: int, members: UInt32, trait: int, as_normal: bool) -> None:
-    """Fill [N, count] values with standard normals, or uniforms in [0, 1), of one trait."""
+    """Fill values [N, count] with standard normal numbers or uniforms in [0, 1) for one trait."""
     for i in range(values.shape[0]):
         for index in range(values.shape[1]):
             word = draw(seed, 0, members[i], index, 4 * trait, TRAIT)
@@ -52,16 +52,17 @@ def _fill(values: Float64, seed: int, members: UInt32, trait: int, as_normal: bo
 
 
 def _deviates(seed: int, members: UInt32, trait: Draw, count: int, as_normal: bool) -> Float64:
+    """Return standard normal numbers or uniforms for one trait, [N, count]."""
     values = np.empty((len(members), count), np.float64)
     _fill(values, seed, members, int(trait), as_normal)
     return values
 
 
 def draw_traits(world: World, population_seed: int, members: UInt32) -> MemberTraits:
-    """Return the traits of some members; every row depends on its own id only.
+    """Return the traits of some members; a member's traits do not depend on the other members.
 
     Args:
-        world: whose laws to use.
+        world: the world whose trait distributions are used.
         population_seed: 0 to 2^32 - 1.
         members: [N] member ids.
     """
@@ -103,11 +104,12 @@ def draw_traits(world: World, population_seed: int, members: UInt32) -> MemberTr
 
 
 def _lognormal(spread: float, z: Float64) -> Float64:
-    """Return a lognormal with mean 1."""
+    """Return the lognormal variable of mean 1 at standard normal z."""
     return np.asarray(np.exp(spread * z - spread**2 / 2), np.float64)
 
 
 def _sensitivity(world: World, population_seed: int, members: UInt32) -> Float64:
+    """Return fatigue sensitivities [N], lognormal or drawn from the world's discrete values."""
     law, trait = world.traits, Draw.FATIGUE_SENSITIVITY
     if not law.fatigue_sensitivity_values:
         z = _deviates(population_seed, members, trait, 1, True)[:, 0]

@@ -1,4 +1,4 @@
-"""A world: one full set of parameters, validated, with its schedule of send opportunities."""
+"""A world: a complete, validated set of parameters with its schedule of send opportunities."""
 
 from collections import Counter
 from dataclasses import dataclass, fields
@@ -24,12 +24,12 @@ from slowfast_rl.members.parameters import (
 )
 from slowfast_rl.members.shapes import UNIFORM, Shape
 
-MOST_SLOTS = 127  # a day; the slot of the organic view is an int8
+MAX_SLOTS_PER_DAY = 127  # the slot of the organic view is an int8
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A send opportunity of the weekly schedule.
+    """One send opportunity of the weekly schedule.
 
     Attributes:
         weekday: 0 is Monday.
@@ -44,23 +44,23 @@ class Slot:
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """All that distinguishes one simulated service from another.
+    """All parameters of one simulated service.
 
     Attributes:
-        name: the YAML file's stem.
+        name: the name, for a YAML file its stem.
         channels: names of the C channels.
-        num_topics: D, topics of candidates.
-        num_candidates: K, candidates at each opportunity.
-        schedule: the week's slots, in order of time.
-        menu: per channel the allowed weekly targets (sends per week).
-        safe_plan: the plan used when none is known (sends per week), per channel.
+        num_topics: D, number of topics.
+        num_candidates: K, number of candidates at each opportunity.
+        schedule: the S slots of a week, in order of time.
+        menu: per channel the allowed weekly targets, rising from 0 (sends per week).
+        safe_plan: per channel the target that is used when no plan is known (sends per week).
         traits, organic, launches, response, fatigue, opt_out, churn, dismissal, reward:
             parameter groups, see ``parameters``.
-        shapes: pacing shapes of plans besides the uniform one, ids from 1; plans are the product
-            of targets and shapes.
+        shapes: pacing shapes of plans besides the uniform one, with ids from 1; the plans are all
+            combinations of targets and shapes.
 
     Raises:
-        ValueError: a value is outside what is allowed; the message names both.
+        ValueError: a value is not allowed; the message names the value and what is allowed.
     """
 
     name: str
@@ -84,7 +84,7 @@ class World:
     DAYS: ClassVar[int] = 7
 
     def __post_init__(self) -> None:
-        """Check that the parts fit together."""
+        """Check the values and that they fit together."""
         for number, what in (
             (self.num_topics, "num_topics"),
             (self.num_candidates, "num_candidates"),
@@ -92,14 +92,16 @@ class World:
             if not 1 <= number <= 255:
                 raise ValueError(f"{what} is {number}; allowed is 1 to 255")
         if not self.channels or len(set(self.channels)) < len(self.channels):
-            raise ValueError(f"channels is {self.channels}; at least one, each named once, needed")
+            raise ValueError(
+                f"channels is {self.channels}; at least one channel is needed, each named once"
+            )
         if not self.schedule:
             raise ValueError("schedule is empty; at least one slot is needed")
         for weekday, slots in Counter(slot.weekday for slot in self.schedule).items():
-            if slots > MOST_SLOTS:
+            if slots > MAX_SLOTS_PER_DAY:
                 raise ValueError(
                     f"schedule has {slots} slots on weekday {weekday}; "
-                    f"allowed is at most {MOST_SLOTS}"
+                    f"allowed is at most {MAX_SLOTS_PER_DAY}"
                 )
         for parameters in (getattr(self, f.name) for f in fields(self)):
             if isinstance(parameters, Parameters):
@@ -113,7 +115,7 @@ class World:
             if target < 0:
                 raise ValueError(f"safe_plan.{channel} is {target}; 0 or more is allowed")
         if len(set(self.shape_names)) < len(self.shape_names):
-            raise ValueError(f"shapes is {self.shape_names[1:]}; each name once is needed")
+            raise ValueError(f"shapes is {self.shape_names[1:]}; each name must be given once")
 
     def _check_per_channel(self, parameters: Parameters) -> None:
         for parameter in fields(parameters):
@@ -121,7 +123,7 @@ class World:
             if parameter.type == PerChannel and len(value) != len(self.channels):
                 where = f"{group_name(type(parameters))}.{parameter.name}"
                 raise ValueError(
-                    f"{where} is {value}; one number per channel {self.channels} needed"
+                    f"{where} is {value}; one number per channel {self.channels} is needed"
                 )
 
     @property
@@ -136,10 +138,10 @@ class World:
 
     @property
     def plans(self) -> Int32:
-        """Targets of all plans, [O, C] sends per week.
+        """Targets of all plans, [O, C], in sends per week.
 
-        The last channel varies fastest, the pacing shape slowest: the first plans are the uniform
-        ones, whatever other shapes there are.
+        The last channel varies fastest, the pacing shape slowest: the first plans have the uniform
+        shape in every world.
         """
         grids = np.meshgrid(*(np.array(m, np.int32) for m in self.menu), indexing="ij")
         targets = np.stack([g.ravel() for g in grids], axis=1).astype(np.int32)
@@ -152,7 +154,11 @@ class World:
         return np.repeat(shapes, prod(len(targets) for targets in self.menu))
 
     def plan_index(self, plan: tuple[int, ...] | dict[str, int] | Any, shape: str = UNIFORM) -> int:
-        """Return the index of a plan in the menu.
+        """Return the index of a plan among :attr:`plans`.
+
+        Args:
+            plan: sends per week, by channel name or in the order of ``channels``.
+            shape: name of the pacing shape.
 
         Raises:
             ValueError: the plan is not on the menu.

@@ -8,10 +8,9 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import set_random_seed
 
-from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 
 Progress = Callable[[int], object]
-_STREAM = 2  # of exploration's coins, 0 and 1 being those of random and of dealt plans
 
 
 def check_budget(total_opportunities: int | None, total_cpu_seconds: float | None) -> None:
@@ -80,7 +79,8 @@ class Budget(BaseCallback):
     def _on_rollout_start(self) -> None:
         self._watch.call_untimed(self._progress, self.num_timesteps)
         rollout = np.array([self._rollouts])
-        words = random_words(self._seed, _STREAM, np.zeros(1, int), rollout, Domain.EXPLORATION)
+        stream, member = ExplorationStream.TRAINING_ROLLOUTS, np.zeros(1, int)
+        words = random_words(self._seed, stream, member, rollout, Domain.EXPLORATION)
         set_random_seed(int(words[0]))
         spent = self._cpu_seconds is not None and self.spent >= self._cpu_seconds
         self._stop = spent and self._rollouts > 0  # between rollouts: none is played in vain

@@ -1,5 +1,8 @@
 """Where an observation of ``Messaging-v0`` has which signal."""
 
+import numpy as np
+
+from slowfast_rl.members.arrays import Int64
 from slowfast_rl.members.features import per_world
 from slowfast_rl.members.observations import opportunity_features, weekly_features
 from slowfast_rl.members.world import World
@@ -13,6 +16,6 @@ def columns(world: World) -> dict[str, int]:
 
 
 @per_world
-def opted_in_columns(world: World) -> list[int]:
+def opted_in_columns(world: World) -> Int64:
     """Return the columns of the opt-in flags, [C]."""
-    return [columns(world)[f"{channel}_opted_in"] for channel in world.channels]
+    return np.array([columns(world)[f"{channel}_opted_in"] for channel in world.channels])

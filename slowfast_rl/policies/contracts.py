@@ -78,7 +78,8 @@ class BasePlanner(Component):
     def prepare(self, world: World) -> Self:
         """Get ready to plan or learn in a world: note it, and make the belief filter if needed."""
         self.world = world
-        self.belief_filter = BeliefFilter(world) if self.needs_beliefs else None
+        if self.needs_beliefs:
+            self.belief_filter = BeliefFilter(world)
         return self
 
     @abstractmethod
@@ -195,6 +196,9 @@ class BaseRanker(Component):
             seed: of population, luck and exploration.
         """
         return self
+
+    def check_world(self, world: World) -> None:
+        """Raise ValueError where the ranker learned in a world of other channels."""
 
     def state(self) -> dict[str, Any]:
         """Return the weights."""

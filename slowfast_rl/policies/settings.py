@@ -87,6 +87,11 @@ def check_names(what: str, given: Mapping[str, Any], kind: type[Settings]) -> No
         raise ValueError(f"{what} settings are {sorted(given)}; allowed: {known}")
 
 
+def is_number(value: Any) -> bool:
+    """Return whether a value is a finite number of Python or NumPy; booleans are none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+
+
 def check_rollout(num_envs: int, n_steps: int) -> None:
     """Raise ValueError where a rollout has a single step, whose advantage has no spread."""
     if num_envs * n_steps < 2:

@@ -7,7 +7,7 @@ import torch
 
 from slowfast_rl.members.arrays import Bool, Float64, Int64
 from slowfast_rl.members.population import Population, branch
-from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.policies.contracts import BasePlanner, Executor
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.policies.simulate import discounted_returns, plans_of_planner, run_plans
@@ -15,7 +15,6 @@ from slowfast_rl.slow.simple import RandomPlanner
 
 Played = Callable[[int], None]
 _BLOCK = 64  # members at a time
-_STREAM = 3  # of the coins that mix random plans in, 0 to 2 being those of other explorers
 
 
 def advance_population(
@@ -49,7 +48,9 @@ def advance_population(
     rows = np.arange(population.num_members)
     for _ in range(weeks):
         weeks_lived = population.weeks.astype(np.int64)
-        coins = random_words(seed, _STREAM, population.members, weeks_lived, Domain.EXPLORATION)
+        coins = random_words(
+            seed, ExplorationStream.MIXED_PLANS, population.members, weeks_lived, Domain.EXPLORATION
+        )
         random = coins < random_share * 2**32
         drawn = exploration_planner.plan(plan_request(population))
         plans = np.where(random, drawn, plans_of_planner(population, planner))

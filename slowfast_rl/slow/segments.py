@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from math import isfinite
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +14,7 @@ from slowfast_rl.policies.budget import Stopwatch
 from slowfast_rl.policies.component import State, register
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.plan_exchange import plan_request
-from slowfast_rl.policies.settings import Settings, setting
+from slowfast_rl.policies.settings import Settings, is_number, setting
 from slowfast_rl.slow.branches import burn_in, constant_plan_returns
 from slowfast_rl.slow.plan_effect_features import mean_viewing
 from slowfast_rl.slow.segment_search import improve
@@ -184,6 +183,6 @@ def _rises(values: Any, length: int) -> bool:
     return (
         isinstance(values, list)
         and len(values) == length
-        and all(type(v) in (int, float) and isfinite(v) for v in values)
+        and all(map(is_number, values))
         and all(low <= high for low, high in pairwise(values))
     )

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from slowfast_rl.members.arrays import Bool, Int64
-from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.shapes import UNIFORM
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.component import State, register
@@ -97,7 +97,12 @@ class RandomPlanner(BasePlanner):
 
     name = "random"
 
-    def __init__(self, seed: int = 0, domain: Domain = Domain.EXPLORATION, stream: int = 0) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        domain: Domain = Domain.EXPLORATION,
+        stream: int = ExplorationStream.RANDOM_PLANS,
+    ) -> None:
         super().__init__()
         self.seed, self.domain, self.stream = seed, domain, stream
 
@@ -134,7 +139,13 @@ class DealtPlanner(BasePlanner):
     def plan(self, request: PlanRequest) -> Int64:
         """Return the choices in another order within each group of equal flags, [B]."""
         plans = self._planner.plan(request)
-        coins = random_words(self.seed, 1, request.entity_ids, request.weeks, Domain.EXPLORATION)
+        coins = random_words(
+            self.seed,
+            ExplorationStream.DEALT_PLANS,
+            request.entity_ids,
+            request.weeks,
+            Domain.EXPLORATION,
+        )
         packed = np.packbits(request.feasible, axis=1)  # sorting bytes is cheaper than flags
         groups = np.unique(packed, axis=0, return_inverse=True)[1].ravel()
         receivers = np.argsort(groups, kind="stable")

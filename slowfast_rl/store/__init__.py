@@ -1,4 +1,4 @@
-"""The feature store: the one channel between the slow policy and the fast one."""
+"""The feature store, through which the slow policy passes plans to the fast policy."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ __all__ = [
     "write_plans",
 ]
 
-_LAZY = {  # they need what not every system or installation has
+_LAZY = {  # imported on first use: they need Redis's client, or POSIX file locks
     "RedisFeatureStore": "redis",
     "SharedMemoryFeatureStore": "shared",
 }

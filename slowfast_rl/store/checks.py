@@ -1,4 +1,4 @@
-"""The store's door: bad input stops here, with the value and what is allowed, in one line."""
+"""Validation of a store's input, with errors that name the value and what is allowed."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,14 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 from slowfast_rl.members.arrays import Int64
 from slowfast_rl.store.views import FeatureView
 
-_LAST = np.iinfo(np.int64).max
+_MAX_TIME = np.iinfo(np.int64).max
 
 
 def check_ids(entity_ids: ArrayLike) -> Int64:
-    """Returns entity ids as int64 [B].
+    """Return entity ids as int64 [B].
 
     Raises:
-        ValueError: unless they are one axis of non-negative integers.
+        ValueError: they are not a one-dimensional array of non-negative integers.
     """
     ids = _integers("entity_ids", entity_ids)
     if ids.ndim != 1:
@@ -28,26 +28,33 @@ def check_ids(entity_ids: ArrayLike) -> Int64:
 
 
 def check_distinct(ids: Int64) -> None:
-    """Passes ids [B] that are all different.
+    """Check that ids [B] are all different.
 
     Raises:
-        ValueError: naming an id that comes twice.
+        ValueError: an id comes twice; the message names it.
     """
-    if (ids[1:] > ids[:-1]).all():  # ids mostly arrive in order
+    if (ids[1:] > ids[:-1]).all():  # fast path: ids are mostly sorted
         return
-    rising = np.sort(ids)
-    twice = rising[1:] == rising[:-1]
-    if twice.any():
-        raise ValueError(f"entity id {rising[1:][twice][0]} comes twice: one row per id in a write")
+    ordered = np.sort(ids)
+    repeated = ordered[1:] == ordered[:-1]
+    if repeated.any():
+        raise ValueError(
+            f"entity id {ordered[1:][repeated][0]} comes twice; a write takes one row per id"
+        )
 
 
 def check_times(name: str, times: ArrayLike, count: int) -> int | Int64:
-    """Returns a scalar time as int, or one time per row as int64 [B], in seconds.
+    """Return a scalar time as int, or times of rows as int64 [B], in seconds.
+
+    Args:
+        name: the argument's name, for error messages.
+        times: the times.
+        count: B.
 
     Raises:
-        ValueError: unless they are non-negative integers, one or `count` of them.
+        ValueError: they are not one or `count` non-negative integers.
     """
-    if type(times) is int and 0 <= times <= _LAST:
+    if type(times) is int and 0 <= times <= _MAX_TIME:
         return times
     values = _integers(name, times)
     if values.ndim and values.shape != (count,):
@@ -60,11 +67,16 @@ def check_times(name: str, times: ArrayLike, count: int) -> int | Int64:
 def check_rows(
     view: FeatureView, rows: Mapping[str, ArrayLike], count: int
 ) -> dict[str, NDArray[Any]]:
-    """Returns the columns of `count` rows in the view's dtypes, [B, *shape] each.
+    """Return the columns of `count` rows in the view's dtypes, [B, *shape] each.
+
+    Args:
+        view: the view of the rows.
+        rows: the columns by name.
+        count: B.
 
     Raises:
-        ValueError: for a missing or unknown column, a dtype that does not cast safely, or a shape
-            that is not the view's.
+        ValueError: a column is missing or unknown, its dtype does not cast safely, or its shape is
+            not the view's.
     """
     for name in (*view.columns, *rows):
         if (name in rows) != (name in view.columns):
@@ -78,7 +90,8 @@ def check_rows(
         where = f"column {name!r} of view {view.name!r}"
         if not np.can_cast(values.dtype, column.dtype, "safe"):
             raise ValueError(
-                f"{where} has dtype {values.dtype}: allowed is what casts safely to {column.dtype}"
+                f"{where} has dtype {values.dtype}: allowed are dtypes that cast "
+                f"safely to {column.dtype}"
             )
         if values.shape != (count, *column.shape):
             raise ValueError(
@@ -89,19 +102,19 @@ def check_rows(
 
 
 def check_no_password(url: str, options: Iterable[str], variable: str) -> SplitResult:
-    """Returns a server's address, without what may hold secrets.
+    """Return a server's address without the parts that may hold secrets.
 
     Args:
-        url: of the server.
-        options: names of further settings.
-        variable: the environment variable where a password belongs.
+        url: the server's URL.
+        options: names of further connection settings.
+        variable: the environment variable for the password.
 
     Raises:
-        ValueError: the address or an option holds a password; it is not repeated.
+        ValueError: the URL or an option holds a password, which the message does not repeat.
     """
     parts = urlsplit(url)
-    asked = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-    if parts.password is not None or any("password" in unquote(name) for name in asked):
+    settings = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    if parts.password is not None or any("password" in unquote(name) for name in settings):
         raise ValueError(f"the url holds a password; it belongs in ${variable}")
     if any("password" in name for name in options):
         raise ValueError(f"options hold a password; it belongs in ${variable}")
@@ -109,6 +122,7 @@ def check_no_password(url: str, options: Iterable[str], variable: str) -> SplitR
 
 
 def _integers(name: str, values: ArrayLike) -> Int64:
+    """Return values as int64; `name` is the argument's name in error messages."""
     array = np.asarray(values)
     if array.dtype == np.int64:
         return array

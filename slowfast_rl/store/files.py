@@ -1,16 +1,16 @@
-"""Files that are whole or absent: written beside their place and moved there."""
+"""Atomic writes: a file is written under another name and then renamed."""
 
 import os
 from pathlib import Path
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write text so that a reader sees all of it or the old file, whatever is killed when."""
+    """Write text so that readers see the old file or all of the new one, even after a crash."""
     write_bytes_atomically(path, text.encode())
 
 
 def write_block(path: Path, name: str, text: str) -> None:
-    """Replace what stands between ``<!-- name -->`` and ``<!-- /name -->`` in a document.
+    """Replace the text between ``<!-- name -->`` and ``<!-- /name -->`` in a document.
 
     Raises:
         ValueError: the document has no such block.
@@ -26,7 +26,7 @@ def write_block(path: Path, name: str, text: str) -> None:
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:
-    """Write bytes so that a reader sees all of them or the old file, whatever is killed when."""
+    """Write bytes so that readers see the old file or all of the new one, even after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

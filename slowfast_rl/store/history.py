@@ -1,4 +1,4 @@
-"""One append-only history in front of any backend, for joins as of each decision."""
+"""A history of accepted writes on top of any backend, for point-in-time joins."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,18 +9,18 @@ from numpy.typing import ArrayLike, NDArray
 from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.store.checks import check_ids, check_times
 from slowfast_rl.store.protocol import FeatureStore, OnlineResponse, Status, StoreState
-from slowfast_rl.store.rules import ABSENT, incoming, status_of
+from slowfast_rl.store.rules import ABSENT, status_of, validate_write
 from slowfast_rl.store.views import FeatureView, registered, unknown_view
 
 
 class FeatureHistory:
-    """A `FeatureStore` that passes calls on to a backend and remembers every accepted write.
+    """A `FeatureStore` that forwards calls to a backend and keeps every accepted write in memory.
 
-    Backends hold online rows only; this is where a training set comes from. A row is known from
-    the writer's clock on (Feast's created timestamp), whatever its stamp: a plan stamped Monday
-    but written on Wednesday is no part of a decision on Tuesday. ``delete`` begins another life:
-    it forgets the entity's history as well, as its time begins again at 0. It is kept in this
-    process's memory. A batch that is refused in part costs a read, which the backend counts.
+    Backends hold online rows only; training sets come from this history. A row is known from the
+    writer's clock on (Feast's created timestamp), not from its stamp: a plan stamped Monday but
+    written on Wednesday is not joined to a decision on Tuesday. ``delete`` also deletes an entity's
+    history, because the entity's time begins again at 0. When the backend accepts a part of a
+    batch, this class reads the rows once to find which, and the backend counts that read.
 
     Args:
         store: the backend.
@@ -29,15 +29,15 @@ class FeatureHistory:
     def __init__(self, store: FeatureStore) -> None:
         self.store = store
         self._views: dict[str, FeatureView] = {}
-        self._parts: dict[str, list[_Part]] = {}
+        self._parts: dict[str, list[_Rows]] = {}
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """The backend's."""
+        """The backend's counters."""
         return self.store.counters
 
     def apply(self, views: Iterable[FeatureView]) -> None:
-        """Registers views; see `FeatureStore.apply`."""
+        """Register views; see `FeatureStore.apply`."""
         wanted = registered(self._views, views)
         self.store.apply(wanted.values())
         self._views = wanted
@@ -51,35 +51,37 @@ class FeatureHistory:
         rows: Mapping[str, ArrayLike],
         event_timestamp: ArrayLike,
     ) -> int:
-        """Writes one row per entity; see `FeatureStore.write_to_online_store`."""
-        ids, values, stamps, clock = incoming(self._view(view), entity_ids, rows, event_timestamp)
+        """Write one row per entity; see `FeatureStore.write_to_online_store`."""
+        ids, values, stamps, clock = validate_write(
+            self._view(view), entity_ids, rows, event_timestamp
+        )
         count = self.store.write_to_online_store(view, entity_ids, rows, event_timestamp)
         if count == 0:
             return count
-        part = _Part(ids, stamps, clock, values)
+        part = _Rows(ids, stamps, clock, values)
         if count < len(ids):
             part = part.take(self._accepted(view, part))
-        self._parts[view].append(part.take(slice(None)))  # a copy: the arrays are the caller's
+        self._parts[view].append(part.take(slice(None)))  # copies the caller's arrays
         return count
 
     def get_online_features(
         self, view: str, entity_ids: ArrayLike, now: ArrayLike
     ) -> OnlineResponse:
-        """Reads one row per entity as of `now`; see `FeatureStore.get_online_features`."""
+        """Read one row per entity as of `now`; see `FeatureStore.get_online_features`."""
         return self.store.get_online_features(view, entity_ids, now)
 
     def get_historical_features(
         self, entity_ids: ArrayLike, timestamps: ArrayLike, view: str
     ) -> OnlineResponse:
-        """Joins, to each of B decisions, the row that a reader would have found at its time.
+        """Return, for each of B decisions, the row that a reader would have found at its time.
 
         Args:
-            entity_ids: [B] of the decisions; an id may come any number of times.
+            entity_ids: [B] entities of the decisions; an id may come any number of times.
             timestamps: the decisions' times in seconds, a scalar or [B].
             view: a registered view.
 
         Returns:
-            One row per decision, in order. NOT_FOUND, and zeros, where nothing was known by then.
+            One row per decision, in order: NOT_FOUND and zeros where no row was known by then.
 
         Raises:
             ValueError: as `get_online_features` does.
@@ -88,32 +90,32 @@ class FeatureHistory:
         times = np.broadcast_to(
             np.asarray(check_times("timestamps", timestamps, len(ids))), ids.shape
         )
-        history = _joined(known, self._parts[view])
+        history = _concatenated(known, self._parts[view])
         row = _last_known(history, ids, times)  # [B], -1 for none
         found = row >= 0
         stamps = np.where(found, history.stamps[row] if found.any() else ABSENT, ABSENT)
         status = status_of(times - stamps, known.max_age_seconds)
-        there = status != Status.NOT_FOUND
+        present = status != Status.NOT_FOUND
         values = {}
         for name, column in known.columns.items():
             values[name] = np.zeros((len(ids), *column.shape), column.dtype)
-            values[name][there] = history.values[name][row[there]]
-        return OnlineResponse(values, status, np.where(there, stamps, 0))
+            values[name][present] = history.values[name][row[present]]
+        return OnlineResponse(values, status, np.where(present, stamps, 0))
 
     def delete(self, view: str, entity_ids: ArrayLike) -> int:
-        """Forgets the rows of these entities, and their history; see `FeatureStore.delete`."""
+        """Delete the rows of these entities and their history; see `FeatureStore.delete`."""
         count = self.store.delete(view, entity_ids)
-        gone = check_ids(entity_ids)
-        parts = [part.take(~np.isin(part.entity_ids, gone)) for part in self._parts[view]]
+        deleted = check_ids(entity_ids)
+        parts = [part.take(~np.isin(part.entity_ids, deleted)) for part in self._parts[view]]
         self._parts[view] = [part for part in parts if part.entity_ids.size]
         return count
 
     def snapshot(self) -> StoreState:
-        """Returns the backend's rows; the history is not part of it."""
+        """Return the backend's rows; the history is not part of it."""
         return self.store.snapshot()
 
     def restore(self, state: StoreState) -> None:
-        """Replaces the backend's rows; what was accepted before stays in the history."""
+        """Replace the backend's rows; the history of unchanged views is kept."""
         self.store.restore(state)
         views, before = map(FeatureView.from_json, state.metadata["views"]), self._views
         self._views = {view.name: view for view in views}
@@ -127,8 +129,8 @@ class FeatureHistory:
             raise unknown_view(name, self._views)
         return self._views[name]
 
-    def _accepted(self, view: str, part: "_Part") -> Bool:
-        """Return which rows of a batch the backend kept: those that it now holds."""
+    def _accepted(self, view: str, part: "_Rows") -> Bool:
+        """Return which rows [R] of a batch the backend accepted: those that it holds now."""
         held = self.store.get_online_features(view, part.entity_ids, part.clock)
         same = held.event_timestamp == part.stamps
         for name, column in part.values.items():
@@ -138,17 +140,17 @@ class FeatureHistory:
         return np.asarray(same & (held.status != Status.NOT_FOUND))
 
 
-class _Part:
-    """Accepted rows: ids [R], stamps [R], the writer's clock [R], columns [R, *shape]."""
+class _Rows:
+    """Rows of a view: ids [R], stamps [R], the writer's clock [R], columns [R, *shape]."""
 
     def __init__(
         self, entity_ids: Int64, stamps: Int64, clock: Int64, values: dict[str, NDArray[Any]]
     ) -> None:
         self.entity_ids, self.stamps, self.clock, self.values = entity_ids, stamps, clock, values
 
-    def take(self, rows: Any) -> "_Part":
+    def take(self, rows: Any) -> "_Rows":
         """Return a copy of some rows."""
-        return _Part(
+        return _Rows(
             np.array(self.entity_ids[rows]),
             np.array(self.stamps[rows]),
             np.array(self.clock[rows]),
@@ -156,17 +158,17 @@ class _Part:
         )
 
 
-def _joined(view: FeatureView, parts: list[_Part]) -> _Part:
-    """Return all parts together, in the order in which they were accepted."""
+def _concatenated(view: FeatureView, parts: list[_Rows]) -> _Rows:
+    """Return all parts concatenated, in the order in which they were accepted."""
     nothing = np.zeros(0, np.int64)
-    empty = _Part(
+    empty = _Rows(
         nothing,
         nothing,
         nothing,
         {n: np.zeros((0, *c.shape), c.dtype) for n, c in view.columns.items()},
     )
     every = [empty, *parts]
-    return _Part(
+    return _Rows(
         np.concatenate([part.entity_ids for part in every]),
         np.concatenate([part.stamps for part in every]),
         np.concatenate([part.clock for part in every]),
@@ -174,14 +176,15 @@ def _joined(view: FeatureView, parts: list[_Part]) -> _Part:
     )
 
 
-def _last_known(history: _Part, entity_ids: Int64, times: Int64) -> Int64:
-    """Return, for each of B decisions, the last row of its entity that was known by then, or -1."""
+def _last_known(history: _Rows, entity_ids: Int64, times: Int64) -> Int64:
+    """Return, per decision [B], the index of its entity's last row known by then, or -1."""
     rows, count = len(history.entity_ids), len(entity_ids)
     entity = np.concatenate([history.entity_ids, entity_ids])
     time = np.concatenate([history.clock, times])
-    asks = np.repeat([False, True], [rows, count])  # at the same time, rows come first
-    order = np.lexsort((np.arange(rows + count), asks, time, entity))
-    place = np.where(asks[order], -1, np.arange(rows + count))  # of the row, in sorted order
+    # At equal times, rows sort before decisions.
+    is_decision = np.repeat([False, True], [rows, count])
+    order = np.lexsort((np.arange(rows + count), is_decision, time, entity))
+    place = np.where(is_decision[order], -1, np.arange(rows + count))  # sorted position
     last = np.maximum.accumulate(place)
     sorted_entity = entity[order]
     same = (last >= 0) & (sorted_entity[np.maximum(last, 0)] == sorted_entity)

@@ -1,21 +1,21 @@
-"""From entity ids to the slots that hold their rows, a batch at a time.
+"""Mapping of entity ids to the slots that hold their rows, for batches of ids.
 
-Member ids usually fill a range, and then a table answers with one gather. Where ids are too sparse
-for a table, a sorted list answers by binary search.
+Member ids usually fill a range, which a table indexed by id serves with one gather. Where ids are
+too sparse for a table, a sorted list is searched by bisection.
 """
 
 import numpy as np
 
 from slowfast_rl.members.arrays import Int64
 
-NOBODY = 0  # the slot of every absent id
-_SPAN_PER_ID = 4  # a table may be this many times longer than the ids it holds
-_FREE_SPAN = 1 << 16  # and this much longer in any case: half a megabyte
-_NONE = np.zeros(0, np.int64)
+NOBODY = 0  # the slot returned for every absent id
+_SPAN_PER_ID = 4  # a table may be this many times longer than the number of its ids
+_MIN_SPAN = 1 << 16  # plus this length, half a megabyte
+_NO_IDS = np.zeros(0, np.int64)
 
 
 class _Table:
-    """Slots by id, for ids from `base` on: one gather for a batch."""
+    """An array of slots indexed by id - `base`."""
 
     def __init__(self, base: int, length: int) -> None:
         self._base = base
@@ -27,7 +27,7 @@ class _Table:
     def find(self, ids: Int64) -> Int64:
         offset = ids - self._base if self._base else ids
         if np.maximum.reduce(offset.view(np.uint64), initial=0) < len(self._slots):
-            return self._slots.take(offset, mode="clip")  # clip only skips a second check
+            return self._slots.take(offset, mode="clip")  # in range: clip saves a check
         inside = (offset >= 0) & (offset < len(self._slots))
         return np.where(inside, self._slots.take(offset, mode="clip"), NOBODY)
 
@@ -43,13 +43,13 @@ class _Table:
 
 
 class _SortedList:
-    """Slots by binary search, for ids however far apart."""
+    """Slots of sorted ids, found by bisection, for sparse ids."""
 
     def __init__(self) -> None:
-        self._ids, self._slots = _NONE, _NONE
+        self._ids, self._slots = _NO_IDS, _NO_IDS
 
     def covers(self, low: int, high: int) -> bool:
-        return False  # so that every claim asks whether a table would do by now
+        return False  # so that every claim checks whether a table is possible now
 
     def find(self, ids: Int64) -> Int64:
         if not self._ids.size:
@@ -73,63 +73,69 @@ class _SortedList:
 
 
 class EntityIndex:
-    """Gives each entity a slot, from 1 up, and gives released slots out again."""
+    """Assigns slots to entities, from 1 on; released slots are assigned again."""
 
     def __init__(self) -> None:
         self._lookup: _Table | _SortedList = _Table(base=0, length=1)
-        self._released = _NONE
+        self._released = _NO_IDS
         self._end = 1
 
     @property
     def end(self) -> int:
-        """One past the highest slot ever given."""
+        """One more than the highest slot ever assigned."""
         return self._end
 
     def find(self, ids: Int64) -> Int64:
-        """Returns fresh slots [B] of ids [B] >= 0, NOBODY for absent ones."""
+        """Return a new array of the slots [B] of ids [B] >= 0, NOBODY for absent ids."""
         return self._lookup.find(ids)
 
     def claim(self, ids: Int64) -> Int64:
-        """Returns slots [B] of distinct ids [B] >= 0, new ones for those that had none."""
+        """Return the slots [B] of distinct ids [B] >= 0; absent ids are assigned new slots."""
         slots = self.find(ids)
         new = slots == NOBODY
         count = int(np.count_nonzero(new))
         if count:
             fresh = self._new_slots(count)
             slots[new] = fresh
-            newcomers = ids[new]
-            self._make_room(newcomers)
-            self._lookup.put(newcomers, fresh)
+            new_ids = ids[new]
+            self._extend_lookup(new_ids)
+            self._lookup.put(new_ids, fresh)
         return slots
 
     def release(self, ids: Int64) -> int:
-        """Forgets ids [B], absent ones and repeats included; returns how many were there."""
+        """Release the slots of ids [B], which may be absent or repeated.
+
+        Returns:
+            The number of ids that had a slot.
+        """
         leaving = np.unique(ids[self.find(ids) != NOBODY])
         self._released = np.concatenate([self._released, self.find(leaving)])
         self._lookup.drop(leaving)
         return len(leaving)
 
     def items(self) -> tuple[Int64, Int64]:
-        """Returns all ids [R] in rising order and their slots [R]."""
+        """Return all ids [R] in ascending order and their slots [R]."""
         return self._lookup.items()
 
     def _new_slots(self, count: int) -> Int64:
-        again, self._released = self._released[:count], self._released[count:]
-        never = count - len(again)
-        self._end += never
-        return np.concatenate([again, np.arange(self._end - never, self._end)])
+        """Return `count` unused slots, released ones first."""
+        reused, self._released = self._released[:count], self._released[count:]
+        added = count - len(reused)
+        self._end += added
+        return np.concatenate([reused, np.arange(self._end - added, self._end)])
 
-    def _make_room(self, newcomers: Int64) -> None:
-        low, high = int(newcomers.min()), int(newcomers.max())
+    def _extend_lookup(self, new_ids: Int64) -> None:
+        """Replace the lookup by one that can hold new ids, if the present one cannot."""
+        low, high = int(new_ids.min()), int(new_ids.max())
         if self._lookup.covers(low, high):
             return
         ids, slots = self.items()
         if ids.size:
             low, high = min(low, int(ids[0])), max(high, int(ids[-1]))
         span = high - low + 1
-        if span <= _FREE_SPAN + _SPAN_PER_ID * (len(ids) + len(newcomers)):
+        if span <= _MIN_SPAN + _SPAN_PER_ID * (len(ids) + len(new_ids)):
             base = 0 if low <= span else low
-            self._lookup = _Table(base, high + 1 - base + span)  # room above: ids mostly grow
+            self._lookup = _Table(base, high + 1 - base + span)  # spare length: ids mostly grow
         elif isinstance(self._lookup, _Table):
             self._lookup = _SortedList()
         else:

@@ -1,4 +1,4 @@
-"""The weekly pacing plans: what the slow policy writes to the store and the fast one reads."""
+"""Weekly pacing plans, which the slow policy writes to the store and the fast policy reads."""
 
 from typing import NamedTuple
 
@@ -10,18 +10,18 @@ from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.store.protocol import FeatureStore
 from slowfast_rl.store.views import Column, FeatureView
 
-PLANS = "plans"
-UNIFORM_SHAPE = 0
+PLANS = "plans"  # name of the view
+UNIFORM_SHAPE = 0  # id of the uniform pacing shape
 
 
 class PacingPlan(NamedTuple):
     """One week's plan for each of B members; `pacing_plan` builds and checks it.
 
     Attributes:
-        target: [B, C], sends meant for the week on each channel.
-        cap: [B, C], sends allowed in the week on each channel, at least the target.
-        shape: [B], pacing shape id, 0 for uniform over the week's slots.
-        week: [B], the week the plan is for, counted from 0.
+        target: [B, C], intended sends per week on each channel.
+        cap: [B, C], largest number of sends per week on each channel, at least the target.
+        shape: [B], pacing shape id; 0 spreads sends uniformly over the week's slots.
+        week: [B], the week of the plan, counted from 0.
         policy_version: [B], the version of the policy that chose it.
     """
 
@@ -39,43 +39,43 @@ def pacing_plan(
     shape: ArrayLike = UNIFORM_SHAPE,
     policy_version: ArrayLike = 0,
 ) -> PacingPlan:
-    """Builds a batch of plans of integers; scalars serve every member.
+    """Return a batch of plans; scalars apply to every member.
 
     Args:
-        target: [B, C], sends a week, 0 or more.
+        target: [B, C], sends per week, 0 or more.
         week: scalar or [B], 0 or more.
-        cap: [B, C], sends a week, no channel below its target; None for the target itself.
+        cap: [B, C], sends per week, at least the target; None for the target itself.
         shape: scalar or [B], pacing shape id, 0 or more.
         policy_version: scalar or [B], 0 or more.
 
     Raises:
-        ValueError: for anything else, naming the value and what is allowed.
+        ValueError: a value is not allowed; the message names it and what is allowed.
     """
     size = np.shape(target)
     if len(size) != 2:
         raise ValueError(f"plan target of shape {size}: allowed is [B, C]")
-    targets = _whole("target", target, np.int32, size)
-    caps = targets.copy() if cap is None else _whole("cap", cap, np.int32, size)
+    targets = _integers("target", target, np.int32, size)
+    caps = targets.copy() if cap is None else _integers("cap", cap, np.int32, size)
     below = caps < targets
     if below.any():
         raise ValueError(
-            f"plan cap {caps[below][0]} under a target of {targets[below][0]}: "
+            f"plan cap {caps[below][0]} is below a target of {targets[below][0]}: "
             "a cap is at least its target"
         )
     return PacingPlan(
         target=targets,
         cap=caps,
-        shape=_whole("shape", shape, np.int32, size[:1]),
-        week=_whole("week", week, np.int64, size[:1]),
-        policy_version=_whole("policy_version", policy_version, np.int64, size[:1]),
+        shape=_integers("shape", shape, np.int32, size[:1]),
+        week=_integers("week", week, np.int64, size[:1]),
+        policy_version=_integers("policy_version", policy_version, np.int64, size[:1]),
     )
 
 
 def plan_view(num_channels: int) -> FeatureView:
-    """Returns the view `plans` for C channels: sticky, in force until its week ends.
+    """Return the view `plans` for C channels: sticky, and valid until the plan's week ends.
 
     Raises:
-        ValueError: for fewer than one channel.
+        ValueError: there is no channel.
     """
     return FeatureView(
         name=PLANS,
@@ -94,14 +94,21 @@ def plan_view(num_channels: int) -> FeatureView:
 def write_plans(
     store: FeatureStore, entity_ids: ArrayLike, plan: PacingPlan, now: ArrayLike
 ) -> int:
-    """Writes plans of members `entity_ids` [B] at time `now` (seconds, scalar or [B]).
+    """Write plans to the store.
+
+    Args:
+        store: has the view of :func:`plan_view`.
+        entity_ids: [B] members.
+        plan: their plans.
+        now: the time in seconds, a scalar or [B].
 
     Returns:
-        The number accepted: a plan replaces only one of an earlier week, and its week has begun.
+        The number of plans accepted: a plan replaces only one of an earlier week, and its week must
+        have begun.
 
     Raises:
-        ValueError: as `FeatureStore.write_to_online_store` does.
-        StoreUnavailableError: if the backend cannot be reached.
+        ValueError: as for `FeatureStore.write_to_online_store`.
+        StoreUnavailableError: the backend cannot be reached.
     """
     return store.write_to_online_store(PLANS, entity_ids, plan._asdict(), now)
 
@@ -109,23 +116,29 @@ def write_plans(
 def read_plans(
     store: FeatureStore, entity_ids: ArrayLike, now: ArrayLike
 ) -> tuple[PacingPlan, Int8]:
-    """Reads the plans of members `entity_ids` [B] as of `now` (seconds, scalar or [B]).
+    """Read the plans of members from the store.
+
+    Args:
+        store: has the view of :func:`plan_view`.
+        entity_ids: [B] members.
+        now: the time in seconds, a scalar or [B].
 
     Returns:
-        The plans and their status [B]: PRESENT in the plan's own week, OUTSIDE_MAX_AGE after it,
-        NOT_FOUND (a plan of zeros) before it or where there is none.
+        The plans and their status [B]: PRESENT in the plan's week, OUTSIDE_MAX_AGE after it, and
+        NOT_FOUND with a plan of zeros before it or without a plan.
 
     Raises:
-        ValueError: as `FeatureStore.get_online_features` does.
-        StoreUnavailableError: if the backend cannot be reached.
+        ValueError: as for `FeatureStore.get_online_features`.
+        StoreUnavailableError: the backend cannot be reached.
     """
     response = store.get_online_features(PLANS, entity_ids, now)
     return PacingPlan(**response.values), response.status
 
 
-def _whole(
+def _integers(
     name: str, values: ArrayLike, dtype: DTypeLike, size: tuple[int, ...]
 ) -> NDArray[np.signedinteger]:
+    """Return values as an array of non-negative integers of a dtype and size."""
     array = np.asarray(values)
     most = np.iinfo(dtype).max
     if array.dtype.kind not in "iu":

@@ -1,4 +1,4 @@
-"""What every feature store does, whatever its backend."""
+"""The protocol of feature stores."""
 
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
@@ -11,9 +11,9 @@ from slowfast_rl.store.views import FeatureView
 
 
 class Status(IntEnum):
-    """What a read found, in the numbers of Feast's FieldStatus.
+    """The status of a row that was read, numbered as Feast's FieldStatus.
 
-    Feast's INVALID (0) and NULL_VALUE (2) never occur: a row has all its columns.
+    Feast's INVALID (0) and NULL_VALUE (2) do not occur, because a row has all its columns.
     """
 
     PRESENT = 1
@@ -22,7 +22,7 @@ class Status(IntEnum):
 
 
 class OnlineResponse(NamedTuple):
-    """One read of a batch of B entities, in the order asked; fresh arrays, the caller's to keep.
+    """The result of reading B entities, in the requested order, in new arrays.
 
     Attributes:
         values: [B, *shape] per column; zeros where NOT_FOUND.
@@ -36,12 +36,12 @@ class OnlineResponse(NamedTuple):
 
 
 class StoreState(NamedTuple):
-    """All a store holds, free of pickles: the same content gives the same state in any backend.
+    """The content of a store, which is the same for all backends and needs no pickle.
 
     Attributes:
-        arrays: per view, rows in rising order of id: `<view>/entity_ids` [R],
+        arrays: per view, rows in ascending order of id: `<view>/entity_ids` [R],
             `<view>/event_timestamp` [R], `<view>/values/<column>` [R, *shape].
-        metadata: what JSON can hold: `views` (a list of `FeatureView.to_json`) and `counters`.
+        metadata: values for JSON: `views` (a list of `FeatureView.to_json`) and `counters`.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -49,31 +49,31 @@ class StoreState(NamedTuple):
 
 
 class StoreUnavailableError(ConnectionError):
-    """The backend cannot be reached; the executor takes it as silence and uses its fallback."""
+    """The backend cannot be reached; an executor then uses its fallback plan."""
 
 
 class FeatureStore(Protocol):
-    """Online rows by entity id, read and written in batches: the one channel between the levels.
+    """Online rows by entity id, read and written in batches.
 
-    Entity ids are non-negative int64; times are int64 seconds since Monday 00:00 of week 0, never
-    negative, one for the batch or one per row. Every method raises ValueError for bad input,
-    naming the value and what is allowed, and then has changed nothing. A backend that cannot be
-    reached raises `StoreUnavailableError`.
+    Entity ids are non-negative int64. Times are non-negative int64 seconds since Monday 00:00 of
+    week 0, one for the batch or one per row. Every method raises ValueError for bad input and then
+    changes nothing; the message names the value and what is allowed. Every method raises
+    `StoreUnavailableError` if the backend cannot be reached.
     """
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Rows so far, over all views: refused_writes, stale_reads and not_found_reads.
+        """Numbers of rows so far over all views: refused_writes, stale_reads, not_found_reads.
 
         Stale reads are those with status OUTSIDE_MAX_AGE.
         """
         ...
 
     def apply(self, views: Iterable[FeatureView]) -> None:
-        """Registers views; one already registered in the same form keeps its rows.
+        """Register views; a view that is registered already and unchanged keeps its rows.
 
         Raises:
-            ValueError: if a view of that name has another form; then no view is registered.
+            ValueError: another view of that name is registered; then no view is registered.
         """
         ...
 
@@ -84,47 +84,50 @@ class FeatureStore(Protocol):
         rows: Mapping[str, ArrayLike],
         event_timestamp: ArrayLike,
     ) -> int:
-        """Writes one row per entity, by the view's write rule.
+        """Write one row per entity by the view's write rule.
 
         Args:
             view: a registered view.
-            entity_ids: [B], no id twice.
-            rows: [B, *shape] for every column of the view, of a dtype that casts safely.
+            entity_ids: [B], all different.
+            rows: [B, *shape] per column of the view, of a dtype that casts safely.
             event_timestamp: the writer's clock in seconds, a scalar or [B].
 
         Returns:
-            The number of rows accepted; the others were refused and counted.
+            The number of rows accepted; the others are refused and counted.
         """
         ...
 
     def get_online_features(
         self, view: str, entity_ids: ArrayLike, now: ArrayLike
     ) -> OnlineResponse:
-        """Reads one row per entity as of `now`; a row stamped after `now` is NOT_FOUND.
+        """Read one row per entity as of `now`; a row stamped later is NOT_FOUND.
 
         Args:
             view: a registered view.
-            entity_ids: [B], an id may come twice.
+            entity_ids: [B]; an id may be repeated.
             now: the reader's clock in seconds, a scalar or [B].
+
+        Returns:
+            The rows and their status.
         """
         ...
 
     def delete(self, view: str, entity_ids: ArrayLike) -> int:
-        """Forgets the rows of these entities [B], as when members start a new episode.
+        """Delete the rows of entities [B], for example when members begin a new episode.
 
         Returns:
-            The number of rows that were there.
+            The number of rows deleted.
         """
         ...
 
     def snapshot(self) -> StoreState:
-        """Returns a copy of all views, rows and counters."""
+        """Return a copy of all views, rows and counters."""
         ...
 
     def restore(self, state: StoreState) -> None:
-        """Replaces all views, rows and counters by a snapshot's, from any backend.
+        """Replace all views, rows and counters by a snapshot's, from any backend.
 
         Raises:
-            ValueError: for a state that no snapshot made; then nothing is replaced.
+            ValueError: the state is not one of a snapshot; then nothing is replaced.
         """
         ...

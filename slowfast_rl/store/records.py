@@ -1,8 +1,8 @@
-"""A row as one piece of memory, for backends that other processes write to.
+"""Rows packed as fixed-size records, for backends that other processes write to.
 
-A record is a stamp, the stamp's complement, the form of its view, the columns and a checksum. What
-a reader gets is whole, or it is seen not to be: a row torn by a killed writer, written under
-another schema, or damaged on the way counts as absent.
+A record is a stamp, the stamp's complement, a fingerprint of its view, the columns and a checksum.
+With these a reader detects a row that a killed writer left half written, that belongs to another
+view, or that is damaged; such a row counts as absent.
 """
 
 import json
@@ -16,29 +16,29 @@ from numpy.typing import NDArray
 from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.store.views import FeatureView
 
-Records = NDArray[np.void]  # [B] of a form's dtype
+Records = NDArray[np.void]  # [B] of a layout's dtype
 Words = NDArray[np.uint64]
 
 WORD = 8  # bytes
-_SEED = np.uint64(0x9E3779B97F4A7C15)  # so that zeros are no valid record
+_SEED = np.uint64(0x9E3779B97F4A7C15)  # added to checksums, so that a record of zeros is invalid
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
-class RecordForm:
+class RecordLayout:
     """How the rows of one view are packed.
 
     Args:
-        view: the view; another name, column, dtype, shape or rule makes another form.
+        view: the view; every property of it enters the fingerprint of its rows.
     """
 
     def __init__(self, view: FeatureView) -> None:
         self.view = view
         described = json.dumps(view.to_json(), sort_keys=True).encode()
-        self.number = np.frombuffer(sha256(described).digest(), np.uint64)[0]
-        names = ["stamp", "complement", "form"]
+        self.fingerprint = np.frombuffer(sha256(described).digest(), np.uint64)[0]
+        names = ["stamp", "complement", "fingerprint"]
         types: list[Any] = ["<i8", "<i8", "<u8"]
         offsets, end = [0, WORD, 2 * WORD], 3 * WORD
-        # The widest first, so that every column is aligned.
+        # The widest columns come first, so that every column is aligned.
         for name, column in sorted(
             view.columns.items(), key=lambda item: -np.dtype(item[1].dtype).itemsize
         ):
@@ -47,7 +47,7 @@ class RecordForm:
             types.append(kind)
             offsets.append(end)
             end += kind.itemsize
-        if end % WORD:  # a field of its own: numpy does not copy what lies between fields
+        if end % WORD:  # as a field: NumPy does not copy gaps between fields
             names.append("padding")
             types.append(("u1", -end % WORD))
             offsets.append(end)
@@ -67,26 +67,26 @@ class RecordForm:
         """Return rows [B, *shape] with their stamps [B] as records [B]."""
         records = np.zeros(len(stamps), self.dtype)
         records["stamp"], records["complement"] = stamps, ~stamps
-        records["form"] = self.number
+        records["fingerprint"] = self.fingerprint
         for name in self.view.columns:
             records[f"column_{name}"] = values[name]
         records["checksum"] = self._checksum(self.words(records))
         return records
 
     def valid(self, records: Records) -> Bool:
-        """Return which records [B] are whole and of this form."""
-        whole = self._checksum(self.words(records)) == records["checksum"]
-        return np.asarray(whole & (records["form"] == self.number))
+        """Return which records [B] are intact and of this layout."""
+        intact = self._checksum(self.words(records)) == records["checksum"]
+        return np.asarray(intact & (records["fingerprint"] == self.fingerprint))
 
     def values(self, records: Records) -> dict[str, NDArray[Any]]:
-        """Return the columns of records [B], [B, *shape] each, copies in the view's dtypes."""
+        """Return copies of the columns of records [B], [B, *shape] each, in the view's dtypes."""
         return {
             name: np.array(records[f"column_{name}"], column.dtype)
             for name, column in self.view.columns.items()
         }
 
     def words(self, records: Records) -> Words:
-        """Return records [B] as words [B, W], not copied."""
+        """Return a view of records [B] as words [B, W]."""
         return records.view(np.uint64).reshape(len(records), self.num_words)
 
     def _checksum(self, words: Words) -> Words:
@@ -95,9 +95,10 @@ class RecordForm:
 
 
 def _weights(count: int) -> Words:
-    """Return odd weights [W] without any pattern, by splitmix64 (Steele, Lea & Flood 2014).
+    """Return odd pseudo-random weights [W] by splitmix64 (Steele, Lea & Flood 2014).
 
-    Odd, so that one changed word always shows; no pattern, so that several hardly ever cancel.
+    As weights are odd, a change of one word always changes the checksum; as they are random,
+    changes of several words almost never cancel.
     """
     weights = []
     for i in range(1, count + 1):

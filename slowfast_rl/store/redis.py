@@ -1,4 +1,4 @@
-"""The feature store in Redis or Valkey: one packed value per row. Needs the extra ``redis``."""
+"""A feature store in Redis or Valkey, one value per row. It needs the extra ``redis``."""
 
 import os
 import re
@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike
 from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.store.checks import check_ids, check_no_password, check_times
 from slowfast_rl.store.protocol import OnlineResponse, StoreState, StoreUnavailableError
-from slowfast_rl.store.records import RecordForm, Records
+from slowfast_rl.store.records import RecordLayout, Records
 from slowfast_rl.store.redis_scripts import WRITE_OVER, WRITE_STICKY
-from slowfast_rl.store.rules import ABSENT, StoreCounters, accepts, incoming
+from slowfast_rl.store.rules import ABSENT, StoreCounters, accepts, validate_write
 from slowfast_rl.store.state import ViewRows, pack_state, unpack_state
 from slowfast_rl.store.views import FeatureView, registered, unknown_view
 
@@ -28,30 +28,30 @@ except ImportError as error:
         "RedisFeatureStore needs redis-py: pip install 'slowfast_rl[redis]'"
     ) from error
 
-_BATCH = 4096  # rows in a command: the server does nothing else meanwhile
+_BATCH = 4096  # rows per command: a server executes one command at a time
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class RedisFeatureStore:
-    """A `FeatureStore` in a Redis or Valkey server, one key ``namespace:view:id`` for each row.
+    """A `FeatureStore` in a Redis or Valkey server, with one key ``namespace:view:id`` per row.
 
-    Plans are written by one script per batch, so that several planners never overwrite each
-    other's first write. Rows of other views are compared and written in two steps: each such view
-    has one writer at a time. A server that cannot be reached raises `StoreUnavailableError` at
-    once; the next call tries again. Ages follow from stored stamps, never from the server's clock.
-    A row that is damaged, or was written under another form of its view, reads as NOT_FOUND.
-    Counters are those of this object.
+    Rows of sticky views are compared and written by one script per batch, so that several planners
+    cannot overwrite each other's plans. Rows of other views are read, compared and then written, so
+    each such view must have only one writer at a time. If the server cannot be reached, a call
+    raises `StoreUnavailableError`; the next call tries again. Ages follow from stored stamps, never
+    from the server's clock. A row that is damaged, or was written under another definition of its
+    view, reads as NOT_FOUND. Counters count rows in calls of this object.
 
     Args:
-        url: ``redis://``, ``rediss://`` (TLS) or ``unix://``, as redis-py takes them, without a
-            password: configurations and logs are no place for one.
-        namespace: of all keys; one for each population under one luck.
+        url: ``redis://``, ``rediss://`` (TLS) or ``unix://`` as redis-py accepts it, without a
+            password, which must not appear in configurations and logs.
+        namespace: prefix of all keys; use one per population and luck seed.
         password_variable: the environment variable that holds the password, if there is one.
-        timeout_seconds: for connecting and for each answer.
+        timeout_seconds: limit for connecting and for each response.
         options: further settings of redis-py's connections, such as ``ssl_ca_certs``.
 
     Raises:
-        ValueError: an argument is outside what is allowed.
+        ValueError: an argument is not allowed.
     """
 
     def __init__(
@@ -67,40 +67,42 @@ class RedisFeatureStore:
         if timeout_seconds <= 0:
             raise ValueError(f"timeout_seconds is {timeout_seconds}; allowed is above 0")
         parts = check_no_password(url, options or {}, password_variable)
-        self._where, self._prefix = parts.netloc or parts.path, f"{namespace}:"
+        self._address, self._prefix = parts.netloc or parts.path, f"{namespace}:"
         settings = {
             "password": os.environ.get(password_variable),
             "socket_timeout": timeout_seconds,
             "socket_connect_timeout": timeout_seconds,
             **dict(options or {}),
         }
-        try:  # once more where a connection died with the last server
+        try:  # one retry, as a pooled connection may have been closed by a restarted server
             self._client = client_library.Redis.from_url(
                 url, retry=Retry(NoBackoff(), 1), **settings
             )
-            once = client_library.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **settings)
-            once.connection_pool.make_connection()  # shows an unknown option; sends nothing
+            without_retry = client_library.Redis.from_url(
+                url, retry=Retry(NoBackoff(), 0), **settings
+            )
+            without_retry.connection_pool.make_connection()  # checks the options
         except (ValueError, TypeError) as error:
             raise ValueError(f"redis url {urlunsplit(parts)!r}: {error}") from error
-        self._write_sticky = once.register_script(WRITE_STICKY)
-        self._write_over = once.register_script(WRITE_OVER)
-        self._once = once
-        self._forms: dict[str, RecordForm] = {}
-        self._tally = StoreCounters()
+        self._write_sticky = without_retry.register_script(WRITE_STICKY)
+        self._write_over = without_retry.register_script(WRITE_OVER)
+        self._client_without_retry = without_retry
+        self._layouts: dict[str, RecordLayout] = {}
+        self._counters = StoreCounters()
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Rows so far through this object: refused_writes, stale_reads and not_found_reads."""
-        return self._tally.counters
+        """Numbers of rows so far in calls of this object; see `FeatureStore.counters`."""
+        return self._counters.counters
 
     def apply(self, views: Iterable[FeatureView]) -> None:
-        """Registers views with this object; see `FeatureStore.apply`.
+        """Register views with this object; see `FeatureStore.apply`.
 
-        Nothing is sent: a row tells its view's form, and other forms' rows are not found.
+        Nothing is sent to the server: each row holds a fingerprint of its view.
         """
-        wanted = registered({name: form.view for name, form in self._forms.items()}, views)
-        self._forms = {
-            name: self._forms[name] if name in self._forms else RecordForm(view)
+        wanted = registered({name: layout.view for name, layout in self._layouts.items()}, views)
+        self._layouts = {
+            name: self._layouts[name] if name in self._layouts else RecordLayout(view)
             for name, view in wanted.items()
         }
 
@@ -111,151 +113,159 @@ class RedisFeatureStore:
         rows: Mapping[str, ArrayLike],
         event_timestamp: ArrayLike,
     ) -> int:
-        """Writes one row per entity; see `FeatureStore.write_to_online_store`."""
-        form = self._form(view)
-        ids, values, stamps, clock = incoming(form.view, entity_ids, rows, event_timestamp)
-        if form.view.sticky_week:
-            stored = np.full(len(ids), ABSENT)  # the script compares with what is there
+        """Write one row per entity; see `FeatureStore.write_to_online_store`."""
+        layout = self._layout(view)
+        ids, values, stamps, clock = validate_write(layout.view, entity_ids, rows, event_timestamp)
+        if layout.view.sticky_week:
+            stored = np.full(len(ids), ABSENT)  # the script compares with the stored row
         else:
-            records, there = self._read(form, ids)
-            stored = np.where(there, records["stamp"], ABSENT)
-        accepted = accepts(form.view, stamps, stored, clock)
+            records, present = self._read(layout, ids)
+            stored = np.where(present, records["stamp"], ABSENT)
+        accepted = accepts(layout.view, stamps, stored, clock)
         refused = len(ids) - int(accepted.sum())
-        refused += self._write(form, ids[accepted], form.pack(values, stamps)[accepted])
-        self._tally.refused(refused)
+        refused += self._write(layout, ids[accepted], layout.pack(values, stamps)[accepted])
+        self._counters.count_refused(refused)
         return len(ids) - refused
 
     def get_online_features(
         self, view: str, entity_ids: ArrayLike, now: ArrayLike
     ) -> OnlineResponse:
-        """Reads one row per entity as of `now`; see `FeatureStore.get_online_features`."""
-        form = self._form(view)
+        """Read one row per entity as of `now`; see `FeatureStore.get_online_features`."""
+        layout = self._layout(view)
         ids = check_ids(entity_ids)
         times = check_times("now", now, len(ids))
-        records, there = self._read(form, ids)
-        return self._tally.build_response(form, records, there, times)
+        records, present = self._read(layout, ids)
+        return self._counters.build_response(layout, records, present, times)
 
     def delete(self, view: str, entity_ids: ArrayLike) -> int:
-        """Forgets the rows of these entities; see `FeatureStore.delete`."""
-        keys = self._keys(self._form(view), np.unique(check_ids(entity_ids)))
-        with self._reached():
+        """Delete the rows of these entities; see `FeatureStore.delete`."""
+        keys = self._keys(self._layout(view), np.unique(check_ids(entity_ids)))
+        with self._translated_errors():
             return sum(self._client.unlink(*batch) for batch in _batches(keys))
 
     def snapshot(self) -> StoreState:
-        """Returns a copy of this object's views and counters, and of all their rows.
+        """Return a copy of this object's views and counters, and of the views' rows.
 
-        Rows that others write meanwhile may or may not be in it.
+        It may or may not contain rows that other processes write during the call.
         """
         rows = []
-        for form in self._forms.values():
-            ids = self._ids(form)
-            records, there = self._read(form, ids)
-            stamps = np.array(records["stamp"][there])
-            rows.append(ViewRows(form.view, ids[there], form.values(records[there]), stamps))
+        for layout in self._layouts.values():
+            ids = self._ids(layout)
+            records, present = self._read(layout, ids)
+            stamps = np.array(records["stamp"][present])
+            rows.append(
+                ViewRows(layout.view, ids[present], layout.values(records[present]), stamps)
+            )
         return pack_state(rows, self.counters)
 
     def restore(self, state: StoreState) -> None:
-        """Replaces this object's views, rows and counters; see `FeatureStore.restore`."""
+        """Replace this object's views, rows and counters; see `FeatureStore.restore`."""
         contents, counters = unpack_state(state)
-        forms = {rows.view.name: RecordForm(rows.view) for rows in contents}
-        for name in {**self._forms, **forms}:
-            form = self._forms.get(name) or forms[name]
-            keys = self._keys(form, self._ids(form))
-            with self._reached():
+        layouts = {rows.view.name: RecordLayout(rows.view) for rows in contents}
+        for name in {**self._layouts, **layouts}:
+            layout = self._layouts.get(name) or layouts[name]
+            keys = self._keys(layout, self._ids(layout))
+            with self._translated_errors():
                 for batch in _batches(keys):
                     self._client.unlink(*batch)
-        self._forms = forms
+        self._layouts = layouts
         for rows in contents:
-            form = forms[rows.view.name]
-            self._set(form, rows.entity_ids, form.pack(rows.values, rows.event_timestamp))
-        self._tally.restore(counters)
+            layout = layouts[rows.view.name]
+            self._overwrite(layout, rows.entity_ids, layout.pack(rows.values, rows.event_timestamp))
+        self._counters.restore(counters)
 
     def close(self) -> None:
-        """Closes the connections; the next call opens new ones."""
+        """Close the connections; the next call opens new ones."""
         self._client.close()
-        self._once.close()
+        self._client_without_retry.close()
 
     def __repr__(self) -> str:
-        """Tells where the server is, and no secret."""
-        return f"RedisFeatureStore({self._where!r}, namespace={self._prefix[:-1]!r})"
+        """Return the server's address and the namespace, without secrets."""
+        return f"RedisFeatureStore({self._address!r}, namespace={self._prefix[:-1]!r})"
 
-    def _form(self, view: str) -> RecordForm:
-        if view not in self._forms:
-            raise unknown_view(view, self._forms)
-        return self._forms[view]
+    def _layout(self, view: str) -> RecordLayout:
+        """Return the layout of a registered view."""
+        if view not in self._layouts:
+            raise unknown_view(view, self._layouts)
+        return self._layouts[view]
 
-    def _keys(self, form: RecordForm, ids: Int64) -> list[str]:
-        prefix = f"{self._prefix}{form.view.name}:"
+    def _keys(self, layout: RecordLayout, ids: Int64) -> list[str]:
+        """Return the keys of the rows of ids [B]."""
+        prefix = f"{self._prefix}{layout.view.name}:"
         return [f"{prefix}{entity}" for entity in ids.tolist()]
 
-    def _ids(self, form: RecordForm) -> Int64:
-        """Return the ids of all stored rows of a view, rising."""
-        prefix = f"{self._prefix}{form.view.name}:"
-        with self._reached():
+    def _ids(self, layout: RecordLayout) -> Int64:
+        """Return the ids of all stored rows of a view in ascending order."""
+        prefix = f"{self._prefix}{layout.view.name}:"
+        with self._translated_errors():
             found = {key.decode() for key in self._client.scan_iter(f"{prefix}*", count=_BATCH)}
         numbers = [key[len(prefix) :] for key in found]
         return np.array(sorted(int(n) for n in numbers if n.isdecimal()), np.int64)
 
-    def _read(self, form: RecordForm, ids: Int64) -> tuple[Records, Bool]:
-        """Return records [B] and which there are; the others are zeros."""
-        size, nothing = form.dtype.itemsize, bytes(form.dtype.itemsize)
+    def _read(self, layout: RecordLayout, ids: Int64) -> tuple[Records, Bool]:
+        """Return records [B] and which of them are present; absent ones are zeros."""
+        size, nothing = layout.dtype.itemsize, bytes(layout.dtype.itemsize)
         found: list[Any] = []  # bytes, or None
-        with self._reached():
-            for batch in _batches(self._keys(form, ids)):
+        with self._translated_errors():
+            for batch in _batches(self._keys(layout, ids)):
                 found += self._client.mget(batch)
         packed = b"".join(
             [row if row is not None and len(row) == size else nothing for row in found]
         )
-        records = np.frombuffer(packed, form.dtype).copy()
-        there = form.valid(records)
-        if not there.all():
-            records[~there] = np.zeros((), form.dtype)
-        return records, there
+        records = np.frombuffer(packed, layout.dtype).copy()
+        present = layout.valid(records)
+        if not present.all():
+            records[~present] = np.zeros((), layout.dtype)
+        return records, present
 
-    def _write(self, form: RecordForm, ids: Int64, records: Records) -> int:
-        """Write records of ids [B] by the view's rule; return how many the server refused."""
-        if not form.view.sticky_week:
-            self._set(form, ids, records)
+    def _write(self, layout: RecordLayout, ids: Int64, records: Records) -> int:
+        """Write records of ids [B] by the view's rule; return the number that was refused."""
+        if not layout.view.sticky_week:
+            self._overwrite(layout, ids, records)
             return 0
         refused = 0
-        keys, packed = self._keys(form, ids), _packed(records)
-        with self._reached():
+        keys, packed = self._keys(layout, ids), _packed(records)
+        with self._translated_errors():
             for first in range(0, len(keys), _BATCH):
                 batch = slice(first, first + _BATCH)
                 count = int(self._write_sticky(keys=keys[batch], args=packed[batch]))
                 if count:
-                    count -= self._mend(form, keys[batch], packed[batch])
+                    count -= self._repair(layout, keys[batch], packed[batch])
                 refused += count
         return refused
 
-    def _mend(self, form: RecordForm, keys: list[str], packed: list[bytes]) -> int:
-        """Write over rows that are damaged though their stamp is whole; return how many."""
-        places, arguments, size = [], [], form.dtype.itemsize
+    def _repair(self, layout: RecordLayout, keys: list[str], packed: list[bytes]) -> int:
+        """Overwrite damaged rows whose stamp is intact; return their number."""
+        damaged, arguments, size = [], [], layout.dtype.itemsize
         found: list[Any] = list(self._client.mget(keys))  # bytes, or None
         for key, new, old in zip(keys, packed, found, strict=True):
             if old is None or len(old) != size:
                 continue
-            record = np.frombuffer(old, form.dtype)
-            if record["form"][0] == form.number and not form.valid(record)[0]:
-                places.append(key)
+            record = np.frombuffer(old, layout.dtype)
+            if record["fingerprint"][0] == layout.fingerprint and not layout.valid(record)[0]:
+                damaged.append(key)
                 arguments += [old, new]
-        return int(self._write_over(keys=places, args=arguments)) if places else 0
+        return int(self._write_over(keys=damaged, args=arguments)) if damaged else 0
 
-    def _set(self, form: RecordForm, ids: Int64, records: Records) -> None:
-        keys, packed = self._keys(form, ids), _packed(records)
-        with self._reached():
+    def _overwrite(self, layout: RecordLayout, ids: Int64, records: Records) -> None:
+        """Write records of ids [B] whatever is stored."""
+        keys, packed = self._keys(layout, ids), _packed(records)
+        with self._translated_errors():
             for first in range(0, len(keys), _BATCH):
                 batch = slice(first, first + _BATCH)
                 self._client.mset(dict(zip(keys[batch], packed[batch], strict=True)))
 
     @contextmanager
-    def _reached(self) -> Iterator[None]:
-        """Turn the client's errors into the store's, without what only the client should know."""
+    def _translated_errors(self) -> Iterator[None]:
+        """Raise the client's errors as `StoreUnavailableError`.
+
+        Their text is left out, because it may hold secrets.
+        """
         try:
             yield
         except client_library.RedisError as error:
             raise StoreUnavailableError(
-                f"Redis at {self._where}: {type(error).__name__}"
+                f"Redis at {self._address}: {type(error).__name__}"
             ) from error
 
 
@@ -266,5 +276,6 @@ def _packed(records: Records) -> list[bytes]:
 
 
 def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield parts of at most _BATCH keys."""
     for first in range(0, len(keys), _BATCH):
         yield keys[first : first + _BATCH]

@@ -1,9 +1,10 @@
-"""What a Redis server does in one step, in its own Lua."""
+"""Lua scripts that a Redis server executes atomically."""
 
-# Writes a batch of sticky rows, each only if it is stamped later than the one stored, and returns
-# how many were refused. A row begins with its stamp and the stamp's complement, each as two
-# little-endian halves; what does not is damaged, and gives way. All in one step: first writes are
-# never lost. It is not sent again by itself when its answer is lost: that would look refused.
+# Writes a batch of sticky rows, each only if its stamp is later than the stored row's, and returns
+# the number of refused rows. A row begins with its stamp and the stamp's complement, each as two
+# little-endian halves; a stored row that does not is damaged and is replaced. As the script is
+# atomic, concurrent writers do not lose a first write. The client must not retry it after a lost
+# response: rows that the first attempt wrote would then count as refused.
 WRITE_STICKY = """
 local refused = 0
 for i, key in ipairs(KEYS) do
@@ -25,7 +26,7 @@ end
 return refused
 """
 
-# Writes over damaged rows, each only if it is still the row that was read; returns how many.
+# Overwrites damaged rows, each only if it still is the row that was read; returns their number.
 WRITE_OVER = """
 local written = 0
 for i, key in ipairs(KEYS) do

@@ -1,4 +1,4 @@
-"""The feature store that processes on one machine share."""
+"""A feature store that processes on one machine share."""
 
 import os
 import time
@@ -15,36 +15,36 @@ from numpy.typing import ArrayLike
 from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.store.checks import check_ids, check_times
 from slowfast_rl.store.protocol import OnlineResponse, StoreState
-from slowfast_rl.store.records import WORD, RecordForm, Records
-from slowfast_rl.store.rules import ABSENT, StoreCounters, accepts, incoming
+from slowfast_rl.store.records import WORD, RecordLayout, Records
+from slowfast_rl.store.rules import ABSENT, StoreCounters, accepts, validate_write
 from slowfast_rl.store.shared_catalog import Area, Catalog
 from slowfast_rl.store.shared_file import SharedFile, shared_folder
 from slowfast_rl.store.shared_table import SharedTable, slots_for, words_for
 from slowfast_rl.store.state import ViewRows, pack_state, unpack_state
 from slowfast_rl.store.views import FeatureView, registered, unknown_view
 
-_PATIENCE_SECONDS = 0.25  # with a writer that holds a row half written
-_PAUSE_SECONDS = 50e-6
+_READ_TIMEOUT_SECONDS = 0.25  # limit of waiting for a row that is being written
+_RETRY_SECONDS = 50e-6  # between two attempts to read
 
 
 class SharedMemoryFeatureStore:
     """A `FeatureStore` in one memory-mapped file, for any number of processes on a machine.
 
-    Writers take turns by ``flock``, which the system releases when one is killed. Readers take no
-    lock: they look at a row's version, the row, its version again, and its checksum. Only where a
-    row stays unreadable do they ask, without waiting, whether anybody is writing. A row that a
-    killed writer left half written reads as NOT_FOUND, until somebody writes it again. Counters are
-    those of this object. Each thread needs an object of its own.
+    Writers exclude each other by ``flock``, which the system releases when a process is killed.
+    Readers take no lock: they detect a row that is being written by its version and checksum and
+    read it again. If it stays unreadable, they check whether a process is writing. A row that a
+    killed writer left half written reads as NOT_FOUND until it is written again. Counters count
+    rows in calls of this object. Each thread needs an object of its own.
 
     Args:
-        name: of the store; whoever gives the same one shares it. None makes a private one, whose
-            file goes with the object.
-        folder: where its file lies; None for memory (/dev/shm), or the temporary folder where there
-            is none. Deleting the file empties the store for everybody.
+        name: the name of the store; processes that give the same name share it. None makes a
+            private store, whose file is deleted with the object.
+        folder: the folder of the file; None for /dev/shm, or the temporary folder if that is not
+            writable. Deleting the file empties the store for all processes.
 
     Raises:
-        ValueError: the name is no file's name, or its file is no store or another user's.
-        StoreUnavailableError: there is no room.
+        ValueError: the name is not a file name, or the file is no store or another user's.
+        StoreUnavailableError: present is not enough memory or disk space.
     """
 
     def __init__(self, name: str | None = None, folder: str | Path | None = None) -> None:
@@ -55,7 +55,7 @@ class SharedMemoryFeatureStore:
         self._file = SharedFile(path)
         self._loaded = (0, 0, 0)
         self._tables: dict[str, SharedTable] = {}
-        self._tally = StoreCounters()
+        self._counters = StoreCounters()
         self._load()
         self._arguments = (name, folder)
         if name is None:
@@ -63,19 +63,19 @@ class SharedMemoryFeatureStore:
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The path of the file."""
         return self._file.path
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Rows so far through this object: refused_writes, stale_reads and not_found_reads."""
-        return self._tally.counters
+        """Numbers of rows so far in calls of this object; see `FeatureStore.counters`."""
+        return self._counters.counters
 
     def apply(self, views: Iterable[FeatureView]) -> None:
-        """Registers views; see `FeatureStore.apply`."""
+        """Register views; see `FeatureStore.apply`."""
         with self._file.locked():
-            self._catch_up()
-            self._add(registered(self._views(), views))
+            self._refresh()
+            self._add_areas(registered(self._views(), views))
 
     def write_to_online_store(
         self,
@@ -84,97 +84,106 @@ class SharedMemoryFeatureStore:
         rows: Mapping[str, ArrayLike],
         event_timestamp: ArrayLike,
     ) -> int:
-        """Writes one row per entity; see `FeatureStore.write_to_online_store`."""
+        """Write one row per entity; see `FeatureStore.write_to_online_store`."""
         known = self._view(view)
-        ids, values, stamps, clock = incoming(known, entity_ids, rows, event_timestamp)
+        ids, values, stamps, clock = validate_write(known, entity_ids, rows, event_timestamp)
         with self._file.locked():
-            self._catch_up()
+            self._refresh()
             table = self._table(view, known)
-            stored, there, _ = table.read(ids)
-            accepted = accepts(known, stamps, np.where(there, stored["stamp"], ABSENT), clock)
-            records = table.form.pack(values, stamps)[accepted]
-            if not table.has_room(len(records)):
-                table = self._larger(view, len(records))
+            stored, present, _ = table.read(ids)
+            accepted = accepts(known, stamps, np.where(present, stored["stamp"], ABSENT), clock)
+            records = table.layout.pack(values, stamps)[accepted]
+            if not table.has_capacity(len(records)):
+                table = self._grow(view, len(records))
             table.write(ids[accepted], records)
         count = int(accepted.sum())
-        self._tally.refused(len(ids) - count)
+        self._counters.count_refused(len(ids) - count)
         return count
 
     def get_online_features(
         self, view: str, entity_ids: ArrayLike, now: ArrayLike
     ) -> OnlineResponse:
-        """Reads one row per entity as of `now`; see `FeatureStore.get_online_features`."""
+        """Read one row per entity as of `now`; see `FeatureStore.get_online_features`."""
         known = self._view(view)
         ids = check_ids(entity_ids)
         times = check_times("now", now, len(ids))
-        form, records, there = self._read(known, ids)
-        return self._tally.build_response(form, records, there, times)
+        layout, records, present = self._read(known, ids)
+        return self._counters.build_response(layout, records, present, times)
 
     def delete(self, view: str, entity_ids: ArrayLike) -> int:
-        """Forgets the rows of these entities; see `FeatureStore.delete`."""
+        """Delete the rows of these entities; see `FeatureStore.delete`."""
         known = self._view(view)
         ids = check_ids(entity_ids)
         with self._file.locked():
-            self._catch_up()
+            self._refresh()
             return self._table(view, known).delete(ids)
 
     def snapshot(self) -> StoreState:
-        """Returns a copy of all views, rows and counters."""
+        """Return a copy of all views, rows and counters."""
         with self._file.locked():
-            self._catch_up()
+            self._refresh()
             rows = []
             for table in self._tables.values():
                 ids, records = table.dump()
-                values = table.form.values(records)
-                rows.append(ViewRows(table.form.view, ids, values, records["stamp"].copy()))
+                values = table.layout.values(records)
+                rows.append(ViewRows(table.layout.view, ids, values, records["stamp"].copy()))
         return pack_state(rows, self.counters)
 
     def restore(self, state: StoreState) -> None:
-        """Replaces all views, rows and counters; see `FeatureStore.restore`."""
+        """Replace all views, rows and counters; see `FeatureStore.restore`."""
         contents, counters = unpack_state(state)
         with self._file.locked():
-            self._catch_up()
+            self._refresh()
             before = self._file.catalog
             catalog = Catalog([], list(before.free), before.end)
             for rows in contents:
-                form = RecordForm(rows.view)
-                records = form.pack(rows.values, rows.event_timestamp)
-                self._place(catalog, form, slots_for(len(records)), rows.entity_ids, records)
+                layout = RecordLayout(rows.view)
+                records = layout.pack(rows.values, rows.event_timestamp)
+                self._write_area(catalog, layout, slots_for(len(records)), rows.entity_ids, records)
             for area in before.areas:
-                catalog.release(*_piece(area))
+                catalog.release(*_extent(area))
             self._file.publish(catalog)
             self._load()
-        self._tally.restore(counters)
+        self._counters.restore(counters)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process, or a copy, opens the same file."""
+        """Pickle the arguments, so that a copy opens the same file."""
         if self._arguments[0] is None:
             raise TypeError("a store without a name cannot be copied or sent to another process")
         return type(self), self._arguments
 
     def __repr__(self) -> str:
-        """Tells which file it is."""
+        """Return the class and the path of the file."""
         return f"SharedMemoryFeatureStore({str(self.path)!r})"
 
     def _views(self) -> dict[str, FeatureView]:
-        return {name: table.form.view for name, table in self._tables.items()}
+        """Return the registered views by name."""
+        return {name: table.layout.view for name, table in self._tables.items()}
 
     def _view(self, name: str) -> FeatureView:
-        self._catch_up()
+        """Return a registered view as other processes last defined it."""
+        self._refresh()
         if name not in self._tables:
             raise unknown_view(name, self._tables)
-        return self._tables[name].form.view
+        return self._tables[name].layout.view
 
     def _table(self, name: str, view: FeatureView) -> SharedTable:
-        """Return a view's table, which another process may have removed or changed meanwhile."""
+        """Return a view's table.
+
+        Raises:
+            ValueError: another process has removed or changed the view.
+        """
         table = self._tables.get(name)
-        if table is None or table.form.view != view:
+        if table is None or table.layout.view != view:
             raise unknown_view(name, self._tables)
         return table
 
-    def _catch_up(self) -> None:
-        """See what other processes changed; a file made anew is given the views of the old one."""
-        self._file.look()
+    def _refresh(self) -> None:
+        """Load the catalog that other processes changed.
+
+        A file that was deleted and created again is given this object's views.
+        """
+        self._file.refresh()
         if self._file.version == self._loaded:
             return
         replaced, known = self._file.version[:2] != self._loaded[:2], self._views()
@@ -182,82 +191,90 @@ class SharedMemoryFeatureStore:
         if replaced and known.keys() - self._tables.keys():
             with self._file.locked():
                 self._load()
-                self._add(known)
+                self._add_areas(known)
 
     def _load(self) -> None:
-        """Make tables of the catalog's areas."""
+        """Create the tables of the catalog's areas."""
         self._loaded, self._tables = self._file.version, {}
         for area in self._file.catalog.areas:
-            form = RecordForm(FeatureView.from_json(area.view))
-            words = self._file.area(area.offset, words_for(form, area.capacity))
-            self._tables[form.view.name] = SharedTable(form, words, area.capacity)
+            layout = RecordLayout(FeatureView.from_json(area.view))
+            words = self._file.area(area.offset, words_for(layout, area.capacity))
+            self._tables[layout.view.name] = SharedTable(layout, words, area.capacity)
 
-    def _read(self, view: FeatureView, ids: Int64) -> tuple[RecordForm, Records, Bool]:
-        """Return records [B], their form, and which there are; the others are zeros."""
+    def _read(self, view: FeatureView, ids: Int64) -> tuple[RecordLayout, Records, Bool]:
+        """Return the layout, records [B] and which of them are present; absent ones are zeros."""
         deadline = 0.0
         while True:
             table = self._table(view.name, view)
-            records, there, again = table.read(ids)
-            if not self._file.current():  # the rows may have moved meanwhile
-                self._catch_up()
-            elif not again.any():
-                return table.form, records, there
+            records, present, unreadable = table.read(ids)
+            if not self._file.is_current():  # another process may have moved the rows
+                self._refresh()
+            elif not unreadable.any():
+                return table.layout, records, present
             elif not deadline:
-                deadline = time.monotonic() + _PATIENCE_SECONDS
+                deadline = time.monotonic() + _READ_TIMEOUT_SECONDS
             else:
-                with self._file.quiet() as quiet:
-                    if quiet and self._file.current():  # what is torn now stays so
-                        return table.form, *table.read(ids)[:2]
+                with self._file.writers_excluded() as excluded:
+                    if excluded and self._file.is_current():  # no writer: unreadable rows stay so
+                        return table.layout, *table.read(ids)[:2]
                 if time.monotonic() > deadline:
-                    return table.form, records, there
-                time.sleep(_PAUSE_SECONDS)
+                    return table.layout, records, present
+                time.sleep(_RETRY_SECONDS)
 
-    def _add(self, views: Mapping[str, FeatureView]) -> None:
-        """Make areas for views that have none; only under the lock."""
+    def _add_areas(self, views: Mapping[str, FeatureView]) -> None:
+        """Create areas for views that have none; the caller must hold the lock."""
         new = [view for name, view in views.items() if name not in self._tables]
         if new:
             catalog = deepcopy(self._file.catalog)
             for view in new:
-                form = RecordForm(view)
-                nobody = np.zeros(0, np.int64)
-                self._place(catalog, form, slots_for(0), nobody, np.zeros(0, form.dtype))
+                layout = RecordLayout(view)
+                no_ids = np.zeros(0, np.int64)
+                self._write_area(catalog, layout, slots_for(0), no_ids, np.zeros(0, layout.dtype))
             self._file.publish(catalog)
             self._load()
 
-    def _larger(self, view: str, rows: int) -> SharedTable:
-        """Move a view's rows to where so many more fit; only under the lock."""
+    def _grow(self, view: str, rows: int) -> SharedTable:
+        """Move a view's rows to a larger area; the caller must hold the lock.
+
+        Args:
+            view: name of the view.
+            rows: number of further rows that must fit.
+
+        Returns:
+            The new table.
+        """
         table = self._tables[view]
         ids, records = table.dump()
         catalog = deepcopy(self._file.catalog)
         old = next(area for area in catalog.areas if area.view["name"] == view)
         place = catalog.areas.index(old)
-        self._place(catalog, table.form, slots_for(len(ids) + rows), ids, records)
+        self._write_area(catalog, table.layout, slots_for(len(ids) + rows), ids, records)
         catalog.areas[place] = catalog.areas.pop()
-        catalog.release(*_piece(old))
+        catalog.release(*_extent(old))
         self._file.publish(catalog)
         self._load()
         return self._tables[view]
 
-    def _place(
-        self, catalog: Catalog, form: RecordForm, capacity: int, ids: Int64, records: Records
+    def _write_area(
+        self, catalog: Catalog, layout: RecordLayout, capacity: int, ids: Int64, records: Records
     ) -> None:
-        """Write rows to an area of their own, which the catalog lists from now on."""
-        count = words_for(form, capacity)
-        offset = catalog.room(count * WORD)
+        """Write rows to a new area and add it to the catalog."""
+        count = words_for(layout, capacity)
+        offset = catalog.allocate(count * WORD)
         self._file.reserve(catalog.end)
         words = self._file.area(offset, count)
         words[:] = 0
-        SharedTable(form, words, capacity).write(ids, records)
-        catalog.areas.append(Area(form.view.to_json(), offset, capacity))
+        SharedTable(layout, words, capacity).write(ids, records)
+        catalog.areas.append(Area(layout.view.to_json(), offset, capacity))
 
 
 def _unlink(path: Path, owner: int) -> None:
-    """Remove a private store's file; a forked child leaves it to its parent."""
+    """Delete a private store's file, but not in a forked child of its owner."""
     if os.getpid() == owner:
         path.unlink(missing_ok=True)
 
 
-def _piece(area: Area) -> tuple[int, int]:
-    """Return an area's (offset, bytes)."""
-    form = RecordForm(FeatureView.from_json(area.view))
-    return area.offset, words_for(form, area.capacity) * WORD
+def _extent(area: Area) -> tuple[int, int]:
+    """Return the offset and the length of an area in bytes."""
+    layout = RecordLayout(FeatureView.from_json(area.view))
+    return area.offset, words_for(layout, area.capacity) * WORD

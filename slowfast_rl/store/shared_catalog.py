@@ -1,16 +1,16 @@
-"""The layout of a shared store's file: a header, two copies of a catalog, then areas of rows."""
+"""The layout of a shared store's file: a header, two copies of a catalog, and areas of rows."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-HEADER = 4096  # bytes; all but two words are zero
+HEADER = 4096  # bytes; all words but the first two are zero
 CATALOG_BYTES = 1 << 16
-AREAS = HEADER + 2 * CATALOG_BYTES  # where the first area begins
+AREAS = HEADER + 2 * CATALOG_BYTES  # offset of the first area
 
 
 @dataclass
 class Area:
-    """Where a view's rows lie."""
+    """The part of the file that holds the rows of a view."""
 
     view: dict[str, Any]  # `FeatureView.to_json`
     offset: int  # bytes
@@ -19,14 +19,18 @@ class Area:
 
 @dataclass
 class Catalog:
-    """What the file holds."""
+    """The areas and free parts of the file."""
 
     areas: list[Area] = field(default_factory=list)
-    free: list[tuple[int, int]] = field(default_factory=list)  # (offset, bytes) to use again
-    end: int = AREAS  # of the last area, in bytes
+    free: list[tuple[int, int]] = field(default_factory=list)  # unused parts as (offset, bytes)
+    end: int = AREAS  # end of the last area, in bytes
 
-    def room(self, size: int) -> int:
-        """Return the offset of so many bytes: the smallest free piece that has them, or new."""
+    def allocate(self, size: int) -> int:
+        """Allocate `size` bytes, in the smallest sufficient free part or at the end.
+
+        Returns:
+            The offset in bytes.
+        """
         fitting = sorted((bytes_, offset) for offset, bytes_ in self.free if bytes_ >= size)
         if fitting:
             bytes_, offset = fitting[0]
@@ -38,7 +42,7 @@ class Catalog:
         return self.end - size
 
     def release(self, offset: int, size: int) -> None:
-        """Give bytes back; neighbouring pieces become one."""
+        """Mark `size` bytes from `offset` on as free; adjacent free parts are joined."""
         joined: list[tuple[int, int]] = []
         for first, bytes_ in sorted([*self.free, (offset, size)]):
             if joined and sum(joined[-1]) == first:

@@ -1,10 +1,11 @@
-"""One memory-mapped file that several processes share: a header, a catalog, and areas for rows.
+"""A memory-mapped file that several processes share: a header, a catalog, and areas of rows.
 
-The catalog says which views there are and where their rows lie. It is kept twice; a writer fills
-the copy that is not in force, then makes it so by storing one word, the generation. A process
-killed at any moment leaves the old catalog or the new one. Why not
-``multiprocessing.shared_memory``: before Python 3.13 its resource tracker unlinks a segment when
-any process that attached to it exits.
+The catalog lists the views and the areas of their rows. The file holds two copies: a writer fills
+the inactive copy and then activates it by storing one word, the generation. A process that is
+killed at any moment leaves either the old or the new catalog active.
+
+``multiprocessing.shared_memory`` is not used because, before Python 3.13, its resource tracker
+unlinks a segment when any process that attached to it exits.
 """
 
 import fcntl
@@ -24,80 +25,80 @@ from slowfast_rl.store.records import WORD, Words
 from slowfast_rl.store.shared_catalog import AREAS, CATALOG_BYTES, HEADER, Area, Catalog
 
 _MAGIC = np.uint64(int.from_bytes(b"slowfast", "little"))
-_GENERATION = 1  # word of the header, beside the magic
-_CATALOGS = (HEADER, HEADER + CATALOG_BYTES)  # where the copies begin: length, crc, JSON
+_GENERATION = 1  # index of the header's word after the magic number
+_CATALOGS = (HEADER, HEADER + CATALOG_BYTES)  # offsets of the copies, each: length, CRC, JSON
 
 
 def shared_folder() -> Path:
-    """Return where shared files are kept: memory, where the system offers it as files."""
+    """Return the folder of shared files: /dev/shm if it is writable, else the temporary folder."""
     memory = Path("/dev/shm")
     return memory if os.access(memory, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 
 
 class SharedFile:
-    """A mapping of the file, with the catalog as last read.
+    """A mapping of the file and the catalog as last read.
 
-    A file that was deleted and made anew is opened again: it is a store that restarted empty. No
-    descriptor outlives a call, so that no child inherits a lock.
+    If the file was deleted and created again, it is opened again; the store is then empty. No file
+    descriptor stays open between calls, so that child processes do not inherit a lock.
 
     Args:
-        path: the file; made if missing, for this user alone.
+        path: the file; it is created if missing, readable and writable by this user only.
 
     Raises:
-        ValueError: the file cannot be made, holds something else, or belongs to another user.
-        StoreUnavailableError: there is no room for it.
+        ValueError: the file cannot be created, is no store, or belongs to another user.
+        StoreUnavailableError: there is not enough memory or disk space.
     """
 
     words: Words  # the whole file
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._holder = 0  # the process that holds the lock through this object
+        self._holder = 0  # id of the process that holds the lock through this object, or 0
         self._open()
 
     @property
     def version(self) -> tuple[int, int, int]:
-        """Which catalog of which file was last read: device, inode, generation."""
+        """The catalog that was last read, identified by device, inode and generation."""
         return (*self._identity, self.generation)
 
-    def look(self) -> None:
-        """Bring mapping and catalog up to date.
+    def refresh(self) -> None:
+        """Update the mapping and the catalog if the file has changed.
 
         Raises:
-            StoreUnavailableError: the file is gone and cannot be made anew.
+            StoreUnavailableError: the file was deleted and cannot be created again.
         """
         if self._holder != os.getpid() and self._replaced():
-            self._open_again()
-        elif not self.current():
+            self._reopen()
+        elif not self.is_current():
             self._read_catalog()
 
-    def current(self) -> bool:
-        """Return whether the catalog is still the one last read."""
+    def is_current(self) -> bool:
+        """Return whether the catalog in the file is the one last read."""
         return int(self.words[_GENERATION]) == self.generation
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other writers out; the system releases the lock of a process that is killed.
+        """Hold the writers' lock; the system releases the lock of a process that is killed.
 
         Raises:
-            StoreUnavailableError: the file is gone and cannot be made anew.
+            StoreUnavailableError: the file was deleted and cannot be created again.
         """
         if self._holder == os.getpid():
             yield
             return
         while True:
             if self._replaced():
-                self._open_again()
+                self._reopen()
             try:
                 descriptor = self._descriptor(os.O_RDWR)
             except OSError:
-                continue  # it was deleted this moment
+                continue  # the file was deleted in between
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 if self._replaced():
                     continue
                 self._holder = os.getpid()
-                self.look()
+                self.refresh()
                 yield
                 return
             finally:
@@ -105,8 +106,8 @@ class SharedFile:
                 _unlock(descriptor)
 
     @contextmanager
-    def quiet(self) -> Iterator[bool]:
-        """Yield whether no process is writing, and none begins until the end; does not wait."""
+    def writers_excluded(self) -> Iterator[bool]:
+        """Try, without waiting, to exclude writers; yield whether that succeeded."""
         try:
             descriptor = self._descriptor(os.O_RDWR)
         except OSError:
@@ -122,14 +123,14 @@ class SharedFile:
             _unlock(descriptor)
 
     def area(self, offset: int, count: int) -> Words:
-        """Return so many words from an offset in bytes on, not copied."""
+        """Return a view of `count` words from an offset in bytes on."""
         return self.words[offset // WORD : offset // WORD + count]
 
     def reserve(self, end: int) -> None:
-        """Make the file at least so long, in bytes; only under the lock.
+        """Extend the file to at least `end` bytes; the caller must hold the lock.
 
         Raises:
-            StoreUnavailableError: there is no room.
+            StoreUnavailableError: there is not enough memory or disk space.
         """
         if end <= self.words.nbytes:
             return
@@ -141,15 +142,16 @@ class SharedFile:
             os.close(descriptor)
 
     def publish(self, catalog: Catalog) -> None:
-        """Put another catalog in force; only under the lock, with its areas filled.
+        """Activate another catalog; the caller must hold the lock and have filled its areas.
 
         Raises:
-            ValueError: it is too large.
+            ValueError: the catalog is too large.
         """
         self.generation = _put_catalog(self.words, catalog)
         self.catalog = catalog
 
     def _replaced(self) -> bool:
+        """Return whether the path no longer leads to the mapped file."""
         try:
             now = os.stat(self.path)
         except OSError:
@@ -157,16 +159,21 @@ class SharedFile:
         return (now.st_dev, now.st_ino) != self._identity
 
     def _descriptor(self, flags: int) -> int:
+        """Open the file without following links and return its descriptor."""
         return os.open(self.path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
-    def _open_again(self) -> None:
+    def _reopen(self) -> None:
+        """Open the file again; any failure makes the store unavailable."""
         try:
             self._open()
-        except ValueError as error:  # whoever is running by now cannot be told to start otherwise
+        except ValueError as error:
             raise StoreUnavailableError(str(error)) from error
 
     def _open(self) -> None:
-        """Map the file, and begin it if nobody has; whoever failed on the way left no magic."""
+        """Map the file and initialise it if it has no magic number.
+
+        An interrupted initialisation leaves no magic number, so the next process repeats it.
+        """
         try:
             descriptor = self._descriptor(os.O_RDWR | os.O_CREAT)
         except OSError as error:
@@ -175,14 +182,15 @@ class SharedFile:
             found = os.fstat(descriptor)
             if found.st_uid != os.getuid():
                 raise ValueError(
-                    f"store file {self.path} belongs to user {found.st_uid}; allowed: you"
+                    f"store file {self.path} belongs to user {found.st_uid}; "
+                    "allowed is a file of this user"
                 )
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             words = _mapped(descriptor)
             if not (words.size and words[0] == _MAGIC):
-                beginning = words[: HEADER // WORD].copy()
-                beginning[_GENERATION : _GENERATION + 1] = 0
-                if beginning.any() or words.nbytes > AREAS:
+                header = words[: HEADER // WORD].copy()
+                header[_GENERATION : _GENERATION + 1] = 0
+                if header.any() or words.nbytes > AREAS:
                     raise ValueError(f"{self.path} is not a feature store")
                 _lengthen(descriptor, AREAS, self.path)
                 words = _mapped(descriptor)
@@ -195,6 +203,7 @@ class SharedFile:
         self._read_catalog()
 
     def _read_catalog(self) -> None:
+        """Read the active catalog, again if a writer activates another one meanwhile."""
         while True:
             generation = int(self.words[_GENERATION])
             start = _CATALOGS[generation % 2]
@@ -203,7 +212,7 @@ class SharedFile:
             if int(self.words[_GENERATION]) != generation:
                 continue
             if zlib.crc32(text) != crc:
-                raise ValueError(f"{self.path} is damaged: its catalog is not what was written")
+                raise ValueError(f"{self.path} is damaged: the checksum of its catalog is wrong")
             tree = json.loads(text)
             self.catalog = Catalog(
                 [Area(**area) for area in tree["areas"]],
@@ -221,16 +230,21 @@ class SharedFile:
 
 
 def _unlock(descriptor: int) -> None:
-    """Release the lock and close: a mapping made of the descriptor would keep the lock alive."""
+    """Release the lock and close the descriptor.
+
+    Closing alone would not release it, because a mapping keeps the descriptor's file open.
+    """
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)
 
 
 def _put_catalog(words: Words, catalog: Catalog) -> int:
-    """Write a catalog to the copy that is not in force, put it in force, return its generation."""
+    """Write a catalog to the inactive copy, activate it and return its generation."""
     text = json.dumps(asdict(catalog)).encode()
     if len(text) > CATALOG_BYTES - 2 * WORD:
-        raise ValueError(f"catalog of {len(text)} bytes: fewer or smaller views are allowed")
+        raise ValueError(
+            f"catalog of {len(text)} bytes is too large: fewer or smaller views are allowed"
+        )
     following = int(words[_GENERATION]) + 1
     start = _CATALOGS[following % 2]
     words[start // WORD] = len(text)
@@ -242,7 +256,10 @@ def _put_catalog(words: Words, catalog: Catalog) -> int:
 
 
 def _lengthen(descriptor: int, end: int, path: Path) -> None:
-    """Make a file so long with real memory behind it: a sparse one would kill its writer later."""
+    """Extend a file to `end` bytes and allocate them.
+
+    Without allocation, a write to a full file system would kill the process.
+    """
     size = os.fstat(descriptor).st_size
     try:
         if end > size:
@@ -252,6 +269,7 @@ def _lengthen(descriptor: int, end: int, path: Path) -> None:
 
 
 def _mapped(descriptor: int) -> Words:
+    """Return the whole words of a file, memory-mapped."""
     length = os.fstat(descriptor).st_size // WORD
     if not length:
         return np.zeros(0, np.uint64)

@@ -1,4 +1,4 @@
-"""A store's content as arrays and plain values: what `snapshot` returns and `restore` checks."""
+"""Conversion between the rows of a store and the state that `snapshot` returns."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ COUNTERS = ("refused_writes", "stale_reads", "not_found_reads")
 
 
 class ViewRows(NamedTuple):
-    """All R rows of one view, in rising order of id: ids [R], columns [R, *shape], stamps [R]."""
+    """All R rows of one view in ascending order of id: ids [R], columns [R, *shape], stamps [R]."""
 
     view: FeatureView
     entity_ids: Int64
@@ -24,7 +24,7 @@ class ViewRows(NamedTuple):
 
 
 def pack_state(views: Iterable[ViewRows], counters: Mapping[str, int]) -> StoreState:
-    """Returns the state of a store that holds these rows; arrays are not copied."""
+    """Return the state of a store that holds these rows; arrays are not copied."""
     arrays: dict[str, NDArray[Any]] = {}
     described = []
     for view, ids, values, stamps in views:
@@ -37,10 +37,10 @@ def pack_state(views: Iterable[ViewRows], counters: Mapping[str, int]) -> StoreS
 
 
 def unpack_state(state: StoreState) -> tuple[list[ViewRows], dict[str, int]]:
-    """Returns the rows and counters that a state describes.
+    """Return the rows and counters that a state describes.
 
     Raises:
-        ValueError: for anything missing, unknown, or of another form than its view says.
+        ValueError: an entry is missing or unknown, or does not fit its view.
     """
     arrays = dict(state.arrays)
     rows = []
@@ -56,5 +56,5 @@ def unpack_state(state: StoreState) -> tuple[list[ViewRows], dict[str, int]]:
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a store's state: {error!r}") from error
     if arrays:
-        raise ValueError(f"not a store's state: no view has {', '.join(arrays)}")
+        raise ValueError(f"not a store's state: no view has the arrays {', '.join(arrays)}")
     return rows, counters

@@ -14,7 +14,7 @@ from slowfast_rl.store.views import FeatureView
 
 
 class Table:
-    """One view's rows; slot NOBODY stays zero and ABSENT, and stands for every absent row."""
+    """The rows of one view. Slot NOBODY holds zeros and the stamp ABSENT, for absent rows."""
 
     def __init__(self, view: FeatureView) -> None:
         self.view = view
@@ -26,17 +26,17 @@ class Table:
         }
 
     def stamps(self, slots: Int64) -> Int64:
-        """Returns the stamps [B] of the rows in these slots [B], ABSENT for NOBODY."""
+        """Return the stamps [B] of the rows in slots [B], ABSENT for NOBODY."""
         return self._stamps.take(slots, mode="clip")
 
     def values(self, slots: Int64) -> dict[str, NDArray[Any]]:
-        """Returns copies [B, *shape] of the columns of these slots [B], zeros for NOBODY."""
+        """Return copies [B, *shape] of the columns of slots [B], zeros for NOBODY."""
         return {
             name: column.take(slots, axis=0, mode="clip") for name, column in self._columns.items()
         }
 
     def write(self, ids: Int64, rows: Mapping[str, NDArray[Any]], stamps: Int64) -> None:
-        """Puts rows [B, *shape] of distinct ids [B] in place, stamped [B] in seconds."""
+        """Write rows [B, *shape] of distinct ids [B] with stamps [B] in seconds."""
         slots = self.index.claim(ids)
         if self.index.end > len(self._stamps):
             self._grow(2 * self.index.end)
@@ -45,7 +45,7 @@ class Table:
         self._stamps[slots] = stamps
 
     def dump(self) -> ViewRows:
-        """Returns a copy of all rows, in rising order of id."""
+        """Return a copy of all rows in ascending order of id."""
         ids, slots = self.index.items()
         return ViewRows(self.view, ids.copy(), self.values(slots), self.stamps(slots))
 

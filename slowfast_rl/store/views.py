@@ -1,4 +1,4 @@
-"""What a row of the store looks like: typed columns, an age limit and a write rule."""
+"""Feature views: the typed columns of rows, their age limit and their write rule."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,11 +16,11 @@ class Column:
     """The type of one feature.
 
     Attributes:
-        dtype: a numpy type by name, one of `DTYPES`.
+        dtype: the name of a NumPy type, one of `DTYPES`.
         shape: the shape of one row's value, () for a scalar; a batch of B rows is [B, *shape].
 
     Raises:
-        ValueError: for another dtype, or an axis shorter than 1.
+        ValueError: the dtype is none of `DTYPES`, or an axis is shorter than 1.
     """
 
     dtype: str
@@ -39,16 +39,16 @@ class FeatureView:
 
     Attributes:
         name: an identifier, unique in the store.
-        columns: the type of each feature by name; at least one, names are identifiers.
-        max_age_seconds: a row this old or older reads as OUTSIDE_MAX_AGE; None for never.
-        sticky_week: the write rule. False: the latest event time wins, equal times overwrite.
-            True: a row carries a scalar column `week` (int32 or int64) and is stamped with that
-            week's Monday; it replaces only a row of an earlier week, and never comes from the
-            future. See docs/decisions/0003-plan-stamps.md.
+        columns: the type of each feature by name; at least one; names are identifiers.
+        max_age_seconds: age from which a row reads as OUTSIDE_MAX_AGE; None for no limit.
+        sticky_week: the write rule. False: a row replaces one of an earlier or equal event time.
+            True: rows have a scalar column `week` (int32 or int64) and are stamped with that week's
+            Monday; a row replaces only one of an earlier week and is refused before its week
+            begins. See docs/decisions/0003-plan-stamps.md.
 
     Raises:
-        ValueError: for a name that is no identifier, no columns, a max age below 1, or a sticky
-            view without its week.
+        ValueError: a name is not an identifier, there are no columns, the maximum age is below 1,
+            or a sticky view has no column `week`.
     """
 
     name: str
@@ -74,16 +74,16 @@ class FeatureView:
                 )
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the view as plain values that JSON can hold."""
+        """Return the view as plain values for JSON."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """Rebuilds a view from `to_json`, also after a round trip through JSON text.
+        """Rebuild a view from the result of `to_json`, also after conversion to JSON text and back.
 
         Raises:
-            ValueError: as the constructor does.
-            TypeError: for an unknown or missing field.
+            ValueError: as for the constructor.
+            TypeError: a field is unknown or missing.
         """
         columns = {
             name: Column(**{**column, "shape": tuple(column["shape"])})
@@ -95,10 +95,10 @@ class FeatureView:
 def registered(
     known: Mapping[str, FeatureView], views: Iterable[FeatureView]
 ) -> dict[str, FeatureView]:
-    """Returns the known views and these.
+    """Return the known views and ``views`` together, by name.
 
     Raises:
-        ValueError: one of them is known in another form.
+        ValueError: another view of the same name is known.
     """
     together = dict(known)
     for view in views:
@@ -110,5 +110,5 @@ def registered(
 
 
 def unknown_view(name: str, known: Iterable[str]) -> ValueError:
-    """Returns the error of a view that nobody registered."""
+    """Return the error for a view that is not registered."""
     return ValueError(f"unknown view {name!r}: registered are {', '.join(known) or 'none yet'}")

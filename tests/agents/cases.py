@@ -18,7 +18,7 @@ WEIGHTS = Weights(4, 0.5, 0.3, 0.8, -1, 0.4)
 def untrained_agent(world: World, store: FeatureStore | None = None, seed: int = 3):
     """An agent of random planner weights and made-up ranker weights, as if it had learned."""
     slow = tiny_planner().untrained(world, seed)
-    agent = SlowFastAgent(slow, PacedExecutor(ranker=AffinityRanker(WEIGHTS)), store)
+    agent = SlowFastAgent(slow, PacedExecutor(ranker=AffinityRanker.with_weights(WEIGHTS)), store)
     agent.world, agent.seed = world, seed
     return agent
 

@@ -79,8 +79,8 @@ def test_the_device_of_any_planner_with_a_network_can_be_chosen_at_loading(tmp_p
     agent = SlowFastAgent(make(small_world(), device="cuda"), PacedExecutor())
     agent.world = small_world()
     agent.save(tmp_path)
-    assert SlowFastAgent.load(tmp_path).slow.settings["device"] == "cuda"
-    assert SlowFastAgent.load(tmp_path, device="cpu").slow.settings["device"] == "cpu"
+    assert SlowFastAgent.load(tmp_path).slow.settings.device == "cuda"
+    assert SlowFastAgent.load(tmp_path, device="cpu").slow.settings.device == "cpu"
     with pytest.raises(ValueError, match="device is 'toaster'; allowed is cpu or cuda"):
         SlowFastAgent.load(tmp_path, device="toaster")
 
@@ -101,7 +101,7 @@ def test_an_agent_of_a_fixed_plan_and_a_quality_ranker_comes_back_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "pacer", [CoinPacer(), BidPricePacer(), BidPricePacer([[-1, 0, 2.5], [0, 0.1]])]
+    "pacer", [CoinPacer(), BidPricePacer(), BidPricePacer.with_quantiles([[-1, 0, 2.5], [0, 0.1]])]
 )
 def test_an_agent_of_any_pacer_comes_back_too(tmp_path, pacer):
     w = world("shaped")
@@ -132,7 +132,7 @@ def test_an_agent_is_json_and_safetensors_and_nothing_else(agent, tmp_path):
     assert content["ranker"] == "affinity"
     assert_array_equal(
         load(parts["weights.safetensors"])["action_net.heads.weight"],
-        agent.slow.state()[1]["action_net.heads.weight"],
+        agent.slow.state()["action_net.heads.weight"],
     )
 
 
@@ -191,8 +191,8 @@ def test_a_damaged_zip_is_refused_in_one_line_or_was_not_damaged_where_it_matter
         assert damage == "flip"
         one, other = SlowFastAgent.load(path), SlowFastAgent.load(saved)
         assert one.world == other.world
-        for name, array in one.slow.state()[1].items():
-            assert_array_equal(array, other.slow.state()[1][name])
+        for name, array in one.slow.state().items():
+            assert_array_equal(array, other.slow.state()[name])
 
 
 @pytest.mark.parametrize("name", ["missing", "missing.zip"])

@@ -25,7 +25,7 @@ def tiny_agent():
 
 
 def learned(agent):
-    return agent.fast.ranker.learned, agent.slow.state()[1]
+    return agent.fast.ranker.learned, agent.slow.state()
 
 
 def assert_same(one, other):
@@ -84,13 +84,13 @@ def test_an_untrained_copy_is_what_training_began_with(plans_for):
     world, agent, begun = small_world(), tiny_agent(), []
     agent.plans_for = plans_for
     agent.learn(
-        world, total_opportunities=1, seed=5, progress=lambda _: begun.append(agent.slow.state()[1])
+        world, total_opportunities=1, seed=5, progress=lambda _: begun.append(agent.slow.state())
     )
     copy = agent.untrained_copy(world)
     assert copy.fast.ranker.learned == UNTRAINED
     assert agent.fast.ranker.learned != UNTRAINED
     assert copy.plans_for == plans_for
-    assert_same((0, begun[0]), (0, copy.slow.state()[1]))
+    assert_same((0, begun[0]), (0, copy.slow.state()))
 
 
 def test_a_planner_that_plans_for_its_own_executor_learns_something_else():
@@ -99,8 +99,8 @@ def test_a_planner_that_plans_for_its_own_executor_learns_something_else():
         agent = SlowFastAgent(
             tiny_rollouts(), PacedExecutor(ranker=ShortRanker()), plans_for=plans_for
         ).learn(world, total_opportunities=1, seed=5)
-        weights.append(agent.slow.state()[1])
-    alone = tiny_rollouts().learn(world, total_opportunities=1, seed=5).state()[1]
+        weights.append(agent.slow.state())
+    alone = tiny_rollouts().learn(world, total_opportunities=1, seed=5).state()
     assert_same((0, weights[0]), (0, alone))
     assert any(not np.array_equal(weights[1][name], alone[name]) for name in alone)
     with pytest.raises(ValueError, match="plans_for is 'theirs'; allowed: default, own"):
@@ -156,4 +156,4 @@ def test_the_planner_trains_on_members_and_luck_of_the_seed():
     )
     assert one.fast.ranker.learned != other.fast.ranker.learned
     centre = "features_extractor.centre"
-    assert not np.array_equal(one.slow.state()[1][centre], other.slow.state()[1][centre])
+    assert not np.array_equal(one.slow.state()[centre], other.slow.state()[centre])

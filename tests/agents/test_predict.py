@@ -19,6 +19,7 @@ from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies import PlanSource
+from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
 from slowfast_rl.store import InMemoryFeatureStore, Status, pacing_plan, read_plans
 from tests.agents.cases import WEIGHTS as UNIT
@@ -40,15 +41,15 @@ def assert_followed(lived: Lived, target: np.ndarray):
     assert (lived.sends <= np.where(lived.opted_in, target, 0)).all()
 
 
-class Noted:
+class Noted(BasePlanner):
     """A planner that notes what it chose for whom, by (member, week), and never changes it."""
 
-    def __init__(self, planner, plans):
-        self.planner, self.plans, self.noted = planner, plans, {}
+    name = "noted"
 
-    @property
-    def policy_version(self):
-        return self.planner.policy_version
+    def __init__(self, planner, plans):
+        super().__init__()
+        self.planner, self.plans, self.noted = planner, plans, {}
+        self.policy_version = planner.policy_version
 
     def plan(self, request):
         chosen = self.planner.plan(request)
@@ -154,7 +155,11 @@ def test_from_observations_the_same_candidate_is_chosen_as_in_the_fused_week(wei
     w = world("pronounced")
     population = Population(w, 10, 5, 5)
     random_week(population, np.random.default_rng(5), share=0.15)  # some topics were never sent
-    for ranker in (AffinityRanker(weights), QualityRanker(), UpliftRanker(made_up(2))):
+    for ranker in (
+        AffinityRanker.with_weights(weights),
+        QualityRanker(),
+        UpliftRanker.with_weights(made_up(2)),
+    ):
         assert_chosen_as_in_the_fused_week(population.clone(), ranker, slots=9)
 
 
@@ -162,17 +167,19 @@ def test_candidates_are_chosen_likewise_in_a_world_of_other_channels_topics_and_
     w = world("in_app")
     population, ranker = (
         Population(w, 30, 1, 1),
-        AffinityRanker(untrained_agent(w).fast.ranker.learned),
+        AffinityRanker.with_weights(untrained_agent(w).fast.ranker.learned),
     )
     random_week(population, np.random.default_rng(1))
     assert_chosen_as_in_the_fused_week(population, ranker, slots=len(w.schedule))
 
 
-PACERS = [ExactPacer(), CoinPacer(), BidPricePacer([[-1, 0, 0.5, 1, 1.5, 3]] * 2)]
+PACERS = [ExactPacer(), CoinPacer(), BidPricePacer.with_quantiles([[-1, 0, 0.5, 1, 1.5, 3]] * 2)]
 
 
 @pytest.mark.parametrize("pacer", PACERS, ids=lambda pacer: pacer.name)
-@pytest.mark.parametrize("ranker", [QualityRanker(), AffinityRanker(UNIT)], ids=lambda r: r.name)
+@pytest.mark.parametrize(
+    "ranker", [QualityRanker(), AffinityRanker.with_weights(UNIT)], ids=lambda r: r.name
+)
 def test_with_the_lucks_coins_predict_lives_the_very_week_of_the_fused_executor(pacer, ranker):
     w, executor = world("shaped"), PacedExecutor(pacer, ranker)
     stepped, fused = (Population(w, 200, 4, 4) for _ in range(2))

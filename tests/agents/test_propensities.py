@@ -42,7 +42,7 @@ def test_propensities_are_the_shares_of_coins_that_choose_the_action(pacer):
 def test_a_pacer_without_coins_is_certain_of_what_it_does():
     w = world("shaped")
     population = Population(w, 200)
-    pacer = BidPricePacer([[-1.0, 0.0, 1.0]] * len(w.channels))
+    pacer = BidPricePacer.with_quantiles([[-1.0, 0.0, 1.0]] * len(w.channels))
     plan = pacing_plan(np.full((200, len(w.channels)), 2), 0)
     arguments = opportunity_observation(population), plan, population.members, population.now
     choice = choose_candidates(w, PacedExecutor(pacer), *arguments, 0)

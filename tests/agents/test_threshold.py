@@ -134,7 +134,7 @@ def test_an_agent_that_has_not_learned_cannot_be_saved(tmp_path):
 
 
 def test_predict_sends_what_the_fused_week_sends():
-    made, w = ThresholdAgent(UpliftRanker(made_up(2))), world("pronounced")
+    made, w = ThresholdAgent(UpliftRanker.with_weights(made_up(2))), world("pronounced")
     fused, stepped = (Population(w, 80, 9, 9) for _ in range(2))
     effects = observed_effects(w, made.ranker.weights, opportunity_observation(fused))
     made.world, made.threshold = w, float(np.quantile(effects, 0.97))

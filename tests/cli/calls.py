@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
 from slowfast_rl.cli.app import settings_of
-from slowfast_rl.cli.schema import register_signatures
+from slowfast_rl.cli.schema import register_settings
 from slowfast_rl.members.loading import config_folder
 
 TINY = (
@@ -83,7 +83,7 @@ class Running:
 
 def settings(command: str, *overrides: str):
     """Compose a command's settings as it does itself."""
-    register_signatures()
+    register_settings()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         config = compose(command, list(overrides), return_hydra_config=True)
         HydraConfig.instance().set_config(config)

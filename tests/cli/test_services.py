@@ -28,7 +28,7 @@ WORLD = load_world("pronounced")
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("agent") / "agent.zip"
-    fast = PacedExecutor(ranker=AffinityRanker(WEIGHTS))
+    fast = PacedExecutor(ranker=AffinityRanker.with_weights(WEIGHTS))
     agent = SlowFastAgent(FixedPlanner(WORLD, (3, 1)), fast)
     agent.world = WORLD
     agent.save(path)

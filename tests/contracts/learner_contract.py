@@ -6,15 +6,14 @@ import torch
 from numpy.testing import assert_array_equal
 
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import plan_request
-from slowfast_rl.policies.settings import check_settings
-from slowfast_rl.slow import LearningPlanner
 from tests.slow.cases import requests, small_world
 from tests.slow.planners import MakeLearner
 
 
-def weights(planner: LearningPlanner) -> dict[str, np.ndarray]:
-    return planner.state()[1]
+def weights(planner: BasePlanner) -> dict[str, np.ndarray]:
+    return planner.state()
 
 
 def differ(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
@@ -34,9 +33,9 @@ class LearnerContract:
         self, make: MakeLearner
     ) -> None:
         planner = make()
-        assert isinstance(planner, LearningPlanner)
-        check_settings(planner.settings)
-        assert type(planner)(**planner.settings).settings == planner.settings
+        assert planner.learns
+        assert planner.takes_budget
+        assert type(planner)(planner.settings).settings == planner.settings
         assert planner.opportunities == planner.opportunities_before == planner.cpu_seconds == 0
 
     def test_the_same_seed_trains_the_same_weights_whatever_happens_in_between(
@@ -110,7 +109,7 @@ class LearnerContract:
         expected = torch.rand(4)
         torch.manual_seed(3)
         planner = make().untrained(world)
-        type(planner).from_state(world, *planner.state())
+        type(planner).from_state(world, planner.settings, planner.state())
         assert_array_equal(torch.rand(4), expected)
 
     def test_a_planner_that_knows_no_world_says_so(self, make: MakeLearner) -> None:

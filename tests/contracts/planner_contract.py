@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies.component import from_node, to_node
 from slowfast_rl.policies.contracts import PlanRequest
-from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import PlanExchange, choose_plans, plan_request
-from slowfast_rl.slow import SavedPlanner
 from tests.members.worlds import world
 from tests.slow.cases import patterns, requests
 from tests.slow.planners import Case
@@ -81,11 +80,10 @@ class PlannerContract:
     def test_it_gets_what_it_asks_for_and_no_more(self, case: Case) -> None:
         w = world("pronounced")
         planner = case.trained(w)
-        curious = isinstance(planner, BasePlanner)
         wanted = planner.belief_filter
         asked = plan_request(Population(w, 5, belief_filter=wanted), None, planner)
         assert (asked.beliefs is not None) == (wanted is not None)
-        assert (asked.latents is not None) == (curious and planner.privileged)
+        assert (asked.latents is not None) == planner.privileged
 
 
 class IndependentPlannerContract:
@@ -117,14 +115,15 @@ class SavedPlannerContract:
     def test_it_comes_back_from_its_state_as_it_was(self, case: Case) -> None:
         w = world("shaped")
         planner = case.trained(w)
-        assert isinstance(planner, SavedPlanner)
-        planner_settings, arrays = planner.state()
-        again = type(planner).from_state(w, json.loads(json.dumps(planner_settings)), arrays)
+        arrays: dict[str, np.ndarray] = {}
+        node = json.loads(json.dumps(to_node(planner, "slow", arrays)))
+        again = from_node(node, "planner", w, "slow", arrays)
+        assert type(again) is type(planner)
+        assert again.settings == planner.settings
         assert again.policy_version == planner.policy_version
-        assert again.state()[0] == planner_settings
-        assert arrays.keys() == again.state()[1].keys()
-        for name, array in again.state()[1].items():
-            assert_array_equal(array, arrays[name])
+        assert again.state().keys() == planner.state().keys()
+        for name, value in again.state().items():
+            assert_array_equal(value, planner.state()[name])
         asked = requests(w, np.random.default_rng(0).random((60, 2)) < 0.8)
         assert_array_equal(again.plan(asked), planner.plan(asked))
         if planner.belief_filter is not None:
@@ -133,22 +132,22 @@ class SavedPlannerContract:
     def test_a_state_is_a_copy(self, case: Case) -> None:
         w = world("pronounced")
         planner = case.trained(w)
-        assert isinstance(planner, SavedPlanner)
         asked = requests(w, np.ones((40, 2), bool))
         before = planner.plan(asked)
-        for array in planner.state()[1].values():
-            array[...] = 0
+        for value in planner.state().values():
+            if isinstance(value, np.ndarray):
+                value[...] = 0
         assert_array_equal(planner.plan(asked), before)
 
     def test_settings_of_another_planner_are_refused_in_one_line(self, case: Case) -> None:
         w = world("pronounced")
         planner = case.trained(w)
-        assert isinstance(planner, SavedPlanner)
-        planner_settings, arrays = planner.state()
-        for wrong in ({}, planner_settings | {"colour": "red"}):
-            with pytest.raises(ValueError, match=r"allowed|needed") as raised:
-                type(planner).from_state(w, wrong, arrays)
+        arrays: dict[str, np.ndarray] = {}
+        node = to_node(planner, "slow", arrays)
+        for wrong in ({"colour": "red"}, node["settings"] | {"colour": "red"}):
+            with pytest.raises(ValueError, match=r"settings are .*colour.*allowed") as raised:
+                from_node(node | {"settings": wrong}, "planner", w, "slow", arrays)
             assert "\n" not in str(raised.value)
         with pytest.raises(ValueError, match=r"allowed|needed|unknown") as raised:
-            type(planner).from_state(w, planner_settings, {"odd": np.zeros(1, np.float32)})
+            type(planner).from_state(w, planner.settings, {"odd": np.zeros(1, np.float32)})
         assert "\n" not in str(raised.value)

@@ -92,7 +92,7 @@ def test_an_experiment_changes_settings_of_the_command_and_of_all_commands(tmp_p
     built = make("train", f"hydra.searchpath=['file://{tmp_path}']", "experiment=mine")
     assert built.settings.total_opportunities == 17
     assert built.protocol.weeks == 3
-    assert built.agent.slow.settings["hidden"] == 5
+    assert built.agent.slow.settings.hidden == 5
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -124,9 +124,9 @@ def test_no_setting_of_a_command_is_without_a_yaml_value():
 
 def test_a_setting_of_the_planner_is_taken_from_the_command_line():
     planner = make("train", "slow.learning_rate=1e-4", "slow.hold=8").agent.slow
-    assert planner.settings["learning_rate"] == 1e-4
-    assert planner.settings["hold"] == 8
-    assert planner.settings["horizon"] == 20
+    assert planner.settings.learning_rate == 1e-4
+    assert planner.settings.hold == 8
+    assert planner.settings.horizon == 20
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,16 @@ import numpy as np
 
 from slowfast_rl.members.arrays import Int64
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.contracts import PlanRequest
+from slowfast_rl.policies.contracts import BasePlanner, PlanRequest
 
 
-class VariedPlanner:
+class VariedPlanner(BasePlanner):
     """A plan that differs by member and week, feasible or not; notes whom it was asked for."""
 
+    name = "varied"
+
     def __init__(self, world: World, policy_version: int = 0) -> None:
+        super().__init__()
         self.world, self.policy_version = world, policy_version
         self.asked: Counter[tuple[int, int]] = Counter()
 
@@ -26,12 +29,13 @@ class VariedPlanner:
         return self.choose(request.entity_ids, request.weeks)
 
 
-class ConstantPlanner:
+class ConstantPlanner(BasePlanner):
     """The same plan for everyone."""
 
-    policy_version = 5
+    name, policy_version = "constant", 5
 
     def __init__(self, world: World, plan: tuple[int, ...]) -> None:
+        super().__init__()
         self.index = world.plan_index(plan)
 
     def plan(self, request: PlanRequest) -> Int64:

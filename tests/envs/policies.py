@@ -5,6 +5,7 @@ import numpy as np
 from slowfast_rl.envs import MessagingVectorEnv
 from slowfast_rl.members.arrays import Float32, Int32, Int64, UInt8
 from slowfast_rl.members.compile import driver
+from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import (
     PACER_SIGNATURE,
     RANKER_SIGNATURE,
@@ -20,10 +21,10 @@ _NO_WEIGHTS = np.zeros(1, np.float32)
 
 @driver(PACER_SIGNATURE)
 def eager_pace(
-    opportunity: Opportunity, rows: Int32, pacing: Float32
+    opportunity: Opportunity, plan_rows: Int32, pacing: Float32
 ) -> tuple[float, np.float32, np.float32]:
     """Send whatever there is."""
-    return -np.inf, np.float32(1), np.float32(1)
+    return -np.inf, ONE, ONE
 
 
 @driver(RANKER_SIGNATURE)

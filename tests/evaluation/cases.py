@@ -7,6 +7,7 @@ import numpy as np
 
 from slowfast_rl.evaluation import EvaluationProtocol, Twins, compute_references
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.contracts import BasePlanner
 from tests.members.worlds import world
 
 TINY = EvaluationProtocol(num_members=32, weeks=6, burn_in=2, streams=(0, 1))
@@ -30,9 +31,10 @@ def references(name: str = "pronounced", protocol: EvaluationProtocol = TINY):
     return compute_references(small_world(name), protocol, workers=1)
 
 
-class AlternatingPlanner:
+class AlternatingPlanner(BasePlanner):
     """The first plan in even weeks, the last feasible one in odd weeks."""
 
+    name = "alternating"
     policy_version = 1
 
     def plan(self, request):

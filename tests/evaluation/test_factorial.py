@@ -102,7 +102,7 @@ def test_members_divided_over_arms_live_as_their_twins_that_live_in_every_arm() 
     twins = Twins(w, EvaluationProtocol(60, 5, 2, streams=(0,)))
     planners = [FixedPlanner(w, (3, 1)), RandomPlanner(4)]
     law = [[-1.0, 0.0, 0.5, 2.0]] * 2
-    executors = [None, PacedExecutor(BidPricePacer(law))]
+    executors = [None, PacedExecutor(BidPricePacer.with_quantiles(law))]
     test = factorial_test(twins, planners, executors, salt=1, progress=False)
     assert test.potential.shape == (2, 2, 60)
     assert test.covariates.shape == covariates(twins.starts[0]).shape

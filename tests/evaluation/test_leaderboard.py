@@ -86,7 +86,7 @@ def test_an_agent_compared_with_itself_differs_by_exactly_nothing():
 
 def test_a_ranker_changes_an_agents_return_but_not_how_much_of_the_gap_its_planner_closes():
     planner = FixedPlanner(small_world(), (5, 1))
-    worst = PacedExecutor(ranker=AffinityRanker(Weights(4, -1, 0, 0, 0, 0)))
+    worst = PacedExecutor(ranker=AffinityRanker.with_weights(Weights(4, -1, 0, 0, 0, 0)))
     board = compare(
         [Contestant("plain", planner), Contestant("worst", planner, worst)], protocol=WIDE
     )

@@ -12,6 +12,7 @@ from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import privileged_observation
 from slowfast_rl.policies import default_executor
+from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, RandomPlanner
 from slowfast_rl.store import InMemoryFeatureStore
@@ -57,12 +58,13 @@ def test_a_rollout_of_a_fixed_plan_is_what_the_executor_brings_by_hand():
     )
 
 
-class Curious:
+class Curious(BasePlanner):
     """A fixed plan of the world; notes the beliefs and latents that it is told."""
 
-    policy_version = 0
+    name = "curious"
 
     def __init__(self, w, belief_filter, privileged=False):
+        super().__init__()
         self.planner = FixedPlanner(w, (5, 1))
         self.belief_filter, self.privileged, self.told = belief_filter, privileged, []
 
@@ -198,7 +200,7 @@ def test_changes_of_plan_are_counted_among_the_living():
 def test_an_executor_changes_lives_and_the_default_one_by_name_does_not():
     planner = FixedPlanner(small_world(), (5, 1))
     assert_same(twins().rollout(planner), twins().rollout(planner, PacedExecutor()))
-    other = PacedExecutor(ranker=AffinityRanker(Weights(4, -1, 0, 0, 0, 0)))
+    other = PacedExecutor(ranker=AffinityRanker.with_weights(Weights(4, -1, 0, 0, 0, 0)))
     assert twins().rollout(planner, other).returns.mean() < twins().rollout(planner).returns.mean()
 
 

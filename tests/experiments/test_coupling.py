@@ -1,10 +1,4 @@
-"""The committed tables of experiments/coupling are what its results say."""
-
-import importlib.util
-import json
-import subprocess
-import sys
-from pathlib import Path
+"""The measures of experiments/coupling on numbers with known answers."""
 
 import numpy as np
 import pytest
@@ -14,41 +8,25 @@ from slowfast_rl.fast import PacedExecutor, ThresholdPacer, UpliftRanker
 from slowfast_rl.fast.decide import observed_effects
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
+from tests.experiments.studies import study_module
 from tests.fast.test_decide import made_up
 from tests.members.worlds import world
-
-FOLDER = Path(__file__).parents[2] / "experiments" / "coupling"
-
-
-def part(name: str):
-    spec = importlib.util.spec_from_file_location(f"coupling_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_readme_tables_are_generated_from_the_results() -> None:
-    text = part("report").tables(json.loads((FOLDER / "results.json").read_text()))
-    block = f"<!-- coupling -->\n{text}\n<!-- /coupling -->"
-    assert block in (FOLDER / "README.md").read_text()
 
 
 def test_a_measure_that_loses_a_tenth_when_sends_double_moves_by_minus_ten_percent() -> None:
     rows = [{"sends": [2.0**k, 0, 0], "open_rate": [0.2 * 0.9**k, 0, 0]} for k in range(-2, 4)]
-    assert part("report").doubling(rows, "open_rate") == pytest.approx(-10)
+    assert study_module("coupling").doubling(rows, "open_rate") == pytest.approx(-10)
 
 
 def test_a_plan_and_a_threshold_live_as_the_jitted_executors_do() -> None:
-    measure = part("measure").measure
-    ranker, start = UpliftRanker(made_up(2)), Population(world("deathless"), 60, 3, 3)
+    measure = study_module("coupling", "measure").measure
+    ranker, start = UpliftRanker.with_weights(made_up(2)), Population(world("deathless"), 60, 3, 3)
     middle = float(
         np.median(observed_effects(start.world, ranker.weights, opportunity_observation(start)))
     )
     for threshold, plan in ((None, (4, 2)), (middle, None)):
         setting = measure(start, ranker, 3, threshold=threshold, plan=plan)
-        pacer = None if threshold is None else ThresholdPacer(threshold)
+        pacer = None if threshold is None else ThresholdPacer(threshold=threshold)
         executor = PacedExecutor(pacer, ranker)
         runner = executor if threshold is None else Unplanned(executor)
         population, sends, opens = start.clone(), 0.0, 0.0
@@ -62,13 +40,3 @@ def test_a_plan_and_a_threshold_live_as_the_jitted_executors_do() -> None:
         assert 0 < setting.best.mean <= 1
     with pytest.raises(ValueError, match="one of them is needed"):
         measure(start, ranker, 3)
-
-
-@pytest.mark.long
-def test_quick_run_prints_tables_and_writes_nothing() -> None:
-    before = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.is_file()}
-    command = [sys.executable, "run.py", "--quick"]
-    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=True)
-    assert "| arm | seed |" in done.stdout
-    after = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.is_file()}
-    assert after == before

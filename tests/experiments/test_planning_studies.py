@@ -1,6 +1,5 @@
-"""message_cost and casual_viewers: their measures on known answers, their tables as committed."""
+"""message_cost and casual_viewers: their measures on numbers with known answers."""
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,16 +8,9 @@ import pytest
 from slowfast_rl.evaluation import Twins
 from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.members.loading import load_world
-from tests.experiments.studies import STUDIES, study_module
+from tests.experiments.studies import study_module
 
 SMALL = EvaluationProtocol(64, 6, 2, 31, 31, (0,))
-
-
-@pytest.mark.parametrize("study", ["message_cost", "casual_viewers"])
-def test_readme_tables_are_generated_from_the_results(study: str) -> None:
-    folder = STUDIES / study
-    text = study_module(study, "report").tables(json.loads((folder / "results.json").read_text()))
-    assert f"<!-- {study} -->\n{text}\n<!-- /{study} -->" in (folder / "README.md").read_text()
 
 
 def noisy_truth(seed: int) -> tuple[np.ndarray, ...]:
@@ -62,7 +54,7 @@ def test_opt_outs_that_differ_more_need_fewer_member_weeks() -> None:
 
 
 def test_gains_are_paired_differences_within_a_segment() -> None:
-    gains_by_segment = study_module("casual_viewers", "gains").gains_by_segment
+    gains_by_segment = study_module("casual_viewers").gains_by_segment
     segments = np.repeat([0, 1, 2], 50)
     never = np.repeat([10.0, 20.0, 50.0], 50)
     fixed = never + 1

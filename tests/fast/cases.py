@@ -1,5 +1,7 @@
 """Opportunities as jitted fast policies receive them, called from Python."""
 
+import json
+
 import numpy as np
 
 from slowfast_rl.members.observations import (
@@ -10,7 +12,9 @@ from slowfast_rl.members.observations import (
 from slowfast_rl.members.opportunity import Opportunity, draw_candidates, opportunity_at
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import TOPIC_LAST_SENT
+from slowfast_rl.policies.component import from_node, to_node
 from tests.members.reference import Reference
+from tests.members.worlds import world
 
 
 def chance_of(population: Population, i: int) -> Opportunity:
@@ -19,11 +23,11 @@ def chance_of(population: Population, i: int) -> Opportunity:
     return opportunity._replace(flag_threshold=np.float32(opportunity.flag_threshold))
 
 
-def best_of(population: Population, ranker, i: int) -> tuple[int, float]:
+def rank(population: Population, ranker, i: int) -> tuple[int, float]:
     """The candidate, counted from 1, that a ranker picks for member i at this slot; its score."""
-    opportunity, simulation = chance_of(population, i), population.simulation
-    topics = np.empty(opportunity.num_candidates, np.uint8)
-    qualities = np.empty(opportunity.num_candidates, np.float32)
+    simulation, opportunity = population.simulation, chance_of(population, i)
+    k = population.world.num_candidates
+    topics, qualities = np.empty(k, np.uint8), np.empty(k, np.float32)
     draw_candidates(opportunity, topics, qualities)
     today = simulation.launches[opportunity.day]
     return ranker.function(opportunity, topics, qualities, simulation.log, today, ranker.weights)
@@ -31,7 +35,7 @@ def best_of(population: Population, ranker, i: int) -> tuple[int, float]:
 
 def ranked(population: Population, ranker) -> np.ndarray:
     """The candidate, counted from 1, that a ranker picks for each member at this slot, [N]."""
-    return np.array([best_of(population, ranker, i)[0] for i in range(population.num_members)])
+    return np.array([rank(population, ranker, i)[0] for i in range(population.num_members)])
 
 
 def random_week(population: Population, generator: np.random.Generator, share: float = 0.4) -> None:
@@ -68,3 +72,11 @@ def true_effect(population: Population, choice: np.ndarray) -> np.ndarray:
     felt = page.felt(kappa, fatigue[:, c], total - fatigue[:, c])
     since = day - simulation.log.by_topic[rows, topic, TOPIC_LAST_SENT]
     return (1 - p_day) * page.response(c, traits.responsiveness[:, c], r, since, felt, state.habit)
+
+
+def rebuilt(part, changes=None, name="pronounced"):
+    """A pacer, ranker or executor as a file would give it back, its state changed."""
+    arrays = {}
+    node = json.loads(json.dumps(to_node(part, "part", arrays)))
+    node["state"] |= changes or {}
+    return from_node(node, part.kind, world(name), "part", arrays)

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +13,7 @@ from slowfast_rl.members.observations import (
     weekly_features,
 )
 from slowfast_rl.members.population import Population
+from tests.fast.cases import rebuilt
 from tests.members.worlds import world
 
 UNIFORM = (np.arange(2000) + 0.5) / 2000
@@ -95,7 +94,7 @@ def test_only_differences_between_scores_count(shift):
 @pytest.fixture(scope="module")
 def learned():
     w = world("pronounced")
-    return BidPricePacer().learn(w, QualityRanker(), num_members=400, weeks=12, seed=1)
+    return BidPricePacer(num_members=400, weeks=12).learn(w, QualityRanker(), seed=1)
 
 
 def test_it_learns_the_law_of_the_best_of_four_normal_qualities(learned):
@@ -146,25 +145,25 @@ def test_untrained_it_lives_the_lives_of_the_exact_pacer():
 
 def test_learning_depends_on_the_seed_and_the_ranker_alone(learned):
     w = world("pronounced")
-    again = BidPricePacer([[9]]).learn(w, QualityRanker(), num_members=400, weeks=12, seed=1)
+    again = BidPricePacer.with_quantiles([[9]], learned.settings)
+    again.learn(w, QualityRanker(), seed=1)
     assert again.quantiles == learned.quantiles
     for ranker, seed in ((QualityRanker(), 2), (AffinityRanker().learn(w, seed=1), 1)):
-        other = BidPricePacer().learn(w, ranker, num_members=400, weeks=12, seed=seed)
+        other = BidPricePacer(num_members=400, weeks=12).learn(w, ranker, seed=seed)
         assert other.quantiles != learned.quantiles
 
 
 def test_learning_again_changes_the_prices():
     w = world("pronounced")
-    pacer = BidPricePacer([[0, 1]] * 2)
+    settings = BidPricePacer(num_members=20, weeks=2, burn_in=0).settings
+    pacer = BidPricePacer.with_quantiles([[0, 1]] * 2, settings)
     before = pacer.pacing(w)
-    assert not np.array_equal(
-        pacer.learn(w, QualityRanker(), num_members=20, weeks=2, burn_in=0).pacing(w), before
-    )
+    assert not np.array_equal(pacer.learn(w, QualityRanker()).pacing(w), before)
 
 
 def test_a_channel_that_reaches_nobody_is_priced_all_the_same():
     nobody = load_world("pronounced", {"traits.opt_in": {"push": 1, "email": 0}})
-    pacer = BidPricePacer().learn(nobody, QualityRanker(), num_members=20, weeks=2, burn_in=0)
+    pacer = BidPricePacer(num_members=20, weeks=2, burn_in=0).learn(nobody, QualityRanker())
     assert len(pacer.quantiles[0]) > 1
     assert pacer.quantiles[1] == (0.0,)
     week = PacedExecutor(pacer).run_week(Population(nobody, 20), np.full((20, 2), 3, np.int32))
@@ -173,7 +172,7 @@ def test_a_channel_that_reaches_nobody_is_priced_all_the_same():
 
 def test_a_pacer_comes_back_from_its_state(learned):
     for pacer in (learned, BidPricePacer()):
-        again = BidPricePacer.from_state(json.loads(json.dumps(pacer.state())))
+        again = rebuilt(pacer)
         assert again.quantiles == pacer.quantiles
         assert_array_equal(again.pacing(world("pronounced")), pacer.pacing(world("pronounced")))
 
@@ -194,7 +193,7 @@ def test_a_pacer_comes_back_from_its_state(learned):
 )
 def test_a_state_that_is_not_allowed_is_refused_in_one_line(state):
     with pytest.raises(ValueError, match=r"allowed|needed") as raised:
-        BidPricePacer.from_state(state)
+        BidPricePacer.from_state(world("pronounced"), BidPricePacer().settings, state)
     assert "\n" not in str(raised.value)
 
 

@@ -4,6 +4,7 @@ from numpy.testing import assert_array_equal
 
 from slowfast_rl.fast import CoinPacer, PacedExecutor
 from slowfast_rl.members.population import Population
+from tests.fast.cases import rebuilt
 from tests.members.worlds import world
 
 
@@ -65,6 +66,6 @@ def test_coins_belong_to_the_luck_and_reach_only_those_who_are_opted_in():
 
 
 def test_a_pacer_without_parameters_has_no_state():
-    assert isinstance(CoinPacer.from_state(CoinPacer().state()), CoinPacer)
-    with pytest.raises(ValueError, match=r"coin pacer has parameters .*share.*; allowed: none"):
-        CoinPacer.from_state({"share": 1})
+    assert isinstance(rebuilt(CoinPacer()), CoinPacer)
+    with pytest.raises(ValueError, match=r"coin has state .*share.*; allowed: parameters"):
+        rebuilt(CoinPacer(), {"share": 1})

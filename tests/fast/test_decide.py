@@ -7,7 +7,7 @@ from slowfast_rl.fast.decide import observed_effects
 from slowfast_rl.fast.uplift import UNTRAINED, Weights
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from tests.fast.cases import best_of, random_week
+from tests.fast.cases import random_week, rank
 from tests.members.worlds import world
 
 
@@ -21,14 +21,14 @@ def made_up(num_channels):
 def test_observations_give_the_effects_that_the_fused_ranker_sees(name):
     w = world(name)
     population = Population(w, 60, 3, 3)
-    ranker = UpliftRanker(made_up(len(w.channels)))
+    ranker = UpliftRanker.with_weights(made_up(len(w.channels)))
     generator = np.random.default_rng(1)
     for week in range(10):
         if week in (0, 9):
             for _ in range(w.slots_per_week):
                 effects = observed_effects(w, ranker.weights, opportunity_observation(population))
                 for i in np.flatnonzero(population.alive):
-                    best, score = best_of(population, ranker, i)
+                    best, score = rank(population, ranker, i)
                     assert_allclose(effects[i].max(), score, rtol=2e-3)
                     assert_allclose(effects[i, best - 1], score, rtol=2e-3)
                 population.step(generator.integers(0, 3, 60))
@@ -40,11 +40,11 @@ def test_an_untrained_model_ranks_on_quality():
     w = world("pronounced")
     population = Population(w, 30, 3, 3)
     effects = observed_effects(
-        w, UpliftRanker(UNTRAINED).weights, opportunity_observation(population)
+        w, UpliftRanker.with_weights(UNTRAINED).weights, opportunity_observation(population)
     )
     quality = observed_effects(
         w,
-        UpliftRanker(UNTRAINED._replace(candidate=(2.0,) + (0.0,) * 5)).weights,
+        UpliftRanker.with_weights(UNTRAINED._replace(candidate=(2.0,) + (0.0,) * 5)).weights,
         opportunity_observation(population),
     )
     assert effects.shape == (30, 4)

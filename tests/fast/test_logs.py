@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from slowfast_rl.fast.affinity import LOG_COLUMNS, collect_logs
+from slowfast_rl.fast import affinity as logs
 from slowfast_rl.members.observations import (
     opportunity_features,
     opportunity_observation,
@@ -11,7 +11,7 @@ from slowfast_rl.members.observations import (
 from slowfast_rl.members.population import Population
 from tests.members.worlds import world
 
-COLUMN = {name: i for i, name in enumerate(LOG_COLUMNS)}
+COLUMN = {name: i for i, name in enumerate(logs.LOG_COLUMNS)}
 MEMBERS, WEEKS = 30, 12
 
 
@@ -58,13 +58,13 @@ class Notebook(Population):
 
 @pytest.fixture
 def notes(monkeypatch):
-    monkeypatch.setattr("slowfast_rl.fast.affinity.Population", Notebook)
+    monkeypatch.setattr(logs, "Population", Notebook)
     Notebook.notes = []
     return Notebook.notes
 
 
 def test_features_are_those_known_at_the_moment_of_the_send(notes):
-    rows = collect_logs(world("eventful"), MEMBERS, WEEKS, seed=3)
+    rows = logs.collect_logs(world("eventful"), MEMBERS, WEEKS, seed=3)
     assert_array_equal(rows, np.array(notes, np.float32))
     assert rows[:, COLUMN["topic_sends"]].max() > 3
     assert rows[:, COLUMN["opened"]].mean() > 0.05
@@ -72,7 +72,7 @@ def test_features_are_those_known_at_the_moment_of_the_send(notes):
 
 def test_candidates_and_times_are_random():
     w = world("deathless")
-    rows = collect_logs(w, 400, 4, seed=0)
+    rows = logs.collect_logs(w, 400, 4, seed=0)
     chances = 400 * 4 * 21
     opted_in = Population(w, 400).opted_in @ [14, 7] / 21
     assert abs(len(rows) / chances - 0.25 * opted_in.mean()) < 0.02
@@ -83,11 +83,11 @@ def test_candidates_and_times_are_random():
 
 def test_logs_depend_on_the_seed_alone():
     w = world("pronounced")
-    one, again, other = (collect_logs(w, 10, 2, seed) for seed in (1, 1, 2))
+    one, again, other = (logs.collect_logs(w, 10, 2, seed) for seed in (1, 1, 2))
     assert_array_equal(one, again)
     assert one.shape != other.shape or not np.array_equal(one, other)
 
 
 def test_no_weeks_give_no_logs():
     with pytest.raises(ValueError, match="weeks is 0; allowed is 1 or more"):
-        collect_logs(world("pronounced"), 10, 0, seed=0)
+        logs.collect_logs(world("pronounced"), 10, 0, seed=0)

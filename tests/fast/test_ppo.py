@@ -53,7 +53,7 @@ def disturbed(executor):
 
 def test_it_begins_as_the_exact_pacer_and_the_ranker():
     w = world("pronounced")
-    ranker = UpliftRanker(made_up(2))
+    ranker = UpliftRanker.with_weights(made_up(2))
     executor = tiny(ranker).untrained(w, RandomPlanner(1), seed=1)
     population, seen = observed(target=(4, 2), slots=6)  # an email slot, Wednesday
     assert w.schedule[6].channel == 1
@@ -97,7 +97,9 @@ def test_a_forbidden_send_has_no_chance_and_is_never_chosen(name, planned):
 
 def test_candidates_are_judged_alike_wherever_they_stand():
     w = world("pronounced")
-    executor = disturbed(tiny(UpliftRanker(made_up(2)), planned=False).untrained(w, seed=1))
+    executor = disturbed(
+        tiny(UpliftRanker.with_weights(made_up(2)), planned=False).untrained(w, seed=1)
+    )
     _, seen = observed()
     order, swapped = [2, 0, 3, 1], seen.copy()
     at = layout(w).candidates
@@ -127,9 +129,9 @@ def test_training_is_reproducible_and_starts_anew():
     other = tiny().learn(w, planner, total_opportunities=2000, seed=4)
     assert one.opportunities == 2048  # whole rollouts
     assert one.opportunities_before == 32 * 3 * 21
-    for name, values in one.state()[1].items():
-        assert_array_equal(values, twice.state()[1][name])
-    differs = [(values != other.state()[1][name]).any() for name, values in one.state()[1].items()]
+    for name, values in one.state().items():
+        assert_array_equal(values, twice.state()[name])
+    differs = [(values != other.state()[name]).any() for name, values in one.state().items()]
     assert any(differs)
 
 
@@ -149,8 +151,10 @@ def test_it_learns_to_hold_where_a_message_costs_a_day():
 
 def test_it_comes_back_from_its_state():
     w = world("pronounced")
-    executor = disturbed(tiny(UpliftRanker(made_up(2))).untrained(w, RandomPlanner(1), seed=1))
-    again = PPOExecutor.from_state(w, *executor.state())
+    executor = disturbed(
+        tiny(UpliftRanker.with_weights(made_up(2))).untrained(w, RandomPlanner(1), seed=1)
+    )
+    again = PPOExecutor.from_state(w, executor.settings, executor.state())
     one, other = (Population(w, 40, 9, 9) for _ in range(2))
     target = np.tile(np.array([[6, 3]], np.int32), (40, 1))
     for _ in range(2):
@@ -160,7 +164,7 @@ def test_it_comes_back_from_its_state():
 
 
 def test_with_the_coins_of_the_exact_pacer_it_begins_by_living_almost_the_same_weeks():
-    w, ranker = world("deathless"), UpliftRanker(made_up(2))
+    w, ranker = world("deathless"), UpliftRanker.with_weights(made_up(2))
     stepwise = tiny(ranker).untrained(w, RandomPlanner(1), seed=1)
     one, other = (Population(w, 150, 9, 9) for _ in range(2))
     target = np.tile(np.array([[3, 1]], np.int32), (150, 1))

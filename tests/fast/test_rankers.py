@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from slowfast_rl.fast import AffinityRanker, PacedExecutor, QualityRanker
-from slowfast_rl.fast.affinity import LONG_AGO, UNTRAINED, Weights
+from slowfast_rl.fast.affinity import UNTRAINED, Weights
+from slowfast_rl.members.features import LONG_AGO_DAYS
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import (
     opportunity_features,
@@ -13,7 +14,7 @@ from slowfast_rl.members.observations import (
     weekly_features,
 )
 from slowfast_rl.members.population import Population
-from tests.fast.cases import random_week, ranked
+from tests.fast.cases import random_week, ranked, rebuilt
 from tests.members.worlds import world
 
 
@@ -89,7 +90,7 @@ def test_the_ranker_picks_the_candidate_of_the_highest_score(weights, slots, see
     for _ in range(slots):
         population.step(np.zeros(12, np.int64))
     scores = expected_scores(population, weights)
-    chosen = ranked(population, AffinityRanker(weights)) - 1
+    chosen = ranked(population, AffinityRanker.with_weights(weights)) - 1
     assert_allclose(scores[np.arange(12), chosen], scores.max(axis=1), atol=1e-5)
 
 
@@ -97,7 +98,7 @@ def test_a_topic_sent_longer_ago_than_the_signals_tell_counts_as_never_sent():
     days = next(
         f for f in weekly_features(world("pronounced")) if f.name == "topic_0_days_since_send"
     )
-    assert days.high == LONG_AGO
+    assert days.high == LONG_AGO_DAYS
 
 
 def liking(weights):
@@ -107,7 +108,7 @@ def liking(weights):
 
 @pytest.fixture(scope="module")
 def learned():
-    return AffinityRanker().learn(world("pronounced"), num_members=512, weeks=30, seed=1)
+    return AffinityRanker(num_members=512, weeks=30).learn(world("pronounced"), seed=1)
 
 
 def test_training_finds_that_quality_launches_and_liked_topics_are_opened(learned):
@@ -120,16 +121,16 @@ def test_training_finds_that_quality_launches_and_liked_topics_are_opened(learne
 
 def test_training_finds_no_affinity_where_members_do_not_differ_in_taste():
     tasteless = load_world("pronounced", {"response.taste_weight": 0})
-    weights = AffinityRanker().learn(tasteless, num_members=512, weeks=30, seed=1).learned
+    weights = AffinityRanker(num_members=512, weeks=30).learn(tasteless, seed=1).learned
     assert abs(liking(weights)) < 0.1
     assert weights.quality > 0.3
 
 
 def test_training_twice_on_a_seed_gives_the_same_weights_and_another_seed_others(learned):
-    again = AffinityRanker(Weights(9, 9, 9, 9, 9, 9))
-    again.learn(world("pronounced"), num_members=512, weeks=30, seed=1)
+    again = AffinityRanker.with_weights(Weights(9, 9, 9, 9, 9, 9), learned.settings)
+    again.learn(world("pronounced"), seed=1)
     assert again.learned == learned.learned
-    other = AffinityRanker().learn(world("pronounced"), num_members=512, weeks=30, seed=2)
+    other = AffinityRanker(num_members=512, weeks=30).learn(world("pronounced"), seed=2)
     assert other.learned != learned.learned
 
 
@@ -142,8 +143,8 @@ def test_the_executor_uses_the_rankers_present_weights():
 
 
 def test_a_ranker_comes_back_from_its_state(learned):
-    assert AffinityRanker.from_state(learned.state()).learned == learned.learned
-    assert isinstance(QualityRanker.from_state(QualityRanker().state()), QualityRanker)
+    assert rebuilt(learned).learned == learned.learned
+    assert isinstance(rebuilt(QualityRanker()), QualityRanker)
 
 
 @pytest.mark.parametrize(
@@ -160,10 +161,10 @@ def test_a_ranker_comes_back_from_its_state(learned):
 )
 def test_weights_that_are_not_allowed_are_refused_in_one_line(changes):
     with pytest.raises(ValueError, match=r"ranker weight.*allowed") as raised:
-        AffinityRanker.from_state(AffinityRanker().state() | changes)
+        rebuilt(AffinityRanker(), changes)
     assert "\n" not in str(raised.value)
 
 
 def test_a_ranker_that_learns_nothing_has_no_weights():
-    with pytest.raises(ValueError, match="allowed: none"):
-        QualityRanker.from_state({"quality": 1})
+    with pytest.raises(ValueError, match="allowed: weights"):
+        rebuilt(QualityRanker(), {"quality": 1})

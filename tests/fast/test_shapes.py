@@ -25,7 +25,7 @@ SHAPES = st.builds(
     activity=st.tuples(*[NUMBERS] * 7),
 )
 NORMAL = [NormalDist().inv_cdf((k + 0.5) / 50) for k in range(50)]
-EXACT = (ExactPacer(), BidPricePacer([[-1, 0, 0.3, 2]] * 3))
+EXACT = (ExactPacer(), BidPricePacer.with_quantiles([[-1, 0, 0.3, 2]] * 3))
 
 
 @pytest.mark.parametrize("name", ["eventful", "in_app"])
@@ -34,7 +34,7 @@ EXACT = (ExactPacer(), BidPricePacer([[-1, 0, 0.3, 2]] * 3))
 def test_the_target_is_met_exactly_under_every_shape(name, shape, seed, pacer):
     w = replace(world(name), shapes=(shape,))
     if isinstance(pacer, BidPricePacer):
-        pacer = BidPricePacer(pacer.quantiles[: len(w.channels)])
+        pacer = BidPricePacer.with_quantiles(pacer.quantiles[: len(w.channels)])
     slots = np.bincount([slot.channel for slot in w.schedule])
     generator = np.random.default_rng(seed)
     population = Population(w, 40, seed, seed)
@@ -50,7 +50,9 @@ def test_the_target_is_met_exactly_under_every_shape(name, shape, seed, pacer):
         assert (week.ignored == 0).all()
 
 
-@pytest.mark.parametrize("pacer", [ExactPacer(), CoinPacer(), BidPricePacer([[-1, 0, 1]] * 2)])
+@pytest.mark.parametrize(
+    "pacer", [ExactPacer(), CoinPacer(), BidPricePacer.with_quantiles([[-1, 0, 1]] * 2)]
+)
 def test_a_shape_of_equal_weights_lives_the_very_lives_of_the_uniform_one(pacer):
     flat = Shape(name="flat", day=(0.7,) * 7, launch=0, activity=(-0.3,) * 7)
     w = replace(world("eventful"), shapes=(flat, *world("shaped").shapes))
@@ -105,7 +107,7 @@ def test_coins_follow_the_weights_and_keep_the_mean_of_the_target():
 
 def test_bid_prices_ask_less_on_days_of_more_weight():
     w = world("shaped")
-    pacer = BidPricePacer([NORMAL] * 2)
+    pacer = BidPricePacer.with_quantiles([NORMAL] * 2)
     uniform, weekend = (days_of_only_sends(w, pacer, shape) for shape in (0, 1))
     assert uniform.sum() == weekend.sum()
     assert weekend[4:].sum() > 1.1 * uniform[4:].sum()

@@ -15,7 +15,7 @@ def test_what_reaches_the_threshold_is_sent_and_nothing_else():
     w = world("pronounced")
     population, other = (Population(w, 100, 3, 3) for _ in range(2))
     free = np.full((100, 2), NO_CAP, np.int32)
-    week = PacedExecutor(ThresholdPacer(1.0), QualityRanker()).run_week(population, free)
+    week = PacedExecutor(ThresholdPacer(threshold=1.0), QualityRanker()).run_week(population, free)
     wanted = np.zeros((100, 2))
     for slot in w.schedule:
         quality = shown(other, "candidate_{}_quality").max(axis=1)
@@ -29,7 +29,9 @@ def test_what_reaches_the_threshold_is_sent_and_nothing_else():
 
 def test_a_plan_caps_what_reaches_the_threshold():
     population = Population(world("pronounced"), 100, 3, 3)
-    week = PacedExecutor(ThresholdPacer(-10.0)).run_week(population, np.full((100, 2), 2, np.int32))
+    week = PacedExecutor(ThresholdPacer(threshold=-10.0)).run_week(
+        population, np.full((100, 2), 2, np.int32)
+    )
     assert week.sends.max() == 2
     assert week.vetoed.sum() > 0
 
@@ -37,4 +39,4 @@ def test_a_plan_caps_what_reaches_the_threshold():
 @pytest.mark.parametrize("threshold", [float("nan"), float("inf"), "high", True, None])
 def test_a_threshold_that_is_no_finite_number_is_refused(threshold):
     with pytest.raises(ValueError, match=r"threshold is .*; allowed is a finite number"):
-        ThresholdPacer(threshold)
+        ThresholdPacer(threshold=threshold)

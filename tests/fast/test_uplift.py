@@ -6,22 +6,22 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from slowfast_rl.fast import PacedExecutor, QualityRanker, UpliftRanker
 from slowfast_rl.fast.trials import collect_trials, trial_terms
-from slowfast_rl.fast.uplift import UNTRAINED, Weights
+from slowfast_rl.fast.uplift import UNTRAINED, Weights, member_logit
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
-from tests.fast.cases import best_of, random_week, ranked, true_effect
+from tests.fast.cases import random_week, rank, ranked, rebuilt, true_effect
 from tests.members.worlds import world
 
 
 def scores(population, ranker):
     """The candidate that a ranker picks for each member at this slot, from 0, and its score."""
-    picked = [best_of(population, ranker, i) for i in range(population.num_members)]
+    picked = [rank(population, ranker, i) for i in range(population.num_members)]
     return np.array([j for j, _ in picked]) - 1, np.array([value for _, value in picked])
 
 
 @pytest.fixture(scope="module")
 def learned():
-    return UpliftRanker().learn(world("pronounced"), num_members=1024, weeks=30, seed=1)
+    return UpliftRanker(num_members=1024, weeks=30).learn(world("pronounced"), seed=1)
 
 
 def test_untrained_it_lives_the_same_weeks_as_quality():
@@ -53,7 +53,7 @@ def test_the_score_is_the_greatest_effect_that_the_model_gives_a_candidate(weigh
         respond = response @ np.array(weights.member + weights.candidate)
         respond += weights.channel[place.channel]
         effects.append(1 / (1 + np.exp(view)) / (1 + np.exp(-respond)))
-    best, score = scores(population, UpliftRanker(weights))
+    best, score = scores(population, UpliftRanker.with_weights(weights))
     assert_allclose(score, np.max(effects, axis=0), rtol=1e-4, atol=1e-7)
     assert_allclose(np.stack(effects)[best, np.arange(12)], score, rtol=1e-4, atol=1e-7)
 
@@ -91,7 +91,7 @@ def test_predicted_effects_rank_and_match_the_true_effects_on_members_never_seen
 
 def test_where_messages_do_nothing_scores_are_near_zero_though_members_open_them():
     nothing = load_world("null", {"response.tap": 0.5})
-    ranker = UpliftRanker().learn(nothing, num_members=1024, weeks=30, seed=1)
+    ranker = UpliftRanker(num_members=1024, weeks=30).learn(nothing, seed=1)
     predicted, true = held_out(ranker, nothing)
     assert_array_equal(true, 0)
     assert predicted.mean() < 0.004
@@ -100,7 +100,7 @@ def test_where_messages_do_nothing_scores_are_near_zero_though_members_open_them
 
 def test_where_taste_dominates_the_liked_topic_is_picked():
     tasty = load_world("pronounced", {"response.taste_weight": 4, "traits.responsiveness": 0.4})
-    ranker = UpliftRanker().learn(tasty, num_members=512, weeks=30, seed=1)
+    ranker = UpliftRanker(num_members=512, weeks=30).learn(tasty, seed=1)
     assert ranker.learned.candidate[3] > 0.5
     population = Population(tasty, 300, 78, 78)
     generator = np.random.default_rng(0)
@@ -154,16 +154,16 @@ def test_a_trials_label_is_whether_the_member_viewed_that_day(monkeypatch, name)
 
 
 def test_training_twice_on_a_seed_gives_the_same_weights(learned):
-    again = UpliftRanker().learn(world("pronounced"), num_members=1024, weeks=30, seed=1)
+    again = UpliftRanker(num_members=1024, weeks=30).learn(world("pronounced"), seed=1)
     assert again.learned == learned.learned
 
 
 def test_it_comes_back_from_its_state(learned):
-    assert UpliftRanker.from_state(learned.state()).learned == learned.learned
+    assert rebuilt(learned).learned == learned.learned
 
 
 def test_it_learns_where_there_are_three_channels():
-    ranker = UpliftRanker().learn(world("in_app"), num_members=128, weeks=6, seed=1)
+    ranker = UpliftRanker(num_members=128, weeks=6).learn(world("in_app"), seed=1)
     assert len(ranker.learned.channel) == 3
 
 
@@ -181,7 +181,7 @@ def test_it_learns_where_there_are_three_channels():
 )
 def test_weights_that_are_not_allowed_are_refused_in_one_line(changes):
     with pytest.raises(ValueError, match=r"ranker weight.*allowed") as raised:
-        UpliftRanker.from_state(UpliftRanker().state() | changes)
+        rebuilt(UpliftRanker(), changes)
     assert "\n" not in str(raised.value)
 
 
@@ -190,10 +190,22 @@ def test_no_weeks_give_no_trials():
         collect_trials(world("pronounced"), 10, 0, seed=0)
 
 
-def test_a_channel_that_was_not_learned_is_never_worth_a_send():
-    population = Population(world("in_app"), 20, 1, 1)
-    two_channels = UpliftRanker(UNTRAINED._replace(channel=(0.0, 0.0)))
-    for slot in population.world.schedule:
-        _, score = scores(population, two_channels)
-        assert (score < 1e-9).all() == (slot.channel == 2)
-        population.step(np.zeros(20, np.int64))
+def test_a_model_of_other_channels_is_refused_in_one_line():
+    two_channels = UpliftRanker.with_weights(UNTRAINED._replace(channel=(0.0, 0.0)))
+    executor = PacedExecutor(ranker=two_channels)
+    with pytest.raises(ValueError, match="ranker knows 2 channels; 3 are needed") as raised:
+        executor.run_week(Population(world("in_app"), 20), np.ones((20, 3), np.int32))
+    assert "\n" not in str(raised.value)
+
+
+def test_an_untrained_model_ranks_on_any_number_of_channels():
+    learned = UpliftRanker.with_weights(UNTRAINED._replace(channel=tuple(range(-9, 0))))
+    by_member, by_channel = np.zeros(4, np.float32), np.zeros((9, 23), np.float32)
+    by_topic = np.zeros((4, 3), np.float32)
+
+    def logits(ranker):
+        log = by_member, by_channel, by_topic
+        return [member_logit(ranker.weights, *log, c, 0) for c in range(9)]
+
+    assert_allclose(logits(UpliftRanker()), -3.0)
+    assert_allclose(np.diff(logits(learned)), 1.0)

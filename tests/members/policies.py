@@ -6,6 +6,7 @@ import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Int32, UInt8
 from slowfast_rl.members.compile import driver
+from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import (
     GUARD_SIGNATURE,
     PACER_SIGNATURE,
@@ -16,17 +17,18 @@ from slowfast_rl.members.opportunity import (
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import EW4, SENDS, THIS, Log
 
+ZERO = np.float32(0)
 SEEN = 8  # numbers that `watch` notes at each opportunity
 
 
 @driver(PACER_SIGNATURE)
 def scripted_pace(
-    opportunity: Opportunity, rows: Int32, pacing: Float32
+    opportunity: Opportunity, plan_rows: Int32, pacing: Float32
 ) -> tuple[float, np.float32, np.float32]:
     """Send where the script's action is not 0; the script is [S, then N * S actions]."""
     slots = int(pacing[0])
-    action = pacing[1 + opportunity.row * slots + opportunity.time % slots]
-    return -np.inf, np.float32(action > 0), np.float32(1)
+    sends = pacing[1 + opportunity.row * slots + opportunity.time % slots] != 0
+    return -np.inf, ONE if sends else ZERO, ONE
 
 
 @driver(RANKER_SIGNATURE)
@@ -45,10 +47,10 @@ def scripted_rank(
 
 @driver(PACER_SIGNATURE)
 def indifferent_pace(
-    opportunity: Opportunity, rows: Int32, pacing: Float32
+    opportunity: Opportunity, plan_rows: Int32, pacing: Float32
 ) -> tuple[float, np.float32, np.float32]:
     """Let the score decide against the threshold in pacing[0]."""
-    return float(pacing[0]), np.float32(1), np.float32(1)
+    return float(pacing[0]), ONE, ONE
 
 
 @driver(RANKER_SIGNATURE)

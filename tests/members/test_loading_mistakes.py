@@ -137,7 +137,7 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     ),
     "values without shares": (
         put("traits", "fatigue_sensitivity_values", [1, 2]),
-        r"traits.fatigue_sensitivity_shares is \(\); one per value",
+        r"traits.fatigue_sensitivity_shares is \(\); one share per value",
     ),
     "shares beyond 1": (
         lambda world: world["traits"].update(

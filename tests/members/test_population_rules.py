@@ -137,7 +137,7 @@ MISTAKES: dict[str, tuple[Wrong, str]] = {
     "a negative seed": (lambda p: p.reset(-1), "luck_seed is -1; allowed is 0 to 4294967295"),
     "too few rows": (
         lambda p: p.run_week(script(np.zeros((21, 4))), allow_all, no_rows(3)),
-        "rows have 3 rows; allowed is 4",
+        "plan_rows has 3 rows; allowed is 4",
     ),
     "no branches": (lambda p: branch(p, 0), "copies is 0; allowed is 1 or more"),
 }

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowfast_rl.members.random import choose_below, draw, lane, normal, philox, uniform
+from slowfast_rl.members.random import (
+    ExplorationStream,
+    choose_below,
+    draw,
+    lane,
+    normal,
+    philox,
+    uniform,
+)
 
 WORD = st.integers(0, 2**32 - 1)
 
@@ -108,3 +116,11 @@ def test_uniforms_and_normals_have_the_right_moments() -> None:
     assert u.var() == pytest.approx(1 / 12, abs=4 * 180**-0.5 / 200)
     assert z.mean() == pytest.approx(0, abs=4 / 200)
     assert z.var() == pytest.approx(1, abs=4 * 2**0.5 / 200)
+
+
+def test_exploration_streams_share_a_number_only_where_documented() -> None:
+    streams = ExplorationStream.__members__.items()
+    aliases = {name: stream.name for name, stream in streams if name != stream.name}
+    assert aliases == {"RANDOM_SENDS": "RANDOM_PLANS", "WARM_UP_SENDS": "MIXED_PLANS"}
+    numbers = [stream.value for stream in ExplorationStream]
+    assert numbers == [0, 1, 2, 3, 5]  # results depend on them

@@ -65,5 +65,5 @@ def test_overrides_add_shapes_to_a_world_that_has_some() -> None:
 
 def test_a_shape_named_twice_is_refused() -> None:
     w = world("shaped")
-    with pytest.raises(ValueError, match=r"shapes is .*weekend.*; each name once is needed"):
+    with pytest.raises(ValueError, match=r"shapes is .*weekend.*; each name must be given once"):
         replace(w, shapes=w.shapes[:1] * 2)

@@ -14,6 +14,7 @@ from slowfast_rl.members.observations import opportunity_observation, weekly_obs
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies import PlanSource, default_executor
 from slowfast_rl.policies.belief_memory import BeliefMemory
+from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.store import InMemoryFeatureStore
 from tests.agents.cases import live
@@ -175,12 +176,13 @@ def test_any_sequence_of_calls_agrees_with_a_plain_dict(calls):
             assert_array_equal(row, beliefs.observations()[0])
 
 
-class Listening:
+class Listening(BasePlanner):
     """A fixed plan; notes the beliefs that it is told, by (member, week)."""
 
-    policy_version, privileged = 1, False
+    name, policy_version = "listening", 1
 
     def __init__(self, w):
+        super().__init__()
         self.planner, self.belief_filter = FixedPlanner(w, (3, 2)), BeliefFilter(w)
         self.told = {}
 
@@ -237,5 +239,5 @@ def test_an_id_that_comes_twice_is_refused_before_anything_is_believed():
 
 
 def test_a_planner_without_beliefs_needs_no_memory():
-    assert filter_of(FixedPlanner(world("pronounced"), (1, 1))) is None
-    assert filter_of(random_rollouts(small_world(), beliefs=False)) is None
+    assert FixedPlanner(world("pronounced"), (1, 1)).belief_filter is None
+    assert random_rollouts(small_world(), beliefs=False).belief_filter is None

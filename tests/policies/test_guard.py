@@ -17,8 +17,8 @@ from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Events, Week
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.contracts import Executor
 from slowfast_rl.policies import PlanSource
+from slowfast_rl.policies.contracts import Executor
 from slowfast_rl.policies.guard import (
     NO_CAP,
     action_mask,

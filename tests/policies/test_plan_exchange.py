@@ -7,8 +7,8 @@ from numpy.testing import assert_array_equal
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.observations import privileged_observation, weekly_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.policies.contracts import PlanRequest
 from slowfast_rl.policies import PlanExchange, default_executor
+from slowfast_rl.policies.contracts import PlanRequest
 from slowfast_rl.policies.plan_exchange import pack_plan, plan_request
 from slowfast_rl.store import InMemoryFeatureStore, pacing_plan
 from tests.envs.planners import VariedPlanner

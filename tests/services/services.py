@@ -1,4 +1,4 @@
-"""BasePlanner and executor as services in one process, the planner looking before every opportunity."""
+"""Two services, one store between them, and a planner and an executor for both."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -82,4 +82,4 @@ class Pair:
 
 def some_executor(world: World) -> PacedExecutor:
     law = [-1.0, -0.5, 0.0, 0.3, 0.8, 1.5]
-    return PacedExecutor(BidPricePacer([law] * len(world.channels)), QualityRanker())
+    return PacedExecutor(BidPricePacer.with_quantiles([law] * len(world.channels)), QualityRanker())

@@ -12,6 +12,7 @@ from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import PlanExchange
 from slowfast_rl.services.decision_log import FIELDS, write_part
 from slowfast_rl.services.planner import PlanningService
@@ -28,12 +29,13 @@ from tests.store.backends import BACKENDS
 WORLD = world("eventful")
 
 
-class BelievingPlanner:
+class BelievingPlanner(BasePlanner):
     """Sends more to those who are believed to tire less."""
 
-    policy_version, privileged = 7, False
+    name, policy_version = "believing", 7
 
     def __init__(self, w) -> None:
+        super().__init__()
         self.belief_filter = BeliefFilter(w)
         names = [feature.name for feature in self.belief_filter.features]
         self._column, self._plans = names.index("belief_sensitivity"), len(w.plans)
@@ -143,7 +145,7 @@ def test_a_population_that_died_out_is_served_to_its_end(tmp_path: Path) -> None
 
 
 def test_the_version_of_an_executor_is_its_parameters() -> None:
-    versions = {executor_version(PacedExecutor(ThresholdPacer(x))) for x in (0.1, 5.0)}
+    versions = {executor_version(PacedExecutor(ThresholdPacer(threshold=x))) for x in (0.1, 5.0)}
     assert len(versions) == 2
 
 
@@ -215,7 +217,7 @@ def test_arms_that_differ_in_the_ranker_get_identical_plans_in_the_first_planned
     planner = BelievingPlanner(WORLD)
     arms = [
         lived(planner=planner, executor=PacedExecutor(ExactPacer(), ranker))
-        for ranker in (QualityRanker(), AffinityRanker(WEIGHTS))
+        for ranker in (QualityRanker(), AffinityRanker.with_weights(WEIGHTS))
     ]
     plans = [read_plans(arm.store, np.arange(MEMBERS), DAY_SECONDS)[0] for arm in arms]
     for one, other in zip(*plans, strict=True):

@@ -1,5 +1,6 @@
 """Small worlds, requests and planners for tests of slow policies."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +9,24 @@ from slowfast_rl.members.arrays import Float32
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.observations import Feature, bounds, privileged_features, weekly_features
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.guard import feasible_plans
+from slowfast_rl.policies.component import from_node, to_node
 from slowfast_rl.policies.contracts import PlanRequest
+from slowfast_rl.policies.guard import feasible_plans
 from slowfast_rl.slow import PPOPlanner, RolloutPlanner
 from tests.members.worlds import world
+
+
+def rebuilt(planner, w: World, changes=None):
+    """A planner as a file would give it back, with some settings, states or its version changed."""
+    arrays: dict[str, np.ndarray] = {}
+    node = json.loads(json.dumps(to_node(planner, "slow", arrays)))
+    for name, value in (changes or {}).items():
+        part = (
+            node if name in node else node["state"] if name in node["state"] else node["settings"]
+        )
+        part[name] = value
+    return from_node(node, "planner", w, "slow", arrays)
+
 
 SMALL_MENU = ((0, 2, 14), (0, 7))
 

@@ -11,7 +11,6 @@ from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.slow import (
     DealtPlanner,
     FixedPlanner,
-    LearningPlanner,
     PerMemberPlanner,
     RandomPlanner,
 )
@@ -68,7 +67,7 @@ CASES = {
     "untrained rollouts": Case(lambda w: tiny_rollouts().untrained(w), believes=True, saved=True),
 }
 
-MakeLearner = Callable[[], LearningPlanner]
+MakeLearner = Callable[[], BasePlanner]
 LEARNERS: dict[str, MakeLearner] = {
     "PPO": tiny_planner,
     "PPO with beliefs": lambda: tiny_planner(beliefs=True),

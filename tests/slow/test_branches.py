@@ -12,10 +12,12 @@ from numpy.testing import assert_array_equal
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies import default_executor
+from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.policies.simulate import plans_of_planner
 from slowfast_rl.slow import FixedPlanner
-from slowfast_rl.slow.branches import advance_population, branched_returns, chosen, feasible_sample
+from slowfast_rl.slow.branches import advance_population, branched_returns, feasible_sample
 from tests.envs.planners import VariedPlanner
 from tests.members.populations import check_same
 from tests.members.worlds import world
@@ -24,12 +26,13 @@ from tests.slow.cases import patterns
 SLOTS = 21
 
 
-class Recorder:
+class Recorder(BasePlanner):
     """The safe plan for everyone; notes each call's weeks and members."""
 
-    policy_version = 0
+    name = "recorder"
 
     def __init__(self, w):
+        super().__init__()
         self.planner, self.calls = FixedPlanner(w, w.safe_plan), []
 
     def plan(self, asked):
@@ -73,7 +76,7 @@ class TestBranches:
         for branch in range(plans.shape[1]):
             living, expected = population.clone(), np.zeros(population.num_members)
             for week in range(4):
-                now = plans[:, branch] if week < 2 else chosen(living, planner)
+                now = plans[:, branch] if week < 2 else plans_of_planner(living, planner)
                 target = feasible_target(w.plans[now], living.opted_in)
                 brought = default_executor().run_week(living, target)
                 expected += w.reward.weekly_discount**week * brought.reward
@@ -115,7 +118,7 @@ class TestBranches:
 
     def test_what_churned_is_planned_for_with_plan_0(self):
         population = settled(size=60, weeks=4)
-        plans = chosen(population, FixedPlanner(population.world, (14, 7)))
+        plans = plans_of_planner(population, FixedPlanner(population.world, (14, 7)))
         assert not plans[~population.alive].any()
         reached = population.alive & population.opted_in.any(axis=1)
         assert plans[reached].all()

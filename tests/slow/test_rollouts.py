@@ -158,7 +158,7 @@ def test_only_members_with_a_choice_are_branched(monkeypatch):
 def test_where_nobody_has_a_choice_it_learns_nothing_and_goes_on(states):
     w = load_world("pronounced", {"traits.opt_in": 0, "opt_out.return_rate": 0})
     planner = tiny_rollouts(states=states).learn(w, total_opportunities=1)
-    assert all(np.isfinite(array).all() for array in planner.state()[1].values())
+    assert all(np.isfinite(array).all() for array in planner.state().values())
     asked = requests(w, np.zeros((5, 2), bool))
     assert not planner.plan(asked).any()
 
@@ -167,7 +167,7 @@ def test_a_single_member_with_a_choice_makes_numbers_too():
     w = load_world("pronounced", {"traits.opt_in": 0.4})
     for seed in range(6):
         planner = tiny_rollouts(states=2).learn(w, total_opportunities=1, seed=seed)
-        assert all(np.isfinite(array).all() for array in planner.state()[1].values())
+        assert all(np.isfinite(array).all() for array in planner.state().values())
 
 
 def test_the_nets_of_the_last_iterations_act_together():
@@ -218,7 +218,7 @@ def test_training_is_not_disturbed_by_the_state_of_torchs_own_generator():
     w, arrays = small_world(), []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        arrays.append(tiny_rollouts().learn(w, total_opportunities=1, seed=5).state()[1])
+        arrays.append(tiny_rollouts().learn(w, total_opportunities=1, seed=5).state())
     for name in arrays[0]:
         assert_array_equal(arrays[0][name], arrays[1][name], err_msg=name)
 

@@ -6,7 +6,7 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.plan_exchange import choose_plans, plan_request
 from slowfast_rl.slow import SegmentsPlanner
-from slowfast_rl.slow.lives import burn_in
+from slowfast_rl.slow.branches import burn_in
 from slowfast_rl.slow.segment_search import improve, neighbours
 from tests.members.worlds import world
 from tests.slow.cases import small_world
@@ -22,10 +22,8 @@ def start(w, num_members=70):
 
 def lived(w, plans, weeks):
     """The summed return of members whose plans follow their segment, as a planner would live."""
-    settings = {"segments": 3, "num_members": 2, "lucks": 1, "weeks": 1, "burn_in_weeks": 1}
-    settings |= {"rounds": 0, "policy_version": 1, "thresholds": THRESHOLDS.tolist()}
-    wanted = w.plans[plans].tolist()
-    planner = SegmentsPlanner.from_state(w, settings | {"plans": wanted}, {})
+    state = {"thresholds": THRESHOLDS.tolist(), "plans": w.plans[plans].tolist()}
+    planner = SegmentsPlanner.from_state(w, SegmentsPlanner(segments=3).settings, state)
     population, total = start(w), 0.0
     for week in range(weeks):
         chosen = w.plans[choose_plans(planner, plan_request(population))]

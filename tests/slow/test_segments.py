@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +8,10 @@ from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import SegmentsPlanner
-from slowfast_rl.slow.lives import burn_in, constant_plan_returns
+from slowfast_rl.slow.branches import burn_in, constant_plan_returns
 from slowfast_rl.slow.plan_effect_features import mean_viewing
 from tests.members.worlds import world
-from tests.slow.cases import requests, small_world
+from tests.slow.cases import rebuilt, requests, small_world
 
 SMALL = {"num_members": 48, "lucks": 1, "weeks": 4, "burn_in_weeks": 3, "rounds": 0}
 
@@ -23,9 +22,9 @@ def learned(name="pronounced", seed=0, **settings):
 
 def made_up(thresholds, plans):
     """A planner with these segments, as if it had learned them."""
-    settings = {"segments": len(plans), **SMALL, "policy_version": 1}
-    settings |= {"thresholds": thresholds, "plans": plans}
-    return SegmentsPlanner.from_state(small_world(), settings, {})
+    settings = SegmentsPlanner(**SMALL, segments=len(plans)).settings
+    state = {"thresholds": thresholds, "plans": plans}
+    return SegmentsPlanner.from_state(small_world(), settings, state)
 
 
 def viewers(viewing, opted_in=None):
@@ -118,15 +117,15 @@ def test_the_same_seed_learns_the_same_and_counts_what_it_played():
     )
     each = 48 * (3 + 4 * 6) * 21
     assert (told, planner.opportunities) == ([0, each], 2 * each)
-    assert planner.state()[0] == learned(seed=1, lucks=2).state()[0]
+    assert planner.state() == learned(seed=1, lucks=2).state()
     assert planner.policy_version == 1
     assert learned(seed=2, lucks=2).thresholds != planner.thresholds
 
 
 def test_a_segments_planner_comes_back_from_its_state_as_it_was():
     planner = learned()
-    settings, arrays = planner.state()
-    again = SegmentsPlanner.from_state(small_world(), json.loads(json.dumps(settings)), arrays)
+    again = rebuilt(planner, small_world())
+    assert again.settings == planner.settings
     assert again.state() == planner.state()
     asked = viewers(np.linspace(0, 7, 50))
     assert_array_equal(again.plan(asked), planner.plan(asked))
@@ -150,16 +149,18 @@ def test_a_segments_planner_comes_back_from_its_state_as_it_was():
     ],
 )
 def test_a_state_that_is_not_allowed_is_refused_in_one_line(changes, message):
-    settings, arrays = made_up([1.0, 3.0], [[14, 7], [2, 0], [0, 0]]).state()
+    planner = made_up([1.0, 3.0], [[14, 7], [2, 0], [0, 0]])
     with pytest.raises(ValueError, match=message) as raised:
-        SegmentsPlanner.from_state(small_world(), settings | changes, arrays)
+        rebuilt(planner, small_world(), changes)
     assert "\n" not in str(raised.value)
 
 
 def test_arrays_are_refused():
-    settings, _ = made_up([], [[0, 0]]).state()
-    with pytest.raises(ValueError, match="has none"):
-        SegmentsPlanner.from_state(small_world(), settings, {"w": np.zeros(1)})
+    planner = made_up([], [[0, 0]])
+    with pytest.raises(ValueError, match="allowed: plans, thresholds"):
+        SegmentsPlanner.from_state(
+            small_world(), planner.settings, planner.state() | {"w": np.zeros(1)}
+        )
 
 
 def test_a_planner_that_has_not_learned_says_so():

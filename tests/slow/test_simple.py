@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain
+from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
 from slowfast_rl.slow.simple import safe_planner
@@ -99,9 +100,10 @@ def test_a_random_plan_does_not_depend_on_signals():
     assert_array_equal(RandomPlanner(0).plan(one), RandomPlanner(0).plan(other))
 
 
-class FirstDigits:
+class FirstDigits(BasePlanner):
     """Chooses the feasible plan at position id modulo their number: members differ for good."""
 
+    name = "first_digits"
     policy_version = 4
 
     def plan(self, request):
@@ -148,6 +150,7 @@ class Curious(FirstDigits):
     privileged = True
 
     def __init__(self, belief_filter):
+        super().__init__()
         self.belief_filter = belief_filter
 
     def plan(self, request):
@@ -168,7 +171,7 @@ def test_a_dealt_planner_asks_for_what_its_planner_asks_for():
     plain = DealtPlanner(FirstDigits())
     assert plain.belief_filter is None
     assert not plain.privileged
-    assert filter_of(DealtPlanner(dealt)) is planner.belief_filter
+    assert DealtPlanner(dealt).belief_filter is planner.belief_filter
 
 
 def test_a_dealt_planner_has_the_version_of_its_planner():

@@ -1,4 +1,3 @@
-import json
 import re
 
 import numpy as np
@@ -7,7 +6,7 @@ import torch
 
 from slowfast_rl.slow import FixedPlanner
 from tests.members.worlds import world
-from tests.slow.cases import small_world, tiny_planner
+from tests.slow.cases import rebuilt, small_world, tiny_planner
 from tests.slow.planners import random_ppo, random_rollouts
 
 PLANNERS = {
@@ -35,10 +34,9 @@ def without(mapping, name):
 @every_planner
 def test_weights_that_do_not_fit_are_refused_in_one_line(make, weight, damage, message):
     planner = make(small_world())
-    settings, arrays = planner.state()
     expected = message.replace("{}", re.escape(weight))
     with pytest.raises(ValueError, match=expected) as raised:
-        type(planner).from_state(small_world(), settings, damage(arrays, weight))
+        type(planner).from_state(small_world(), planner.settings, damage(planner.state(), weight))
     assert "\n" not in str(raised.value)
 
 
@@ -47,7 +45,7 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(make, weight, damage, m
 def test_weights_of_another_world_are_refused(make, weight, other):
     planner = make(world("pronounced"))
     with pytest.raises(ValueError, match="allowed is float32 of shape"):
-        type(planner).from_state(world(other), *planner.state())
+        type(planner).from_state(world(other), planner.settings, planner.state())
 
 
 COMMON = [
@@ -99,13 +97,12 @@ OWN = {
 )
 def test_settings_that_are_not_allowed_are_refused_in_one_line(make, changes, message):
     planner = make(small_world())
-    settings, arrays = planner.state()
     with pytest.raises(ValueError, match=message) as raised:
-        type(planner).from_state(small_world(), settings | changes, arrays)
+        rebuilt(planner, small_world(), changes)
     assert "\n" not in str(raised.value)
-    if next(iter(changes)) in planner.settings:
+    if next(iter(changes)) in planner.settings.to_dict():
         with pytest.raises(ValueError, match=message):
-            type(planner)(**planner.settings | changes)
+            type(planner)(**planner.settings.to_dict() | changes)
 
 
 def test_a_rollout_of_one_week_is_refused():
@@ -124,11 +121,9 @@ def test_a_gpu_that_is_not_there_leaves_the_network_on_the_cpu():
 
 def test_a_fixed_planner_comes_back_from_its_state():
     w = world("pronounced")
-    settings, arrays = FixedPlanner(w, (5, 2)).state()
-    assert FixedPlanner.from_state(w, json.loads(json.dumps(settings)), arrays).wanted == (5, 2)
+    assert rebuilt(FixedPlanner(w, (5, 2)), w).wanted == (5, 2)
     w = world("shaped")
-    settings, arrays = FixedPlanner(w, (5, 2), "active").state()
-    again = FixedPlanner.from_state(w, json.loads(json.dumps(settings)), arrays)
+    again = rebuilt(FixedPlanner(w, (5, 2), "active"), w)
     assert (again.wanted, again.shape) == ((5, 2), "active")
 
 
@@ -136,6 +131,6 @@ def test_a_fixed_planner_comes_back_from_its_state():
     "changes", [{"plan": None}, {"plan": 5}, {"more": 1}, {"plan": [6, 2]}, {"shape": "weekend"}]
 )
 def test_a_fixed_planner_refuses_settings_that_are_not_its_own(changes):
-    settings, _ = FixedPlanner(world("pronounced"), (5, 2)).state()
+    planner = FixedPlanner(world("pronounced"), (5, 2))
     with pytest.raises(ValueError, match="allowed"):
-        FixedPlanner.from_state(world("pronounced"), settings | changes, {})
+        rebuilt(planner, world("pronounced"), changes)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from slowfast_rl.store.index import _FREE_SPAN, NOBODY, EntityIndex
+from slowfast_rl.store.index import _MIN_SPAN, NOBODY, EntityIndex
 
 
 @pytest.mark.parametrize("base", [0, 5, 10**9, 2**63 - 5000])
@@ -41,7 +41,7 @@ def test_members_that_come_and_go_reuse_slots_and_memory(stride: int) -> None:
         assert index.claim(ids).max() <= 2 * 4096
         assert index.release(ids - stride if episode else ids[:0]) == (4096 if episode else 0)
     assert index.end <= 2 * 4096 + 1
-    assert len(index._lookup._slots) <= 4 * (_FREE_SPAN + 8 * 4096)
+    assert len(index._lookup._slots) <= 4 * (_MIN_SPAN + 8 * 4096)
 
 
 def test_claims_in_falling_order_and_in_pieces_keep_every_slot() -> None:

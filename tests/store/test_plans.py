@@ -33,7 +33,7 @@ def test_a_plan_shares_no_array_with_its_maker_nor_cap_with_target() -> None:
         ({"target": [[3, -1]]}, "plan target -1: allowed are 0 to 2147483647"),
         ({"target": [[2**31, 1]]}, "plan target 2147483648"),
         ({"target": [[3.5, 1]]}, "plan target of dtype float64: allowed are integers"),
-        ({"cap": [[2, 1]]}, "plan cap 2 under a target of 3"),
+        ({"cap": [[2, 1]]}, "plan cap 2 is below a target of 3"),
         ({"cap": [4, 4]}, r"plan cap of shape \(2,\): allowed is \(1, 2\)"),
         ({"shape": -1}, "plan shape -1"),
         ({"week": -1}, "plan week -1"),

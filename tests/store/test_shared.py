@@ -53,7 +53,7 @@ def test_a_row_left_half_written_by_a_killed_writer_is_not_found_until_written_a
         if written > 0:
             table._slots[slots, 1] = keys
         if written > 1:
-            table._slots[slots, 2:6] = table.form.words(records)[:, :4]
+            table._slots[slots, 2:6] = table.layout.words(records)[:, :4]
         os.kill(os.getpid(), signal.SIGKILL)
 
     def work() -> None:
@@ -79,7 +79,7 @@ def test_a_reader_waits_for_a_row_that_is_being_written(
 
     def slow(table: SharedTable, slots: Any, keys: Any, records: Any) -> None:
         table._slots[slots, 0] |= np.uint64(1)
-        table._slots[slots, 2:6] = table.form.words(records)[:, :4]
+        table._slots[slots, 2:6] = table.layout.words(records)[:, :4]
         begun.set()
         time.sleep(0.1)
         put(table, slots, keys, records)

@@ -13,13 +13,11 @@ from slowfast_rl.evaluation.protocol import EvaluationProtocol, burned_in
 from slowfast_rl.evaluation.statistics import Interval, mean_interval, ranked_groups
 from slowfast_rl.members.arrays import Float64, Int32, Int64
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import EW4
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.guard import feasible_target
-
-_COINS = 5  # the stream of coins that put some members on a random rung
 
 
 class Confounded(NamedTuple):
@@ -98,8 +96,9 @@ def _rungs(population: Population, count: int, random_share: float) -> Int64:
     by_activity = ranked_groups(population.simulation.log.by_member[:, EW4], count)
     seed, members = population.simulation.seed, population.members
     zeros = np.zeros(len(members), np.int64)
-    coins = random_words(seed, _COINS, members, zeros, Domain.EXPLORATION) / 2**32
-    drawn = random_words(seed, _COINS, members, zeros + 1, Domain.EXPLORATION) / 2**32
+    stream = ExplorationStream.RANDOM_RUNGS
+    coins = random_words(seed, stream, members, zeros, Domain.EXPLORATION) / 2**32
+    drawn = random_words(seed, stream, members, zeros + 1, Domain.EXPLORATION) / 2**32
     return np.where(coins < random_share, (drawn * count).astype(np.int64), by_activity)
 
 

@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.guard import feasible_target
-from slowfast_rl.slow.lives import burn_in, constant_plan_returns
+from slowfast_rl.slow.branches import burn_in, constant_plan_returns
 from tests.slow.cases import small_world
 
 
