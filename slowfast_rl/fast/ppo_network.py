@@ -95,9 +95,9 @@ class MessageExtractor(BaseFeaturesExtractor):
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return signals, candidates, prior logits and the permission to send, [B, ...]."""
-        at, standard = self.layout, ((observations - self.centre) / self.scale).clamp(-5, 5)
+        at, inputs = self.layout, ((observations - self.centre) / self.scale).clamp(-5, 5)
         own = observations[:, at.candidates]  # [B, K, 2 + D]
-        topics = own[:, :, 2:] @ standard[:, at.topics]  # [B, K, 4]
+        topics = own[:, :, 2:] @ inputs[:, at.topics]  # [B, K, 4]
         effects = self._effects(observations)  # [B, K], log
         candidates = torch.cat([own, topics, effects[:, :, None]], dim=2).flatten(1)
         here = observations[:, at.slot_is]
@@ -109,7 +109,7 @@ class MessageExtractor(BaseFeaturesExtractor):
         share = torch.where(planned, left / slots, self.prior.send_share).clamp(*_SHARES)
         ranked = torch.log_softmax(_SHARPNESS * effects, dim=1) + share.log()[:, None]
         hold = (1 - share).log()[:, None]
-        parts = [standard[:, at.shared], candidates, hold, ranked, may.float()[:, None]]
+        parts = [inputs[:, at.shared], candidates, hold, ranked, may.float()[:, None]]
         return torch.cat(parts, dim=1)
 
     def _effects(self, observations: Tensor) -> Tensor:
@@ -185,7 +185,7 @@ class MessageDistribution(CategoricalDistribution):
 
 
 class MessagePolicy(ActorCriticPolicy):
-    """Actor-critic over opportunities that never gives a forbidden send a chance.
+    """Actor-critic over opportunities that gives a forbidden send no probability.
 
     Takes the nets' width ``hidden`` besides the arguments of Stable-Baselines3.
     """

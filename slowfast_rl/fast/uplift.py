@@ -66,7 +66,7 @@ UNTRAINED = Weights(
 def no_view_probability(
     weights: Float32, by_member: Float32, by_channel: Float32, launches: Float32, day: Integer
 ) -> np.float32:
-    """Return the chance that a member does not view today without the message."""
+    """Return the probability that a member does not view today without the message."""
     logit = np.float32(weights[day % _DAYS])
     terms = organic_terms(by_member, by_channel, launches, day)
     for k in range(ORGANIC_TERMS):

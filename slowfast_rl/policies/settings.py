@@ -76,7 +76,9 @@ class Settings:
 
 def settings_text(kind: type[Settings]) -> str:
     """Return the ``Args`` section of a docstring for these settings; empty if there are none."""
-    lines = [f"    {f.name}: {f.metadata['text']} (default {f.default!r})." for f in fields(kind)]
+    lines = [
+        f"    {f.name}: {f.metadata.get('text', '')} (default {f.default!r})." for f in fields(kind)
+    ]
     return "\n".join(["Args:", *lines]) if lines else ""
 
 

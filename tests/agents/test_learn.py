@@ -13,15 +13,13 @@ from tests.slow.cases import small_world, tiny_planner, tiny_rollouts
 ROLLOUT = 32 * 4 * 21
 
 
-class ShortRanker(AffinityRanker):
+def short_ranker():
     """Learns from few logs."""
-
-    def learn(self, world, *, num_members=48, weeks=12, seed=0):
-        return super().learn(world, num_members=num_members, weeks=weeks, seed=seed)
+    return AffinityRanker(num_members=48, weeks=12)
 
 
 def tiny_agent():
-    return SlowFastAgent(tiny_planner(), PacedExecutor(ranker=ShortRanker()))
+    return SlowFastAgent(tiny_planner(), PacedExecutor(ranker=short_ranker()))
 
 
 def learned(agent):
@@ -37,7 +35,7 @@ def assert_same(one, other):
 def set_up(agent):
     """Return the opportunities played for the ranker's logs and to bring members to all ages."""
     settings = agent.slow.settings
-    ages = settings["num_envs"] * (settings["weeks"] - 1) * small_world().slots_per_week
+    ages = settings.num_envs * (settings.weeks - 1) * small_world().slots_per_week
     assert agent.fast.ranker.opportunities > 0
     return agent.fast.ranker.opportunities + ages
 
@@ -97,7 +95,7 @@ def test_a_planner_that_plans_for_its_own_executor_learns_something_else():
     world, weights = small_world(), []
     for plans_for in ("default", "own"):
         agent = SlowFastAgent(
-            tiny_rollouts(), PacedExecutor(ranker=ShortRanker()), plans_for=plans_for
+            tiny_rollouts(), PacedExecutor(ranker=short_ranker()), plans_for=plans_for
         ).learn(world, total_opportunities=1, seed=5)
         weights.append(agent.slow.state())
     alone = tiny_rollouts().learn(world, total_opportunities=1, seed=5).state()
@@ -109,7 +107,7 @@ def test_a_planner_that_plans_for_its_own_executor_learns_something_else():
 
 def test_an_agent_of_rollouts_learns_and_counts_all_that_was_played_for_it():
     world, seen = small_world(), []
-    agent = SlowFastAgent(tiny_rollouts(), PacedExecutor(ranker=ShortRanker()))
+    agent = SlowFastAgent(tiny_rollouts(), PacedExecutor(ranker=short_ranker()))
     agent.learn(world, total_opportunities=1, progress=lambda played: seen.append(played))
     logs = agent.fast.ranker.opportunities
     assert agent.train_opportunities == logs + agent.slow.opportunities
@@ -127,7 +125,7 @@ def test_a_wrong_budget_is_refused_before_anything_is_learned():
 
 def test_a_planner_that_does_not_learn_needs_no_budget():
     world = small_world()
-    agent = SlowFastAgent(FixedPlanner(world, (2, 7)), PacedExecutor(ranker=ShortRanker())).learn(
+    agent = SlowFastAgent(FixedPlanner(world, (2, 7)), PacedExecutor(ranker=short_ranker())).learn(
         world
     )
     assert agent.fast.ranker.learned != UNTRAINED
@@ -138,7 +136,7 @@ def test_a_planner_that_does_not_learn_needs_no_budget():
 def test_a_bid_price_pacer_learns_the_scores_of_the_ranker_that_was_just_learned():
     world = small_world()
     agent = SlowFastAgent(
-        FixedPlanner(world, (2, 7)), PacedExecutor(BidPricePacer(), ShortRanker())
+        FixedPlanner(world, (2, 7)), PacedExecutor(BidPricePacer(), short_ranker())
     )
     agent.learn(world, seed=4)
     ranker, pacer = agent.fast.ranker, agent.fast.pacer

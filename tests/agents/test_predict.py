@@ -14,7 +14,6 @@ from slowfast_rl.fast import (
     QualityRanker,
     UpliftRanker,
 )
-from slowfast_rl.fast.decide import choose_candidates
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
@@ -133,8 +132,8 @@ def always(population, executor, obs):
     size = (population.num_members, len(population.world.channels))
     many = np.full(size, 99, np.int32)
     plan = pacing_plan(many, 0)
-    return choose_candidates(
-        population.world, executor, obs, plan, population.members, population.now, 0
+    return executor.choose(
+        population.world, obs, plan, population.members, population.now, 0
     ).actions
 
 
@@ -191,7 +190,7 @@ def test_with_the_lucks_coins_predict_lives_the_very_week_of_the_fused_executor(
         expected = executor.run_week(fused, plan.target, plan.cap, plan.shape)
         for _ in w.schedule:
             obs, ids, now = opportunity_observation(stepped), stepped.members, stepped.now
-            actions = choose_candidates(w, executor, obs, plan, ids, now, 4).actions
+            actions = executor.choose(w, obs, plan, ids, now, 4).actions
             stepped.step(np.where(stepped.alive, actions, 0))
         for name, mine, theirs in zip(expected._fields, stepped.last_week(), expected, strict=True):
             assert_allclose(mine, theirs, rtol=1e-12, err_msg=name)
@@ -223,7 +222,7 @@ def test_a_cap_below_the_target_is_kept():
     obs, ids = opportunity_observation(population), population.members
     for cap, some in ((np.zeros_like(target), False), (np.ones_like(target), True)):
         plan = pacing_plan(np.minimum(target, cap), 0)._replace(target=target, cap=cap)
-        actions = choose_candidates(w, PacedExecutor(), obs, plan, ids, times, 0).actions
+        actions = PacedExecutor().choose(w, obs, plan, ids, times, 0).actions
         assert actions.any() == some
 
 

@@ -10,7 +10,6 @@ from slowfast_rl.fast import (
     ExactPacer,
     PacedExecutor,
 )
-from slowfast_rl.fast.decide import choose_candidates
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.store import pacing_plan
@@ -25,9 +24,7 @@ def test_propensities_are_the_shares_of_coins_that_choose_the_action(pacer):
         [[0, 0], [1, 1], [3, 1], [3, 2], [99, 99], [3, 2]], 0, shape=[0, 0, 3, 1, 0, 0]
     )
     arguments = opportunity_observation(population), plan, population.members, population.now
-    choices = [
-        choose_candidates(w, PacedExecutor(pacer), *arguments, seed) for seed in range(trials)
-    ]
+    choices = [PacedExecutor(pacer).choose(w, *arguments, seed) for seed in range(trials)]
     sent = np.array([choice.actions > 0 for choice in choices])
     odds = np.where(sent, 1, -1) * np.array([choice.propensity for choice in choices])
     opportunity = np.where(odds > 0, odds, 1 + odds)  # of a send, whatever happened
@@ -45,6 +42,6 @@ def test_a_pacer_without_coins_is_certain_of_what_it_does():
     pacer = BidPricePacer.with_quantiles([[-1.0, 0.0, 1.0]] * len(w.channels))
     plan = pacing_plan(np.full((200, len(w.channels)), 2), 0)
     arguments = opportunity_observation(population), plan, population.members, population.now
-    choice = choose_candidates(w, PacedExecutor(pacer), *arguments, 0)
+    choice = PacedExecutor(pacer).choose(w, *arguments, 0)
     assert 0 < (choice.actions > 0).mean() < 1
     assert (choice.propensity == 1).all()

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import slowfast_rl as sf
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.evaluation import EvaluationProtocol, Twins
-from slowfast_rl.evaluation.contestants import Contestant, slowfast_contestants
+from slowfast_rl.evaluation.contestants import Contestant, agent_contestants
 from slowfast_rl.evaluation.leaderboard import measures
 from slowfast_rl.fast import AffinityRanker, PacedExecutor
 from slowfast_rl.fast.affinity import Weights
@@ -63,12 +63,12 @@ def test_without_references_nothing_is_measured_against_them():
 
 def test_all_are_compared_with_the_first_on_the_same_members_and_luck(board):
     first = board.rows[0]
-    assert first["name"] == "slowfast"
+    assert first["name"] == "ppo+affinity"
     assert first["paired_vs"] is first["paired_diff"] is first["paired_ci95"] is None
     for row in board.rows[1:]:
-        difference = board.rollouts[row["name"]].returns - board.rollouts["slowfast"].returns
+        difference = board.rollouts[row["name"]].returns - board.rollouts["ppo+affinity"].returns
         half = 1.959964 * difference.std(ddof=1) / len(difference) ** 0.5
-        assert row["paired_vs"] == "slowfast"
+        assert row["paired_vs"] == "ppo+affinity"
         assert row["paired_diff"] == pytest.approx(difference.mean())
         assert row["paired_diff"] == pytest.approx(row["return"] - first["return"])
         assert row["paired_ci95"] == pytest.approx(
@@ -79,9 +79,9 @@ def test_all_are_compared_with_the_first_on_the_same_members_and_luck(board):
 def test_an_agent_compared_with_itself_differs_by_exactly_nothing():
     agent = untrained_agent(small_world())
     board = compare([agent, agent])
-    assert [row["name"] for row in board.rows] == ["slowfast", "slowfast_2"]
-    assert board.row("slowfast_2")["paired_diff"] == 0
-    assert board.row("slowfast_2")["paired_ci95"] == [0, 0]
+    assert [row["name"] for row in board.rows] == ["ppo+affinity", "ppo+affinity_2"]
+    assert board.row("ppo+affinity_2")["paired_diff"] == 0
+    assert board.row("ppo+affinity_2")["paired_ci95"] == [0, 0]
 
 
 def test_a_ranker_changes_an_agents_return_but_not_how_much_of_the_gap_its_planner_closes():
@@ -178,12 +178,12 @@ def test_a_store_that_loses_every_plan_shows_on_the_leaderboard():
 
 def test_controls_of_an_agent_are_its_dealt_plans_and_its_untrained_self():
     agent = untrained_agent(small_world())
-    own, dealt, untrained = slowfast_contestants(agent, small_world())
+    own, dealt, untrained = agent_contestants(agent, small_world())
     assert [c.name for c in (own, dealt, untrained)] == [
-        "slowfast", "slowfast_dealt", "slowfast_untrained",
+        "ppo+affinity", "ppo+affinity_dealt", "ppo+affinity_untrained",
     ]  # fmt: skip
     board = compare([own, dealt, untrained])
-    assert board.row("slowfast_dealt")["executor"] == board.row("slowfast")["executor"]
+    assert board.row("ppo+affinity_dealt")["executor"] == board.row("ppo+affinity")["executor"]
     assert_array_equal(untrained.executor.ranker.weights, AffinityRanker().weights)
 
 
@@ -198,10 +198,9 @@ NAMES = "never, always, random, best_fixed, oracle, threshold"
         ("oracle", "a list of at least one agent or name is needed"),
         (
             [3],
-            "agents has a int; allowed: SlowFastAgent, ThresholdAgent, FlatPPOAgent, Contestant, "
-            + NAMES,
+            "agents has a int; allowed: agents, contestants and the names " + NAMES,
         ),
-        ([SlowFastAgent()], "'slowfast' knows no world; call learn or load first"),
+        ([SlowFastAgent()], r"'rollouts\+affinity' knows no world; call learn or load first"),
     ],
 )
 def test_agents_that_cannot_be_evaluated_are_refused_in_one_line(agents, message):
@@ -224,13 +223,13 @@ def test_an_agent_trained_on_the_evaluations_members_is_refused():
 
 def test_an_agent_of_other_shapes_is_refused():
     other = replace(small_world(), shapes=world("shaped").shapes)
-    with pytest.raises(ValueError, match=r"'slowfast' was trained with shapes .*weekend.*, not"):
+    with pytest.raises(ValueError, match=r"was trained with shapes .*weekend.*, not"):
         compare([untrained_agent(other)])
 
 
 def test_an_agent_of_another_menu_is_refused():
     other = replace(small_world(), menu=((0, 2, 6), (0, 1)))
-    with pytest.raises(ValueError, match=r"'slowfast' was trained with menu .*6.*, not .*5"):
+    with pytest.raises(ValueError, match=r"'ppo\+affinity' was trained with menu .*6.*, not .*5"):
         compare([untrained_agent(other)])
 
 

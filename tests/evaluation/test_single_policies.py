@@ -60,11 +60,7 @@ def test_no_plan_moves_a_single_policy():
 def test_the_named_threshold_is_trained_on_seed_0(monkeypatch):
     class Quick(ThresholdAgent):
         def __init__(self):
-            super().__init__(QuickRanker(), num_members=64, weeks=6)
-
-    class QuickRanker(UpliftRanker):
-        def learn(self, world, *, num_members=128, weeks=8, seed=0):
-            return super().learn(world, num_members=128, weeks=8, seed=seed)
+            super().__init__(UpliftRanker(num_members=128, weeks=8), num_members=64, weeks=6)
 
     monkeypatch.setattr(contestants, "ThresholdAgent", Quick)
     named = named_contestant("threshold", small_world(), None, progress=False)

@@ -201,4 +201,4 @@ def test_a_world_of_other_channels_and_a_burn_in_of_all_weeks_are_refused(learne
     with pytest.raises(ValueError, match=r"scores of 2 channels; 3 are needed"):
         learned.pacing(world("in_app"))
     with pytest.raises(ValueError, match="burn_in is 5; allowed is 0 to 4"):
-        BidPricePacer().learn(world("pronounced"), QualityRanker(), weeks=5, burn_in=5)
+        BidPricePacer(weeks=5, burn_in=5)

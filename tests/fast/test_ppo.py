@@ -9,9 +9,10 @@ from slowfast_rl.fast.ppo_network import layout
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies.component import from_node, to_node
 from slowfast_rl.policies.guard import NO_CAP
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
-from tests.fast.cases import random_week
+from tests.fast.cases import random_week, rebuilt
 from tests.fast.test_decide import made_up
 from tests.members.worlds import world
 
@@ -54,7 +55,7 @@ def disturbed(executor):
 def test_it_begins_as_the_exact_pacer_and_the_ranker():
     w = world("pronounced")
     ranker = UpliftRanker.with_weights(made_up(2))
-    executor = tiny(ranker).untrained(w, RandomPlanner(1), seed=1)
+    executor = tiny(ranker).untrained(w, 1, RandomPlanner(1))
     population, seen = observed(target=(4, 2), slots=6)  # an email slot, Wednesday
     assert w.schedule[6].channel == 1
     found = chances(executor, seen)
@@ -78,8 +79,8 @@ def test_without_a_plan_and_a_ranker_it_begins_at_a_constant_rate_among_equals()
 @pytest.mark.parametrize("planned", [True, False])
 def test_a_forbidden_send_has_no_chance_and_is_never_chosen(name, planned):
     w = world(name)
-    arguments = (RandomPlanner(1),) if planned else ()
-    executor = disturbed(tiny(planned=planned).untrained(w, *arguments, seed=1))
+    planner = RandomPlanner(1) if planned else None
+    executor = disturbed(tiny(planned=planned).untrained(w, 1, planner))
     target = [0] * len(w.channels) if planned else None
     population, seen = observed(name, target)
     channel = w.schedule[population.slot].channel
@@ -152,9 +153,9 @@ def test_it_learns_to_hold_where_a_message_costs_a_day():
 def test_it_comes_back_from_its_state():
     w = world("pronounced")
     executor = disturbed(
-        tiny(UpliftRanker.with_weights(made_up(2))).untrained(w, RandomPlanner(1), seed=1)
+        tiny(UpliftRanker.with_weights(made_up(2))).untrained(w, 1, RandomPlanner(1))
     )
-    again = PPOExecutor.from_state(w, executor.settings, executor.state())
+    again = rebuilt(executor)
     one, other = (Population(w, 40, 9, 9) for _ in range(2))
     target = np.tile(np.array([[6, 3]], np.int32), (40, 1))
     for _ in range(2):
@@ -165,7 +166,7 @@ def test_it_comes_back_from_its_state():
 
 def test_with_the_coins_of_the_exact_pacer_it_begins_by_living_almost_the_same_weeks():
     w, ranker = world("deathless"), UpliftRanker.with_weights(made_up(2))
-    stepwise = tiny(ranker).untrained(w, RandomPlanner(1), seed=1)
+    stepwise = tiny(ranker).untrained(w, 1, RandomPlanner(1))
     one, other = (Population(w, 150, 9, 9) for _ in range(2))
     target = np.tile(np.array([[3, 1]], np.int32), (150, 1))
     for _ in range(3):
@@ -190,9 +191,14 @@ def test_with_the_coins_of_the_exact_pacer_it_begins_by_living_almost_the_same_w
 )
 def test_a_state_that_does_not_fit_is_refused_in_one_line(changes):
     w = world("pronounced")
-    settings, arrays = tiny().untrained(w, RandomPlanner(1)).state()
-    with pytest.raises(ValueError, match="allowed") as raised:
-        PPOExecutor.from_state(w, settings | changes, arrays)
+    arrays: dict[str, np.ndarray] = {}
+    node = to_node(tiny().untrained(w, 0, RandomPlanner(1)), "fast", arrays)
+    if "ranker" in changes:
+        node["parts"] |= changes
+    else:
+        node["settings"] |= changes
+    with pytest.raises(ValueError, match=r"allowed|needed") as raised:
+        from_node(node, "executor", w, "fast", arrays)
     assert "\n" not in str(raised.value)
 
 

@@ -18,8 +18,11 @@ def test_every_exported_name_exists(name):
     "path",
     [
         "load_world", "Population", "InMemoryFeatureStore", "SlowFastAgent", "slow.PPOPlanner",
-        "slow.FixedPlanner", "policies.Executor", "fast.AffinityRanker", "fast.ExactPacer", "compare",
-        "PlanSource", "EvaluationProtocol", "branch",
+        "slow.FixedPlanner", "fast.PacedExecutor", "fast.AffinityRanker", "fast.ExactPacer",
+        "compare",
+        "PlanSource", "EvaluationProtocol", "SinglePolicyAgent", "Settings", "setting",
+        "register", "slow.BasePlanner", "fast.BaseRanker", "fast.BasePacer",
+        "fast.BaseExecutor", "branch",
     ],
 )  # fmt: skip
 def test_names_of_the_contract_are_reachable_from_the_package(path):
@@ -49,7 +52,7 @@ def test_the_readmes_python_compiles_and_uses_names_that_exist():
 
 
 def test_links_in_the_documents_lead_to_files_that_exist():
-    patterns = ("README.md", "docs/**/*.md", "experiments/*/README.md")
+    patterns = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "experiments/*/README.md")
     documents = [path for pattern in patterns for path in ROOT.glob(pattern)]
     assert documents
     for document in documents:
