@@ -18,8 +18,8 @@ def test_every_exported_name_exists(name):
     "path",
     [
         "load_world", "Population", "InMemoryFeatureStore", "SlowFastAgent", "slow.PPOPlanner",
-        "slow.FixedPlanner", "policies.Executor", "fast.AffinityRanker", "fast.ExactPacer", "compare",
-        "PlanSource", "EvaluationProtocol", "branch",
+        "slow.FixedPlanner", "policies.Executor", "fast.AffinityRanker", "fast.ExactPacer",
+        "compare", "PlanSource", "EvaluationProtocol", "branch",
     ],
 )  # fmt: skip
 def test_names_of_the_contract_are_reachable_from_the_package(path):
