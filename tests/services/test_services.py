@@ -72,7 +72,7 @@ def test_beliefs_that_are_kept_from_the_store_are_those_of_the_population() -> N
     planner = BelievingPlanner(WORLD)
     pair = Pair(WORLD, planner=planner)
     pair.live(5 * 7)
-    inside = Population(WORLD, MEMBERS, 0, LUCK, belief_filter=filter_of(planner))
+    inside = Population(WORLD, MEMBERS, 0, LUCK, belief_filter=planner.belief_filter)
     plan_exchange = PlanExchange(WORLD, executor=pair.executor)
     for _ in range(5):
         plan_exchange.issue(inside, plan_exchange.choose_plans(inside, planner))
