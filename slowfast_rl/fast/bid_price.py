@@ -90,7 +90,9 @@ class BidPriceSettings(Settings):
 
     num_members: int = setting(512, "members simulated to learn from", low=1, high=2**24)
     weeks: int = setting(24, "weeks that they are simulated", low=1, high=2**16)
-    burn_in: int = setting(8, "weeks at the beginning whose scores are left out", low=0, high=2**16)
+    burn_in: int = setting(
+        8, "weeks at the beginning whose scores are left out", low=0, high=2**16 - 1
+    )
 
     def __post_init__(self) -> None:
         """Check every field, and that a week is left after the burn-in."""

@@ -152,9 +152,14 @@ def import_class(path: str, where: str) -> Any:
             f"{where} is {path!r}, and {error}; allowed is the import path of a class, found from "
             "the current directory or --config-dir"
         ) from error
-    except (ImportError, AttributeError, ValueError) as error:
+    except AttributeError as error:
         raise ValueError(
             f"{where} is {path!r}: {error}; allowed is the import path of a class"
+        ) from error
+    except (Exception, SystemExit) as error:  # whatever a module of the user's own raises
+        raise ValueError(
+            f"{where} is {path!r}, and importing {module} fails with {type(error).__name__}: "
+            f"{error}; allowed is the import path of a class"
         ) from error
 
 

@@ -142,7 +142,7 @@ def test_an_interrupted_training_keeps_its_checkpoint_and_has_no_leaderboard(
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "slowfast_contestants", interrupt)
+    monkeypatch.setattr(train, "agent_contestants", interrupt)
     result = call(capsys, "train", *TINY)
     assert result.code == 130
     assert result.err.endswith("\nerror: interrupted\n")

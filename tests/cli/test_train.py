@@ -13,7 +13,8 @@ from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.evaluation.protocol import SEGMENTS
 from tests.cli.calls import TINY, TINY_COMPARISON, Result, call, run_command
 
-AGENTS = {"slowfast", "slowfast_dealt", "slowfast_untrained", "never", "always", "random"}
+NAME = "ppo+quality"  # of the agent that TINY describes
+AGENTS = {NAME, f"{NAME}_dealt", f"{NAME}_untrained", "never", "always", "random"}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_the_leaderboard_has_the_agents_and_what_the_contract_names(trained):
     assert (board["world"], board["num_members"], board["weeks"]) == ("pronounced", 24, 3)
     assert {row["name"] for row in board["agents"]} == AGENTS
     row = board["agents"][0]
-    assert (row["name"], row["seeds"], row["executor"]) == ("slowfast", [3], "default")
+    assert (row["name"], row["seeds"], row["executor"]) == (NAME, [3], "default")
     assert set(row["by_segment"]) == set(SEGMENTS)
     assert row["return_ci95"][0] < row["return"] < row["return_ci95"][1]
     assert row["gap_closed"] is None
@@ -112,7 +113,7 @@ def test_tensorboard_shows_long_term_reward_first_and_the_week_as_step(trained):
 
 def test_tensorboard_has_trainings_curve_under_the_agent_and_level_lines_for_the_others(trained):
     run, _ = trained
-    own = events(run / "tensorboard" / "slowfast")
+    own = events(run / "tensorboard" / NAME)
     assert "slow/train/loss" in own.Tags()["scalars"]
     steps = [event.step for event in own.Scalars("eval/return")]
     assert steps == sorted(set(steps))
@@ -125,7 +126,7 @@ def test_tensorboard_has_trainings_curve_under_the_agent_and_level_lines_for_the
 
 def test_tensorboard_has_hparams_and_a_layout_with_the_interval_as_margin(trained):
     run, _ = trained
-    log = events(run / "tensorboard" / "slowfast")
+    log = events(run / "tensorboard" / NAME)
     assert "_hparams_/experiment" in log.summary_metadata
     (tensor,) = log.Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(tensor.tensor_proto.string_val[0])
@@ -173,10 +174,10 @@ def test_compare_finds_a_runs_checkpoint_and_measures_the_same_return(
         {row["name"]: row for row in json.loads((f / "leaderboard.json").read_text())["agents"]}
         for f in (run, folder)
     )
-    assert list(after) == ["slowfast", "never", "always"]
+    assert list(after) == [NAME, "never", "always"]
     for name in after:
         assert after[name]["return"] == before[name]["return"]
-    assert after["never"]["paired_vs"] == "slowfast"
+    assert after["never"]["paired_vs"] == NAME
 
 
 def test_compare_refuses_an_agent_of_another_world(trained, capsys, tmp_path, monkeypatch):
@@ -215,19 +216,21 @@ def test_the_same_command_trains_the_same_agent_in_a_sweep_too(
 
 
 @pytest.mark.parametrize(
-    "parts",
+    ("name", "parts"),
     [
-        ("slow=utility", "slow.num_members=96", "slow.weeks=16", "fast=coin"),
-        ("slow=segments", "slow.num_members=24", "slow.weeks=3", "slow.rounds=1", "fast=quality"),
-        ("slow=rollouts", "slow.states=24", "slow.ages=4", "slow.horizon=4", "plans_for=own",
-         "slow.weeks_between=2", "slow.epochs=1", "fast=quality"),
+        ("utility+coin", ("slow=utility", "slow.num_members=96", "slow.weeks=16", "fast=coin")),
+        ("segments+quality", ("slow=segments", "slow.num_members=24", "slow.weeks=3",
+         "slow.rounds=1", "fast=quality")),
+        ("rollouts+quality", ("slow=rollouts", "slow.states=24", "slow.ages=4", "slow.horizon=4",
+         "plans_for=own", "slow.weeks_between=2", "slow.epochs=1", "fast=quality")),
     ],
 )  # fmt: skip
-def test_every_planner_trains_from_the_command_line(parts, capsys, tmp_path, monkeypatch):
+def test_every_planner_trains_from_the_command_line(name, parts, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     budget = ("total_opportunities=4000", "evaluation.every_opportunities=2000")
     result = call(capsys, "train", *TINY_COMPARISON, *budget, *parts)
     assert result.code == 0, result.err
     (run,) = tmp_path.glob("runs/train/*")
-    assert "slowfast" in (run / "leaderboard.md").read_text()
+    board = json.loads((run / "leaderboard.json").read_text())
+    assert name in {row["name"] for row in board["agents"]}
     assert SlowFastAgent.load(run / "checkpoints" / "final.zip").train_opportunities > 0

@@ -3,6 +3,7 @@
 import pytest
 
 for suite in (
+    "component_contract",
     "env_episodes_contract",
     "env_errors_contract",
     "env_interface_contract",

@@ -76,6 +76,12 @@ def test_the_defaults_are_the_protocol_of_every_number_we_report():
     assert Train(settings("train")).protocol == EvaluationProtocol()
 
 
+def test_an_agent_is_called_what_it_is_or_what_the_command_says():
+    assert make("train").agent.name == "slowfast"
+    assert make("train", "slow=ppo", "fast=quality").agent.name == "ppo+quality"
+    assert make("train", "slow=ppo", "name=mine").agent.name == "mine"
+
+
 @pytest.mark.parametrize("world", ["pronounced", "calibrated"])
 def test_references_of_the_default_cases_come_with_the_library(world):
     protocol = EvaluationProtocol()

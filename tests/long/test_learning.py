@@ -3,7 +3,7 @@
 import pytest
 
 import slowfast_rl as sf
-from slowfast_rl.evaluation.contestants import slowfast_contestants
+from slowfast_rl.evaluation.contestants import agent_contestants
 from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.slow import FixedPlanner, UtilityPlanner
@@ -24,16 +24,16 @@ def agent(twins):
 
 
 def test_the_trained_agent_beats_never_always_random_and_itself_untrained(agent, twins):
-    entrants = [*slowfast_contestants(agent, twins.world), "never", "always", "random"]
+    entrants = [*agent_contestants(agent, twins.world), "never", "always", "random"]
     board = sf.compare(entrants, twins.world, PROTOCOL, twins=twins, progress=False)
-    for name in ("slowfast_untrained", "never", "always", "random"):
+    for name in (f"{agent.name}_untrained", "never", "always", "random"):
         assert board.row(name)["paired_ci95"][1] < 0, name
 
 
 def test_the_agents_plans_are_worth_more_to_their_members_than_to_others(agent, twins):
-    own, dealt = slowfast_contestants(agent, twins.world)[:2]
+    own, dealt = agent_contestants(agent, twins.world)[:2]
     board = sf.compare([own, dealt], twins.world, PROTOCOL, twins=twins, progress=False)
-    assert board.row("slowfast_dealt")["paired_ci95"][1] < 0
+    assert board.row(dealt.name)["paired_ci95"][1] < 0
 
 
 def test_the_learned_ranker_beats_quality_only_at_a_fixed_plan(agent, twins):

@@ -13,8 +13,13 @@ from slowfast_rl.slow import (
     FixedPlanner,
     PerMemberPlanner,
     RandomPlanner,
+    SegmentsPlanner,
+    UtilityPlanner,
 )
-from tests.slow.cases import tiny_planner, tiny_rollouts
+from slowfast_rl.slow.effects import plan_features
+from slowfast_rl.slow.plan_effect_features import observation_terms
+from slowfast_rl.slow.plan_logs import outcome_names
+from tests.slow.cases import requests, tiny_planner, tiny_rollouts
 
 
 class Case(NamedTuple):
@@ -49,6 +54,24 @@ def varied(world: World) -> PerMemberPlanner:
     return PerMemberPlanner(world, np.arange(1000) % len(world.plans))
 
 
+def made_up_segments(world: World) -> SegmentsPlanner:
+    """Plans from the most to the least, by viewing."""
+    plans = world.plans[[-1, len(world.plans) // 2, 0]].tolist()
+    state = {"thresholds": [1.0, 3.0], "plans": plans}
+    return SegmentsPlanner.from_state(world, SegmentsPlanner(segments=3).settings, state)
+
+
+def random_utility(world: World) -> UtilityPlanner:
+    """Random effects of plans on members of all kinds, none on the average member."""
+    everyone = requests(world, np.ones((200, len(world.channels)), bool)).observations
+    terms = observation_terms(world, everyone)
+    shape = (plan_features(world).shape[1], 1 + terms.shape[1], len(outcome_names(world)))
+    weights = np.random.default_rng(3).normal(size=shape).astype(np.float32)
+    weights[:, 0] = 0
+    state = {"centre": terms.mean(axis=0), "scale": terms.std(axis=0) + np.float32(0.01)}
+    return UtilityPlanner.from_state(world, UtilityPlanner().settings, state | {"weights": weights})
+
+
 CASES = {
     "fixed": Case(lambda w: FixedPlanner(w, tuple(targets[-1] for targets in w.menu)), saved=True),
     "per member": Case(varied),
@@ -65,6 +88,8 @@ CASES = {
         lambda w: random_rollouts(w, privileged=True), believes=True, saved=True
     ),
     "untrained rollouts": Case(lambda w: tiny_rollouts().untrained(w), believes=True, saved=True),
+    "segments": Case(made_up_segments, saved=True),
+    "utility": Case(random_utility, saved=True),
 }
 
 MakeLearner = Callable[[], BasePlanner]
