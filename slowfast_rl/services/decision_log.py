@@ -61,18 +61,6 @@ def write_part(folder: Path, name: str, columns: Mapping[str, NDArray[Any] | lis
     return path
 
 
-def read_log(folder: Path) -> "pa.Table":
-    """Return all decisions of a log, in the order of its parts.
-
-    Raises:
-        ValueError: there is no part.
-    """
-    parts = sorted(folder.glob("*.parquet"))
-    if not parts:
-        raise ValueError(f"{folder} holds no decisions")
-    return pa.concat_tables([pq.read_table(part, schema=schema()) for part in parts])
-
-
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     """Write columns [B] as they are."""
     _write(path, pa.table(dict(columns)))

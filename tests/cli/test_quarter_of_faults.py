@@ -13,12 +13,12 @@ from slowfast_rl.fast import AffinityRanker, BidPricePacer, PacedExecutor
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
-from slowfast_rl.services.decision_log import read_log
 from slowfast_rl.services.planner import PlanningService
 from slowfast_rl.services.simulation import SimulationService
 from slowfast_rl.slow import RolloutPlanner
 from slowfast_rl.store import InMemoryFeatureStore
 from tests.cli.calls import Running
+from tests.services.decisions import read_log
 from tests.store.redis_server import RedisServer
 
 WORLD = load_world("pronounced")

@@ -16,10 +16,11 @@ from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation, weekly_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.columns import columns
-from slowfast_rl.services.decision_log import read_columns, read_log, write_columns
+from slowfast_rl.services.decision_log import read_columns, write_columns
 from slowfast_rl.slow import FixedPlanner
 from tests.agents.cases import WEIGHTS
 from tests.cli.calls import Running, call
+from tests.services.decisions import read_log
 
 WORLD = load_world("pronounced")
 
