@@ -1,1 +1,1 @@
-"""Commands; the only floor that knows hydra."""
+"""Commands; the only layer that imports hydra."""

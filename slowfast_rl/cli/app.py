@@ -1,4 +1,4 @@
-"""What all commands share: find the configs, check early, tell errors in one line."""
+"""What all commands share: find the configs, check early, report errors in one line."""
 
 import os
 import sys

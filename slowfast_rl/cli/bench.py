@@ -81,7 +81,7 @@ class Bench:
         self.world = self.settings.make_world()
 
     def run(self, folder: Path) -> None:
-        """Do it."""
+        """Run the command."""
         s = self.settings
         say(f"Measuring suite {s.suite} in world {self.world.name}; results go to {folder}")
         cpu, rows = cpu_name(), []
@@ -131,7 +131,7 @@ def table(rows: list[Row]) -> str:
 
 
 def cpu_name() -> str:
-    """Return the processor's model name, as far as the system tells."""
+    """Return the processor's model name, as far as the system reports it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -8,8 +8,8 @@ The first checkpoint, or without any the first agent, is compared with all other
 runs/compare/<time>: config.yaml, leaderboard.md, leaderboard.json and TensorBoard events.
 
 mode=ab divides members over the planners and, independently, the executors of two checkpoints, and
-tells what either exchange brings, and whether one depends on the other: as a test on those members
-would estimate it, and as twins show it. Writes ab.json.
+reports what either exchange brings, and whether one depends on the other: as a test on those
+members would estimate it, and as twins show it. Writes ab.json.
 """
 
 import json
@@ -43,7 +43,7 @@ from slowfast_rl.store.files import write_text_atomically
 MODES = ("leaderboard", "ab")
 _LEGEND = (
     "Positive: the second checkpoint brings more. Adjusted and unadjusted are what a test on\n"
-    "these members would estimate, twins what the same members show who live in every arm."
+    "these members would estimate, twins what the same members show in every arm."
 )
 
 
@@ -100,7 +100,7 @@ class Compare:
                 check_training_seed(THRESHOLD_SEED, self.protocol)
 
     def run(self, folder: Path) -> None:
-        """Do it."""
+        """Run the command."""
         if self.settings.mode == "ab":
             self._test(folder)
             return
@@ -120,7 +120,7 @@ class Compare:
         s = self.settings
         arms = self.contestants
         say(f"Testing {' against '.join(s.checkpoints)}; results go to {folder}")
-        # One luck: a member of a real test lives once.
+        # One luck: a member of a real test has one luck.
         twins = Twins(self.world, replace(self.protocol, streams=self.protocol.streams[:1]))
         test = factorial_test(
             twins,

@@ -2,10 +2,10 @@
 
   slowfast-plan checkpoint=runs/train/a store=redis members=2048 loop=true
   slowfast-plan checkpoint=runs/train/a store=shared store.name=demo members=2048 loop=true
-  slowfast-plan checkpoint=runs/train/a members=signals.parquet
+  slowfast-plan checkpoint=runs/train/a members=features.parquet
 
-With members=<count> it plans for members 0 to count - 1, whose logged signals and whose clock the
-executor (slowfast-serve) writes to the store. With members=<parquet> signals come from a file:
+With members=<count> it plans for members 0 to count - 1, whose logged features and whose clock the
+executor (slowfast-serve) writes to the store. With members=<parquet> features come from a file:
 entity_id, then one column for each week feature. Plans go to the store and to
 runs/plan/<time>/plans/, what was done to plan.json.
 """
@@ -79,7 +79,7 @@ class Plan:
         if not isinstance(s.members, str):  # a file's plans may go to files alone
             check_shared(s.store)
         self.store: FeatureStore = build(s.store, "store")
-        self.now: int | None = None  # of the signals in a file
+        self.now: int | None = None  # of the features in a file
         if isinstance(s.members, str):
             from slowfast_rl.services.decision_log import read_columns  # needs an extra
 
@@ -97,7 +97,7 @@ class Plan:
         self.kept_week = -1  # whose beliefs are in the file
 
     def run(self, folder: Path) -> None:
-        """Do it."""
+        """Run the command."""
         s = self.settings
         service = PlanningService(
             self.world, self.agent.slow, self.store, self.ids, s.policy_version
@@ -138,7 +138,7 @@ class Plan:
         self._keep_beliefs(service, planned.now)
 
     def _wait_for(self, what: str | None) -> None:
-        """Tell, when it changes, what is waited for; None for nothing."""
+        """Print what is waited for when it changes; None for nothing."""
         if what != self.waiting:
             say("the store answers" if what is None else f"waiting for {what}")
             self.waiting = what
@@ -167,7 +167,7 @@ class Plan:
         if count:
             self._write(planned, folder / "plans" / f"at-{planned.now:012}.parquet")
         write_text_atomically(folder / "plan.json", json.dumps(head, indent=1))
-        unseen = f"; {planned.unseen:,} members have no signals this week" * (planned.unseen > 0)
+        unseen = f"; {planned.unseen:,} members have no features this week" * (planned.unseen > 0)
         say(f"week {week}: {count:,} plans written, {planned.refused:,} of them refused{unseen}")
 
     def _keep_beliefs(self, service: PlanningService, now: int) -> None:

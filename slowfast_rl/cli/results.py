@@ -12,7 +12,7 @@ from slowfast_rl.store.files import write_text_atomically
 
 
 def say(text: str) -> None:
-    """Tell how it goes, apart from results: on stderr."""
+    """Print progress to stderr; results go to stdout."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -4,9 +4,9 @@
   slowfast-serve checkpoint=runs/train/a store=shared store.name=demo folder=runs/demo
   slowfast-serve checkpoint=runs/train/a store=redis source=stdin < opportunities.jsonl
 
-source=simulation hosts a population: each simulated day it writes the clock and the logged signals
+source=simulation hosts a population: each simulated day it writes the clock and the logged features
 to the store, and it reads the plans that slowfast-plan writes there. folder=<one that was used
-before> goes on from its last day. source=stdin answers one JSON line with another:
+before> resumes from its last day. source=stdin answers one JSON line with another:
 {"member": 17, "now": 28800, "observation": [...]} as Messaging-v0 observes. Decisions go to
 decisions/ in parquet, a simulation's summary to serve.json.
 """
@@ -76,7 +76,7 @@ class Serve:
         self.store: FeatureStore = build(s.store, "store")
 
     def run(self, folder: Path) -> None:
-        """Do it."""
+        """Run the command."""
         kept = folder if self.settings.folder is None else Path(self.settings.folder)
         with _alone(kept):
             if self.settings.source == "stdin":
@@ -147,7 +147,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def summary(service: SimulationService) -> dict[str, Any]:
-    """Return what a population's service came to."""
+    """Return the run summary of a population's service."""
     population = service.population
     return {
         "world": population.world.name,

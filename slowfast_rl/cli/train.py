@@ -77,7 +77,7 @@ class Train:
         build(s.store, "store")
 
     def run(self, folder: Path) -> None:
-        """Do it."""
+        """Run the command."""
         s, agent, world = self.settings, self.agent, self.world
         say(f"Training in world {world.name}, seed {s.seed}; results go to {folder}")
         say("The first run on a machine compiles for about half a minute.")

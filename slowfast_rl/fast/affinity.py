@@ -255,7 +255,7 @@ def collect_logs(world: World, num_members: int, weeks: int, seed: int) -> Float
 
 
 class _Known:
-    """Reads, from signals at a slot, what is known of one candidate each."""
+    """Reads, from features at a slot, what is known of one candidate each."""
 
     def __init__(self, world: World) -> None:
         names = [feature.name for feature in weekly_features(world) + opportunity_features(world)]

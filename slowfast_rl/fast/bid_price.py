@@ -259,13 +259,13 @@ def best_scores(
 ) -> list[Float64]:
     """Return the best candidate's score at every opportunity of opted-in members, by channel.
 
-    Members live under random plans, paced exactly.
+    Members get random plans, paced exactly.
 
     Args:
         world: the world.
         ranker: whose scores.
         num_members: members of population ``seed``.
-        weeks: weeks lived.
+        weeks: weeks simulated.
         burn_in: weeks at the beginning whose scores are left out.
         seed: of population, luck and plans.
     """

@@ -37,7 +37,7 @@ from slowfast_rl.policies.settings import (
 from slowfast_rl.store import InMemoryFeatureStore
 
 _ENDLESS = 2**62  # steps, where CPU time is the budget
-_SIGNAL_SHARE = 64  # one row in so many gives its signals at a slot
+_SIGNAL_SHARE = 64  # one row in so many gives its features at a slot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +231,7 @@ class PPOExecutor(BaseExecutor):
     def _begin(
         self, world: World, planner: BasePlanner | None, seed: int
     ) -> tuple[MessagingVectorEnv, Float32]:
-        """Return members of all ages under random actions, and signals that they met, [B, F]."""
+        """Return members of all ages under random actions, and features that they met, [B, F]."""
         env = MessagingVectorEnv(
             self.settings.num_envs,
             world,

@@ -7,16 +7,16 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
 from slowfast_rl.fast.decide import observed_effects
 from slowfast_rl.members.arrays import Float32
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.columns import columns
+from slowfast_rl.policies.networks import MIN_SCALE, PassThroughMlp
 
 _MINUS_INFINITY = -1e9  # as a logit; a true infinity makes entropies NaN
-_LEAST_SCALE = 0.01  # signals that hardly vary are not blown up
 _SHARES = (0.02, 0.99)  # of sends in the prior: it always leaves something to explore
 _SHARPNESS = 8.0  # of the prior over candidates, per unit of log effect
 _LEAST_EFFECT = 1e-4  # a difference in probability
@@ -68,12 +68,12 @@ class Prior(NamedTuple):
 class MessageExtractor(BaseFeaturesExtractor):
     """Splits an observation [B, F] into what the nets read.
 
-    Standardised signals [S], then per candidate its own numbers, its topic's and its predicted
+    Standardised features [S], then per candidate its own numbers, its topic's and its predicted
     effect [K (2 + D + 4 + 1)], then prior logits [1 + K], then whether a send is allowed [1].
 
     Args:
         observation_space: [F].
-        centre: [F] subtracted from the signals.
+        centre: [F] subtracted from the features.
         scale: [F] divided by.
         prior: what the policy begins with.
     """
@@ -94,7 +94,7 @@ class MessageExtractor(BaseFeaturesExtractor):
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Return signals, candidates, prior logits and the permission to send, [B, ...]."""
+        """Return features, candidates, prior logits and the permission to send, [B, ...]."""
         at, inputs = self.layout, ((observations - self.centre) / self.scale).clamp(-5, 5)
         own = observations[:, at.candidates]  # [B, K, 2 + D]
         topics = own[:, :, 2:] @ inputs[:, at.topics]  # [B, K, 4]
@@ -120,26 +120,6 @@ class MessageExtractor(BaseFeaturesExtractor):
             self.prior.world, self.prior.ranking, observations.detach().cpu().numpy()
         )
         return torch.as_tensor(np.log(effects + _LEAST_EFFECT), device=observations.device)
-
-
-class MessageMlp(MlpExtractor):
-    """Separate nets for policy and value over the signals; the rest is passed to the logits."""
-
-    def __init__(self, num_signals: int, num_others: int, hidden: int) -> None:
-        layers = {"pi": [hidden, hidden], "vf": [hidden, hidden]}
-        super().__init__(num_signals, layers, nn.ReLU)
-        self.num_signals = num_signals
-        self.latent_dim_pi = hidden + num_others
-
-    def forward_actor(self, features: Tensor) -> Tensor:
-        """Return the policy's latent, candidates, prior and permission."""
-        observations, others = features[:, : self.num_signals], features[:, self.num_signals :]
-        return torch.cat([self.policy_net(observations), others], dim=1)
-
-    def forward_critic(self, features: Tensor) -> Tensor:
-        """Return the value's latent, [B, hidden]."""
-        value: Tensor = self.value_net(features[:, : self.num_signals])
-        return value
 
 
 class MessageLogits(nn.Module):
@@ -199,7 +179,7 @@ class MessagePolicy(ActorCriticPolicy):
     def _build_mlp_extractor(self) -> None:
         extractor = self.features_extractor
         others = self.features_dim - extractor.num_signals
-        self.mlp_extractor = MessageMlp(extractor.num_signals, others, self._hidden)
+        self.mlp_extractor = PassThroughMlp(extractor.num_signals, others, self._hidden)
 
     def _build(self, lr_schedule: Any) -> None:
         extractor = self.features_extractor
@@ -210,7 +190,7 @@ class MessagePolicy(ActorCriticPolicy):
 
 
 def policy_arguments(prior: Prior, observations: Float32, hidden: int) -> dict[str, Any]:
-    """Return what :class:`MessagePolicy` needs to know of its prior and of typical signals [B, F].
+    """Return what :class:`MessagePolicy` needs: its prior, and typical observations [B, F].
 
     Returns:
         keyword arguments as Stable-Baselines3 takes them.
@@ -220,7 +200,7 @@ def policy_arguments(prior: Prior, observations: Float32, hidden: int) -> dict[s
         "features_extractor_class": MessageExtractor,
         "features_extractor_kwargs": {
             "centre": observations.mean(axis=0),
-            "scale": np.maximum(observations.std(axis=0), _LEAST_SCALE),
+            "scale": np.maximum(observations.std(axis=0), MIN_SCALE),
             "prior": prior,
         },
     }

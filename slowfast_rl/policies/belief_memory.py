@@ -34,7 +34,7 @@ class BeliefMemory:
         Args:
             entity_ids: [B] member ids, none twice.
             weeks: [B] the week that each is in.
-            observations: [B, F_week] the week's logged signals.
+            observations: [B, F_week] the week's logged features.
         """
         known = self._index.find(entity_ids) > 0
         slots = self._index.claim(entity_ids)
@@ -52,7 +52,7 @@ class BeliefMemory:
         self._weeks[rows] = weeks[due]
 
     def belief_observation(self, entity_ids: Int64) -> Float32:
-        """Return the beliefs' signals of B members taken in before, [B, F_belief]."""
+        """Return the belief features of B members taken in before, [B, F_belief]."""
         return self._beliefs.take(self._index.find(entity_ids)).observations()
 
     def forget(self, entity_ids: Int64) -> None:
@@ -67,7 +67,7 @@ class BeliefMemory:
         return known | {f"tables.{name}": table for name, table in tables.items()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Believe what another memory's :meth:`state` tells; what was believed is forgotten.
+        """Take over another memory's :meth:`state`; the present beliefs are dropped.
 
         Raises:
             ValueError: an array is missing or of another shape or type; then nothing is changed.

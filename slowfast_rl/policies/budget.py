@@ -1,4 +1,4 @@
-"""How long to train, what to tell of it, and randomness that nobody in between can disturb."""
+"""How long to train, progress, and random numbers that do not depend on what runs in between."""
 
 from collections.abc import Callable
 from math import inf

@@ -1,4 +1,4 @@
-"""Where an observation of ``Messaging-v0`` has which signal."""
+"""Where an observation of ``Messaging-v0`` has which feature."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from slowfast_rl.members.world import World
 
 @per_world
 def columns(world: World) -> dict[str, int]:
-    """Return the column of each signal in an observation of ``Messaging-v0``, by name."""
+    """Return the column of each feature in an observation of ``Messaging-v0``, by name."""
     features = weekly_features(world) + opportunity_features(world)
     return {feature.name: i for i, feature in enumerate(features)}
 

@@ -65,7 +65,7 @@ class Component:
         super().__init_subclass__(**arguments)
         learn = getattr(cls, "learn", None)
         cls.learns = learn is not None and not getattr(learn, "_does_nothing", False)
-        if "Settings" in cls.__dict__ and "__init__" not in cls.__dict__:
+        if is_dataclass(cls.__dict__.get("Settings")) and "__init__" not in cls.__dict__:
             text = settings_text(cls.Settings)
             cls.__doc__ = f"{inspect.getdoc(cls) or cls.__name__}\n\n{text}".rstrip()
             cls.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # for help()
@@ -318,7 +318,10 @@ def from_node(
     settings = cls.Settings(**node["settings"] | {name: changes[name] for name in known})
     given = node.get("parts", {})
     if not isinstance(given, dict) or sorted(given) != sorted(cls.parts):
-        raise ValueError(f"{kind} {cls.name!r} has parts {sorted(given)}; allowed: {cls.parts}")
+        raise ValueError(
+            f"{kind} {cls.name!r} has parts {str(given)[:60]}; "
+            f"allowed: {', '.join(cls.parts) or 'none'}"
+        )
     parts = {
         part: None
         if given[part] is None

@@ -97,7 +97,7 @@ class JittedExecutor:
         cap: Int32 | None = None,
         shape: Int32 | int = UNIFORM_SHAPE,
     ) -> Week:
-        """Live through one week under plans handed over as arrays; every send passes the guard.
+        """Simulate one week under plans handed over as arrays; every send passes the guard.
 
         Args:
             population: at the beginning of a week.

@@ -93,11 +93,11 @@ class PlanExchange:
 
         Args:
             population: N members at the beginning of a week.
-            planner: whom to ask.
-            rows: indices of the members to ask for; None for all; the others' choice is 0.
+            planner: the planner.
+            rows: indices of the members to plan for; None for all; the others' choice is 0.
 
         Raises:
-            ValueError: the planner's answer is not one index into the menu per member asked for.
+            ValueError: the planner's answer is not one index into the menu per requested member.
         """
         living = _living(population, rows)
         plans = np.zeros(population.num_members, np.int64)
@@ -134,9 +134,9 @@ class PlanExchange:
         return Reading(feasible, settled)
 
     def run_week(self, population: Population) -> tuple[Week, PacingPlan]:
-        """Live through the week under the plans that the store holds on Monday, or their fallback.
+        """Simulate the week under the plans that the store holds on Monday, or their fallback.
 
-        The week is lived in one go: a plan that arrives later in it is not seen.
+        The whole week is simulated at once: a plan that arrives later in it is not seen.
         """
         plan = self.plans_in_force(population)
         return self.executor.run_week(population, plan.target, plan.cap, plan.shape), plan
@@ -150,7 +150,7 @@ def choose_plans(planner: BasePlanner, asked: PlanRequest) -> Int64:
     """Return a planner's answer, [B].
 
     Raises:
-        ValueError: it is not one index into the menu per member asked for.
+        ValueError: it is not one index into the menu per requested member.
     """
     answer, (count, num_plans) = np.asarray(planner.plan(asked)), asked.feasible.shape
     if answer.dtype.kind not in "iu" or answer.shape != (count,):
@@ -174,7 +174,7 @@ def plan_request(
     Args:
         population: N members.
         rows: indices of B members, or [N] which; None for all.
-        planner: who asks; None for one that wants to know nothing but the week's signals.
+        planner: whom the request is for; None for one that needs nothing but the week's features.
 
     Raises:
         ValueError: the planner wants beliefs that this population does not keep.
@@ -207,12 +207,12 @@ def plans_from_observations(
     observations: Float32,
     policy_version: int,
 ) -> PacingPlan:
-    """Return the planner's choice for B members from their logged signals alone.
+    """Return the planner's choice for B members from their logged features alone.
 
     Args:
         world: the world, for the menu.
         planner: the slow policy.
-        memory: has taken in this week's signals already; None for a planner without beliefs.
+        memory: has taken in this week's features already; None for a planner without beliefs.
         entity_ids: [B] member ids.
         weeks: [B] the week that each is in.
         observations: [B, F_week].

@@ -5,7 +5,7 @@ documentation all read it from there.
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from math import isfinite
 from numbers import Integral, Real
 from types import NoneType
@@ -77,8 +77,7 @@ class Settings:
 def settings_text(kind: type[Settings]) -> str:
     """Return the ``Args`` section of a docstring for these settings; empty if there are none."""
     lines = [
-        f"    {f.name}: {f.metadata.get('text', '')} (default {f.default!r})."
-        for f in (fields(kind) if is_dataclass(kind) else ())
+        f"    {f.name}: {f.metadata.get('text', '')} (default {f.default!r})." for f in fields(kind)
     ]
     return "\n".join(["Args:", *lines]) if lines else ""
 

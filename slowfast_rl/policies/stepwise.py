@@ -28,7 +28,7 @@ class StepPolicy(Protocol):
 
 
 class StepwiseExecutor:
-    """Lives populations through weeks slot by slot; every send passes the guard.
+    """Simulates populations slot by slot; every send passes the guard.
 
     Args:
         policy: what decides.
@@ -46,7 +46,7 @@ class StepwiseExecutor:
         cap: Int32 | None = None,
         shape: Int32 | int = UNIFORM_SHAPE,
     ) -> Week:
-        """Live through one week; the churned hold.
+        """Simulate one week; the churned hold.
 
         Args:
             population: at the beginning of a week.

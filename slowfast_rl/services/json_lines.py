@@ -114,7 +114,7 @@ class JsonLinesService:
         """Pass F numbers that ``Messaging-v0`` could observe.
 
         Raises:
-            ValueError: one is outside the bounds of its signal.
+            ValueError: one is outside the bounds of its feature.
         """
         outside = (observation < self._low) | (observation > self._high)
         if outside.any():

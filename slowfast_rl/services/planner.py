@@ -1,4 +1,4 @@
-"""The planner's side on its own: it reads clock and signals, and writes the plans that are due."""
+"""The planner's side on its own: it reads clock and features, and writes the plans that are due."""
 
 from typing import Any, NamedTuple
 
@@ -31,25 +31,25 @@ class Planned(NamedTuple):
     entity_ids: Int64  # [B] members whose plans were written
     plan: PacingPlan  # [B]
     refused: int  # plans that the store refused, as there was one of this week
-    unseen: int  # members without signals of this week: churned, or not served
+    unseen: int  # members without features of this week: churned, or not served
 
 
 class PlanningService:
-    """Plans for members whose logged signals of this week are in the store, and who have no plan.
+    """Plans for members whose logged features of this week are in the store, and who have no plan.
 
-    It knows of the executor's side what the store tells. A plan that the store lost is written
-    again as it was, as long as this service remembers it. A week's counts that it does not see,
-    because it was down, are lost to its beliefs, not to the signals.
+    It knows of the executor's process only what is in the store. A plan that the store lost is
+    written again as it was, as long as this service remembers it. A week's counts that the service
+    does not see, because it was down, are missing from its beliefs, not from the features.
 
     Args:
-        world: the world, for menu and signals.
+        world: the world, for menu and features.
         planner: the slow policy.
         store: the only way to the executor's side.
         entity_ids: [N] whom to plan for.
         policy_version: goes with the plans; None for the planner's own.
 
     Raises:
-        ValueError: the planner wants to see latents, which no store tells.
+        ValueError: the planner wants to see latents, which no store holds.
         StoreUnavailableError: the store needs to be reached for its views, and cannot be.
     """
 
@@ -62,7 +62,7 @@ class PlanningService:
         policy_version: int | None = None,
     ) -> None:
         if getattr(planner, "privileged", False):
-            raise ValueError("the planner wants to see latents; allowed: one that sees signals")
+            raise ValueError("the planner wants to see latents; allowed: one that sees features")
         self.world, self.planner, self.store = world, planner, store
         self.entity_ids = entity_ids
         self.policy_version = planner.policy_version if policy_version is None else policy_version

@@ -28,18 +28,18 @@ _PREFIX = "reader."
 
 
 class SimulationService:
-    """Serves a simulated population: publishes clock and signals, reads plans, decides, logs.
+    """Serves a simulated population: publishes clock and features, reads plans, decides, logs.
 
     Each simulated day it writes what happened to the decision log, then its own state: a process
-    that is killed goes on from the last day that it finished.
+    that is killed resumes from the last day that it finished.
 
     Args:
         population: N members, all at the beginning of the same week.
         executor: the fast policy.
         store: the only way to the planner's side.
         seed: of the pacer's coins.
-        folder: of the decision log and the state; None keeps neither. A state that is there is
-            gone on from.
+        folder: of the decision log and the state; None keeps neither. The service resumes
+            from a state that is there.
 
     Raises:
         ValueError: the state in the folder is of another population, or damaged.
@@ -59,7 +59,7 @@ class SimulationService:
         self.version = executor_version(executor)
         self.service = int.from_bytes(os.urandom(7))  # its number in the store's clock
         self.days = 0  # lived so far
-        self.unreachable = 0  # days whose signals could not be published
+        self.unreachable = 0  # days whose features could not be published
         self.vetoed = 0
         self.returns: Float64 = np.zeros(population.num_members)  # [N] discounted by the week
         self._first_week = int(population.weeks.max())
@@ -120,7 +120,7 @@ class SimulationService:
         return decisions
 
     def _serve(self, now: int) -> dict[str, Any]:
-        """Decide for every living member, and live through the slot; return what to log."""
+        """Decide for every living member and simulate the slot; return what to log."""
         population, n = self.population, self.population.num_members
         channel = population.world.schedule[population.slot].channel
         living = np.flatnonzero(population.alive)
@@ -192,7 +192,7 @@ class SimulationService:
         write_arrays(path, arrays, head)
 
     def _identity(self) -> dict[str, Any]:
-        """Return whose lives these are, under what luck and coins."""
+        """Return which members these are, under what luck and coins."""
         population = self.population
         return {
             "members": population.num_members,

@@ -1,4 +1,4 @@
-"""What the executor's side tells the planner's through the store: the clock and logged signals."""
+"""What the executor's process writes for the planner's: the clock and logged features."""
 
 from typing import NamedTuple
 
@@ -18,17 +18,17 @@ _EVER = np.iinfo(np.int64).max
 
 
 class Seen(NamedTuple):
-    """The logged signals of B members, as far as the store has them of this week."""
+    """The logged features of B members, as far as the store has them of this week."""
 
     there: Bool  # [B]
     observations: Float32  # [B, F_week], zeros where there are none
 
 
 def published_views(world: World) -> list[FeatureView]:
-    """Return the views ``signals``, one row per member, and ``clock``, a single row.
+    """Return the views ``features``, one row per member, and ``clock``, a single row.
 
-    The row's timestamp is the time: of the signals, and of the executor's side. The clock names the
-    service that keeps it, so that two of them notice each other.
+    The row's timestamp is the time: of the features, and of the executor's process. The clock
+    names the service that keeps it, so that two of them notice each other.
     """
     observations = {"values": Column("float32", (len(weekly_features(world)),))}
     return [
@@ -38,7 +38,9 @@ def published_views(world: World) -> list[FeatureView]:
 
 
 def publish(store: FeatureStore, population: Population, now: int, service: int) -> None:
-    """Write the living members' signals, then the clock: who sees the time, finds the signals.
+    """Write the living members' features, then the clock.
+
+    A reader that sees the time therefore finds the features.
 
     Args:
         store: with the views of :func:`published_views`.
@@ -67,7 +69,7 @@ def publish(store: FeatureStore, population: Population, now: int, service: int)
 def publish_observations(
     store: FeatureStore, entity_ids: Int64, observations: Float32, now: int
 ) -> None:
-    """Write the logged signals [B, F_week] of B members as of ``now``, in simulated seconds."""
+    """Write the logged features [B, F_week] of B members as of ``now``, in simulated seconds."""
     store.write_to_online_store(OBSERVATIONS, entity_ids, {"values": observations}, now)
 
 

@@ -28,7 +28,7 @@ def advance_population(
     seed: int,
     played: Played,
 ) -> None:
-    """Let members live on under a planner, some weeks under random plans instead.
+    """Simulate members further under a planner, in some weeks under random plans instead.
 
     A row goes on with a new member when its member churns or reaches the greatest age. Members
     that all begin together spread over all ages within the first ``ages`` weeks: row i's first
@@ -36,13 +36,13 @@ def advance_population(
 
     Args:
         population: N members at the beginning of a week.
-        planner: whose plans they live under.
+        planner: whose plans they get.
         executor: the fast policy.
         weeks: how long.
         ages: greatest age (weeks).
         random_share: share of member-weeks with a random plan.
         seed: of the coins.
-        played: told after each week how many opportunities it took.
+        played: called after each week with the number of its opportunities.
     """
     exploration_planner = RandomPlanner(seed)
     rows = np.arange(population.num_members)
@@ -92,7 +92,7 @@ def branched_returns(
         executor: the fast policy.
         hold: weeks for which the plan is held.
         horizon: weeks in all; rewards are discounted by the week.
-        played: told after each week how many opportunities it took.
+        played: called after each week with the number of its opportunities.
     """
     branches = branch(population, plans.shape[1])
     opportunities = branches.num_members * branches.world.slots_per_week

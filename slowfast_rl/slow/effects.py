@@ -1,7 +1,7 @@
-"""What a plan does to a member, from randomised logs: linear in signals times plan features.
+"""What a plan does to a member, from randomised logs: linear in features times plan features.
 
 Robinson's (1988) double residuals, as in the R-learner of Nie & Wager (2021): from each outcome
-take what the member's signals predict anyway, from the plan's features their mean over the plans
+take what the member's features predict anyway, from the plan's features their mean over the plans
 that were feasible. That mean is known exactly, because the plans were drawn; hence what is left is
 unbiased for effects, however poor the prediction, and a good one only lowers the noise.
 """
@@ -13,11 +13,11 @@ import numpy as np
 
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.networks import MIN_SCALE
 
-_LEAST_SCALE = 0.01  # signals that hardly vary are not blown up
 _FAR = 5  # standard deviations at which terms are clipped
 _BASELINE_RIDGE = 1e-4
-_LEAST_PRIOR = 1e-6  # where the logs tell nothing
+_LEAST_PRIOR = 1e-6  # where the logs hold no information
 _BLOCK = 8192  # rows at a time, so that products of terms and plan features stay small
 
 
@@ -76,7 +76,7 @@ def fit_effects(
     Raises:
         ValueError: no rows of members with odd and with even ids.
     """
-    scale = np.maximum(terms.std(axis=0), _LEAST_SCALE)
+    scale = np.maximum(terms.std(axis=0), MIN_SCALE)
     effects = Effects(terms.mean(axis=0), scale, np.zeros((0, 0, 0), np.float32))
     x = _standardised(effects, terms)  # [B, 1 + T]
     residual = _unpredicted(x, outcomes, members % 2 == 1)
@@ -96,7 +96,7 @@ def fit_effects(
 
 
 def _unpredicted(x: Float32, outcomes: Float32, odd: Bool) -> Float32:
-    """Return what a ridge regression on the other half of the members does not tell, [B, M]."""
+    """Return what a ridge regression on the other half of the members does not explain, [B, M]."""
     if odd.all() or not odd.any():
         raise ValueError("the logs hold members with odd or even ids alone; both are needed")
     residual = outcomes.copy()

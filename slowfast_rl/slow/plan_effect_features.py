@@ -1,4 +1,4 @@
-"""Logged signals as terms of a linear model: as they are, and what rates and shares they imply."""
+"""Logged features as terms of a linear model: as they are, and what rates and shares they imply."""
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def mean_viewing(world: World, observations: Float32, weeks: int = _LONG) -> Flo
 
 
 def observation_terms(world: World, observations: Float32) -> Float32:
-    """Return the signals, and viewing, tenure and shares per send on curved scales, [B, T].
+    """Return the features, and viewing, tenure and shares per send on curved scales, [B, T].
 
     Args:
         world: the world.

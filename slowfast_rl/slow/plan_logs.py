@@ -40,7 +40,7 @@ def collect_plan_logs(
     executor: Executor | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> PlanLogs:
-    """Let members live under random feasible plans, each held for a window of weeks.
+    """Simulate members under random feasible plans, each held for a window of weeks.
 
     Windows begin in all weeks, a member's one after the other, and count where they end in time. A
     member that churns keeps its window; it brings nothing more. Only logged events count: opens

@@ -1,4 +1,4 @@
-"""What each plan is worth to a member: an ensemble of bilinear nets, signals times plans."""
+"""What each plan is worth to a member: an ensemble of bilinear nets, features times plans."""
 
 from typing import NamedTuple
 
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.networks import MIN_SCALE
 
-_LEAST_SCALE = 0.01  # signals that hardly vary are not blown up
-_FAR = 5.0  # standard deviations beyond which a signal is clipped
+_FAR = 5.0  # standard deviations beyond which a feature is clipped
 _CHUNK = 2048  # rows whose activations stay in the cache
 
 
 class PlanValue(nn.Module):
-    """Q(signals, plan) = f(signals) . g(plan), a pair of nets for each member of the ensemble.
+    """Q(observation, plan) = f(observation) . g(plan), a pair of nets for each of the ensemble.
 
     Args:
         plans: [O, P] features of plans.
@@ -55,12 +55,12 @@ class PlanValue(nn.Module):
         self.plans_2 = layer(hidden, rank)
 
     def standardise(self, observations: Tensor) -> None:
-        """Set centre and scale to those of signals [B, F]."""
+        """Set centre and scale to those of observations [B, F]."""
         self.centre.copy_(observations.mean(dim=0))
-        self.scale.copy_(observations.std(dim=0).clamp(min=_LEAST_SCALE))
+        self.scale.copy_(observations.std(dim=0).clamp(min=MIN_SCALE))
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Return each net's values of all plans for signals [B, F], [E, B, O]."""
+        """Return each net's values of all plans for observations [B, F], [E, B, O]."""
         x = ((observations - self.centre) / self.scale).clamp(-_FAR, _FAR)
         x = x.expand(len(self.signals_1), *x.shape)
         x = torch.relu(_affine(x, self.signals_1))
@@ -72,7 +72,7 @@ class PlanValue(nn.Module):
 
     @torch.no_grad()
     def mean(self, observations: Float32) -> Tensor:
-        """Return the ensemble's mean values of all plans for signals [B, F], [B, O], on the CPU."""
+        """Return the ensemble's mean values of all plans, [B, O], on the CPU."""
         chunks = torch.split(torch.as_tensor(observations, device=self.centre.device), _CHUNK)
         return torch.cat([self(chunk).mean(dim=0) for chunk in chunks]).cpu()
 

@@ -21,6 +21,7 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Budget, Progress, check_budget
 from slowfast_rl.policies.component import State, register
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
+from slowfast_rl.policies.networks import MIN_SCALE
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.policies.settings import (
     SB3_SETTINGS,
@@ -33,7 +34,6 @@ from slowfast_rl.policies.settings import (
 from slowfast_rl.slow.ppo_network import ObservationExtractor, PlanPolicy
 from slowfast_rl.slow.simple import RandomPlanner
 
-_LEAST_SCALE = 0.01  # signals that hardly vary are not blown up
 _ENDLESS = 2**62  # steps, where CPU time is the budget
 
 
@@ -198,7 +198,7 @@ class PPOPlanner(BasePlanner):
     def _begin(
         self, world: World, executor: Executor | None, seed: int
     ) -> tuple[PacingVectorEnv, Float32]:
-        """Return members of all ages and signals that they met, [B, F]."""
+        """Return members of all ages and features that they met, [B, F]."""
         self.prepare(world)
         env = PacingVectorEnv(
             self.settings.num_envs,
@@ -226,7 +226,7 @@ class PPOPlanner(BasePlanner):
 
 
 def policy_arguments(world: World, observations: Float32, hidden: int) -> dict[str, Any]:
-    """Return what :class:`PlanPolicy` needs to know of a world and of typical signals [B, F]."""
+    """Return what :class:`PlanPolicy` needs: the world, and typical observations [B, F]."""
     names = [feature.name for feature in weekly_features(world)]
     plans = world.plans.tolist()
     return {
@@ -236,7 +236,7 @@ def policy_arguments(world: World, observations: Float32, hidden: int) -> dict[s
         "features_extractor_class": ObservationExtractor,
         "features_extractor_kwargs": {
             "centre": observations.mean(axis=0),
-            "scale": np.maximum(observations.std(axis=0), _LEAST_SCALE),
+            "scale": np.maximum(observations.std(axis=0), MIN_SCALE),
             "plans": plans,
             "opt_in_columns": [names.index(f"{channel}_opted_in") for channel in world.channels],
         },
@@ -245,11 +245,11 @@ def policy_arguments(world: World, observations: Float32, hidden: int) -> dict[s
 
 __all__ = ["StaggeredVecEnv", "stagger"]
 
-_SIGNAL_SHARE = 8  # one member in so many gives its signals each week
+_SIGNAL_SHARE = 8  # one member in so many gives its features each week
 
 
 def stagger(env: MemberVectorEnv, seed: int) -> Float32:
-    """Bring rows to all ages of an episode under random plans, and return signals met [B, F].
+    """Bring rows to all ages of an episode under random plans, and return features met [B, F].
 
     Args:
         env: options of one week; its rows go through their first episode.

@@ -7,21 +7,22 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.distributions import CategoricalDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
 from slowfast_rl.members.arrays import Float32
+from slowfast_rl.policies.networks import PassThroughMlp
 
 Plans = list[list[int]]  # [O, C] sends a week, as SB3 keeps arguments
 _MINUS_INFINITY = -1e9  # as a logit; a true infinity makes entropies NaN
 
 
 class ObservationExtractor(BaseFeaturesExtractor):
-    """Standardises signals and appends which plans are feasible, [B, F] to [B, F + O].
+    """Standardises features and appends which plans are feasible, [B, F] to [B, F + O].
 
     Args:
-        observation_space: [F] signals.
-        centre: [F] subtracted from the signals.
+        observation_space: [F] of the observation.
+        centre: [F] subtracted from the features.
         scale: [F] divided by.
         plans: [O, C] targets.
         opt_in_columns: [C] columns of the opt-in flags.
@@ -46,31 +47,11 @@ class ObservationExtractor(BaseFeaturesExtractor):
         self.opt_in_columns = opt_in_columns
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Return standardised signals, then 1 for each feasible plan."""
+        """Return standardised features, then 1 for each feasible plan."""
         left = 1 - observations[:, self.opt_in_columns]  # [B, C]
         feasible = (left @ self.sends.T < 0.5).float()
         observations = ((observations - self.centre) / self.scale).clamp(-5, 5)
         return torch.cat([observations, feasible], dim=1)
-
-
-class ObservationMlp(MlpExtractor):
-    """Separate nets for policy and value; the policy's output keeps the mask at its end."""
-
-    def __init__(self, num_signals: int, num_plans: int, hidden: int) -> None:
-        layers = {"pi": [hidden, hidden], "vf": [hidden, hidden]}
-        super().__init__(num_signals, layers, nn.ReLU)
-        self.num_signals = num_signals
-        self.latent_dim_pi = hidden + num_plans
-
-    def forward_actor(self, features: Tensor) -> Tensor:
-        """Return [B, hidden + O]: the policy's latent and the mask."""
-        observations, feasible = features[:, : self.num_signals], features[:, self.num_signals :]
-        return torch.cat([self.policy_net(observations), feasible], dim=1)
-
-    def forward_critic(self, features: Tensor) -> Tensor:
-        """Return [B, hidden]: the value's latent."""
-        value: Tensor = self.value_net(features[:, : self.num_signals])
-        return value
 
 
 class PlanLogits(nn.Module):
@@ -141,7 +122,7 @@ class PlanPolicy(ActorCriticPolicy):
 
     def _build_mlp_extractor(self) -> None:
         num_plans = len(self._plans)
-        self.mlp_extractor = ObservationMlp(self.features_dim - num_plans, num_plans, self._hidden)
+        self.mlp_extractor = PassThroughMlp(self.features_dim - num_plans, num_plans, self._hidden)
 
     def _build(self, lr_schedule: Any) -> None:
         self.action_dist = PlanDistribution(self._plans, self._num_shapes)

@@ -68,9 +68,9 @@ class RolloutPlanner(BasePlanner):
     """Plans by rollout policy iteration with common random numbers.
 
     Approximate policy iteration with a regression on rollouts (Lagoudakis & Parr 2003; Lazaric,
-    Ghavamzadeh & Munos 2016). Each iteration takes members of all ages as they live under the
+    Ghavamzadeh & Munos 2016). Each iteration takes members of all ages as they are under the
     present policy, clones each with its luck, holds another plan in every clone for some weeks,
-    and lets the policy go on from there: clones of a member differ by the plan's effect alone.
+    and continues under the policy: clones of a member differ by the plan's effect alone.
     An ensemble of nets learns the differences; the policy is their best feasible plan. Before the
     first iteration everyone gets the world's safe plan, or what the menu has of it.
     """

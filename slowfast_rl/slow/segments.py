@@ -36,7 +36,7 @@ class SegmentsSettings(Settings):
     weeks: int = setting(104, "weeks that each plan is simulated", low=1, high=2**16)
     burn_in_weeks: int = setting(
         8,
-        "weeks under random plans before them; then segments are told apart",
+        "weeks under random plans before them; then segments are divided",
         low=1,
         high=2**16,
     )
@@ -49,10 +49,10 @@ class SegmentsSettings(Settings):
 class SegmentsPlanner(BasePlanner):
     """Plans by how much a member watches: one constant plan per segment, learned by living each.
 
-    Training members live under every plan of the menu on the same luck. Segments are quantiles of
-    logged viewing days a week; a member whose viewing moves it to another segment gets that
-    segment's plan from then on. Because members move, plans are then improved step by step with
-    all of them living under all segments' plans.
+    Training members are simulated under every plan of the menu on the same luck. Segments are
+    quantiles of logged viewing days a week; a member whose viewing moves it to another segment gets
+    that segment's plan from then on. Because members move, plans are then improved step by step
+    with all members simulated under all segments' plans.
     """
 
     name = "segments"
@@ -72,7 +72,7 @@ class SegmentsPlanner(BasePlanner):
         seed: int = 0,
         progress: Callable[[int], None] | None = None,
     ) -> Self:
-        """Let members of population ``seed`` live under every plan.
+        """Simulate members of population ``seed`` under every plan.
 
         Args:
             world: the world.

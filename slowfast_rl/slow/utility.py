@@ -65,7 +65,7 @@ class UtilityPlanner(BasePlanner):
     """Plans by U(member, plan) = sum over k of w_k Reward_k(member, plan) - Cost(plan).
 
     The published formulation. From logs with randomised plans, each held for the outcome window,
-    it learns what a plan does to each reward component of a member with given logged signals
+    it learns what a plan does to each reward component of a member with given logged features
     (:mod:`slowfast_rl.slow.effects`), and picks the feasible plan of the highest utility. The
     weights and the cost come after learning: :meth:`weighted` changes them without new logs.
 

@@ -198,8 +198,7 @@ NAMES = "never, always, random, best_fixed, oracle, threshold"
         ("oracle", "a list of at least one agent or name is needed"),
         (
             [3],
-            "agents has a int; allowed: SlowFastAgent, ThresholdAgent, FlatPPOAgent, Contestant, "
-            + NAMES,
+            "agents has a int; allowed: agents, contestants and the names " + NAMES,
         ),
         ([SlowFastAgent()], r"'rollouts\+affinity' knows no world; call learn or load first"),
     ],
@@ -224,9 +223,7 @@ def test_an_agent_trained_on_the_evaluations_members_is_refused():
 
 def test_an_agent_of_other_shapes_is_refused():
     other = replace(small_world(), shapes=world("shaped").shapes)
-    with pytest.raises(
-        ValueError, match=r"'ppo\+affinity' was trained with shapes .*weekend.*, not"
-    ):
+    with pytest.raises(ValueError, match=r"was trained with shapes .*weekend.*, not"):
         compare([untrained_agent(other)])
 
 

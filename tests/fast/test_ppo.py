@@ -12,7 +12,7 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.policies.component import from_node, to_node
 from slowfast_rl.policies.guard import NO_CAP
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
-from tests.fast.cases import random_week
+from tests.fast.cases import random_week, rebuilt
 from tests.fast.test_decide import made_up
 from tests.members.worlds import world
 
@@ -155,7 +155,7 @@ def test_it_comes_back_from_its_state():
     executor = disturbed(
         tiny(UpliftRanker.with_weights(made_up(2))).untrained(w, 1, RandomPlanner(1))
     )
-    again = PPOExecutor.from_state(w, executor.settings, executor.state())
+    again = rebuilt(executor)
     one, other = (Population(w, 40, 9, 9) for _ in range(2))
     target = np.tile(np.array([[6, 3]], np.int32), (40, 1))
     for _ in range(2):
