@@ -6,14 +6,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.fast import PacedExecutor, QualityRanker, ThresholdPacer, UpliftRanker
+from slowfast_rl.fast import (
+    BidPricePacer,
+    PacedExecutor,
+    PPOExecutor,
+    QualityRanker,
+    ThresholdPacer,
+    UpliftRanker,
+)
 from slowfast_rl.fast.trials import collect_trials, trial_terms
 from slowfast_rl.fast.uplift import UNTRAINED, Weights, member_logit
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.parameters import PerChannel
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import Slot
 from slowfast_rl.policies.guard import NO_CAP
+from slowfast_rl.store import pacing_plan
 from tests.fast.cases import random_week, rank, ranked, rebuilt, true_effect
 from tests.members.worlds import world
 
@@ -197,10 +206,19 @@ def test_no_weeks_give_no_trials():
 
 def test_a_model_of_other_channels_is_refused_in_one_line():
     two_channels = UpliftRanker.with_weights(UNTRAINED._replace(channel=(0.0, 0.0)))
-    executor = PacedExecutor(ranker=two_channels)
-    with pytest.raises(ValueError, match="ranker knows 2 channels; 3 are needed") as raised:
-        executor.run_week(Population(world("in_app"), 20), np.ones((20, 3), np.int32))
-    assert "\n" not in str(raised.value)
+    executor, w = PacedExecutor(ranker=two_channels), world("in_app")
+    population = Population(w, 20)
+    obs, ids, now = opportunity_observation(population), population.members, population.now
+    plan = pacing_plan(np.ones((20, 3), np.int32), 0)
+    for use in (
+        lambda: executor.run_week(population, plan.target),
+        lambda: executor.choose(w, obs, plan, ids, now, 0),
+        lambda: BidPricePacer(num_members=4, weeks=9).learn(w, two_channels),
+        lambda: PPOExecutor(two_channels, num_envs=2, weeks=2, planned=False).untrained(w),
+    ):
+        with pytest.raises(ValueError, match="ranker knows 2 channels; 3 are needed") as raised:
+            use()
+        assert "\n" not in str(raised.value)
 
 
 def test_an_untrained_model_ranks_on_any_number_of_channels():
