@@ -271,6 +271,7 @@ def best_scores(
         burn_in: weeks at the beginning whose scores are left out.
         seed: of population, luck and plans.
     """
+    ranker.check_world(world)
     population = Population(world, num_members, seed, seed)
     plans, pacing, ranking = world.plans, exact_pacing(world), ranker.weights
     actions, scores = np.zeros(num_members, np.int64), np.zeros(num_members)

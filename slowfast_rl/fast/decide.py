@@ -125,8 +125,10 @@ def choose_candidates(
         seed: of the coins.
 
     Raises:
-        ValueError: a plan's shape depends on what observations do not show.
+        ValueError: a plan's shape depends on what observations do not show, or the ranker learned
+            in a world of other channels.
     """
+    ranker.check_world(world)
     size = len(obs)
     choice = Choice(np.empty(size, np.int64), np.empty(size))
     pacing = pacer.pacing(world, _observed_weights(world, obs, plan.shape))

@@ -224,6 +224,8 @@ class PPOExecutor(BaseExecutor):
         return self.policy
 
     def _prior(self, world: World) -> Prior:
+        if self.ranker is not None:
+            self.ranker.check_world(world)
         return Prior(
             world, None if self.ranker is None else self.ranker.weights, self.settings.send_share
         )

@@ -58,6 +58,11 @@ class Component:
                 f"settings of {type(self).__name__} is {settings!r}; allowed is a "
                 f"{self.Settings.__name__}, or each setting by its name"
             )
+        if settings is not None and values:
+            raise ValueError(
+                f"settings of {type(self).__name__} are given as one object and by name "
+                f"({', '.join(sorted(values))}); allowed is either"
+            )
         self.settings = self.Settings(**values) if settings is None else settings
 
     def __init_subclass__(cls, **arguments: Any) -> None:

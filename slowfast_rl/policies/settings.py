@@ -159,13 +159,20 @@ def _checked(declared: Field[Any], value: Any, hint: Any) -> Any:
             raise ValueError(f"{name} is {value!r}; allowed is text")
         return value
     wanted = Integral if kind is int else Real
-    fits = isinstance(value, wanted) and not isinstance(value, bool) and isfinite(float(value))
+    fits = isinstance(value, wanted) and not isinstance(value, bool) and _is_finite(value)
     inside = fits and low <= value <= high
     inside = inside and not (declared.metadata.get("above") and value == low)
     inside = inside and not (declared.metadata.get("below") and value == high)
     if not inside:
         raise ValueError(f"{name} is {value!r}; allowed is {_allowed(declared, kind)}")
     return kind(value)
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 def _allowed(declared: Field[Any], kind: type) -> str:

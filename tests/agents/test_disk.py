@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from safetensors.numpy import load
 
 from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.fast import BidPricePacer, CoinPacer, PacedExecutor
+from slowfast_rl.fast import BidPricePacer, CoinPacer, PacedExecutor, QualityRanker
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
@@ -288,13 +288,23 @@ def test_json_with_one_value_of_the_wrong_type_is_refused_or_makes_a_world(saved
         assert SlowFastAgent.load(path).world is not None
 
 
-def test_a_class_that_cannot_be_imported_again_is_not_saved_and_nothing_is_written(tmp_path):
-    class Local(FixedPlanner):
+@pytest.mark.parametrize("part", ["slow", "pacer", "ranker"])
+def test_a_class_that_cannot_be_imported_again_is_not_saved_and_nothing_is_written(tmp_path, part):
+    class LocalPlanner(FixedPlanner):
+        name = "local"
+
+    class LocalPacer(CoinPacer):
+        name = "local"
+
+    class LocalRanker(QualityRanker):
         name = "local"
 
     agent = untrained_agent(small_world())
-    agent.slow = Local(small_world(), (2, 7))
-    with pytest.raises(ValueError, match="cannot be imported from") as raised:
+    if part == "slow":
+        agent.slow = LocalPlanner(small_world(), (2, 7))
+    else:
+        setattr(agent.fast, part, LocalPacer() if part == "pacer" else LocalRanker())
+    with pytest.raises(ValueError, match=r"Local\w+ is .* cannot be imported from") as raised:
         agent.save(tmp_path / "agent")
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.iterdir())

@@ -7,12 +7,19 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import slowfast_rl as sf
-from slowfast_rl.fast import AffinityRanker, ExactPacer, PacedExecutor, PPOExecutor
+from slowfast_rl.fast import (
+    AffinityRanker,
+    BidPricePacer,
+    CoinPacer,
+    ExactPacer,
+    PacedExecutor,
+    PPOExecutor,
+)
 from slowfast_rl.fast.affinity import Weights
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.component import find_class
-from slowfast_rl.slow import FixedPlanner
+from slowfast_rl.slow import FixedPlanner, PPOPlanner
 from slowfast_rl.store import pacing_plan
 from tests.agents.own_parts import (
     OwnExecutor,
@@ -66,6 +73,33 @@ def test_a_class_is_allowed_by_its_import_path_too_and_refused_without(tmp_path)
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("left_out", ALL)
+def test_every_own_part_of_a_file_must_be_allowed(tmp_path, left_out):
+    fast = OwnExecutor() if left_out is OwnExecutor else PacedExecutor(OwnPacer(), OwnRanker())
+    agent = sf.SlowFastAgent(OwnPlanner(), fast).learn(world("pronounced"))
+    agent.save(tmp_path / "a")
+    assert sf.SlowFastAgent.load(tmp_path / "a", allow=ALL).name == agent.name
+    for allow in ([], [cls for cls in ALL if cls is not left_out]):
+        with pytest.raises(ValueError, match=r"'tests\.agents\.own_parts\.Own\w+' is not allowed"):
+            sf.SlowFastAgent.load(tmp_path / "a", allow=allow)
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast", "name"),
+    [
+        (None, PacedExecutor(BidPricePacer(), AffinityRanker()), "slowfast"),
+        (None, None, "rollouts+affinity"),
+        (None, PacedExecutor(CoinPacer(), AffinityRanker()), "rollouts+coin"),
+        (PPOPlanner(), PacedExecutor(BidPricePacer(), AffinityRanker()), "ppo+bid_price"),
+        (PPOPlanner(), PacedExecutor(CoinPacer()), "ppo+coin-quality"),
+        (OwnPlanner(), PacedExecutor(), "own+quality"),
+    ],
+)
+def test_an_agents_name_says_what_it_is_unless_it_is_given(slow, fast, name):
+    assert sf.SlowFastAgent(slow, fast).name == name
+    assert sf.SlowFastAgent(slow, fast, name="mine").name == "mine"
+
+
 def test_a_class_that_is_not_allowed_is_not_even_imported(tmp_path, monkeypatch):
     (tmp_path / "strangers.py").write_text("raise SystemExit('run')")
     monkeypatch.syspath_prepend(tmp_path)
@@ -108,7 +142,10 @@ def test_a_single_policy_of_own_is_saved_loaded_and_compared(tmp_path):
     w = small_world()
     agent = sf.SinglePolicyAgent(OwnSinglePolicy()).learn(w, seed=1)
     agent.save(tmp_path / "agent")
+    with pytest.raises(ValueError, match=r"OwnSinglePolicy' is not allowed"):
+        sf.SinglePolicyAgent.load(tmp_path / "agent", allow=[OwnExecutor])
     again = sf.SinglePolicyAgent.load(tmp_path / "agent", allow=[OwnSinglePolicy])
+    assert (actions_of(agent, w) > 0).any()
     assert_array_equal(actions_of(again, w), actions_of(agent, w))
     row = sf.compare([again, "never"], w, SMALL, progress=False).row("own_single")
     assert row["executor"] == "own"
@@ -124,8 +161,14 @@ def test_an_agent_whose_executor_is_ppo_learns_saves_loads_and_predicts(tmp_path
     agent.save(tmp_path / "agent.zip")
     again = sf.SlowFastAgent.load(tmp_path / "agent.zip")
     assert agent.name == again.name == "fixed+ppo"
+    assert (actions_of(agent, w) > 0).any()
     assert_array_equal(actions_of(again, w), actions_of(agent, w))
-    assert sf.compare([again, "never"], w, SMALL, progress=False).row("fixed+ppo")["return"]
+    row = sf.compare([again, "never"], w, SMALL, progress=False).row("fixed+ppo")
+    assert row["sends_per_week"]["push"] > 0.5
+    before = agent.untrained_copy(w).fast.state()
+    assert any((before[k] != v).any() for k, v in agent.fast.state().items())
+    for name, array in agent.fast.state().items():
+        assert_array_equal(again.fast.state()[name], array)
 
 
 def test_an_executor_that_learns_from_plans_needs_the_budget_that_it_takes():

@@ -67,8 +67,13 @@ def test_a_policy_that_reads_plans_is_refused():
 
 
 def test_an_agent_that_has_not_learned_cannot_be_saved(tmp_path):
-    with pytest.raises(RuntimeError, match=r"has no (network|world)"):
-        FlatPPOAgent().save(tmp_path)
+    agent = FlatPPOAgent()
+    with pytest.raises(RuntimeError, match="has no world; call learn or load first"):
+        agent.save(tmp_path)
+    agent.world = small_world()
+    with pytest.raises(RuntimeError, match="has no network; call learn or from_state first"):
+        agent.save(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_predict_is_the_policys_choice_by_coins_of_the_member_and_the_time(agent):

@@ -58,7 +58,8 @@ def test_sends_are_spread_evenly_over_the_slots_of_the_week(target):
                 opted_in=1, day=slot // 2, num_candidates=4, num_topics=4, seed=5, stream=0,
                 member=member, time=slot, flag_threshold=np.float32(0.5),
             )  # fmt: skip
-            _, wanted, of = pacer.function(opportunity, rows, pacing)
+            least, wanted, of = pacer.function(opportunity, rows, pacing)
+            assert least == -np.inf
             sends[member, slot] = wanted > 0 and considered(
                 opportunity, np.float32(wanted), np.float32(of)
             )

@@ -1,14 +1,28 @@
+from dataclasses import fields, is_dataclass, replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.fast import PacedExecutor, QualityRanker, UpliftRanker
+from slowfast_rl.fast import (
+    BidPricePacer,
+    PacedExecutor,
+    PPOExecutor,
+    QualityRanker,
+    ThresholdPacer,
+    UpliftRanker,
+)
 from slowfast_rl.fast.trials import collect_trials, trial_terms
 from slowfast_rl.fast.uplift import UNTRAINED, Weights, member_logit
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.observations import opportunity_observation
+from slowfast_rl.members.parameters import PerChannel
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.world import Slot
+from slowfast_rl.policies.guard import NO_CAP
+from slowfast_rl.store import pacing_plan
 from tests.fast.cases import random_week, rank, ranked, rebuilt, true_effect
 from tests.members.worlds import world
 
@@ -192,10 +206,19 @@ def test_no_weeks_give_no_trials():
 
 def test_a_model_of_other_channels_is_refused_in_one_line():
     two_channels = UpliftRanker.with_weights(UNTRAINED._replace(channel=(0.0, 0.0)))
-    executor = PacedExecutor(ranker=two_channels)
-    with pytest.raises(ValueError, match="ranker knows 2 channels; 3 are needed") as raised:
-        executor.run_week(Population(world("in_app"), 20), np.ones((20, 3), np.int32))
-    assert "\n" not in str(raised.value)
+    executor, w = PacedExecutor(ranker=two_channels), world("in_app")
+    population = Population(w, 20)
+    obs, ids, now = opportunity_observation(population), population.members, population.now
+    plan = pacing_plan(np.ones((20, 3), np.int32), 0)
+    for use in (
+        lambda: executor.run_week(population, plan.target),
+        lambda: executor.choose(w, obs, plan, ids, now, 0),
+        lambda: BidPricePacer(num_members=4, weeks=9).learn(w, two_channels),
+        lambda: PPOExecutor(two_channels, num_envs=2, weeks=2, planned=False).untrained(w),
+    ):
+        with pytest.raises(ValueError, match="ranker knows 2 channels; 3 are needed") as raised:
+            use()
+        assert "\n" not in str(raised.value)
 
 
 def test_an_untrained_model_ranks_on_any_number_of_channels():
@@ -209,3 +232,40 @@ def test_an_untrained_model_ranks_on_any_number_of_channels():
 
     assert_allclose(logits(UpliftRanker()), -3.0)
     assert_allclose(np.diff(logits(learned)), 1.0)
+
+
+def nine_channels():
+    """A world of nine channels, each like push, whose slots follow one another every day."""
+    w, names = world("pronounced"), tuple("abcdefghi")
+
+    def widened(group):
+        per_channel = {f.name for f in fields(group) if f.type == PerChannel}
+        return replace(group, **{n: getattr(group, n)[:1] * len(names) for n in per_channel})
+
+    groups = {f.name: getattr(w, f.name) for f in fields(w)}
+    return replace(
+        w,
+        channels=names,
+        schedule=tuple(Slot(day, 3600 * (8 + c), c) for day in range(7) for c in range(9)),
+        menu=((0, 1),) * 9,
+        safe_plan=(0,) * 9,
+        **{n: widened(group) for n, group in groups.items() if is_dataclass(group)},
+    )
+
+
+def test_untrained_and_trained_it_sends_on_all_of_nine_channels():
+    w, chances = nine_channels(), []
+    population = Population(w, 60, 1, 1)
+    for slot in w.schedule[:9]:
+        _, score = scores(population, UpliftRanker())
+        assert slot.channel == len(chances)
+        chances.append(score.mean())
+        population.step(np.zeros(60, np.int64))
+    assert_allclose(chances, np.mean(chances), rtol=0.2)
+    assert min(chances) > 0.02
+    trained = UpliftRanker(num_members=128, weeks=8).learn(w, seed=1)
+    assert len(trained.learned.channel) == 9
+    for ranker in (UpliftRanker(), trained):
+        executor = PacedExecutor(ThresholdPacer(threshold=0.01), ranker)
+        week = executor.run_week(Population(w, 60, 1, 1), np.full((60, 9), NO_CAP, np.int32))
+        assert (week.sends.sum(axis=0) > 60).all()

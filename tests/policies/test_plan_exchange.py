@@ -1,4 +1,4 @@
-"""BasePlanner, store and executor put together as evaluation and training use them."""
+"""Planner, store and executor put together as evaluation and training use them."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,6 @@ def test_a_curious_planner_is_told_what_it_asks_for_of_the_living(
     alive = population.alive
     assert 0 < alive.sum() < N
     planner = Curious(belief_filter if believes else None, privileged)
-    assert planner.belief_filter is planner.belief_filter
     PlanExchange(world("eventful")).choose_plans(population, planner)
     told = planner.told
     assert_array_equal(told.observations, weekly_observation(population)[alive])
@@ -78,6 +77,17 @@ def test_a_curious_planner_is_told_what_it_asks_for_of_the_living(
         assert (part is not None) == wanted
         if wanted:
             assert_array_equal(part, all_rows[alive])
+
+
+@pytest.mark.parametrize("needed", [False, True])
+def test_a_planner_that_needs_beliefs_is_prepared_with_a_filter_of_its_world(needed: bool) -> None:
+    planner = VariedPlanner(world("eventful"))
+    planner.needs_beliefs = needed
+    assert planner.prepare(world("in_app")) is planner
+    assert planner.world is world("in_app")
+    expected = BeliefFilter(world("in_app")).features if needed else None
+    found = planner.belief_filter
+    assert (found and found.features) == expected
 
 
 def test_a_planner_that_asks_for_nothing_is_told_nothing_more() -> None:
