@@ -44,12 +44,12 @@ class InformedPlanner(sf.slow.RolloutPlanner):
         spread = world.traits.fatigue_sensitivity_spread
         self._noise = spread * (1 / explained - 1) ** 0.5
 
-    def _observations(self, request):
+    def inputs(self, request):
         """Return logged signals and latents, all of them 0 but the noisy ln kappa."""
         latents = np.zeros_like(request.latents)
         log_kappa = np.log(np.maximum(request.latents[:, self._column], 1e-6))
         latents[:, self._column] = log_kappa + self._noise * normal_of(request.entity_ids)
-        return super()._observations(request._replace(latents=latents))
+        return super().inputs(request._replace(latents=latents))
 
 
 def normal_of(members):

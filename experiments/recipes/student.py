@@ -46,7 +46,8 @@ class StudentPlanner(sf.slow.RolloutPlanner):
         teacher = rollout_planner(self.small, beliefs=False, privileged=True)
         played = 100_000 if self.small else TEACHER_OPPORTUNITIES
         teacher.learn(world, total_opportunities=played, seed=seed)
-        self.untrained(world, seed)
+        self.prepare(world)
+        self.scales = []
         self.opportunities, self.cpu_seconds = teacher.opportunities, teacher.cpu_seconds
         generator = torch.Generator().manual_seed(seed)
         self._distil(world, teacher, seed, generator)
@@ -58,7 +59,7 @@ class StudentPlanner(sf.slow.RolloutPlanner):
         """Return the feasible plan of the highest value, [B]."""
         if not self.values:
             return super().plan(request)
-        q = np.where(request.feasible, self._value(self._observations(request)), -np.inf)
+        q = np.where(request.feasible, self._value(self.inputs(request)), -np.inf)
         best: Int64 = q.argmax(axis=1)
         return best
 
@@ -80,10 +81,8 @@ class StudentPlanner(sf.slow.RolloutPlanner):
                 kept = np.arange(members) % KEEP == week % KEEP
                 rows = np.flatnonzero(kept & population.opted_in.any(axis=1))
                 teacher_request = plan_request(population, rows, teacher)
-                q = torch.stack(
-                    [v.mean(teacher._observations(teacher_request)) for v in teacher.values]
-                )
-                observations = self._observations(plan_request(population, rows, self))
+                q = torch.stack([v.mean(teacher.inputs(teacher_request)) for v in teacher.values])
+                observations = self.inputs(plan_request(population, rows, self))
                 plans = np.tile(every, (len(rows), 1))
                 seen.append(Branched(observations, plans, q.mean(dim=0).numpy()))
             self.values, self.scales = [], []
@@ -103,7 +102,7 @@ class StudentPlanner(sf.slow.RolloutPlanner):
         returns = branched_returns(
             reached, plans, self, executor, s["hold"], s["horizon"], self._played
         )
-        observations = self._observations(own_request)
+        observations = self.inputs(own_request)
         believed = np.take_along_axis(self._value(observations), plans, axis=1)
         missed = Branched(observations, plans, (returns - believed).astype(np.float32))
         self._learn(world, missed, generator, hidden=64, weight_decay=1e-2)
@@ -118,7 +117,7 @@ class StudentPlanner(sf.slow.RolloutPlanner):
     ) -> None:
         """Fit one more ensemble of nets to differences between plans."""
         size, s = data.observations.shape[1], self.settings
-        value = PlanValue(plan_table(world), size, s["ensemble"], hidden, s["rank"], generator)
+        value = PlanValue(plan_table(world), size, s.ensemble, hidden, s.rank, generator)
         fit(
             value, data, epochs=10, batch_size=512, learning_rate=1e-3,
             weight_decay=weight_decay, generator=generator,
