@@ -50,14 +50,14 @@ class Uncapped:
         return self.executor.run_week(population, target, np.where(target > 0, most, 0), shape)
 
 
-def fit(world, sizes):
+def fit(world, sizes, seed):
     """Return every fast policy by pacer and ranker, learned on a training population."""
     made = {}
-    for ranker in (QualityRanker(), AffinityRanker(**sizes).learn(world)):
+    for ranker in (QualityRanker(), AffinityRanker(**sizes).learn(world, seed=seed)):
         made["exact", ranker.name] = PacedExecutor(ExactPacer(), ranker)
         made["coin", ranker.name] = PacedExecutor(CoinPacer(), ranker)
         made["coin, no cap", ranker.name] = Uncapped(PacedExecutor(CoinPacer(), ranker))
-        price = BidPricePacer().learn(world, ranker, **sizes)
+        price = BidPricePacer(**sizes).learn(world, ranker, seed=seed)
         made["bid price", ranker.name] = PacedExecutor(price, ranker)
     return made
 
@@ -66,7 +66,7 @@ def measure(options: Options) -> Results:
     """Return a row per plan, ranker and pacer, and one per plan, fast policy and shape."""
     protocol, world = options.protocol, sf.load_world("pronounced")
     shaped = sf.load_world("pronounced", {"shapes": SHAPES})
-    fits = [fit(world, options.log | {"seed": seed}) for seed in options.seeds]
+    fits = [fit(world, options.log, seed) for seed in options.seeds]
     plain = Twins(world, protocol)
     names = [(plan, name, None) for plan in PLANS for name in fits[0]]
     base = {case: rollouts(plain, fits, *case) for case in tqdm(names, desc="pacers")}

@@ -1,4 +1,4 @@
-"""Planners that studies derive from the library's see and learn what they say."""
+"""Parts that studies derive from the library's, or fit, see and learn what they say."""
 
 import numpy as np
 import pytest
@@ -35,3 +35,14 @@ def test_a_student_learns_from_its_teacher_and_again_from_the_start():
     request = plan_request(population, None, planner)
     plans = planner.plan(request)
     assert request.feasible[np.arange(50), plans].all()
+
+
+def test_the_pacing_study_fits_every_pacer_with_the_sizes_and_the_seed_that_it_is_given():
+    w, sizes = world("pronounced"), {"num_members": 64, "weeks": 12}
+    fit = study_module("pacing").fit
+    one, again, other = (fit(w, sizes, seed) for seed in (1, 1, 2))
+    priced = "bid price", "affinity"
+    assert one[priced].pacer.settings.num_members == one[priced].ranker.settings.num_members == 64
+    assert one[priced].pacer.quantiles == again[priced].pacer.quantiles
+    assert one[priced].pacer.quantiles != other[priced].pacer.quantiles
+    assert one[priced].ranker.learned != other[priced].ranker.learned
