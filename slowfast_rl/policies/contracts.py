@@ -4,10 +4,11 @@ Each base class asks for one method; ``learn`` and the pair ``state`` and ``from
 optional. Built-in classes derive from the same bases as a user's own.
 """
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, NamedTuple, Protocol, Self, cast
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, random_words
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Schedule
 from slowfast_rl.policies.columns import columns, opted_in_columns
 from slowfast_rl.policies.component import Component, does_nothing
 from slowfast_rl.policies.day_weights import pacing_parameters
@@ -56,14 +58,15 @@ class BasePlanner(Component):
         world: the world that the planner was prepared for; None before.
         belief_filter: makes the beliefs in its requests; None without.
         policy_version: goes with every plan; a whole number of 0 or more.
-        opportunities: send opportunities of the budget, played in the last training.
-        opportunities_before: played before them, for set-up.
+        opportunities: send opportunities played in the last training, set-up included.
         cpu_seconds: CPU time of the last training; 0 lets the agent measure it.
+        default_opportunities: the budget where none is given; 0 for none, so that one is needed.
     """
 
     kind = "planner"
     learn_arguments = (
         "executor", "total_opportunities", "total_cpu_seconds", "seed", "logger", "progress",
+        "warm_start",
     )  # fmt: skip
     fill_in = ("plan",)
     needs_beliefs: bool = False
@@ -72,8 +75,8 @@ class BasePlanner(Component):
     belief_filter: BeliefFilter | None = None
     policy_version: int = 0
     opportunities: int = 0
-    opportunities_before: int = 0
     cpu_seconds: float = 0.0
+    default_opportunities: ClassVar[int] = 0
 
     def prepare(self, world: World) -> Self:
         """Get ready to plan or learn in a world: note it, and make the belief filter if needed."""
@@ -104,8 +107,14 @@ class BasePlanner(Component):
             seed: of population, luck, exploration and weights; of its own, not the evaluation's.
             logger: a Stable-Baselines3 logger; None for nowhere.
             progress: to be called now and then with the opportunities played so far.
+            warm_start: whether to go on from what was learned, in a later turn of the same
+                training; a planner that does not name it starts anew in every turn.
         """
         return self
+
+    def schedule(self, world: World, total_opportunities: int | None) -> Schedule:
+        """Return what a budget comes to; a class that trains in rounds says how many."""
+        return Schedule(total_opportunities)
 
     def untrained(
         self, world: World, seed: int = 0, executor: "Executor | None" = None
@@ -318,20 +327,21 @@ class BaseExecutor(Component):
     Attributes:
         planned: whether it sees plans and is bound by their caps. Without plans the policy alone
             decides how much is sent; the guard keeps the opt-ins.
-        opportunities: of the budget, played in the last training.
-        opportunities_before: played before them, for set-up.
+        opportunities: send opportunities played in the last training, set-up included.
         cpu_seconds: CPU time of the last training; 0 lets the agent measure it.
+        default_opportunities: the budget where none is given; 0 for none, so that one is needed.
     """
 
     kind = "executor"
     learn_arguments = (
         "planner", "total_opportunities", "total_cpu_seconds", "seed", "logger", "progress",
+        "warm_start",
     )  # fmt: skip
     fill_in = ("act", "run_week")
     planned: bool = True
     opportunities: int = 0
-    opportunities_before: int = 0
     cpu_seconds: float = 0.0
+    default_opportunities: ClassVar[int] = 0
 
     def act(self, observations: Float32, masks: Int8, coins: Float32) -> Int64:
         """Return an action for each of B members, [B]: 0 holds, j sends candidate j.
@@ -399,8 +409,9 @@ class BaseExecutor(Component):
     def learn(self, *arguments: Any, **keywords: Any) -> Any:
         """Train from the start. A class names those of the following arguments that it uses.
 
-        An executor that names ``planner`` learns to execute that planner's plans, after the
-        planner has learned; one that does not learns before the planner.
+        An executor whose ``planner`` has no default learns to execute that planner's plans, after
+        the planner has learned. Another learns before the planner; in later turns it is given the
+        planner if it names it.
 
         The agent gives:
             world: the world to learn in.
@@ -410,8 +421,21 @@ class BaseExecutor(Component):
             seed: of population, luck, exploration and weights.
             logger: a Stable-Baselines3 logger; None for nowhere.
             progress: to be called now and then with the opportunities played so far.
+            warm_start: whether to go on from what was learned, in a later turn of the same
+                training or after :meth:`prepare`; an executor that does not name it starts anew.
         """
         return self
+
+    def prepare(self, world: World, seed: int = 0) -> Self:
+        """Get ready to execute plans before :meth:`learn`, where that is possible.
+
+        Called if a planner learns to plan for this executor before the executor learns.
+        """
+        return self
+
+    def schedule(self, world: World, total_opportunities: int | None) -> Schedule:
+        """Return what a budget comes to; a class that trains in rounds says how many."""
+        return Schedule(total_opportunities)
 
     def untrained(
         self, world: World, seed: int = 0, planner: BasePlanner | None = None
@@ -421,8 +445,8 @@ class BaseExecutor(Component):
 
     @property
     def takes_plans(self) -> bool:
-        """Whether its training plays the plans of a planner."""
-        return self.learns and "planner" in _parameters(type(self).learn)
+        """Whether its training cannot do without the plans of a planner."""
+        return self.learns and "planner" in _needed(type(self).learn)
 
     @property
     def takes_budget(self) -> bool:
@@ -441,8 +465,14 @@ class BaseExecutor(Component):
 
 @cache
 def _parameters(function: Callable[..., Any]) -> frozenset[str]:
-    code = cast(Any, function).__code__
-    return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+    return frozenset(inspect.signature(function).parameters)
+
+
+@cache
+def _needed(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of a function's parameters without a default."""
+    parameters = inspect.signature(function).parameters.values()
+    return frozenset(p.name for p in parameters if p.default is p.empty)
 
 
 def _vector(name: str, what: str, state: Mapping[str, Any]) -> Float32:
