@@ -23,6 +23,7 @@ from slowfast_rl.slow.branches import advance_population, branched_returns, feas
 from slowfast_rl.slow.plan_value import Branched, PlanValue, fit, joined, plan_table
 from slowfast_rl.slow.simple import FixedPlanner, safe_planner
 
+_LEAST_ITERATIONS = 3  # with fewer, the policy is much worse than with smaller ones
 _FIT = ("epochs", "batch_size", "learning_rate", "weight_decay")
 
 
@@ -171,8 +172,8 @@ class RolloutPlanner(BasePlanner):
     def schedule(self, world: World, total_opportunities: int | None) -> Schedule:
         """Return what a budget comes to: iterations, and the members branched in each.
 
-        The first iteration brings members to all ages, and so takes longer than the others. There
-        are as many iterations as act together, or more; a small budget makes them small.
+        The first iteration brings members to all ages, and so takes longer than the others. A
+        budget that does not pay for three iterations, or as many as act together, makes them small.
         """
         s, slots = self.settings, world.slots_per_week
         later = s.weeks_between + s.branches * s.horizon  # weeks of a state
@@ -181,7 +182,7 @@ class RolloutPlanner(BasePlanner):
             members=s.states,
             set_up=(s.ages - s.weeks_between) * slots,
             per_round=later * slots,
-            least_rounds=s.acting,
+            least_rounds=min(s.acting, _LEAST_ITERATIONS),
             unit="iteration",
         )
 

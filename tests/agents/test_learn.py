@@ -8,7 +8,7 @@ from slowfast_rl.evaluation import EvaluationProtocol, Twins
 from slowfast_rl.fast import AffinityRanker, BidPricePacer, PacedExecutor
 from slowfast_rl.fast.affinity import UNTRAINED
 from slowfast_rl.slow import FixedPlanner
-from tests.slow.cases import small_world, tiny_planner, tiny_rollouts
+from tests.slow.cases import budget, small_world, tiny_planner, tiny_rollouts
 
 ROLLOUT = 32 * 4 * 21
 
@@ -32,19 +32,18 @@ def assert_same(one, other):
         assert_array_equal(array, other[1][name], err_msg=name)
 
 
-def set_up(agent):
-    """Return the opportunities played for the ranker's logs and to bring members to all ages."""
-    settings = agent.slow.settings
-    ages = settings.num_envs * (settings.weeks - 1) * small_world().slots_per_week
+def logged(agent):
+    """Return the opportunities played for the ranker's logs."""
     assert agent.fast.ranker.opportunities > 0
-    return agent.fast.ranker.opportunities + ages
+    return agent.fast.ranker.opportunities
 
 
 def test_the_same_seed_trains_the_same_agent_whether_or_not_it_is_evaluated_in_between():
     world, seen = small_world(), []
     twins = Twins(world, EvaluationProtocol(num_members=8, weeks=2, burn_in=1, streams=(0,)))
     quiet, watched = tiny_agent(), tiny_agent()
-    quiet.learn(world, total_opportunities=3 * ROLLOUT, seed=2)
+    total = budget(quiet.slow, world)
+    quiet.learn(world, total_opportunities=total, seed=2)
 
     def evaluate(opportunities):
         seen.append((opportunities, watched.train_opportunities, watched.slow.policy_version))
@@ -52,28 +51,29 @@ def test_the_same_seed_trains_the_same_agent_whether_or_not_it_is_evaluated_in_b
         watched.untrained_copy(world)
         torch.rand(3)
 
-    watched.learn(world, total_opportunities=3 * ROLLOUT, seed=2, progress=evaluate)
-    before = set_up(watched)
-    assert seen == [(k * ROLLOUT, before + k * ROLLOUT, 1) for k in range(3)]
+    watched.learn(world, total_opportunities=total, seed=2, progress=evaluate)
+    logs, ages = logged(watched), total - 4 * ROLLOUT
+    played = [ages + k * ROLLOUT for k in range(4)]
+    assert seen == [(count, logs + count, 1) for count in played]
     assert_same(learned(quiet), learned(watched))
 
 
 def test_learning_again_starts_anew():
     world, agent = small_world(), tiny_agent()
-    agent.learn(world, total_opportunities=2 * ROLLOUT, seed=2)
+    total = budget(agent.slow, world)
+    agent.learn(world, total_opportunities=total, seed=2)
     first = learned(agent)
-    agent.learn(world, total_opportunities=2 * ROLLOUT, seed=2)
+    agent.learn(world, total_opportunities=total, seed=2)
     assert_same(first, learned(agent))
-    assert agent.train_opportunities == set_up(agent) + 2 * ROLLOUT
+    assert agent.train_opportunities == logged(agent) + total
 
 
 def test_an_agent_may_be_saved_while_it_learns(tmp_path):
     world, agent = small_world(), tiny_agent()
-    agent.learn(
-        world, total_opportunities=2 * ROLLOUT, progress=lambda _: agent.save(tmp_path / "a.zip")
-    )
+    total = budget(agent.slow, world)
+    agent.learn(world, total_opportunities=total, progress=lambda _: agent.save(tmp_path / "a.zip"))
     kept = SlowFastAgent.load(tmp_path / "a.zip")
-    assert kept.train_opportunities == set_up(agent) + ROLLOUT
+    assert kept.train_opportunities == logged(agent) + total - ROLLOUT
     assert 0 < kept.train_cpu_seconds < agent.train_cpu_seconds
 
 
@@ -82,7 +82,10 @@ def test_an_untrained_copy_is_what_training_began_with(plans_for):
     world, agent, begun = small_world(), tiny_agent(), []
     agent.plans_for = plans_for
     agent.learn(
-        world, total_opportunities=1, seed=5, progress=lambda _: begun.append(agent.slow.state())
+        world,
+        total_opportunities=budget(agent.slow, world),
+        seed=5,
+        progress=lambda _: begun.append(agent.slow.state()),
     )
     copy = agent.untrained_copy(world)
     assert copy.fast.ranker.learned == UNTRAINED
@@ -117,8 +120,12 @@ def test_an_agent_of_rollouts_learns_and_counts_all_that_was_played_for_it():
 
 def test_a_wrong_budget_is_refused_before_anything_is_learned():
     agent = tiny_agent()
-    with pytest.raises(ValueError, match="exactly one of them is needed"):
-        agent.learn(small_world())
+    for budgets, message in (
+        ({"total_opportunities": 1, "total_cpu_seconds": 1}, "exactly one of them is needed"),
+        ({"total_opportunities": 0}, "total_opportunities is 0; allowed is above 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            agent.learn(small_world(), **budgets)
     assert agent.fast.ranker.learned == UNTRAINED
     assert agent.world is None
 

@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import plan_request
-from tests.slow.cases import requests, small_world
+from tests.slow.cases import budget, learned, requests, small_world
 from tests.slow.planners import MakeLearner
 
 
@@ -36,13 +36,14 @@ class LearnerContract:
         assert planner.learns
         assert planner.takes_budget
         assert type(planner)(planner.settings).settings == planner.settings
-        assert planner.opportunities == planner.opportunities_before == planner.cpu_seconds == 0
+        assert planner.opportunities == planner.cpu_seconds == 0
+        assert planner.default_opportunities > 0
 
     def test_the_same_seed_trains_the_same_weights_whatever_happens_in_between(
         self, make: MakeLearner
     ) -> None:
         world, disturbed, counts = small_world(), make(), []
-        budget = make().learn(world, total_opportunities=1).opportunities + 1  # two rounds
+        total = budget(make(), world, 2)
 
         def disturb(opportunities: int) -> None:
             counts.append(opportunities)
@@ -52,44 +53,67 @@ class LearnerContract:
                 disturbed.state()
                 torch.manual_seed(len(counts))
 
-        quiet = make().learn(world, total_opportunities=budget, seed=4)
-        disturbed.learn(world, total_opportunities=budget, seed=4, progress=disturb)
+        quiet = make().learn(world, total_opportunities=total, seed=4)
+        disturbed.learn(world, total_opportunities=total, seed=4, progress=disturb)
         assert counts == sorted(counts)
         assert_same(weights(quiet), weights(disturbed))
         assert quiet.policy_version == disturbed.policy_version > 0
 
     def test_another_seed_trains_other_weights(self, make: MakeLearner) -> None:
-        one, other = (make().learn(small_world(), total_opportunities=1, seed=s) for s in (1, 2))
+        one, other = (learned(make(), small_world(), seed=s) for s in (1, 2))
         assert differ(weights(one), weights(other))
 
     def test_training_again_starts_anew_under_a_later_version(self, make: MakeLearner) -> None:
-        planner = make().learn(small_world(), total_opportunities=1, seed=1)
+        planner = learned(make(), small_world(), seed=1)
         first, version, played = weights(planner), planner.policy_version, planner.opportunities
-        planner.learn(small_world(), total_opportunities=1, seed=1)
+        learned(planner, small_world(), seed=1)
         assert_same(first, weights(planner))
         assert planner.policy_version > version
         assert planner.opportunities == played
 
-    def test_opportunities_are_rounded_up_to_whole_rounds_and_reported(
+    def test_a_budget_comes_to_what_the_schedule_says_at_most_and_is_reported(
         self, make: MakeLearner
     ) -> None:
-        counts, planner = [], make()
-        once = make().learn(small_world(), total_opportunities=1).opportunities
-        planner.learn(small_world(), total_opportunities=once, progress=counts.append)
-        assert planner.opportunities == once
-        assert 0 <= counts[-1] <= once
-        planner.learn(small_world(), total_opportunities=once + 1)
-        assert once < planner.opportunities <= 2 * once
+        world, counts = small_world(), list[int]()
+        least = budget(make(), world)
+        for total in (1, least // 2, least, least + 1, 2 * least):
+            planner, planned = make(), make().schedule(world, total)
+            planner.learn(world, total_opportunities=total, progress=counts.append)
+            assert planned.opportunities is not None
+            assert 0 < counts[-1] <= planner.opportunities <= planned.opportunities
+            if total >= least:
+                assert planned.members == make().schedule(world, 2**60).members
+                assert total <= planned.opportunities < 2 * total
+            elif total > 1:
+                assert planned.opportunities <= total
+        assert make().schedule(world, None).opportunities is None
 
     def test_cpu_time_ends_training_and_even_none_of_it_trains_once(
         self, make: MakeLearner
     ) -> None:
-        once = make().learn(small_world(), total_opportunities=1).opportunities
-        planner = make().learn(small_world(), total_cpu_seconds=1e-9)
-        assert once <= planner.opportunities < 2 * once
-        planner.learn(small_world(), total_cpu_seconds=0.3)
+        world = small_world()
+        planner = make().learn(world, total_cpu_seconds=1e-9)
+        once = planner.opportunities
+        assert 0 < once <= budget(make(), world)
+        assert differ(weights(planner), weights(make().learn(world, total_cpu_seconds=0.3)))
+        planner.learn(world, total_cpu_seconds=0.3)
         assert planner.cpu_seconds >= 0.3
         assert planner.opportunities >= once
+
+    def test_a_warm_start_goes_on_from_what_was_learned(self, make: MakeLearner) -> None:
+        world = small_world()
+        planner = learned(make(), world, seed=1)
+        first, begun = weights(planner), list[dict[str, np.ndarray]]()
+        learned(
+            planner,
+            world,
+            seed=2,
+            warm_start=True,
+            progress=lambda _: begun.append(weights(planner)),
+        )
+        kept = [name for name in first if not name.endswith(("centre", "scale"))]
+        assert_same({n: first[n] for n in kept}, {n: begun[0][n] for n in kept})
+        assert differ(begun[0], weights(planner))
 
     def test_plans_are_feasible_before_and_after_training(self, make: MakeLearner) -> None:
         world = small_world()
@@ -97,7 +121,7 @@ class LearnerContract:
         rows = np.arange(60)
         for planner in (
             make().untrained(world),
-            make().learn(world, total_opportunities=1),
+            learned(make(), world),
         ):
             assert asked.feasible[rows, planner.plan(asked)].all()
 
@@ -120,7 +144,7 @@ class LearnerContract:
     def test_what_it_needs_to_know_and_is_not_told_is_refused_in_one_line(
         self, make: MakeLearner
     ) -> None:
-        planner = make().learn(small_world(), total_opportunities=1)
+        planner = learned(make(), small_world())
         asked = requests(small_world(), np.ones((3, 2), bool))
         for needed, field in (
             (planner.belief_filter is not None, "beliefs"),

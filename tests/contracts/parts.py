@@ -17,9 +17,11 @@ from slowfast_rl.fast import (
     ThresholdPacer,
     UpliftRanker,
 )
+from slowfast_rl.fast.ppo_network import typical_scale
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BasePlanner, BaseRanker
+from slowfast_rl.slow import RandomPlanner
 from tests.agents.cases import WEIGHTS
 from tests.contracts.component_contract import Part
 from tests.fast.test_decide import made_up
@@ -78,7 +80,9 @@ def uplift(w: World) -> UpliftRanker:
 def random_ppo_executor(w: World) -> PPOExecutor:
     """The policy that training begins with, and a correction that is not 0."""
     sizes = {"num_envs": 16, "weeks": 3, "n_steps": 8, "batch_size": 64, "hidden": 8}
-    made = PPOExecutor(uplift(w), **sizes).untrained(w, 3)
+    made = PPOExecutor(None, uplift(w), **sizes)
+    _, seen = made._begin(w, RandomPlanner(1), 3, made.settings.num_envs)
+    made.policy = made._network(w, typical_scale(made._prior(w), seen), 3)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weights in made.policy.parameters():

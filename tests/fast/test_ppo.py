@@ -3,24 +3,42 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.fast import PacedExecutor, PPOExecutor, UpliftRanker
+from slowfast_rl.fast import (
+    AffinityRanker,
+    BidPricePacer,
+    CoinPacer,
+    ExactPacer,
+    PacedExecutor,
+    PPOExecutor,
+    QualityRanker,
+    UpliftRanker,
+)
 from slowfast_rl.fast.decide import propose
-from slowfast_rl.fast.ppo_network import layout
+from slowfast_rl.fast.ppo_network import layout, typical_scale
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.component import from_node, to_node
 from slowfast_rl.policies.guard import NO_CAP
+from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
 from tests.fast.cases import random_week, rebuilt
 from tests.fast.test_decide import made_up
 from tests.members.worlds import world
+from tests.slow.cases import budget, learned
 
 TINY = {"num_envs": 32, "weeks": 4, "n_steps": 32, "batch_size": 256, "hidden": 8}
 
 
-def tiny(ranker=None, **arguments):
-    return PPOExecutor(ranker, **(TINY | arguments))
+def tiny(ranker=None, pacer=None, **arguments):
+    return PPOExecutor(pacer, ranker, **(TINY | arguments))
+
+
+def uncorrected(executor, w):
+    """The executor with a network whose corrections are 0."""
+    _, seen = executor._begin(w, RandomPlanner(1) if executor.planned else None, 1, 32)
+    executor.policy = executor._network(w, typical_scale(executor._prior(w), seen), 1)
+    return executor
 
 
 def observed(name="pronounced", target=None, slots=5, members=50):
@@ -52,18 +70,18 @@ def disturbed(executor):
     return executor
 
 
-def test_it_begins_as_the_exact_pacer_and_the_ranker():
+def test_before_it_learns_its_chances_are_those_of_the_exact_pacer_and_the_ranker():
     w = world("pronounced")
     ranker = UpliftRanker.with_weights(made_up(2))
-    executor = tiny(ranker).untrained(w, 1, RandomPlanner(1))
+    executor = uncorrected(tiny(ranker), w)
     population, seen = observed(target=(4, 2), slots=6)  # an email slot, Wednesday
     assert w.schedule[6].channel == 1
     found = chances(executor, seen)
     may = population.opted_in[:, 1]
-    assert_allclose(1 - found[may, 0], 2 / 5, atol=1e-5)
+    assert_allclose(1 - found[may, 0], 2 / 5, atol=2e-3)  # a little is left to explore
     best = propose(w, None, ranker, seen).scores.argmax(axis=1)
     assert_array_equal(found[may, 1:].argmax(axis=1), best[may])
-    assert_allclose(found[~may, 0], 1)
+    assert_allclose(found[~may, 0], 1, atol=1e-5)
     assert not may.all()
 
 
@@ -79,8 +97,7 @@ def test_without_a_plan_and_a_ranker_it_begins_at_a_constant_rate_among_equals()
 @pytest.mark.parametrize("planned", [True, False])
 def test_a_forbidden_send_has_no_chance_and_is_never_chosen(name, planned):
     w = world(name)
-    planner = RandomPlanner(1) if planned else None
-    executor = disturbed(tiny(planned=planned).untrained(w, 1, planner))
+    executor = disturbed(uncorrected(tiny(planned=planned), w))
     target = [0] * len(w.channels) if planned else None
     population, seen = observed(name, target)
     channel = w.schedule[population.slot].channel
@@ -124,12 +141,15 @@ def test_a_coin_decides_whether_to_send_and_the_best_candidate_is_sent():
 
 def test_training_is_reproducible_and_starts_anew():
     w, planner = world("pronounced"), RandomPlanner(5)
-    one = tiny().learn(w, planner, total_opportunities=2000, seed=3)
+    total = budget(tiny(), w)
+    assert total == 32 * (3 * 21 + 4 * 32)
+    one = tiny().learn(w, planner, total_opportunities=total - 30, seed=3)
+    assert one.opportunities == 31 * (3 * 21 + 4 * 32)  # fewer members
+    one.learn(w, planner, total_opportunities=total, seed=3)
     twice = tiny().learn(w, planner, total_opportunities=1000, seed=4)
-    twice.learn(w, planner, total_opportunities=2000, seed=3)
-    other = tiny().learn(w, planner, total_opportunities=2000, seed=4)
-    assert one.opportunities == 2048  # whole rollouts
-    assert one.opportunities_before == 32 * 3 * 21
+    twice.learn(w, planner, total_opportunities=total, seed=3)
+    other = tiny().learn(w, planner, total_opportunities=total, seed=4)
+    assert one.opportunities == total
     for name, values in one.state().items():
         assert_array_equal(values, twice.state()[name])
     differs = [(values != other.state()[name]).any() for name, values in one.state().items()]
@@ -144,7 +164,7 @@ def test_it_learns_to_hold_where_a_message_costs_a_day():
     )  # fmt: skip
     free = np.full((300, 2), NO_CAP, np.int32)
     before = executor.untrained(dear).run_week(Population(dear, 300, 9, 9), free)
-    executor.learn(dear, total_opportunities=50_000, seed=1)
+    learned(executor, dear, rounds=12, seed=1)
     after = executor.run_week(Population(dear, 300, 9, 9), free)
     assert before.sends.sum() / 300 > 3
     assert after.sends.sum() < 0.1 * before.sends.sum()
@@ -152,9 +172,7 @@ def test_it_learns_to_hold_where_a_message_costs_a_day():
 
 def test_it_comes_back_from_its_state():
     w = world("pronounced")
-    executor = disturbed(
-        tiny(UpliftRanker.with_weights(made_up(2))).untrained(w, 1, RandomPlanner(1))
-    )
+    executor = disturbed(uncorrected(tiny(UpliftRanker.with_weights(made_up(2))), w))
     again = rebuilt(executor)
     one, other = (Population(w, 40, 9, 9) for _ in range(2))
     target = np.tile(np.array([[6, 3]], np.int32), (40, 1))
@@ -164,18 +182,48 @@ def test_it_comes_back_from_its_state():
         assert_array_equal(week.reward, same.reward)
 
 
-def test_with_the_coins_of_the_exact_pacer_it_begins_by_living_almost_the_same_weeks():
-    w, ranker = world("deathless"), UpliftRanker.with_weights(made_up(2))
-    stepwise = tiny(ranker).untrained(w, 1, RandomPlanner(1))
-    one, other = (Population(w, 150, 9, 9) for _ in range(2))
-    target = np.tile(np.array([[3, 1]], np.int32), (150, 1))
+@pytest.mark.parametrize(
+    ("pacer", "ranker"),
+    [(BidPricePacer, AffinityRanker), (CoinPacer, UpliftRanker), (ExactPacer, QualityRanker)],
+)
+def test_with_corrections_of_0_it_makes_the_very_decisions_of_its_pacer_and_ranker(pacer, ranker):
+    w = world("deathless")
+    small = {"num_members": 64, "weeks": 10}
+    made = (
+        pacer(**small) if pacer is BidPricePacer else pacer(),
+        ranker(**small) if ranker is not QualityRanker else ranker(),
+    )
+    executor = tiny(made[1], made[0]).prepare(w, 2)
+    paced = PacedExecutor(*made)
+    alike = [executor, uncorrected(tiny(made[1], made[0]), w), paced]
+    targets = RandomPlanner(3)
+    populations = [Population(w, 150, 9, 9) for _ in alike]
     for _ in range(3):
-        week, same = (
-            stepwise.run_week(one, target),
-            PacedExecutor(ranker=ranker).run_week(other, target),
-        )
-        unlike = (week.sends != same.sends).any(axis=1)
-        assert unlike.mean() < 0.15  # its chance of sending stays below .99
+        plans = w.plans[targets.plan(plan_request(populations[0]))].astype(np.int32)
+        weeks = [e.run_week(p, plans) for e, p in zip(alike, populations, strict=True)]
+        assert weeks[0].sends.sum() > 100
+        for week in weeks[1:]:
+            assert_array_equal(week.sends, weeks[0].sends)
+            assert_array_equal(week.reward, weeks[0].reward)
+
+
+def test_training_within_plans_corrects_what_it_begins_as_and_a_warm_start_goes_on():
+    w, planner = world("pronounced"), RandomPlanner(5)
+    executor = PPOExecutor(
+        BidPricePacer(num_members=64, weeks=10), AffinityRanker(num_members=64, weeks=10), **TINY
+    )
+    learned(executor, w, planner, seed=1)
+    logs = executor.ranker.opportunities + executor.pacer.opportunities
+    assert executor.opportunities == logs + budget(executor, w)
+    first, quantiles = executor.state(), executor.pacer.quantiles
+    assert quantiles
+    learned(executor, w, planner, seed=2, warm_start=True)
+    assert executor.pacer.quantiles == quantiles
+    assert executor.opportunities == budget(executor, w)
+    assert_array_equal(
+        executor.state()["features_extractor.centre"], first["features_extractor.centre"]
+    )
+    assert (executor.state()["action_net.margin.weight"] != first["action_net.margin.weight"]).any()
 
 
 @pytest.mark.parametrize(
@@ -192,7 +240,7 @@ def test_with_the_coins_of_the_exact_pacer_it_begins_by_living_almost_the_same_w
 def test_a_state_that_does_not_fit_is_refused_in_one_line(changes):
     w = world("pronounced")
     arrays: dict[str, np.ndarray] = {}
-    node = to_node(tiny().untrained(w, 0, RandomPlanner(1)), "fast", arrays)
+    node = to_node(uncorrected(tiny(), w), "fast", arrays)
     if "ranker" in changes:
         node["parts"] |= changes
     else:
@@ -210,5 +258,5 @@ def test_plans_are_read_by_who_was_made_for_them_and_by_nobody_else():
         tiny(planned=False).learn(w, FixedPlanner(w, (3, 1)), total_opportunities=100)
     with pytest.raises(ValueError, match="exactly one of them is needed"):
         tiny().learn(w, RandomPlanner(1))
-    with pytest.raises(RuntimeError, match="no network; call learn or from_state first"):
-        tiny().run_week(Population(w, 4), np.ones((4, 2), np.int32))
+    with pytest.raises(RuntimeError, match="no network; call learn or load first"):
+        tiny(planned=False).run_week(Population(w, 4), np.ones((4, 2), np.int32))

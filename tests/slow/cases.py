@@ -44,8 +44,23 @@ def tiny_planner(**settings) -> PPOPlanner:
 
 def tiny_rollouts(**settings) -> RolloutPlanner:
     chosen = {"states": 24, "branches": 4, "hold": 1, "horizon": 3, "ages": 4, "weeks_between": 2}
-    chosen |= {"ensemble": 2, "hidden": 8, "rank": 4, "epochs": 2, "batch_size": 16}
+    chosen |= {"ensemble": 2, "hidden": 8, "rank": 4, "epochs": 2, "batch_size": 16, "acting": 1}
     return RolloutPlanner(**(chosen | settings))
+
+
+def budget(learner, w: World, rounds: int = 1) -> int:
+    """The opportunities of so many rounds of all members, and no fewer rounds than it needs."""
+    members = learner.schedule(w, 2**60).members
+    one = learner.schedule(w, 1)
+    least = one.opportunities // one.members * members
+    step = learner.schedule(w, least + 1).opportunities - least
+    return least + max(rounds - one.rounds, 0) * step
+
+
+def learned(learner, w: World, *given, rounds: int = 1, **arguments):
+    """The learner after so many rounds of all members."""
+    total = budget(learner, w, rounds)
+    return learner.learn(w, *given, total_opportunities=total, **arguments)
 
 
 def patterns(num_channels: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from slowfast_rl.policies import default_executor
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow.plan_value import fit
 from tests.members.worlds import world
-from tests.slow.cases import patterns, requests, small_world, tiny_rollouts
+from tests.slow.cases import learned, patterns, requests, small_world, tiny_rollouts
 from tests.slow.planners import random_rollouts
 
 SLOTS = 21
@@ -41,13 +41,13 @@ def sends(planner, name, size=200):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_where_a_send_costs_more_than_it_can_bring_it_learns_never_to_send(seed):
-    planner = tiny_rollouts(**SMALL).learn(small_world("costly"), total_opportunities=1, seed=seed)
+    planner = learned(tiny_rollouts(**SMALL), small_world("costly"), seed=seed)
     assert sends(planner, "costly") == 0
 
 
 def test_with_the_whole_menu_of_a_costly_world_it_learns_never_to_send():
     w = load_world("costly")
-    planner = tiny_rollouts(**SMALL).learn(w, total_opportunities=1, seed=1)
+    planner = learned(tiny_rollouts(**SMALL), w, seed=1)
     asked = plan_request(
         Population(w, 200, 77, 77, belief_filter=planner.belief_filter), None, planner
     )
@@ -55,7 +55,7 @@ def test_with_the_whole_menu_of_a_costly_world_it_learns_never_to_send():
 
 
 def test_where_sends_only_please_it_learns_to_send_all_it_can():
-    planner = tiny_rollouts(**SMALL).learn(small_world("no_fatigue"), total_opportunities=1, seed=1)
+    planner = learned(tiny_rollouts(**SMALL), small_world("no_fatigue"), seed=1)
     w = small_world("no_fatigue")
     asked = members(planner, "no_fatigue")
     most = np.where(asked.feasible, w.plans.sum(axis=1), 0).max(axis=1)
@@ -90,7 +90,7 @@ def test_the_nets_see_signals_beliefs_and_latents_as_the_settings_say(beliefs, p
     planner = tiny_rollouts(beliefs=beliefs, privileged=privileged).untrained(w)
     assert (planner.belief_filter is not None) == beliefs
     assert planner.privileged == privileged
-    planner.learn(w, total_opportunities=1)
+    learned(planner, w)
     size = len(weekly_features(w))
     size += len(BeliefFilter(w).features) if beliefs else 0
     size += len(privileged_features(w)) if privileged else 0
@@ -123,10 +123,10 @@ def test_an_iterations_opportunities_are_those_of_its_lives_and_its_branches(mon
 
     monkeypatch.setattr("slowfast_rl.slow.rollouts.fit", noting)
     planner = tiny_rollouts(states=20, ages=4, weeks_between=2, branches=3, horizon=5)
-    once = planner.learn(small_world(), total_opportunities=1).opportunities
+    once = learned(planner, small_world()).opportunities
     assert once == SLOTS * (20 * 4 + reached[0] * 3 * 5)
     reached.clear()
-    planner.learn(small_world(), total_opportunities=once + 1, progress=counts.append)
+    learned(planner, small_world(), rounds=2, progress=counts.append)
     first, both = reached
     assert planner.opportunities == SLOTS * (20 * (4 + 2) + both * 3 * 5)
     assert 10 < first <= 20
@@ -146,7 +146,7 @@ def test_only_members_with_a_choice_are_branched(monkeypatch):
 
     monkeypatch.setattr("slowfast_rl.slow.rollouts.fit", noting)
     w = replace(load_world("pronounced", {"traits.opt_in": 0.3}), menu=small_world().menu)
-    tiny_rollouts(states=100, branches=2).learn(w, total_opportunities=1)
+    learned(tiny_rollouts(states=100, branches=2), w)
     names = [feature.name for feature in weekly_features(w)]
     flags = seen[0].observations[:, [names.index(f"{c}_opted_in") for c in w.channels]]
     assert 20 < len(flags) < 80
@@ -157,7 +157,7 @@ def test_only_members_with_a_choice_are_branched(monkeypatch):
 @pytest.mark.parametrize("states", [2, 30])
 def test_where_nobody_has_a_choice_it_learns_nothing_and_goes_on(states):
     w = load_world("pronounced", {"traits.opt_in": 0, "opt_out.return_rate": 0})
-    planner = tiny_rollouts(states=states).learn(w, total_opportunities=1)
+    planner = learned(tiny_rollouts(states=states), w)
     assert all(np.isfinite(array).all() for array in planner.state().values())
     asked = requests(w, np.zeros((5, 2), bool))
     assert not planner.plan(asked).any()
@@ -166,19 +166,19 @@ def test_where_nobody_has_a_choice_it_learns_nothing_and_goes_on(states):
 def test_a_single_member_with_a_choice_makes_numbers_too():
     w = load_world("pronounced", {"traits.opt_in": 0.4})
     for seed in range(6):
-        planner = tiny_rollouts(states=2).learn(w, total_opportunities=1, seed=seed)
+        planner = learned(tiny_rollouts(states=2), w, seed=seed)
         assert all(np.isfinite(array).all() for array in planner.state().values())
 
 
 def test_the_nets_of_the_last_iterations_act_together():
     w = small_world()
-    one = tiny_rollouts(acting=1).learn(w, total_opportunities=1)
-    budget = 3 * one.opportunities
-    planner = tiny_rollouts(acting=2).learn(w, total_opportunities=budget)
+    one = learned(tiny_rollouts(acting=1), w)
+    assert len(one.values) == one.policy_version == 1
+    planner = learned(tiny_rollouts(acting=2), w, rounds=4)
     assert len(planner.values) == 2
-    assert planner.policy_version > 3
-    kept = tiny_rollouts(acting=100).learn(w, total_opportunities=budget)
-    assert len(kept.values) == kept.policy_version > 3
+    assert planner.policy_version == 4
+    kept = learned(tiny_rollouts(acting=100), w, rounds=4)
+    assert len(kept.values) == kept.policy_version == 4
 
 
 def test_later_iterations_live_under_what_was_learned_and_fit_all_states(monkeypatch):
@@ -201,9 +201,7 @@ def test_later_iterations_live_under_what_was_learned_and_fit_all_states(monkeyp
     monkeypatch.setattr("slowfast_rl.slow.rollouts.fit", noting)
     logger = Told()
     planner = tiny_rollouts()
-    once = tiny_rollouts().learn(small_world(), total_opportunities=1).opportunities
-    sizes.clear()
-    planner.learn(small_world(), total_opportunities=2 * once, logger=logger)
+    learned(planner, small_world(), rounds=3, logger=logger)
     assert (np.diff(sizes) > 10).all()
     assert len(sizes) >= 2
     told = dict(logger.records)
@@ -218,7 +216,7 @@ def test_training_is_not_disturbed_by_the_state_of_torchs_own_generator():
     w, arrays = small_world(), []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        arrays.append(tiny_rollouts().learn(w, total_opportunities=1, seed=5).state())
+        arrays.append(learned(tiny_rollouts(), w, seed=5).state())
     for name in arrays[0]:
         assert_array_equal(arrays[0][name], arrays[1][name], err_msg=name)
 
@@ -238,5 +236,5 @@ def test_an_executor_that_sends_nothing_teaches_nothing():
         def dump(self, step):
             pass
 
-    tiny_rollouts().learn(small_world(), Silent(), total_opportunities=1, logger=Told())
+    learned(tiny_rollouts(), small_world(), Silent(), logger=Told())
     assert spreads == [0]

@@ -10,9 +10,10 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.policies.budget import Budget
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow.ppo_network import PlanPolicy
-from tests.slow.cases import small_world, tiny_planner
+from tests.slow.cases import learned, small_world, tiny_planner
 
 ROLLOUT = 32 * 4 * 21  # opportunities of a tiny planner's rollout
+SET_UP = 32 * 3 * 21  # that bring its members to all ages
 
 
 def weights(planner):
@@ -43,7 +44,7 @@ def test_where_a_send_costs_more_than_it_can_bring_ppo_learns_never_to_send(seed
     planner = tiny_planner(
         num_envs=128, batch_size=256, n_epochs=8, learning_rate=1e-2, hidden=16, ent_coef=0.0
     )
-    planner.learn(world, total_opportunities=14 * 128 * 4 * 21, seed=seed)
+    learned(planner, world, rounds=14, seed=seed)
     assert expected_sends(planner, world) < 0.05 * expected_sends(
         planner.untrained(world, seed), world
     )
@@ -54,11 +55,9 @@ def test_with_the_whole_menu_of_a_costly_world_sends_fall():
     planner = tiny_planner(
         num_envs=128, batch_size=256, n_epochs=8, learning_rate=1e-2, hidden=16, ent_coef=0.0
     )
-    planner.learn(world, total_opportunities=14 * 128 * 4 * 21, seed=1)
-    learned = (
-        world.plans[planner.plan(plan_request(Population(world, 64, 5, 5)))].sum(axis=1).mean()
-    )
-    assert learned < 4
+    learned(planner, world, rounds=14, seed=1)
+    sends = world.plans[planner.plan(plan_request(Population(world, 64, 5, 5)))].sum(axis=1).mean()
+    assert sends < 4
     assert expected_sends(planner, world) < 0.6 * expected_sends(planner.untrained(world, 1), world)
 
 
@@ -73,7 +72,7 @@ def test_where_a_send_does_nothing_and_costs_a_little_ppo_learns_never_to_send()
         hidden=16,
         ent_coef=0.0,
     )
-    planner.learn(world, total_opportunities=20 * 4096 * 4 * 21, seed=1)
+    learned(planner, world, rounds=20, seed=1)
     assert expected_sends(planner, world) < 0.25 * expected_sends(
         planner.untrained(world, 1), world
     )
@@ -81,27 +80,25 @@ def test_where_a_send_does_nothing_and_costs_a_little_ppo_learns_never_to_send()
 
 def test_the_same_seed_trains_the_same_weights_whatever_happens_in_between():
     world = small_world()
-    quiet = tiny_planner().learn(world, total_opportunities=3 * ROLLOUT, seed=4)
+    quiet = learned(tiny_planner(), world, seed=4)
     disturbed, counts = tiny_planner(), []
 
     def disturb(opportunities):
         counts.append(opportunities)
         disturbed.plan(plan_request(Population(world, 8, 9, 9)))
         disturbed.state()
-        tiny_planner().learn(world, total_opportunities=1, seed=len(counts))  # seeds everything
+        learned(tiny_planner(), world, seed=len(counts))  # seeds everything
         torch.rand(len(counts))
 
-    disturbed.learn(world, total_opportunities=3 * ROLLOUT, seed=4, progress=disturb)
-    assert counts == [0, ROLLOUT, 2 * ROLLOUT]
+    learned(disturbed, world, seed=4, progress=disturb)
+    assert counts == [SET_UP + k * ROLLOUT for k in range(4)]
     assert_same_weights(weights(quiet), weights(disturbed))
 
 
 def test_an_untrained_planner_has_the_very_weights_that_training_begins_with():
     world, begun = small_world(), []
     planner = tiny_planner()
-    planner.learn(
-        world, total_opportunities=1, seed=6, progress=lambda _: begun.append(weights(planner))
-    )
+    learned(planner, world, seed=6, progress=lambda _: begun.append(weights(planner)))
     untrained = weights(tiny_planner().untrained(world, seed=6))
     assert_same_weights(begun[0], untrained)
     assert differ(untrained, weights(planner))
@@ -114,16 +111,26 @@ def test_a_state_is_a_copy_that_further_training_does_not_touch():
     def keep(_):
         kept.append((weights(planner), {k: v.copy() for k, v in weights(planner).items()}))
 
-    planner.learn(world, total_opportunities=2 * ROLLOUT, progress=keep)
+    learned(planner, world, progress=keep)
     assert_same_weights(*kept[0])
     assert differ(kept[0][0], kept[1][0])
 
 
 def test_opportunities_are_rounded_up_to_whole_rollouts_and_reported():
-    planner = tiny_planner().learn(small_world(), total_opportunities=ROLLOUT + 1)
-    assert planner.opportunities == 2 * ROLLOUT
-    planner.learn(small_world(), total_opportunities=ROLLOUT)
-    assert planner.opportunities == ROLLOUT
+    w, planner = small_world(), tiny_planner()
+    four = SET_UP + 4 * ROLLOUT
+    for total, comes_to in ((four, four), (four + 1, four + ROLLOUT)):
+        assert planner.schedule(w, total).opportunities == comes_to
+        assert planner.learn(w, total_opportunities=total).opportunities == comes_to
+
+
+def test_a_small_budget_is_kept_with_fewer_members_and_their_set_up_counts():
+    w, planner = small_world(), tiny_planner()
+    planned = planner.schedule(w, (SET_UP + 4 * ROLLOUT) // 2)
+    assert planned.members == 16
+    assert planned.rounds == 4
+    planner.learn(w, total_opportunities=(SET_UP + 4 * ROLLOUT) // 2)
+    assert planner.opportunities == planned.opportunities == (SET_UP + 4 * ROLLOUT) // 2
 
 
 def test_cpu_time_ends_training_and_progress_does_not_count(monkeypatch):
@@ -163,11 +170,11 @@ def test_a_time_limit_is_bootstrapped_and_a_churn_is_not(monkeypatch):
     monkeypatch.setattr(PlanPolicy, "predict_values", value)
     monkeypatch.setattr(VecNormalize, "step_wait", step)
     monkeypatch.setattr(RolloutBuffer, "add", add)
-    tiny_planner().learn(world, total_opportunities=1)
+    learned(tiny_planner(), world)
     ends = set()
-    for (rewards, dones, truncated), learned in zip(stepped, kept, strict=True):
+    for (rewards, dones, truncated), stored in zip(stepped, kept, strict=True):
         for row in range(len(rewards)):
             ends.add((bool(dones[row]), truncated[row]))
             after = world.reward.weekly_discount * 10 if truncated[row] else 0
-            assert_allclose(learned[row] - rewards[row], after, atol=1e-4)
+            assert_allclose(stored[row] - rewards[row], after, atol=1e-4)
     assert ends == {(False, None), (True, True), (True, False)}
