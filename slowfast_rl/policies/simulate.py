@@ -1,10 +1,10 @@
 """The one loop that simulates weeks under plans and adds up discounted rewards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Float64, Int64
+from slowfast_rl.members.arrays import Float64, Int32, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
 from slowfast_rl.policies.contracts import BasePlanner, Executor
@@ -27,6 +27,24 @@ def run_plans(population: Population, plans: Int64, executor: Executor | None = 
     target = feasible_target(world.plans[plans], population.opted_in)
     shape = world.plan_shapes[plans]
     return (executor or default_executor()).run_week(population, target, shape=shape)
+
+
+def constant_plan_weeks(
+    population: Population, plan: Sequence[int] | Int32, weeks: int
+) -> Iterator[Week]:
+    """Simulate weeks in which all members get one plan, and yield the events of each week.
+
+    The plan goes straight to the default executor, without a store.
+
+    Args:
+        population: N members at the beginning of a week; they are changed.
+        plan: [C] sends per week, with uniform pacing; 0 on channels that a member has left.
+        weeks: number of weeks.
+    """
+    executor = default_executor()
+    target = np.tile(np.array(plan, np.int32), (population.num_members, 1))
+    for _ in range(weeks):
+        yield executor.run_week(population, feasible_target(target, population.opted_in))
 
 
 def discounted_returns(

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from slowfast_rl.evaluation.protocol import EvaluationProtocol
-from slowfast_rl.evaluation.statistics import Interval, mean_interval
-from slowfast_rl.evaluation.world.sweeps import Sweep, quintiles, sweep
+from slowfast_rl.evaluation.statistics import Interval, mean_interval, quantile_groups
+from slowfast_rl.evaluation.world.sweeps import Sweep, sweep
 from slowfast_rl.members.arrays import Bool, Float32, Float64
 from slowfast_rl.members.world import World
 
@@ -135,7 +135,8 @@ def by_fifth(result: Sweep, trait: Float32, horizon: int, light: Sequence[int]) 
         light: [C] the plan under which the response per send is measured.
     """
     returns, row = result.returns[horizon], result.row(light)
-    groups = quintiles(trait)
+    fifth = quantile_groups(trait, 5)
+    groups = [fifth == number for number in range(5)]
     sends = result.sends[row].sum(axis=1)
     return Groups(
         [tuple(result.plans[_best(returns, g)].tolist()) for g in groups],
