@@ -1,12 +1,13 @@
 """A ranker on quality and topic affinity, both learned from randomised logs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
+from slowfast_rl.fast.fitted_ranker import FittedRanker
 from slowfast_rl.fast.regression import logistic_regression
+from slowfast_rl.fast.trials import SEND_SHARE, random_sends
 from slowfast_rl.members import numerics
 from slowfast_rl.members.arrays import Float32, Float64, Int64, UInt8
 from slowfast_rl.members.compile import driver, kernel
@@ -18,11 +19,9 @@ from slowfast_rl.members.observations import (
 )
 from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity, RankerFunction
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import TOPIC_LAST_SENT, TOPIC_OPENS, TOPIC_SENDS, Log
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.component import register
-from slowfast_rl.policies.contracts import BaseRanker
 from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _SHORT, _LONG = np.float32(7), np.float32(30)  # days of the two recency features
@@ -109,7 +108,7 @@ class AffinitySettings(Settings):
 
 
 @register
-class AffinityRanker(BaseRanker):
+class AffinityRanker(FittedRanker):
     """Ranks on quality, launch flag, learned topic affinity and recency of the topic.
 
     Untrained it ranks on quality only.
@@ -119,35 +118,24 @@ class AffinityRanker(BaseRanker):
     Settings = AffinitySettings
     settings: AffinitySettings
     learned: Weights = UNTRAINED
-    _weights: Float32
-    _weights_of: Weights | None = None  # what ``_weights`` were made of
 
     @property
     def function(self) -> RankerFunction:
         """The jitted ranker."""
         return affinity_rank
 
-    @property
-    def weights(self) -> Float32:  # type: ignore[override]  # derived from what was learned
-        """The jitted ranker's parameters."""
-        if self._weights_of is not self.learned:
-            self._weights, self._weights_of = np.array(self.learned, np.float32), self.learned
-        return self._weights
-
     @classmethod
-    def with_weights(cls, learned: Weights, settings: AffinitySettings | None = None) -> Self:
-        """Return a ranker with given weights.
+    def checked_weights(cls, learned: Weights) -> Weights:
+        """Return the weights after a check.
 
         Raises:
-            ValueError: a weight is no finite number, or the strength is not above 0.
+            ValueError: a weight is not a finite number, or the strength is not above 0.
         """
         for name, value in learned._asdict().items():
             if not is_number(value) or (name == "strength" and value <= 0):
                 allowed = "above 0" if name == "strength" else "a finite number"
                 raise ValueError(f"ranker weight {name} is {value!r}; allowed is {allowed}")
-        ranker = cls(settings)
-        ranker.learned = learned
-        return ranker
+        return learned
 
     def learn(self, world: World, *, seed: int = 0) -> Self:
         """Fit opens on the logs of a policy that sends random candidates at random times.
@@ -175,25 +163,6 @@ class AffinityRanker(BaseRanker):
         self.learned = Weights(float(strength), *map(float, scored))
         return self
 
-    def state(self) -> dict[str, Any]:
-        """Return the weights as JSON can hold them."""
-        return self.learned._asdict()
-
-    @classmethod
-    def from_state(
-        cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
-    ) -> Self:
-        """Rebuild a ranker from :meth:`state`.
-
-        Raises:
-            ValueError: a weight is missing, unknown or not allowed.
-        """
-        if sorted(state) != sorted(Weights._fields):
-            raise ValueError(
-                f"ranker weights are {sorted(state)}; allowed: {sorted(Weights._fields)}"
-            )
-        return cls.with_weights(Weights(**state), settings)
-
 
 def _features(logs: Float32, strength: float, world: World) -> Float64:
     """Return the regression's features: the score's terms first, then what does not rank."""
@@ -216,7 +185,6 @@ LOG_COLUMNS = (
     "channel", "quality", "launched", "topic_sends", "topic_opens", "topic_days", "sends", "opens",
     "opened",
 )  # fmt: skip
-_SEND_SHARE = 0.25  # of opportunities
 
 
 def collect_logs(world: World, num_members: int, weeks: int, seed: int) -> Float32:
@@ -237,16 +205,9 @@ def collect_logs(world: World, num_members: int, weeks: int, seed: int) -> Float
     known = _Known(world)
     logs = []
     for time in range(weeks * world.slots_per_week):
-        words = random_words(
-            seed,
-            ExplorationStream.RANDOM_SENDS,
-            population.members,
-            np.full(num_members, time),
-            Domain.EXPLORATION,
-        )
+        coin, choice = random_sends(population, seed, time)
         channel = world.schedule[population.slot].channel
-        send = (words / 2**32 < _SEND_SHARE) & population.opted_in[:, channel] & population.alive
-        choice = words.astype(np.int64) % world.num_candidates  # [N], by the word's low bits
+        send = (coin < SEND_SHARE) & population.opted_in[:, channel] & population.alive
         observations = opportunity_observation(population)
         _, events = population.step(np.where(send, choice + 1, 0))
         before = known.of(observations[send], choice[send])

@@ -13,7 +13,7 @@ from slowfast_rl.fast.uplift_features import (
     member_terms,
     organic_terms,
 )
-from slowfast_rl.members.arrays import Bool, Float32, Int64
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.dynamics import candidate
 from slowfast_rl.members.opportunity import SIMULATION
@@ -22,7 +22,7 @@ from slowfast_rl.members.random import CANDIDATE, Domain, ExplorationStream, dra
 from slowfast_rl.members.state import SimulationState
 from slowfast_rl.members.world import World
 
-_SEND_SHARE = 0.25  # of opportunities; as many again are trials that hold
+SEND_SHARE = 0.25  # of opportunities; as many again are trials that hold
 _FLOATS = types.Array(types.float32, 2, "C")
 
 
@@ -58,18 +58,10 @@ def collect_trials(world: World, num_members: int, weeks: int, seed: int) -> Tri
     for time in range(weeks * world.slots_per_week):
         number = population.slot
         slot = world.schedule[number]
-        words = random_words(
-            seed,
-            ExplorationStream.RANDOM_SENDS,
-            population.members,
-            np.full(num_members, time),
-            Domain.EXPLORATION,
-        )
-        coin = words / 2**32
-        choice = words.astype(np.int64) % world.num_candidates  # [N], by the word's low bits
+        coin, choice = random_sends(population, seed, time)
         may = population.opted_in[:, slot.channel] & population.alive
-        sent = may & (coin < _SEND_SHARE)
-        rows = np.flatnonzero(may & (coin < 2 * _SEND_SHARE))
+        sent = may & (coin < SEND_SHARE)
+        rows = np.flatnonzero(may & (coin < 2 * SEND_SHARE))
         organic, response = trial_terms(population, choice)
         known = len(rows), organic[rows], response[rows], sent[rows]
         today.append((rows, _trials(slot.channel, slot.weekday, *known)))
@@ -79,6 +71,25 @@ def collect_trials(world: World, num_members: int, weeks: int, seed: int) -> Tri
             trials += [t._replace(viewed=viewed[who]) for who, t in today]
             today, viewed = [], np.zeros(num_members, np.bool_)
     return Trials(*(np.concatenate(column) for column in zip(*trials, strict=True)))
+
+
+def random_sends(population: Population, seed: int, time: int) -> tuple[Float64, Int64]:
+    """Return each member's coin, uniform in [0, 1), and its random candidate, from 0, [N] each.
+
+    Args:
+        population: the members.
+        seed: the seed of the exploration.
+        time: the number of the opportunity since the start.
+    """
+    words = random_words(
+        seed,
+        ExplorationStream.RANDOM_SENDS,
+        population.members,
+        np.full(population.num_members, time),
+        Domain.EXPLORATION,
+    )
+    choice = words.astype(np.int64) % population.world.num_candidates  # by the word's low bits
+    return words / 2**32, choice
 
 
 def trial_terms(population: Population, choice: Int64) -> tuple[Float32, Float32]:

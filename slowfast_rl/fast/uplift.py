@@ -1,11 +1,11 @@
 """A ranker on causal effect: how much likelier a message makes viewing within the day."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
+from slowfast_rl.fast.fitted_ranker import FittedRanker
 from slowfast_rl.fast.regression import (
     logistic_regression,
     response_likelihood,
@@ -27,7 +27,6 @@ from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity, Ranke
 from slowfast_rl.members.state import Log
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.component import register
-from slowfast_rl.policies.contracts import BaseRanker
 from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _DAYS = 7
@@ -140,7 +139,7 @@ class UpliftSettings(Settings):
 
 
 @register
-class UpliftRanker(BaseRanker):
+class UpliftRanker(FittedRanker):
     """Ranks on the causal effect of a message on viewing within the day, not on open rate.
 
     Two models of randomised trials: who views without the message (a logistic regression on
@@ -156,30 +155,18 @@ class UpliftRanker(BaseRanker):
     Settings = UpliftSettings
     settings: UpliftSettings
     learned: Weights = UNTRAINED
-    _weights: Float32
-    _weights_of: Weights | None = None  # what ``_weights`` were made of
 
     @property
     def function(self) -> RankerFunction:
         """The jitted ranker."""
         return uplift_rank
 
-    @property
-    def weights(self) -> Float32:  # type: ignore[override]  # derived from what was learned
-        """The jitted ranker's parameters."""
-        if self._weights_of is not self.learned:
-            self._weights, self._weights_of = (
-                np.concatenate(self.learned).astype(np.float32),
-                self.learned,
-            )
-        return self._weights
-
     @classmethod
-    def with_weights(cls, learned: Weights, settings: UpliftSettings | None = None) -> Self:
-        """Return a ranker with given weights.
+    def checked_weights(cls, learned: Weights) -> Weights:
+        """Return the weights after a check.
 
         Raises:
-            ValueError: a weight is no finite number, or there are too few or too many.
+            ValueError: a weight is not a finite number, or there are too few or too many.
         """
         for name, values in learned._asdict().items():
             size = _SIZES.get(name, len(values) if isinstance(values, tuple | list) else 0)
@@ -188,9 +175,7 @@ class UpliftRanker(BaseRanker):
             for value in values:
                 if not is_number(value):
                     raise ValueError(f"ranker weight {name} has {value!r}; allowed: finite numbers")
-        ranker = cls(settings)
-        ranker.learned = Weights(*(tuple(values) for values in learned))
-        return ranker
+        return Weights(*(tuple(values) for values in learned))
 
     def learn(self, world: World, *, seed: int = 0) -> Self:
         """Fit both models on randomised trials. What was learned before is forgotten.
@@ -216,27 +201,6 @@ class UpliftRanker(BaseRanker):
         parts = [organic[:_DAYS], organic[_DAYS:], *parts]
         self.learned = Weights(*(tuple(map(float, part)) for part in parts))
         return self
-
-    def state(self) -> dict[str, Any]:
-        """Return the weights as JSON can hold them."""
-        return {name: list(values) for name, values in self.learned._asdict().items()}
-
-    @classmethod
-    def from_state(
-        cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
-    ) -> Self:
-        """Rebuild a ranker from :meth:`state`.
-
-        Raises:
-            ValueError: a weight is missing, unknown or not allowed.
-        """
-        if sorted(state) != sorted(Weights._fields):
-            raise ValueError(
-                f"ranker weights are {sorted(state)}; allowed: {sorted(Weights._fields)}"
-            )
-        ranker = cls.with_weights(Weights(**state), settings)
-        ranker.check_world(world)
-        return ranker
 
     def check_world(self, world: World) -> None:
         """Raise ValueError where the ranker learned in a world of other channels."""
