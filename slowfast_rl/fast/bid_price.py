@@ -149,11 +149,7 @@ class BidPricePacer(BasePacer):
         return bid_price_pace if self.quantiles else exact_pace
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
-        """Return the jitted pacer's parameters for a week, [W].
-
-        Args:
-            world: the world.
-            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
+        """Return the jitted pacer's parameters; see :meth:`BasePacer.pacing`.
 
         Raises:
             ValueError: the pacer learned in a world of other channels.

@@ -47,12 +47,7 @@ class CoinPacer(BasePacer):
         return coin_pace
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
-        """Return the jitted pacer's parameters for a week, [W].
-
-        Args:
-            world: the world.
-            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
-        """
+        """Return the jitted pacer's parameters; see :meth:`BasePacer.pacing`."""
         channels = [slot.channel for slot in world.schedule]
         in_week = np.bincount(channels, minlength=len(world.channels)).astype(np.float32)
         return pacing_parameters(world, in_week, weights, whole_week=True)

@@ -75,12 +75,7 @@ class PacedExecutor(BaseExecutor):
         return "-".join(shown) or self.ranker.name
 
     def policy(self, world: World, weights: Float32 | None = None) -> FastPolicy:
-        """Return the jitted policy of one week, with the present parameters of pacer and ranker.
-
-        Args:
-            world: the world.
-            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
-        """
+        """Return the jitted policy of one week under day weights [N, 7], None for uniform ones."""
         self.ranker.check_world(world)
         pacing = self.pacer.pacing(world, weights)
         return FastPolicy(self.pacer.function, self.ranker.function, pacing, self.ranker.weights)

@@ -15,7 +15,7 @@ from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int32, Int6
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.opportunity import PacerFunction, RankerFunction
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.random import Domain, random_words, uniforms
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.columns import columns, opted_in_columns
@@ -390,8 +390,7 @@ class BaseExecutor(Component):
                 shown[:, column[f"{channel}_plan_left"]] = np.maximum(target - sent[:, c], 0)
         may = may_send(sent[rows, here], cap, opted_in[rows, here])
         masks = np.column_stack([np.ones(len(shown)), *[may] * world.num_candidates])
-        words = random_words(seed, 0, entity_ids, times // 60, Domain.PACER)
-        coins = (words >> 8).astype(np.float32) * np.float32(2.0**-24)
+        coins = uniforms(random_words(seed, 0, entity_ids, times // 60, Domain.PACER))
         actions = np.asarray(self.act(shown, masks.astype(np.int8), coins), np.int64)
         return Choice(np.where(may, actions, 0), np.full(len(shown), np.nan))
 

@@ -78,12 +78,7 @@ class JittedExecutor:
         self._policy = policy
 
     def policy(self, world: World, weights: Float32 | None = None) -> FastPolicy:
-        """Return the jitted policy of one week.
-
-        Args:
-            world: the world.
-            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
-        """
+        """Return the jitted policy of one week under day weights [N, 7], None for uniform ones."""
         if callable(self._policy):
             return self._policy(world, weights)
         if self._policy is not None:
@@ -97,17 +92,10 @@ class JittedExecutor:
         cap: Int32 | None = None,
         shape: Int32 | int = UNIFORM_SHAPE,
     ) -> Week:
-        """Simulate one week under plans handed over as arrays; every send passes the guard.
-
-        Args:
-            population: at the beginning of a week.
-            target: [N, C] sends meant for the week.
-            cap: [N, C] sends allowed in the week; None for the target.
-            shape: pacing shape id, one or [N]; an id that the world does not offer is uniform.
-        """
-        rows = pack_plans(target, target if cap is None else cap, shape)
+        """Simulate one week by the fused driver; see :class:`~.contracts.Executor`."""
+        plan_rows = pack_plans(target, target if cap is None else cap, shape)
         policy = self.policy(population.world, week_weights(population, shape))
-        return population.run_week(policy, guard, rows)
+        return population.run_week(policy, guard, plan_rows)
 
 
 def default_executor() -> JittedExecutor:

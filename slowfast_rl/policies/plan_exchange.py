@@ -89,21 +89,8 @@ class PlanExchange:
     def choose_plans(
         self, population: Population, planner: BasePlanner, rows: Int64 | None = None
     ) -> Int64:
-        """Return the planner's choice for every member, [N]; 0 for the churned.
-
-        Args:
-            population: N members at the beginning of a week.
-            planner: the planner.
-            rows: indices of the members to plan for; None for all; the others' choice is 0.
-
-        Raises:
-            ValueError: the planner's answer is not one index into the menu per requested member.
-        """
-        living = _living(population, rows)
-        plans = np.zeros(population.num_members, np.int64)
-        if living.size:
-            plans[living] = choose_plans(planner, plan_request(population, living, planner))
-        return plans
+        """Return the planner's choices; see :func:`plans_of_planner`."""
+        return plans_of_planner(population, planner, rows)
 
     def plans_in_force(self, population: Population) -> PacingPlan:
         """Return the plans in force for all N members, 0 on channels they left; churned: all 0."""
@@ -144,6 +131,26 @@ class PlanExchange:
     def forget(self, entity_ids: Int64) -> None:
         """Clear what is stored and remembered of members that start an episode."""
         self.reader.forget(entity_ids)
+
+
+def plans_of_planner(
+    population: Population, planner: BasePlanner, rows: Int64 | None = None
+) -> Int64:
+    """Return the planner's choice for every member, [N]; 0 for churned members.
+
+    Args:
+        population: N members at the beginning of a week.
+        planner: the planner.
+        rows: indices of the members to plan for, None for all; the choice of other members is 0.
+
+    Raises:
+        ValueError: the planner does not return one index into the menu per requested member.
+    """
+    living = _living(population, rows)
+    plans = np.zeros(population.num_members, np.int64)
+    if living.size:
+        plans[living] = choose_plans(planner, plan_request(population, living, planner))
+    return plans
 
 
 def choose_plans(planner: BasePlanner, asked: PlanRequest) -> Int64:

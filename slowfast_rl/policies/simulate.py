@@ -7,10 +7,9 @@ import numpy as np
 from slowfast_rl.members.arrays import Float64, Int32, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
-from slowfast_rl.policies.contracts import BasePlanner, Executor
+from slowfast_rl.policies.contracts import Executor
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.guard import feasible_target
-from slowfast_rl.policies.plan_exchange import choose_plans, plan_request
 
 ChoosePlans = Callable[[Population, int], Int64]
 
@@ -71,12 +70,3 @@ def discounted_returns(
         if each_week is not None:
             each_week(number, week)
     return returns
-
-
-def plans_of_planner(population: Population, planner: BasePlanner) -> Int64:
-    """Return the planner's choice for every member, 0 for the churned, [N]."""
-    living = np.flatnonzero(population.alive)
-    plans = np.zeros(population.num_members, np.int64)
-    if living.size:
-        plans[living] = choose_plans(planner, plan_request(population, living, planner))
-    return plans

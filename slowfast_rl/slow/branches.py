@@ -9,8 +9,8 @@ from slowfast_rl.members.arrays import Bool, Float64, Int64
 from slowfast_rl.members.population import Population, branch
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.policies.contracts import BasePlanner, Executor
-from slowfast_rl.policies.plan_exchange import plan_request
-from slowfast_rl.policies.simulate import discounted_returns, plans_of_planner, run_plans
+from slowfast_rl.policies.plan_exchange import plan_request, plans_of_planner
+from slowfast_rl.policies.simulate import discounted_returns, run_plans
 from slowfast_rl.slow.simple import RandomPlanner
 
 Played = Callable[[int], None]

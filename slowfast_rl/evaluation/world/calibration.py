@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from slowfast_rl.evaluation.leaderboard import WEEKS_PER_MONTH
 from slowfast_rl.evaluation.protocol import EvaluationProtocol, burned_in
 from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
 from slowfast_rl.evaluation.world.properties import share
@@ -13,7 +14,6 @@ from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.simulate import constant_plan_weeks
 
-MONTH = 365.25 / 12 / 7  # weeks
 ACTIVITY_WEEKS = 4  # the 28 days of the survey
 ACTIVE_DAYS = (5, 1)  # viewing days per week that separate the three groups of members
 
@@ -68,7 +68,9 @@ def reported_rates(
         _per_channel(opens, sends),
         _per_channel(opt_outs, sends),
         _per_channel(opt_outs, reachable),
-        Interval(*(1 - (1 - p) ** MONTH for p in mean_interval(share(churned, alive_weeks)))),
+        Interval(
+            *(1 - (1 - p) ** WEEKS_PER_MONTH for p in mean_interval(share(churned, alive_weeks)))
+        ),
         activity,
     )
 
