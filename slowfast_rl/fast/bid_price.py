@@ -64,21 +64,21 @@ def bid_prices(scores: Float64, slots: int) -> Float64:
 
 @driver(PACER_SIGNATURE)
 def bid_price_pace(
-    opportunity: Opportunity, rows: Int32, pacing: Float32
+    opportunity: Opportunity, plan_rows: Int32, pacing: Float32
 ) -> tuple[float, np.float32, np.float32]:
     """Return the bid price; ``pacing`` is S, most slots M, prices [C, M + 1, M + 1], day weights'.
 
     Under day weights a slot counts as many slots left as the weights say, so that good days ask
     less.
     """
-    remaining = target_of(rows, opportunity.row, opportunity.channel) - opportunity.sent
+    remaining = target_of(plan_rows, opportunity.row, opportunity.channel) - opportunity.sent
     if remaining <= 0 or opportunity.opted_in == 0:
         return np.inf, np.float32(0), ONE
     if remaining >= opportunity.slots_left:
         return -np.inf, ONE, ONE
     most = int(pacing[1])
     size = (most + 1) * (most + 1)
-    first = 2 + size * (rows.shape[1] // 2)
+    first = 2 + size * (plan_rows.shape[1] // 2)
     weighed = weighed_slots(opportunity, pacing, first, opportunity.slots_left)
     left = min(max(int(weighed + HALF), remaining), most)
     return float(pacing[2 + size * opportunity.channel + (most + 1) * left + remaining]), ONE, ONE
@@ -233,7 +233,7 @@ def choose_and_score(
     s: int,
     pace: Any,
     rank: Any,
-    rows: Int32,
+    plan_rows: Int32,
     pacing: Float32,
     ranking: Float32,
     topics: UInt8,
@@ -247,7 +247,7 @@ def choose_and_score(
         draw_candidates(opportunity, topics, qualities)
         today = simulation.launches[opportunity.day]
         best, scores[i] = rank(opportunity, topics, qualities, simulation.log, today, ranking)
-        least, wanted, of = pace(opportunity, rows, pacing)
+        least, wanted, of = pace(opportunity, plan_rows, pacing)
         sends = wanted > 0 and considered(opportunity, wanted, of) and scores[i] >= least
         actions[i] = best if sends else 0
 
@@ -280,12 +280,12 @@ def best_scores(
             seed, ExplorationStream.RANDOM_SENDS, population.members, times, Domain.EXPLORATION
         )
         target = plans[words % len(plans)]
-        rows = pack_plans(target, target)
+        plan_rows = pack_plans(target, target)
         for slot in world.schedule:
             population.keep_calendar()
             choose_and_score(
                 population.simulation, population.slot, exact_pace, ranker.function,
-                rows, pacing, ranking, *candidates, actions, scores,
+                plan_rows, pacing, ranking, *candidates, actions, scores,
             )  # fmt: skip
             if week >= burn_in:
                 counted = population.alive & population.opted_in[:, slot.channel]

@@ -15,18 +15,18 @@ from slowfast_rl.policies.guard import cap_of, target_of
 
 @driver(PACER_SIGNATURE)
 def coin_pace(
-    opportunity: Opportunity, rows: Int32, pacing: Float32
+    opportunity: Opportunity, plan_rows: Int32, pacing: Float32
 ) -> tuple[float, np.float32, np.float32]:
     """Consider a send with probability target / the channel's slots a week, up to the cap.
 
     ``pacing`` is S, slots a week [C], then what :meth:`CoinPacer.pacing` adds for day weights.
     """
-    target = target_of(rows, opportunity.row, opportunity.channel)
-    full = opportunity.sent >= cap_of(rows, opportunity.row, opportunity.channel)
+    target = target_of(plan_rows, opportunity.row, opportunity.channel)
+    full = opportunity.sent >= cap_of(plan_rows, opportunity.row, opportunity.channel)
     if target <= 0 or full or opportunity.opted_in == 0:
         return -np.inf, np.float32(0), ONE
     in_week = np.int64(pacing[1 + opportunity.channel])
-    first = 1 + rows.shape[1] // 2
+    first = 1 + plan_rows.shape[1] // 2
     return -np.inf, np.float32(target), weighed_slots(opportunity, pacing, first, in_week)
 
 

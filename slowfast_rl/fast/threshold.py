@@ -16,7 +16,7 @@ from slowfast_rl.policies.settings import Settings, setting
 
 @driver(PACER_SIGNATURE)
 def threshold_pace(
-    opportunity: Opportunity, rows: Int32, pacing: Float32
+    opportunity: Opportunity, plan_rows: Int32, pacing: Float32
 ) -> tuple[float, np.float32, np.float32]:
     """Return the same threshold at every opportunity on a channel that the member has not left."""
     return float(pacing[0]), np.float32(opportunity.opted_in), ONE

@@ -20,11 +20,11 @@ from slowfast_rl.fast.uplift_features import (
     member_terms,
     organic_terms,
 )
-from slowfast_rl.members.arrays import Bool, Float32, Float64, Integer, UInt8
+from slowfast_rl.members.arrays import Float32, Float64, Integer, UInt8
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.numerics import ONE, logistic
 from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity, RankerFunction
-from slowfast_rl.members.state import Log
+from slowfast_rl.members.state import Log, take_rows
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.component import register
 from slowfast_rl.policies.settings import Settings, is_number, setting
@@ -193,7 +193,7 @@ class UpliftRanker(FittedRanker):
         self.opportunities = num_members * weeks * world.slots_per_week
         trials = collect_trials(world, num_members, weeks, seed)
         num_channels, sent = len(world.channels), trials.sent
-        held, treated = _among(trials, ~sent), _among(trials, sent)
+        held, treated = take_rows(trials, ~sent), take_rows(trials, sent)
         organic, _ = logistic_regression(_viewing(held), held.viewed.astype(np.float64))
         base = 1 / (1 + np.exp(-_viewing(treated) @ organic))
         response = _respond(treated, base, num_channels)
@@ -210,18 +210,6 @@ class UpliftRanker(FittedRanker):
                 f"ranker knows {known} channels; {len(world.channels)} are needed for "
                 f"{world.channels}"
             )
-
-
-def _among(trials: Trials, rows: Bool) -> Trials:
-    """Return some trials."""
-    return Trials(
-        trials.channel[rows],
-        trials.weekday[rows],
-        trials.organic[rows],
-        trials.response[rows],
-        trials.sent[rows],
-        trials.viewed[rows],
-    )
 
 
 def _viewing(trials: Trials) -> Float64:

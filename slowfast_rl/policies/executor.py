@@ -25,14 +25,14 @@ _NO_WEIGHTS = np.zeros(0, np.float32)
 
 @driver(PACER_SIGNATURE)
 def exact_pace(
-    opportunity: Opportunity, rows: Int32, pacing: Float32
+    opportunity: Opportunity, plan_rows: Int32, pacing: Float32
 ) -> tuple[float, np.float32, np.float32]:
     """Consider a send with probability remaining / slots left, each slot counted by its weight.
 
     The target is met exactly, evenly in time where weights are equal; ``pacing`` is
     :func:`exact_pacing`.
     """
-    remaining = target_of(rows, opportunity.row, opportunity.channel) - opportunity.sent
+    remaining = target_of(plan_rows, opportunity.row, opportunity.channel) - opportunity.sent
     if remaining <= 0 or opportunity.opted_in == 0:
         return -np.inf, np.float32(0), ONE
     if remaining >= opportunity.slots_left:

@@ -22,29 +22,31 @@ def allowed(sent: float, cap: int, opted_in: int) -> bool:
 
 
 @kernel
-def target_of(rows: Int32, row: int, channel: int) -> int:
+def target_of(plan_rows: Int32, row: int, channel: int) -> int:
     """Return the target in a plan row, (target, cap) per channel, then the shape."""
-    return int(rows[row, 2 * channel])
+    return int(plan_rows[row, 2 * channel])
 
 
 @kernel
-def cap_of(rows: Int32, row: int, channel: int) -> int:
+def cap_of(plan_rows: Int32, row: int, channel: int) -> int:
     """Return the cap in a plan row."""
-    return int(rows[row, 2 * channel + 1])
+    return int(plan_rows[row, 2 * channel + 1])
 
 
 @kernel
-def guarded(opportunity: Opportunity, rows: Int32) -> bool:
+def guarded(opportunity: Opportunity, plan_rows: Int32) -> bool:
     """Return whether the plan row allows a send now."""
     return allowed(
-        opportunity.sent, cap_of(rows, opportunity.row, opportunity.channel), opportunity.opted_in
+        opportunity.sent,
+        cap_of(plan_rows, opportunity.row, opportunity.channel),
+        opportunity.opted_in,
     )
 
 
 @driver(GUARD_SIGNATURE)
-def guard(opportunity: Opportunity, rows: Int32) -> bool:
+def guard(opportunity: Opportunity, plan_rows: Int32) -> bool:
     """Return whether the plan row allows a send now; drivers ask before every send."""
-    return guarded(opportunity, rows)
+    return guarded(opportunity, plan_rows)
 
 
 @driver(
@@ -86,40 +88,40 @@ def may_send(sent: Float32 | Int32, cap: Int32, opted_in: NDArray[np.bool_ | np.
     return may.view(np.bool_)
 
 
-def may_send_now(population: Population, rows: Int32) -> Bool:
+def may_send_now(population: Population, plan_rows: Int32) -> Bool:
     """Return whether the guard allows a send at this slot, [N].
 
     Args:
         population: the members.
-        rows: [N, 2 C + 1] plans in force.
+        plan_rows: [N, 2 C + 1] plans in force.
     """
     simulation, channel = population.simulation, population.world.schedule[population.slot].channel
     sent = simulation.log.by_channel[:, channel, SENDS + THIS]
-    return may_send(sent, rows[:, 2 * channel + 1], simulation.state.opted_in[:, channel])
+    return may_send(sent, plan_rows[:, 2 * channel + 1], simulation.state.opted_in[:, channel])
 
 
-def action_mask(population: Population, rows: Int32) -> Int8:
+def action_mask(population: Population, plan_rows: Int32) -> Int8:
     """Return which actions the guard allows at this slot, [N, 1 + K], 0 or 1; holding always is.
 
     Args:
         population: the members.
-        rows: [N, 2 C + 1] plans in force.
+        plan_rows: [N, 2 C + 1] plans in force.
     """
     mask = np.empty((population.num_members, 1 + population.world.num_candidates), np.int8)
     mask[:, 0] = 1
-    mask[:, 1:] = may_send_now(population, rows)[:, None]
+    mask[:, 1:] = may_send_now(population, plan_rows)[:, None]
     return mask
 
 
-def hold_forbidden(population: Population, rows: Int32, actions: Int64) -> Bool:
+def hold_forbidden(population: Population, plan_rows: Int32, actions: Int64) -> Bool:
     """Turn sends that the guard forbids at this slot into holds, in place; return which, [N].
 
     Args:
         population: the members.
-        rows: [N, 2 C + 1] plans in force.
+        plan_rows: [N, 2 C + 1] plans in force.
         actions: [N], 0 holds; overwritten.
     """
-    forbidden = (actions > 0) & ~may_send_now(population, rows)
+    forbidden = (actions > 0) & ~may_send_now(population, plan_rows)
     actions[forbidden] = 0
     return forbidden
 
@@ -132,9 +134,9 @@ def pack_plans(target: Int32, cap: Int32, shape: Int32 | int = 0) -> Int32:
         cap: [N, C] sends allowed in the week.
         shape: [N] or a scalar, pacing shape id.
     """
-    rows = np.empty((len(target), 2 * target.shape[1] + 1), np.int32)
-    rows[:, 0:-1:2], rows[:, 1:-1:2], rows[:, -1] = target, cap, shape
-    return rows
+    plan_rows = np.empty((len(target), 2 * target.shape[1] + 1), np.int32)
+    plan_rows[:, 0:-1:2], plan_rows[:, 1:-1:2], plan_rows[:, -1] = target, cap, shape
+    return plan_rows
 
 
 @cache

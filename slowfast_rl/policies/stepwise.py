@@ -44,18 +44,20 @@ class StepwiseExecutor:
                 f"the population is at slot {population.slot}; a week starts at slot 0"
             )
         caps = target if cap is None else cap
-        rows = pack_plans(target, caps if self.planned else np.full_like(target, NO_CAP), shape)
+        plan_rows = pack_plans(
+            target, caps if self.planned else np.full_like(target, NO_CAP), shape
+        )
         for slot in population.world.schedule:
-            actions = self._decide(population, rows)
-            forbidden = hold_forbidden(population, rows, actions)
+            actions = self._decide(population, plan_rows)
+            forbidden = hold_forbidden(population, plan_rows, actions)
             population.simulation.ledger[forbidden, VETOED] += 1
             _, events = population.step(actions)
             if self.planned:  # on a channel just left the plan's target is 0
                 left = events.opted_out.view(np.bool_)
-                rows[left, 2 * slot.channel : 2 * slot.channel + 2] = 0
+                plan_rows[left, 2 * slot.channel : 2 * slot.channel + 2] = 0
         return population.last_week()
 
-    def _decide(self, population: Population, rows: Int32) -> Int64:
+    def _decide(self, population: Population, plan_rows: Int32) -> Int64:
         """Return the policy's actions, [N]."""
         actions = np.zeros(population.num_members, np.int64)
         living = np.flatnonzero(population.alive)
@@ -66,9 +68,9 @@ class StepwiseExecutor:
             stream = int(simulation.state.stream[0])
             coins = uniforms(random_words(simulation.seed, stream, who, times, Domain.PACER))
             observations = opportunity_observation(
-                population, rows[:, 0:-1:2] if self.planned else None
+                population, plan_rows[:, 0:-1:2] if self.planned else None
             )
-            masks = action_mask(population, rows)[living]
+            masks = action_mask(population, plan_rows)[living]
             answer = self.policy.act(observations[living], masks, coins)
             actions[living] = _checked(answer, living.size)
         return actions

@@ -11,7 +11,7 @@ import numpy as np
 
 from slowfast_rl.agents.disk import read_arrays, write_arrays
 from slowfast_rl.fast.decide import sources
-from slowfast_rl.members.arrays import Bool, Float64, Int64
+from slowfast_rl.members.arrays import Bool, Float64, Int32, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.loading import world_hash
 from slowfast_rl.members.observations import opportunity_observation
@@ -127,15 +127,15 @@ class SimulationService:
         week = now // WEEK_SECONDS
         times = np.full(len(living), now)
         reading = self.plan_exchange.read_plans_in_force(population, living, times)
-        planned = pack_plan(reading.plan)
-        rows = np.zeros((n, planned.shape[1]), np.int32)
-        rows[living] = planned
-        choice = self._choose(reading, rows, living, times)
+        packed = pack_plan(reading.plan)
+        plan_rows = np.zeros((n, packed.shape[1]), np.int32)
+        plan_rows[living] = packed
+        choice = self._choose(reading, plan_rows, living, times)
         sent = population.sent_this_week[living, channel]
         opted_in = population.opted_in[living, channel]
         actions = np.zeros(n, np.int64)
         actions[living] = choice.actions
-        vetoed: Bool = hold_forbidden(population, rows, actions)
+        vetoed: Bool = hold_forbidden(population, plan_rows, actions)
         self.vetoed += int(vetoed.sum())
         discount = population.world.reward.weekly_discount ** (week - self._first_week)
         rewards, _ = population.step(actions)
@@ -158,11 +158,11 @@ class SimulationService:
             "reward": rewards[living],
         }
 
-    def _choose(self, reading: Reading, rows: Any, living: Int64, times: Int64) -> Choice:
+    def _choose(self, reading: Reading, plan_rows: Int32, living: Int64, times: Int64) -> Choice:
         population = self.population
         return self.executor.choose(
             population.world,
-            opportunity_observation(population, rows[:, 0:-1:2])[living],
+            opportunity_observation(population, plan_rows[:, 0:-1:2])[living],
             reading.plan,
             population.members[living],
             times,

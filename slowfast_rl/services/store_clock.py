@@ -12,7 +12,7 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.store import Column, FeatureStore, FeatureView, Status
 
-OBSERVATIONS, CLOCK = "signals", "clock"
+OBSERVATIONS, CLOCK = "observations", "clock"
 _THE_CLOCK = np.zeros(1, np.int64)  # its only entity
 _EVER = np.iinfo(np.int64).max
 
@@ -25,7 +25,7 @@ class Seen(NamedTuple):
 
 
 def published_views(world: World) -> list[FeatureView]:
-    """Return the views ``features``, one row per member, and ``clock``, a single row.
+    """Return the views ``observations``, one row per member, and ``clock``, a single row.
 
     The row's timestamp is the time: of the features, and of the executor's process. The clock
     names the service that keeps it, so that two of them notice each other.

@@ -7,7 +7,7 @@ import numpy as np
 
 from slowfast_rl.members.arrays import Bool, Float32, Int64
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.state import Week, put_rows
+from slowfast_rl.members.state import Week, put_rows, take_rows
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import Executor, PlanRequest
 from slowfast_rl.policies.executor import default_executor
@@ -63,7 +63,7 @@ def collect_plan_logs(
     for week in range(weeks + 1):
         age = (week + population.members) % window  # [N] weeks since the plan was drawn
         ended = (age == 0) & whole
-        finished.append(PlanLogs(*(column[ended] for column in logs)))
+        finished.append(take_rows(logs, ended))
         if week == weeks:
             break
         if progress is not None:

@@ -19,7 +19,7 @@ class PlanValue(nn.Module):
 
     Args:
         plans: [O, P] features of plans.
-        num_signals: F.
+        num_inputs: F, the number of inputs of the nets.
         ensemble: E, nets whose values are averaged.
         hidden: width of the nets.
         rank: length of the product's vectors.
@@ -33,24 +33,24 @@ class PlanValue(nn.Module):
     def __init__(
         self,
         plans: Tensor,
-        num_signals: int,
+        num_inputs: int,
         ensemble: int,
         hidden: int,
         rank: int,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.register_buffer("centre", torch.zeros(num_signals))
-        self.register_buffer("scale", torch.ones(num_signals))
+        self.register_buffer("centre", torch.zeros(num_inputs))
+        self.register_buffer("scale", torch.ones(num_inputs))
         self.register_buffer("plans", plans, persistent=False)
 
         def layer(inputs: int, outputs: int) -> nn.Parameter:
             weights = torch.rand(ensemble, inputs + 1, outputs, generator=generator)
             return nn.Parameter((2 * weights - 1) / inputs**0.5)
 
-        self.signals_1 = layer(num_signals, hidden)
-        self.signals_2 = layer(hidden, hidden)
-        self.signals_3 = layer(hidden, rank)
+        self.inputs_1 = layer(num_inputs, hidden)
+        self.inputs_2 = layer(hidden, hidden)
+        self.inputs_3 = layer(hidden, rank)
         self.plans_1 = layer(plans.shape[1], hidden)
         self.plans_2 = layer(hidden, rank)
 
@@ -62,10 +62,10 @@ class PlanValue(nn.Module):
     def forward(self, observations: Tensor) -> Tensor:
         """Return each net's values of all plans for observations [B, F], [E, B, O]."""
         x = ((observations - self.centre) / self.scale).clamp(-_FAR, _FAR)
-        x = x.expand(len(self.signals_1), *x.shape)
-        x = torch.relu(_affine(x, self.signals_1))
-        x = torch.relu(_affine(x, self.signals_2))
-        x = _affine(x, self.signals_3)
+        x = x.expand(len(self.inputs_1), *x.shape)
+        x = torch.relu(_affine(x, self.inputs_1))
+        x = torch.relu(_affine(x, self.inputs_2))
+        x = _affine(x, self.inputs_3)
         g = self.plans.expand(len(self.plans_1), *self.plans.shape)
         g = _affine(torch.relu(_affine(g, self.plans_1)), self.plans_2)
         return x @ g.transpose(1, 2)
