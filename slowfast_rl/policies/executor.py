@@ -64,12 +64,12 @@ def quality_rank(
 
 
 class JittedExecutor:
-    """A fast policy of a jitted pacer and a jitted ranker, run by the fused driver.
+    """An executor of a jitted pacer and a jitted ranker, which the fused driver calls.
 
     Args:
-        policy: what decides, the same in every week; or a function that makes it of the world and
-            of the week's day weights, [N, 7] or None where all are equal. The default meets the
-            plan exactly, paced by its shape, and ranks on quality.
+        policy: the jitted policy, or a function that returns it, given the world and the day
+            weights of the week, [N, 7] or None if all are equal. None meets the plan exactly, paced
+            by its shape, and ranks on quality.
     """
 
     def __init__(

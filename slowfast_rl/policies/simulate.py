@@ -1,4 +1,4 @@
-"""The one loop that simulates weeks under plans and adds up discounted rewards."""
+"""Simulation of weeks under plans that go straight to the executor, without a store."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -57,10 +57,11 @@ def discounted_returns(
 
     Args:
         population: N members at the beginning of a week; they are changed.
-        weeks: how many.
-        choose: returns the plans [N] of a week, given the population and the week's number.
+        weeks: number of weeks.
+        choose: function that returns the plans [N] of a week, given the population and the number
+            of the week from 0.
         executor: the fast policy; None for the default.
-        each_week: called after each week with its number and what it brought.
+        each_week: function that is called after each week with its number and its events.
     """
     executor, discount = executor or default_executor(), population.world.reward.weekly_discount
     returns = np.zeros(population.num_members)

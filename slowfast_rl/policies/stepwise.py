@@ -1,4 +1,4 @@
-"""An executor that asks a policy slot by slot: for policies that no jitted function can hold."""
+"""An executor that calls a policy at each slot, for policies that numba cannot compile."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ class StepwiseExecutor:
             forbidden = hold_forbidden(population, plan_rows, actions)
             population.simulation.ledger[forbidden, VETOED] += 1
             _, events = population.step(actions)
-            if self.planned:  # on a channel just left the plan's target is 0
+            if self.planned:  # the target is 0 on a channel that the member has left
                 left = events.opted_out.view(np.bool_)
                 plan_rows[left, 2 * slot.channel : 2 * slot.channel + 2] = 0
         return population.last_week()
@@ -77,10 +77,10 @@ class StepwiseExecutor:
 
 
 def _checked(answer: Any, count: int) -> Int64:
-    """Return a policy's answer as integers, [B]; the population checks their range.
+    """Return the actions of a policy as int64 [B]; the population checks their range.
 
     Raises:
-        ValueError: it is not one integer per member.
+        ValueError: the policy does not return one integer per member.
     """
     array = np.asarray(answer)
     if array.dtype.kind not in "iu" or array.shape != (count,):

@@ -125,7 +125,7 @@ def planned(store: FeatureStore, ids: Int64) -> bool:
     now = read_clock(store)
     if now is None:
         return True  # nobody can plan before there is a clock
-    ids = ids[read_observations(store, ids, now).there]
+    ids = ids[read_observations(store, ids, now).present]
     return bool((read_plans(store, ids, now)[1] == Status.PRESENT).all())
 
 

@@ -29,7 +29,7 @@ from tests.waiting import HANG_SECONDS, comes_true
 WORLD = load_world("pronounced")
 MEMBERS, WEEKS, KILLS = 512, 13, 20
 GATES = WEEKS * (7 + WORLD.slots_per_week)
-AWAY = 10  # gates, a good third of a week, until a planner that was killed is replaced
+AWAY = 7  # gates, a quarter of a week, until a planner that was killed is replaced
 SEEDS = {"population_seed": 1_000_000, "luck_seed": 1_000_000}
 
 
