@@ -1,4 +1,4 @@
-"""A ranker on quality and topic affinity, both learned from randomised logs."""
+"""A ranker on content quality and topic affinity, learned from logs of random sends."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -25,7 +25,7 @@ from slowfast_rl.policies.component import register
 from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _SHORT, _LONG = np.float32(7), np.float32(30)  # days of the two recency features
-_STRENGTHS = (1, 2, 4, 8, 16, 32, 64)  # prior opens of a topic that learning chooses among
+_STRENGTHS = (1, 2, 4, 8, 16, 32, 64)  # candidate values of the prior opens of a topic
 _ZERO = np.float32(0)
 
 
@@ -53,7 +53,7 @@ def affinity(
 
 @kernel
 def open_rate(opens: np.float32, sends: np.float32) -> np.float32:
-    """Return a member's open rate over all topics, shrunk as the shares among the features are."""
+    """Return a member's open rate over all topics, shrunk like the shares among the features."""
     return (opens + PRIOR_EVENTS) / (sends + PRIOR_SENDS)
 
 
@@ -103,15 +103,15 @@ def affinity_rank(
 class AffinitySettings(Settings):
     """Settings of :class:`AffinityRanker`."""
 
-    num_members: int = setting(1024, "members whose logs it learns from", low=1, high=2**24)
-    weeks: int = setting(40, "weeks of their logs", low=1, high=2**16)
+    num_members: int = setting(1024, "number of members in the logs", low=1, high=2**24)
+    weeks: int = setting(40, "number of weeks in the logs", low=1, high=2**16)
 
 
 @register
 class AffinityRanker(FittedRanker):
     """Ranks on quality, launch flag, learned topic affinity and recency of the topic.
 
-    Untrained it ranks on quality only.
+    Before training it ranks on quality only.
     """
 
     name = "affinity"
@@ -138,17 +138,13 @@ class AffinityRanker(FittedRanker):
         return learned
 
     def learn(self, world: World, *, seed: int = 0) -> Self:
-        """Fit opens on the logs of a policy that sends random candidates at random times.
+        """Fit opens in logs of a policy that sends random candidates at random times.
 
-        The model is a logistic regression; the prior strength of a topic's opens is the one with
-        the best likelihood. What was learned before is forgotten.
-
-        Args:
-            world: the world.
-            seed: of population, luck and exploration.
+        The model is a logistic regression, with the prior strength of a topic's opens that has the
+        highest likelihood. See :meth:`BaseRanker.learn`.
 
         Raises:
-            ValueError: the logs hold no open or nothing else, so that nothing can be learned.
+            ValueError: no send in the logs was opened, or all were.
         """
         num_members, weeks = self.settings.num_members, self.settings.weeks
         self.opportunities = num_members * weeks * world.slots_per_week
@@ -165,7 +161,7 @@ class AffinityRanker(FittedRanker):
 
 
 def _features(logs: Float32, strength: float, world: World) -> Float64:
-    """Return the regression's features: the score's terms first, then what does not rank."""
+    """Return the features of the regression: the terms of the score, then those of the member."""
     column = {name: logs[:, i].astype(np.float64) for i, name in enumerate(LOG_COLUMNS)}
     rate = (column["opens"] + PRIOR_EVENTS) / (column["sends"] + PRIOR_SENDS)
     days = np.minimum(column["topic_days"], LONG_AGO_DAYS)
@@ -188,16 +184,16 @@ LOG_COLUMNS = (
 
 
 def collect_logs(world: World, num_members: int, weeks: int, seed: int) -> Float32:
-    """Return one row of ``LOG_COLUMNS`` per send, [B, 9], as known at the moment of the send.
+    """Return one row of ``LOG_COLUMNS`` per send, [B, 9], with counts before the send.
 
-    Rows are in order of time, then of member. Counts are since the start: of the candidate's
-    topic, and over all topics.
+    Rows are sorted by time and then by member. Counts are totals since the start, of the topic of
+    the candidate and of all topics.
 
     Args:
         world: the world.
-        num_members: members of population ``seed``.
-        weeks: weeks to log, 1 or more.
-        seed: of population, luck and exploration.
+        num_members: number of members, of population ``seed``.
+        weeks: number of weeks, 1 or more.
+        seed: seed of population, luck and exploration.
     """
     if weeks < 1:
         raise ValueError(f"weeks is {weeks}; allowed is 1 or more")
@@ -216,7 +212,7 @@ def collect_logs(world: World, num_members: int, weeks: int, seed: int) -> Float
 
 
 class _Known:
-    """Reads, from features at a slot, what is known of one candidate each."""
+    """Reads the features of one candidate of each observation."""
 
     def __init__(self, world: World) -> None:
         names = [feature.name for feature in weekly_features(world) + opportunity_features(world)]
@@ -233,7 +229,12 @@ class _Known:
         self._is_topic = columns("candidate_{}_is_topic_0", candidates)[:, None] + topics  # [K, D]
 
     def of(self, observations: Float32, choice: Int64) -> Float32:
-        """Return quality to opens of ``LOG_COLUMNS`` for candidates ``choice``, [B, 7]."""
+        """Return the columns from quality to opens of ``LOG_COLUMNS``, [B, 7].
+
+        Args:
+            observations: [B, F] observations of ``Messaging-v0``.
+            choice: [B] the candidates, from 0.
+        """
         rows = np.arange(len(observations))
         topic = observations[rows[:, None], self._is_topic[choice]].argmax(axis=1)
         return np.stack(

@@ -1,4 +1,4 @@
-"""The published pacer: one coin of the same probability at each of a channel's opportunities."""
+"""The published pacer: the same probability of a send at each opportunity of a channel."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def coin_pace(
 ) -> tuple[float, np.float32, np.float32]:
     """Consider a send with probability target / the channel's slots a week, up to the cap.
 
-    ``pacing`` is S, slots a week [C], then what :meth:`CoinPacer.pacing` adds for day weights.
+    ``pacing`` is S, the slots per week [C], and the numbers of :func:`pacing_parameters`.
     """
     target = target_of(plan_rows, opportunity.row, opportunity.channel)
     full = opportunity.sent >= cap_of(plan_rows, opportunity.row, opportunity.channel)
@@ -34,9 +34,9 @@ def coin_pace(
 class CoinPacer(BasePacer):
     """Turns a plan's target into one probability per opportunity, as the published system does.
 
-    Coins are independent, so that the week's sends scatter around the target and the cap cuts them
-    off: with a cap equal to the target the mean stays below it. A pacing shape multiplies the
-    probability of a day's slots by the day's weight relative to the mean one.
+    The decisions are independent, so that the number of sends varies around the target. Because the
+    cap limits it, its mean is below the target if the cap equals the target. A pacing shape
+    multiplies the probability at a day's slots by the day's weight relative to the mean weight.
     """
 
     name = "coin"

@@ -1,4 +1,4 @@
-"""Randomised trials: random candidates, sent or held back by a coin, and who viewed that day."""
+"""Randomised trials: random candidates are sent or held back, and views of the day are logged."""
 
 from typing import NamedTuple
 
@@ -22,38 +22,38 @@ from slowfast_rl.members.random import CANDIDATE, Domain, ExplorationStream, dra
 from slowfast_rl.members.state import SimulationState
 from slowfast_rl.members.world import World
 
-SEND_SHARE = 0.25  # of opportunities; as many again are trials that hold
+SEND_SHARE = 0.25  # of opportunities; the same share are trials without a send
 _FLOATS = types.Array(types.float32, 2, "C")
 
 
 class Trials(NamedTuple):
-    """B opportunities at which a coin decided whether a random candidate was sent."""
+    """B opportunities at which chance decided whether a random candidate was sent."""
 
     channel: Int64  # [B]
     weekday: Int64  # [B] 0 is Monday
     organic: Float32  # [B, ORGANIC_TERMS]
     response: Float32  # [B, MEMBER_TERMS + CANDIDATE_TERMS]
     sent: Bool  # [B]
-    viewed: Bool  # [B] on the day of the opportunity
+    viewed: Bool  # [B] whether the member viewed on the day of the opportunity
 
 
 def collect_trials(world: World, num_members: int, weeks: int, seed: int) -> Trials:
-    """Return trials of members that are opted in, terms as known at the moment of the coin.
+    """Return trials of opted-in members, with terms computed before the decision.
 
-    The coin, the candidate and everything sent at other opportunities do not depend on the member:
-    the difference in viewing between sent and held trials is what the message caused.
+    Neither the decision, nor the candidate, nor sends at other opportunities depend on the member.
+    The difference in viewing between trials with and without a send is therefore caused by it.
 
     Args:
         world: the world.
-        num_members: members of population ``seed``.
-        weeks: weeks to log, 1 or more.
-        seed: of population, luck and exploration.
+        num_members: number of members, of population ``seed``.
+        weeks: number of weeks, 1 or more.
+        seed: seed of population, luck and exploration.
     """
     if weeks < 1:
         raise ValueError(f"weeks is {weeks}; allowed is 1 or more")
     population = Population(world, num_members, seed, seed)
     viewed = np.zeros(num_members, np.bool_)
-    today: list[tuple[Int64, Trials]] = []  # members and trials whose day is not over
+    today: list[tuple[Int64, Trials]] = []  # members, and trials of a day that has not ended
     trials = []
     for time in range(weeks * world.slots_per_week):
         number = population.slot
@@ -93,7 +93,11 @@ def random_sends(population: Population, seed: int, time: int) -> tuple[Float64,
 
 
 def trial_terms(population: Population, choice: Int64) -> tuple[Float32, Float32]:
-    """Return the terms of every member's candidate ``choice``, from 0, at this slot.
+    """Return the terms of each member and of its candidate at this slot.
+
+    Args:
+        population: N members.
+        choice: [N] the candidates, from 0.
 
     Returns:
         [N, ORGANIC_TERMS] and [N, MEMBER_TERMS + CANDIDATE_TERMS].

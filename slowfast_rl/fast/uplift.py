@@ -1,4 +1,4 @@
-"""A ranker on causal effect: how much likelier a message makes viewing within the day."""
+"""A ranker on the causal effect of a message on the probability of viewing within the day."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -30,12 +30,12 @@ from slowfast_rl.policies.component import register
 from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _DAYS = 7
-_MEMBER = _DAYS + ORGANIC_TERMS  # where, among the weights, those of member_terms begin
+_MEMBER = _DAYS + ORGANIC_TERMS  # index of the first weight of the member terms
 _CANDIDATE = _MEMBER + MEMBER_TERMS
 _CHANNEL = _CANDIDATE + CANDIDATE_TERMS
-_RIDGES = (3.0, 30.0, 300.0)  # precisions of a response's coefficients that learning chooses among
-_HELD_OUT = 4  # one trial in so many chooses
-_RARE = -3.0  # logits of an untrained response
+_RIDGES = (3.0, 30.0, 300.0)  # candidate precisions of a response's coefficients
+_HELD_OUT = 4  # one in so many trials is used to choose the precision
+_RARE = -3.0  # logit of a response before training
 
 
 class Weights(NamedTuple):
@@ -134,21 +134,22 @@ def uplift_rank(
 class UpliftSettings(Settings):
     """Settings of :class:`UpliftRanker`."""
 
-    num_members: int = setting(4096, "members whose trials it learns from", low=1, high=2**24)
-    weeks: int = setting(40, "weeks of their trials", low=1, high=2**16)
+    num_members: int = setting(4096, "number of members in the trials", low=1, high=2**24)
+    weeks: int = setting(40, "number of weeks of trials", low=1, high=2**16)
 
 
 @register
 class UpliftRanker(FittedRanker):
     """Ranks on the causal effect of a message on viewing within the day, not on open rate.
 
-    Two models of randomised trials: who views without the message (a logistic regression on
-    held-back trials), and who responds to it. A member views by itself or in response, so that the
-    effect is (1 - P(views without)) P(responds): the score, a difference in probability. A
-    T-learner (Künzel et al. 2019) whose second model is given the first one as its base; messages
-    that keep a member away the same day are outside the model.
+    Two models are fitted on randomised trials: of viewing without the message (a logistic
+    regression on trials without a send), and of a response to the message. A member views either
+    anyway or as a response, so that the effect, which is the score, is
+    (1 - P(views without)) P(responds). This is a T-learner (Künzel et al. 2019) whose second model
+    uses the first one as its base rate. Messages that prevent a view on the same day are outside
+    the model.
 
-    Untrained it ranks on quality only.
+    Before training it ranks on quality only.
     """
 
     name = "uplift"
@@ -178,16 +179,12 @@ class UpliftRanker(FittedRanker):
         return Weights(*(tuple(values) for values in learned))
 
     def learn(self, world: World, *, seed: int = 0) -> Self:
-        """Fit both models on randomised trials. What was learned before is forgotten.
+        """Fit both models on randomised trials; see :meth:`BaseRanker.learn`.
 
-        How far the response's coefficients are drawn to 0 is chosen on trials that are held out.
-
-        Args:
-            world: the world.
-            seed: of population, luck and exploration.
+        The precision of the response's coefficients is chosen on trials that are held out.
 
         Raises:
-            ValueError: in the trials nobody viewed or everybody did.
+            ValueError: no trial was followed by a view, or all were.
         """
         num_members, weeks = self.settings.num_members, self.settings.weeks
         self.opportunities = num_members * weeks * world.slots_per_week
@@ -203,23 +200,23 @@ class UpliftRanker(FittedRanker):
         return self
 
     def check_world(self, world: World) -> None:
-        """Raise ValueError where the ranker learned in a world of other channels."""
+        """Raise ValueError if the ranker learned in a world with other channels."""
         known = len(self.learned.channel)
         if known not in (1, len(world.channels)):  # one rate serves all channels before training
             raise ValueError(
-                f"ranker knows {known} channels; {len(world.channels)} are needed for "
+                f"ranker learned on {known} channels; {len(world.channels)} are needed for "
                 f"{world.channels}"
             )
 
 
 def _viewing(trials: Trials) -> Float64:
-    """Return what viewing without the message is regressed on, [B, 7 + ORGANIC_TERMS]."""
+    """Return the features of viewing without the message, [B, 7 + ORGANIC_TERMS]."""
     weekdays = trials.weekday[:, None] == np.arange(_DAYS)
     return np.column_stack([weekdays, trials.organic]).astype(np.float64)
 
 
 def _respond(sent: Trials, base: Float64, num_channels: int) -> Float64:
-    """Return the response's coefficients, channels' intercepts last, fitted on sent trials."""
+    """Return the coefficients of the response, with the channels' intercepts last."""
     channels = sent.channel[:, None] == np.arange(num_channels)
     x = np.column_stack([sent.response, channels]).astype(np.float64)
     y, chooses = sent.viewed.astype(np.float64), np.arange(len(x)) % _HELD_OUT == 0

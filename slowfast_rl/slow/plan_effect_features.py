@@ -1,4 +1,4 @@
-"""Logged features as terms of a linear model: as they are, and what rates and shares they imply."""
+"""Terms of a linear model: the logged features, and rates and shares computed from them."""
 
 import numpy as np
 
@@ -12,13 +12,14 @@ _NEW = 8  # weeks over which a member stops being new, assumed
 
 
 def mean_viewing(world: World, observations: Float32, weeks: int = _LONG) -> Float32:
-    """Return viewing days a week over about so many weeks, or since the start if shorter, [B].
+    """Return the mean viewing days per week over about 4 or 20 weeks, [B].
 
-    The logged mean starts at 0; this undoes it. 0 in a member's first week.
+    The logged exponential average starts at 0. This function removes that bias; the result is 0 in
+    a member's first week.
 
     Args:
         world: the world.
-        observations: [B, F_week].
+        observations: [B, F_week] weekly observations.
         weeks: 4 or 20.
     """
     column = columns(world)
@@ -28,7 +29,7 @@ def mean_viewing(world: World, observations: Float32, weeks: int = _LONG) -> Flo
 
 
 def observation_terms(world: World, observations: Float32) -> Float32:
-    """Return the features, and viewing, tenure and shares per send on curved scales, [B, T].
+    """Return the features, and functions of viewing, tenure and shares per send, [B, T].
 
     Args:
         world: the world.
