@@ -7,7 +7,7 @@ optional. Built-in classes derive from the same bases as a user's own.
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, NamedTuple, Protocol, Self, cast
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 
@@ -145,7 +145,39 @@ class BasePlanner(Component):
         return self.learns and "total_opportunities" in _parameters(type(self).learn)
 
 
-class BaseRanker(Component):
+class JittedPart(Component):
+    """Base class of rankers and pacers, whose state is one vector unless they override it.
+
+    Attributes:
+        vector: name of the attribute that holds the vector, [W] float32.
+        opportunities: number of opportunities simulated for its training.
+    """
+
+    vector: ClassVar[str]
+    opportunities: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """Return the vector by its name, unless it is empty."""
+        values = getattr(self, self.vector)
+        return {self.vector: values} if len(values) else {}
+
+    @classmethod
+    def from_state(
+        cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
+    ) -> Self:
+        """Rebuild a ranker or a pacer from its vector."""
+        values = state.get(cls.vector, _NO_WEIGHTS)
+        fits = isinstance(values, np.ndarray) and values.dtype == np.float32 and values.ndim == 1
+        if set(state) - {cls.vector} or not fits or not np.isfinite(values).all():
+            raise ValueError(
+                f"{cls.name} has state {sorted(state)}; allowed: {cls.vector}, finite float32 [W]"
+            )
+        part = cls(settings)
+        setattr(part, cls.vector, np.array(values))
+        return part
+
+
+class BaseRanker(JittedPart):
     """Base class of rankers, which choose the best candidate of an opportunity.
 
     Fill in :meth:`score`; optionally :meth:`learn`, which sets :attr:`weights`. The weights are
@@ -156,14 +188,13 @@ class BaseRanker(Component):
 
     Attributes:
         weights: [W] float32 parameters, passed to ``score``.
-        opportunities: number of opportunities in the logs from which it learned.
     """
 
     kind = "ranker"
     learn_arguments = ("seed",)
     fill_in = ("score", "function")
+    vector = "weights"
     weights: Float32 = _NO_WEIGHTS
-    opportunities: int = 0
 
     @staticmethod
     def score(
@@ -201,21 +232,8 @@ class BaseRanker(Component):
     def check_world(self, world: World) -> None:
         """Raise ValueError if the ranker learned in a world with other channels."""
 
-    def state(self) -> dict[str, Any]:
-        """Return the weights."""
-        return {"weights": self.weights} if len(self.weights) else {}
 
-    @classmethod
-    def from_state(
-        cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
-    ) -> Self:
-        """Rebuild a ranker from its weights."""
-        ranker = cls(settings)
-        ranker.weights = _vector(cls.name, "weights", state)
-        return ranker
-
-
-class BasePacer(Component):
+class BasePacer(JittedPart):
     """Base class of pacers, which decide whether an opportunity is worth a send.
 
     Fill in :meth:`pace`; optionally :meth:`learn`, which sets :attr:`parameters`. The parameters
@@ -226,14 +244,13 @@ class BasePacer(Component):
 
     Attributes:
         parameters: [W] float32, passed to ``pace`` from index 1 on.
-        opportunities: number of opportunities simulated for its training.
     """
 
     kind = "pacer"
     learn_arguments = ("ranker", "seed")
     fill_in = ("pace", "function")
+    vector = "parameters"
     parameters: Float32 = _NO_WEIGHTS
-    opportunities: int = 0
 
     @staticmethod
     def pace(opportunity: Any, plan_rows: Any, pacing: Any) -> Any:
@@ -275,19 +292,6 @@ class BasePacer(Component):
             seed: seed of population, luck and exploration.
         """
         return self
-
-    def state(self) -> dict[str, Any]:
-        """Return the parameters."""
-        return {"parameters": self.parameters} if len(self.parameters) else {}
-
-    @classmethod
-    def from_state(
-        cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
-    ) -> Self:
-        """Rebuild a pacer from its parameters."""
-        pacer = cls(settings)
-        pacer.parameters = _vector(cls.name, "parameters", state)
-        return pacer
 
 
 class Executor(Protocol):
@@ -444,12 +448,3 @@ class BaseExecutor(Component):
 def _parameters(function: Callable[..., Any]) -> frozenset[str]:
     code = cast(Any, function).__code__
     return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
-
-
-def _vector(name: str, what: str, state: Mapping[str, Any]) -> Float32:
-    """Return the float32 vector in a state; an empty vector if the state is empty."""
-    found = state.get(what, _NO_WEIGHTS)
-    fits = isinstance(found, np.ndarray) and found.dtype == np.float32 and found.ndim == 1
-    if set(state) - {what} or not fits or not np.isfinite(found).all():
-        raise ValueError(f"{name} has state {sorted(state)}; allowed: {what}, finite float32 [W]")
-    return np.array(found)
