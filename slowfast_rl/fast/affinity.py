@@ -12,15 +12,12 @@ from slowfast_rl.members import numerics
 from slowfast_rl.members.arrays import Float32, Float64, Int64, UInt8
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.features import LONG_AGO_DAYS, PRIOR_EVENTS, PRIOR_SENDS
-from slowfast_rl.members.observations import (
-    opportunity_features,
-    opportunity_observation,
-    weekly_features,
-)
+from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity, RankerFunction
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import TOPIC_LAST_SENT, TOPIC_OPENS, TOPIC_SENDS, Log
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.columns import columns
 from slowfast_rl.policies.component import register
 from slowfast_rl.policies.settings import Settings, is_number, setting
 
@@ -198,7 +195,6 @@ def collect_logs(world: World, num_members: int, weeks: int, seed: int) -> Float
     if weeks < 1:
         raise ValueError(f"weeks is {weeks}; allowed is 1 or more")
     population = Population(world, num_members, seed, seed)
-    known = _Known(world)
     logs = []
     for time in range(weeks * world.slots_per_week):
         coin, choice = random_sends(population, seed, time)
@@ -206,46 +202,36 @@ def collect_logs(world: World, num_members: int, weeks: int, seed: int) -> Float
         send = (coin < SEND_SHARE) & population.opted_in[:, channel] & population.alive
         observations = opportunity_observation(population)
         _, events = population.step(np.where(send, choice + 1, 0))
-        before = known.of(observations[send], choice[send])
+        before = _candidate_features(world, observations[send], choice[send])
         logs.append(np.column_stack([np.full(len(before), channel), before, events.opened[send]]))
     return np.concatenate(logs).astype(np.float32)
 
 
-class _Known:
-    """Reads the features of one candidate of each observation."""
+def _candidate_features(world: World, observations: Float32, choice: Int64) -> Float32:
+    """Return the columns from quality to opens of ``LOG_COLUMNS``, [B, 7].
 
-    def __init__(self, world: World) -> None:
-        names = [feature.name for feature in weekly_features(world) + opportunity_features(world)]
-        topics, candidates = range(world.num_topics), range(1, world.num_candidates + 1)
+    Args:
+        world: the world.
+        observations: [B, F] observations of ``Messaging-v0``.
+        choice: [B] the candidates, from 0.
+    """
+    column, rows = columns(world), np.arange(len(observations))
 
-        def columns(pattern: str, numbers: range) -> Int64:
-            return np.array([names.index(pattern.format(n)) for n in numbers])
+    def find(pattern: str, numbers: range) -> Int64:
+        return np.array([column[pattern.format(number)] for number in numbers])
 
-        self._sends = columns("topic_{}_sends", topics)  # [D]
-        self._opens = columns("topic_{}_opens", topics)
-        self._days = columns("topic_{}_days_since_send", topics)
-        self._quality = columns("candidate_{}_quality", candidates)  # [K]
-        self._launched = columns("candidate_{}_launch_flag", candidates)
-        self._is_topic = columns("candidate_{}_is_topic_0", candidates)[:, None] + topics  # [K, D]
-
-    def of(self, observations: Float32, choice: Int64) -> Float32:
-        """Return the columns from quality to opens of ``LOG_COLUMNS``, [B, 7].
-
-        Args:
-            observations: [B, F] observations of ``Messaging-v0``.
-            choice: [B] the candidates, from 0.
-        """
-        rows = np.arange(len(observations))
-        topic = observations[rows[:, None], self._is_topic[choice]].argmax(axis=1)
-        return np.stack(
-            [
-                observations[rows, self._quality[choice]],
-                observations[rows, self._launched[choice]],
-                observations[rows, self._sends[topic]],
-                observations[rows, self._opens[topic]],
-                observations[rows, self._days[topic]],
-                observations[:, self._sends].sum(axis=1),
-                observations[:, self._opens].sum(axis=1),
-            ],
-            axis=1,
-        )
+    topics, candidates = range(world.num_topics), range(1, world.num_candidates + 1)
+    sends, opens = find("topic_{}_sends", topics), find("topic_{}_opens", topics)
+    is_topic = find("candidate_{}_is_topic_0", candidates)[choice, None] + topics  # [B, D]
+    topic = observations[rows[:, None], is_topic].argmax(axis=1)
+    return np.column_stack(
+        [
+            observations[rows, find("candidate_{}_quality", candidates)[choice]],
+            observations[rows, find("candidate_{}_launch_flag", candidates)[choice]],
+            observations[rows, sends[topic]],
+            observations[rows, opens[topic]],
+            observations[rows, find("topic_{}_days_since_send", topics)[topic]],
+            observations[:, sends].sum(axis=1),
+            observations[:, opens].sum(axis=1),
+        ]
+    )
