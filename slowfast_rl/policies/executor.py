@@ -92,7 +92,7 @@ class JittedExecutor:
         cap: Int32 | None = None,
         shape: Int32 | int = UNIFORM_SHAPE,
     ) -> Week:
-        """Simulate one week by the fused driver; see :class:`~.contracts.Executor`."""
+        """Simulate one week by the fused driver; see :meth:`Executor.run_week`."""
         plan_rows = pack_plans(target, target if cap is None else cap, shape)
         policy = self.policy(population.world, week_weights(population, shape))
         return population.run_week(policy, guard, plan_rows)
