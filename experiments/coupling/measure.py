@@ -6,7 +6,7 @@ import numpy as np
 
 from slowfast_rl.evaluation.statistics import Interval, ratio_interval
 from slowfast_rl.fast import UpliftRanker
-from slowfast_rl.fast.decide import columns, observed_effects
+from slowfast_rl.fast.decide import columns, propose
 from slowfast_rl.members.arrays import Float32, Float64, Int8, Int64
 from slowfast_rl.members.constants import constants
 from slowfast_rl.members.population import Population
@@ -50,7 +50,7 @@ class Watched:
     def act(self, observations: Float32, masks: Int8, coins: Float32) -> Int64:
         """Return actions [B] of the members alive."""
         world, rows = self.population.world, np.arange(len(observations))
-        effects = observed_effects(world, self.ranker.weights, observations)
+        effects = propose(world, None, self.ranker, observations).scores
         pick = effects.argmax(axis=1)
         if self.threshold is None:
             channels = world.channels

@@ -1,22 +1,48 @@
 """What every agent is: policies that learn in a world, are saved, and are rebuilt."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from stable_baselines3.common.logger import Logger
 
 from slowfast_rl.agents import disk
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import Progress, Stopwatch
+from slowfast_rl.policies.budget import Progress, Schedule, Stopwatch, check_budget
 from slowfast_rl.policies.component import Allowed, accepted, check_class, from_node, to_node
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Executor
 from slowfast_rl.store import FeatureStore
 
 _KINDS: dict[str, "type[Agent]"] = {}  # by name
+
+
+class Turn(NamedTuple):
+    """A stretch of training in which one level learns.
+
+    Attributes:
+        level: "slow" or "fast".
+        part: the planner or executor that learns.
+        budget: ``total_opportunities`` and ``total_cpu_seconds`` of this turn, as ``learn`` takes
+            them; empty for a part whose own settings say how long it learns.
+        schedule: what the budget comes to.
+        warm_start: whether the part goes on from what it learned in an earlier turn.
+    """
+
+    level: str
+    part: BasePlanner | BaseExecutor
+    budget: dict[str, Any]
+    schedule: Schedule
+    warm_start: bool
+
+    def __str__(self) -> str:
+        """Return the turn in one line."""
+        seconds = self.budget.get("total_cpu_seconds")
+        how_long = str(self.schedule) if seconds is None else f"{seconds:g} CPU-seconds"
+        return f"{'planner' if self.level == 'slow' else 'executor'} {self.part.name}: {how_long}"
 
 
 class Agent(ABC):
@@ -52,6 +78,66 @@ class Agent(ABC):
     def executor(self) -> Executor:
         """What simulates weeks for an evaluation."""
         return self.fast
+
+    @property
+    @abstractmethod
+    def order(self) -> tuple[str, ...]:
+        """The levels, "slow" or "fast", in the order in which they learn."""
+
+    def turns(
+        self,
+        world: World,
+        total_opportunities: int | None = None,
+        total_cpu_seconds: float | None = None,
+    ) -> list[Turn]:
+        """Return who learns when, and for how long.
+
+        A budget is divided among the levels that take one, opportunities in the proportion of
+        their ``default_opportunities`` and CPU time equally, and then equally among a level's
+        turns. Without a budget every level has its default.
+
+        Args:
+            world: the world to train in.
+            total_opportunities: send opportunities to play in all.
+            total_cpu_seconds: CPU time to spend in all, instead.
+
+        Raises:
+            ValueError: both budgets are given, one is not above 0, no level takes a budget and
+                one is given, or a level that takes a budget has no default and none is given.
+        """
+        given = {"total_opportunities": total_opportunities, "total_cpu_seconds": total_cpu_seconds}
+        parts: dict[str, Any] = {"slow": self.slow, "fast": self.fast}
+        counts = {level: self.order.count(level) for level in self.order}
+        takers = [level for level in counts if parts[level].takes_budget]
+        used = {name: value for name, value in given.items() if value is not None}
+        if used and not takers:
+            name, value = next(iter(used.items()))
+            raise ValueError(
+                f"{name} is {value}, and nothing in {self.name} takes a budget; allowed is null"
+            )
+        if used:
+            check_budget(total_opportunities, total_cpu_seconds)
+        defaults = {level: parts[level].default_opportunities for level in takers}
+        if not used and not all(defaults.values()):
+            check_budget(None, None)
+        shares = {
+            level: 1 / len(takers) if not all(defaults.values()) else d / sum(defaults.values())
+            for level, d in defaults.items()
+        }
+        turns: list[Turn] = []
+        for level in self.order:
+            part, budget = parts[level], dict[str, Any]()
+            if level in takers and total_cpu_seconds is not None:
+                seconds = total_cpu_seconds / len(takers) / counts[level]
+                budget = {"total_opportunities": None, "total_cpu_seconds": seconds}
+            elif level in takers:
+                total = total_opportunities or sum(defaults.values())
+                opportunities = max(round(total * shares[level] / counts[level]), 1)
+                budget = {"total_opportunities": opportunities, "total_cpu_seconds": None}
+            schedule = part.schedule(world, budget.get("total_opportunities"))
+            warm = any(turn.level == level for turn in turns)
+            turns.append(Turn(level, part, budget, schedule, warm))
+        return turns
 
     @abstractmethod
     def learn(self, *arguments: Any, **keywords: Any) -> Any:
@@ -176,39 +262,55 @@ def checked(part: Any, kind: str, name: str) -> Any:
     return part
 
 
+def logger_of(logger: Logger | Mapping[str, Logger] | None, level: str) -> Logger | None:
+    """Return the logger of a level, where there may be one for each."""
+    return logger.get(level) if isinstance(logger, Mapping) else logger
+
+
 class Training:
-    """Counts what the parts of an agent use while they learn, one after the other."""
+    """Runs the turns of an agent's training, and counts what they use."""
 
     def __init__(self, agent: Agent, progress: Progress | None) -> None:
         self._agent, self._progress = agent, progress
         self._opportunities, self._seconds = 0, 0.0
+        self._shown = 0  # opportunities of turns that progress was told of
+        agent.train_opportunities, agent.train_cpu_seconds = 0, 0.0
 
-    def with_progress(self, progress: Progress | None) -> "Training":
-        """Return the same counts, reporting to another function."""
-        other = Training(self._agent, progress)
-        other._opportunities, other._seconds = self._opportunities, self._seconds
-        return other
-
-    def run(self, part: BasePlanner | BaseExecutor, *given: Any, **arguments: Any) -> None:
-        """Let a part learn, and add what it used."""
+    def prepare(self, executor: BaseExecutor, world: World, seed: int) -> None:
+        """Get an executor ready before it learns, and add what that used."""
         watch = Stopwatch()
+        executor.prepare(world, seed)
+        self._add(executor.opportunities, watch.spent)
+
+    def run(self, turn: Turn, world: World, **arguments: Any) -> None:
+        """Let a part learn, and add what it used.
+
+        Progress is told of the opportunities of turns with a budget, and of the planner's.
+        """
+        watch, part = Stopwatch(), turn.part
+        shown = bool(turn.budget) or turn.level == "slow"
 
         def count(opportunities: int) -> None:
-            agent, own = self._agent, part.cpu_seconds or watch.spent
-            before = part.opportunities_before + self._opportunities
-            agent.train_opportunities = before + opportunities
-            agent.train_cpu_seconds = self._seconds + own
+            agent = self._agent
+            agent.train_opportunities = self._opportunities + opportunities
+            agent.train_cpu_seconds = self._seconds + (part.cpu_seconds or watch.spent)
 
         def report(opportunities: int) -> None:
             count(opportunities)
-            if self._progress is not None:
-                watch.call_untimed(self._progress, opportunities)
+            if self._progress is not None and shown:
+                watch.call_untimed(self._progress, self._shown + opportunities)
 
         learn: Callable[..., Any] = part.learn
-        learn(*given, **accepted(learn, **arguments, progress=report))
-        count(part.opportunities)
-        self._opportunities = self._agent.train_opportunities
-        self._seconds = self._agent.train_cpu_seconds
+        given = arguments | turn.budget | {"warm_start": turn.warm_start, "progress": report}
+        learn(world, **accepted(learn, **given))
+        self._add(part.opportunities, part.cpu_seconds or watch.spent)
+        self._shown += part.opportunities if shown else 0
+
+    def _add(self, opportunities: int, seconds: float) -> None:
+        self._opportunities += opportunities
+        self._seconds += seconds
+        self._agent.train_opportunities = self._opportunities
+        self._agent.train_cpu_seconds = self._seconds
 
 
 def as_batch(size: int, values: ArrayLike) -> Int64:

@@ -12,6 +12,7 @@ class FlatPPOAgent(SinglePolicyAgent):
 
     Args:
         fast: what learns; PPO without plans and without a ranker by default.
+        name: what leaderboards call the agent.
 
     Raises:
         ValueError: the policy reads plans.
@@ -20,7 +21,7 @@ class FlatPPOAgent(SinglePolicyAgent):
     kind = "flat_ppo"
     name = "flat_ppo"
 
-    def __init__(self, fast: BaseExecutor | None = None) -> None:
-        super().__init__(PPOExecutor(planned=False) if fast is None else fast, self.name)
+    def __init__(self, fast: BaseExecutor | None = None, name: str | None = None) -> None:
+        super().__init__(PPOExecutor(planned=False) if fast is None else fast, name or self.name)
         if self.fast.planned:
             raise ValueError("fast reads plans; allowed is one with planned=False")

@@ -1,16 +1,18 @@
 """Agents without a planner: one policy decides at every opportunity, and nothing caps it."""
 
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from stable_baselines3.common.logger import Logger
 
-from slowfast_rl.agents.base import Agent, Training, as_batch, checked
+from slowfast_rl.agents.base import Agent, Training, as_batch, checked, logger_of
 from slowfast_rl.members.arrays import Float32, Int32, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import Progress, check_budget
+from slowfast_rl.policies.budget import Progress
 from slowfast_rl.policies.columns import columns
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Executor
 from slowfast_rl.policies.guard import NO_CAP
@@ -69,7 +71,7 @@ class SinglePolicyAgent(Agent):
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
         seed: int = 0,
-        logger: Any = None,
+        logger: Logger | Mapping[str, Logger] | None = None,
         progress: Progress | None = None,
     ) -> Self:
         """Train from the start.
@@ -79,26 +81,23 @@ class SinglePolicyAgent(Agent):
             total_opportunities: send opportunities to play; reproducible bit for bit.
             total_cpu_seconds: CPU time to spend instead.
             seed: of population, luck, exploration and weights.
-            logger: a Stable-Baselines3 logger.
+            logger: a Stable-Baselines3 logger, or a mapping with one for "fast".
             progress: called now and then with the opportunities played so far.
 
         Raises:
-            ValueError: the executor takes a budget and not exactly one budget above 0 is given.
+            ValueError: as :meth:`turns` does.
         """
-        if self.fast.takes_budget:
-            check_budget(total_opportunities, total_cpu_seconds)
+        turns = self.turns(world, total_opportunities, total_cpu_seconds)
         self.world, self.seed = world, seed
-        self.train_opportunities, self.train_cpu_seconds = 0, 0.0
-        if self.fast.learns:
-            Training(self, progress).run(
-                self.fast,
-                world,
-                total_opportunities=total_opportunities,
-                total_cpu_seconds=total_cpu_seconds,
-                seed=seed,
-                logger=logger,
-            )
+        training = Training(self, progress)
+        for turn in turns:
+            training.run(turn, world, seed=seed, logger=logger_of(logger, turn.level))
         return self
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The levels that learn: the executor or none."""
+        return ("fast",) if self.fast.learns else ()
 
     def untrained_copy(self, world: World) -> "SinglePolicyAgent":
         """Return the same agent as before its training, with the weights that it began with."""

@@ -1,16 +1,16 @@
 """The two-level agent: a slow planner, a fast executor, and the store between them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from numpy.typing import ArrayLike
+from stable_baselines3.common.logger import Logger
 
-from slowfast_rl.agents.base import Agent, Training, checked
+from slowfast_rl.agents.base import Agent, Training, checked, logger_of
 from slowfast_rl.agents.online import OnlinePredictor
 from slowfast_rl.fast import AffinityRanker, PacedExecutor
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import check_budget
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
 from slowfast_rl.slow import RolloutPlanner
 from slowfast_rl.slow.simple import safe_planner
@@ -27,6 +27,10 @@ class SlowFastAgent(Agent):
         fast: the executor; exact pacer and affinity ranker by default.
         store: the feature store that :meth:`predict` uses, for one population under one luck;
             None makes one in memory. Evaluation gives every luck a store of its own.
+        turns: levels in the order in which they learn, such as ``["slow", "fast", "slow"]``; a
+            level's later turns go on from its earlier ones. None lets the executor learn first and
+            then the planner; an executor that learns from a planner's plans, such as
+            :class:`~slowfast_rl.fast.PPOExecutor`, learns after the planner.
         plans_for: the executor that the planner learns to plan for. "default" is the exact pacer
             with the quality ranker, that planners are scored with: either level can then change
             without the other. "own" is this agent's: a little more return, for plans that suit it
@@ -35,7 +39,8 @@ class SlowFastAgent(Agent):
             the default experiment's planner and executor are called "slowfast".
 
     Raises:
-        ValueError: ``plans_for`` is neither, or the class of ``slow`` or ``fast`` is not complete.
+        ValueError: ``plans_for`` is neither, ``turns`` are not levels that learn, or the class of
+            ``slow`` or ``fast`` is not complete.
     """
 
     kind = "slowfast"
@@ -48,6 +53,7 @@ class SlowFastAgent(Agent):
         store: FeatureStore | None = None,
         plans_for: str = "default",
         name: str | None = None,
+        turns: Sequence[str] | None = None,
     ) -> None:
         if plans_for not in ("default", "own"):
             raise ValueError(f"plans_for is {plans_for!r}; allowed: default, own")
@@ -60,11 +66,12 @@ class SlowFastAgent(Agent):
                 checked(getattr(self.fast, part), part, part)
         if not self.fast.planned:
             raise ValueError("fast sees no plans; allowed is an executor with planned=True")
-        if plans_for == "own" and self.fast.takes_plans:
-            raise ValueError(
-                "plans_for is 'own', and the executor learns from the planner's plans; allowed "
-                "here is 'default'"
-            )
+        self._turns = None if turns is None else tuple(turns)
+        for level in self._turns or ():
+            if level not in ("slow", "fast") or not getattr(self, level).learns:
+                raise ValueError(
+                    f"turns are {list(turns or ())}; allowed: slow and fast, of levels that learn"
+                )
         self.store: FeatureStore = InMemoryFeatureStore() if store is None else store
         self._predictor: OnlinePredictor | None = None
         parts = f"{self.slow.name}+{self.fast.label}"
@@ -77,50 +84,54 @@ class SlowFastAgent(Agent):
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
         seed: int = 0,
-        logger: Any = None,
+        logger: Logger | Mapping[str, Logger] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Self:
-        """Fit the executor on simulated logs, then train the planner on top of it.
+        """Train both levels in turns, from the start.
 
-        An executor that learns from a planner's plans, such as
-        :class:`~slowfast_rl.fast.PPOExecutor`, learns after the planner, with a budget of the same
-        size. A second call starts anew. What does not learn stays as it is; what does not take a
-        budget learns from as much as its settings say.
+        What does not learn stays as it is; what does not take a budget learns from as much as its
+        settings say. See :meth:`turns` for who learns when and for how long.
 
         Args:
             world: the world to train in.
-            total_opportunities: send opportunities for each level; reproducible bit for bit.
-            total_cpu_seconds: CPU time for each level instead.
+            total_opportunities: send opportunities to play in all; reproducible bit for bit.
+            total_cpu_seconds: CPU time to spend in all instead.
             seed: of population, luck, exploration and weights.
-            logger: a Stable-Baselines3 logger.
-            progress: called now and then with the opportunities that the level has played.
+            logger: a Stable-Baselines3 logger, or one for each of "slow" and "fast".
+            progress: called now and then with the opportunities of the budget played so far.
 
         Raises:
-            ValueError: a level takes a budget and not exactly one budget above 0 is given.
+            ValueError: as :meth:`turns` does.
         """
+        turns = self.turns(world, total_opportunities, total_cpu_seconds)
         slow, fast = self.slow, self.fast
-        budget = {
-            "total_opportunities": total_opportunities,
-            "total_cpu_seconds": total_cpu_seconds,
-        }
-        if slow.takes_budget or fast.takes_budget:
-            check_budget(total_opportunities, total_cpu_seconds)
         self.world, self.seed, self._predictor = world, seed, None
-        self.train_opportunities, self.train_cpu_seconds = 0, 0.0
         training = Training(self, progress)
-        if fast.learns and not fast.takes_plans:
-            quiet = Training(self, None)  # its opportunities are not those of the bar
-            quiet.run(fast, world, **budget, seed=seed, logger=logger)
-            training = quiet.with_progress(progress)
-        if slow.learns:
-            executor = fast if self.plans_for == "own" else None
-            slow.prepare(world)
-            training.run(slow, world, executor=executor, **budget, seed=seed, logger=logger)
-        elif slow.world is None:
-            slow.prepare(world)
-        if fast.takes_plans:
-            training.run(fast, world, planner=slow, **budget, seed=seed, logger=logger)
+        slow.prepare(world)
+        executor = fast if self.plans_for == "own" else None
+        levels = [turn.level for turn in turns]
+        prepared = executor is not None and fast.learns and levels[:1] == ["slow"]
+        if prepared:
+            training.prepare(fast, world, seed)
+        for number, turn in enumerate(turns):
+            given: dict[str, Any] = {"seed": seed, "logger": logger_of(logger, turn.level)}
+            if turn.level == "slow":
+                given["executor"] = executor
+            else:
+                planned = fast.takes_plans or "slow" in levels[:number]
+                given["planner"] = slow if planned else None
+                turn = turn._replace(warm_start=turn.warm_start or prepared)
+            training.run(turn, world, **given)
         return self
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The levels, "slow" or "fast", in the order in which they learn."""
+        if self._turns is not None:
+            return self._turns
+        before = ("fast",) if self.fast.learns and not self.fast.takes_plans else ()
+        after = ("fast",) if self.fast.learns and self.fast.takes_plans else ()
+        return before + (("slow",) if self.slow.learns else ()) + after
 
     def untrained_copy(self, world: World) -> "SlowFastAgent":
         """Return the same agent as before its training, with the weights that it began with."""

@@ -45,6 +45,7 @@ class ThresholdAgent(SinglePolicyAgent):
         sends_per_week: target per living member and week, over all channels; None tunes on return.
         num_members: training members that thresholds are tried on.
         weeks: weeks that a threshold is tried for.
+        name: what leaderboards call the agent.
 
     Raises:
         ValueError: an argument is outside what is allowed.
@@ -60,16 +61,17 @@ class ThresholdAgent(SinglePolicyAgent):
         sends_per_week: float | None = None,
         num_members: int = 1536,
         weeks: int = 104,
+        name: str | None = None,
     ) -> None:
         if sends_per_week is not None and not sends_per_week > 0:
             raise ValueError(f"sends_per_week is {sends_per_week}; allowed is above 0")
-        for name, value in (("num_members", num_members), ("weeks", weeks)):
+        for setting, value in (("num_members", num_members), ("weeks", weeks)):
             if value < 1:
-                raise ValueError(f"{name} is {value}; allowed is 1 or more")
+                raise ValueError(f"{setting} is {value}; allowed is 1 or more")
         self.ranker = UpliftRanker() if ranker is None else ranker
         self.sends_per_week, self.num_members, self.weeks = sends_per_week, num_members, weeks
         self.trials: list[Trial] = []  # of the last tuning, by threshold
-        super().__init__(self._at(0.0), self.name)
+        super().__init__(self._at(0.0), name or self.name)
 
     @property
     def threshold(self) -> float:
@@ -86,18 +88,26 @@ class ThresholdAgent(SinglePolicyAgent):
         self,
         world: World,
         *,
+        total_opportunities: int | None = None,
+        total_cpu_seconds: float | None = None,
         seed: int = 0,
+        logger: Any = None,
         progress: Progress | None = None,
-        **budget: Any,
     ) -> Self:
         """Fit the causal model on randomised trials, then choose the threshold.
 
         Args:
             world: the world to train in.
+            total_opportunities: None, as the settings say how long it learns.
+            total_cpu_seconds: None likewise.
             seed: of population, luck and exploration.
+            logger: as other agents take it; not used.
             progress: called with the opportunities played so far.
-            budget: as other agents take it; not used, as the settings say how long it learns.
+
+        Raises:
+            ValueError: a budget is given.
         """
+        self.turns(world, total_opportunities, total_cpu_seconds)
         start = process_time()
         self.world, self.seed, self.trials = world, seed, []
         self.ranker.learn(world, **accepted(self.ranker.learn, seed=seed))

@@ -152,7 +152,7 @@ class Compare:
         """Return a trained agent and, if asked for, its plans dealt at random."""
         s = self.settings
         agent = load_agent(checkpoint, self.world, s.device, s.allow)
-        trained = trained_contestant(agent, self.world)
+        trained = trained_contestant(agent, self.world)._replace(checkpoint=checkpoint)
         controls = s.controls and s.mode == "leaderboard" and not trained.single
         return [trained, dealt_contestant(trained)] if controls else [trained]
 

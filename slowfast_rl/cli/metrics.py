@@ -10,11 +10,9 @@ from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputF
 
 from slowfast_rl.store.files import write_text_atomically
 
-_OWN = ("eval/", "hparams")
-
 
 class Metrics:
-    """One file of each kind, written by two loggers with rows of their own.
+    """One file of each kind, written by a logger for each level and one for evaluations.
 
     Args:
         folder: of the run.
@@ -24,13 +22,15 @@ class Metrics:
     def __init__(self, folder: Path, agent: str) -> None:
         table = _WholeTable(folder / "metrics.csv")
         writers: list[KVWriter] = [table, TensorBoardOutputFormat(str(folder_of(folder, agent)))]
-        writers = [_Prefixed(writer, "slow") for writer in writers]
-        self.training = Logger(str(folder), writers)  # Stable-Baselines3 says when
+        self.training = {  # by level; Stable-Baselines3 says when
+            level: Logger(str(folder), [_Prefixed(writer, level) for writer in writers])
+            for level in ("slow", "fast")
+        }
         self.evaluation = Logger(str(folder), writers)
 
     def close(self) -> None:
         """Close the files."""
-        self.training.close()
+        self.evaluation.close()
 
 
 def folder_of(folder: Path, agent: str) -> Path:
@@ -68,7 +68,7 @@ class _WholeTable(KVWriter):
 
 
 class _Prefixed(KVWriter):
-    """Puts a prefix before every tag that is not the library's own."""
+    """Puts a prefix before every tag."""
 
     def __init__(self, writer: KVWriter, prefix: str) -> None:
         self._writer, self._prefix = writer, prefix
@@ -81,14 +81,11 @@ class _Prefixed(KVWriter):
     ) -> None:
         """Write a dictionary of metrics."""
         self._writer.write(
-            {self._name(key): key_values[key] for key in sorted(key_values)},
-            {self._name(key): key_excluded[key] for key in sorted(key_excluded)},
+            {f"{self._prefix}/{key}": key_values[key] for key in sorted(key_values)},
+            {f"{self._prefix}/{key}": key_excluded[key] for key in sorted(key_excluded)},
             step,
         )
 
     def close(self) -> None:
         """Close the files."""
         self._writer.close()
-
-    def _name(self, key: str) -> str:
-        return key if key.startswith(_OWN) else f"{self._prefix}/{key}"

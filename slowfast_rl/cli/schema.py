@@ -87,9 +87,39 @@ def build(settings: Mapping[str, Any], where: str) -> Any:
     else:
         names = list(inspect.signature(target).parameters)
     _check_names(given, names, f"{where}.")
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    if component:
-        hints |= get_type_hints(target.Settings)
+    hints = get_type_hints(target.Settings) if component else {}
+    return fit_arguments(target, given, where, hints)
+
+
+def fit_arguments(
+    target: Any,
+    given: Mapping[str, Any],
+    where: str,
+    more_hints: Mapping[str, Any] | None = None,
+    **made: Any,
+) -> Any:
+    """Call a class or function with arguments of a config node, which may be nodes themselves.
+
+    Args:
+        target: what is called.
+        given: arguments as the node has them.
+        where: the node's path, for messages.
+        more_hints: types of arguments that the signature does not name.
+        made: arguments that were made already.
+
+    Raises:
+        ValueError: an argument is unknown, of the wrong type or outside what is allowed.
+    """
+    function = target.__init__ if inspect.isclass(target) else target
+    hints = get_type_hints(function) | dict(more_hints or {})
+    if more_hints is None:
+        names = [name for name in inspect.signature(target).parameters if name not in made]
+        _check_names(given, names, f"{where}.")
+        unwanted = [name for name in made if name not in inspect.signature(target).parameters]
+        if unwanted:
+            raise ValueError(
+                f"{unwanted[0]} is given, and {target.__name__} takes none; allowed is null"
+            )
     arguments = {
         name: build(value, f"{where}.{name}")
         if isinstance(value, Mapping) and "_target_" in value
@@ -97,7 +127,7 @@ def build(settings: Mapping[str, Any], where: str) -> Any:
         for name, value in given.items()
     }
     try:
-        return target(**arguments)
+        return target(**arguments, **made)
     except (ValueError, TypeError, ImportError, OSError) as error:
         raise ValueError(f"{where}: {error}") from error
 

@@ -1,28 +1,33 @@
 """slowfast-train: train an agent, evaluate it as it goes, end with a leaderboard.
 
   slowfast-train experiment=slowfast seed=0
-  slowfast-train world=calibrated total_opportunities=100000000 slow.learning_rate=3e-4
+  slowfast-train experiment=hierarchical_ppo world=calibrated total_opportunities=50000000
+  slowfast-train slow=ppo fast=coin slow.learning_rate=3e-4
   slowfast-train -m seed=1,2,3 'world_overrides={opt_out.hazard: 0.002}'
 
-Writes to runs/train/<time>: config.yaml, checkpoints/, metrics.csv, TensorBoard events, and at
-the end leaderboard.md and leaderboard.json.
+Writes to runs/train/<time>: config.yaml, training.json, checkpoints/, metrics.csv, TensorBoard
+events, and at the end leaderboard.md and leaderboard.json.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from stable_baselines3.common.logger import HParam
 
-from slowfast_rl.agents import SlowFastAgent
+from slowfast_rl.agents import Agent
+from slowfast_rl.agents.base import Turn
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.metrics import Metrics
 from slowfast_rl.cli.results import say, write_leaderboard
-from slowfast_rl.cli.schema import build, read
+from slowfast_rl.cli.schema import build, fit_arguments, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
-from slowfast_rl.evaluation.contestants import agent_contestants
+from slowfast_rl.evaluation.contestants import agent_contestants, trained_contestant
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import check_training_seed
@@ -30,29 +35,48 @@ from slowfast_rl.evaluation.references import References, load_references
 from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
-from slowfast_rl.policies.budget import check_budget
-from slowfast_rl.policies.component import check_savable
+from slowfast_rl.policies.component import check_savable, import_class
 from slowfast_rl.slow import FixedPlanner, PerMemberPlanner
+from slowfast_rl.store.files import write_text_atomically
 
 _BASELINES = ("never", "always", "random")
 _REFERENCES = ("best_fixed", "oracle")
+_LEVELS = {"slow": "planner", "fast": "executor"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(EvaluatedSettings):
     """Settings of the command, as in ``configs/train.yaml``."""
 
-    slow: dict[str, Any]
-    fast: dict[str, Any]
+    agent: dict[str, Any]
+    slow: dict[str, Any] | None = None
+    fast: dict[str, Any] | None = None
     store: dict[str, Any]
     name: str | None
-    plans_for: str
     total_opportunities: int | None
     total_cpu_seconds: float | None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
         super().__post_init__()
+
+    def make_agent(self) -> Agent:
+        """Return the untrained agent that the settings describe.
+
+        Raises:
+            ValueError: a setting is unknown or not allowed, or the agent lacks a level.
+        """
+        target = import_class(self.agent.get("_target_", ""), "agent._target_")
+        if not (isinstance(target, type) and issubclass(target, Agent)):
+            raise ValueError(f"agent._target_ is {self.agent['_target_']!r}; allowed is an agent")
+        levels = {"slow": self.slow, "fast": self.fast}
+        parts = {k: build(node, k) for k, node in levels.items() if node is not None}
+        own = {k: v for k, v in self.agent.items() if k != "_target_"}
+        agent: Agent = fit_arguments(target, own, "agent", **parts, name=self.name)
+        suffix = "".join(f",{key}={value}" for key, value in chosen_settings().items())
+        if self.name is None or "name" not in overrides():
+            agent.name += suffix.replace("/", "-")
+        return agent
 
 
 class Train:
@@ -66,25 +90,26 @@ class Train:
         s = self.settings = read(TrainSettings, settings)
         self.world, self.protocol = s.make_world(), s.make_protocol()
         check_training_seed(s.seed, self.protocol)
-        self.agent: SlowFastAgent = SlowFastAgent(
-            build(s.slow, "slow"), build(s.fast, "fast"), plans_for=s.plans_for, name=s.name
-        )
-        check_savable(self.agent.slow)  # before training, not at its first checkpoint
-        check_savable(self.agent.fast)
-        if self.agent.slow.takes_budget or self.agent.fast.takes_budget:
-            check_budget(s.total_opportunities, s.total_cpu_seconds)
+        self.agent = s.make_agent()
+        for part in (self.agent.slow, self.agent.fast):
+            if part is not None:
+                check_savable(part)  # before training, not at its first checkpoint
+        self.turns = self.agent.turns(self.world, s.total_opportunities, s.total_cpu_seconds)
         check_private(s.store)
         build(s.store, "store")
 
     def run(self, folder: Path) -> None:
         """Run the command."""
         s, agent, world = self.settings, self.agent, self.world
-        say(f"Training in world {world.name}, seed {s.seed}; results go to {folder}")
+        say(f"Training {agent.name} in world {world.name}, seed {s.seed}; results go to {folder}")
+        for turn in self.turns:
+            say(f"  {turn}")
+        self._write_start(folder)
         say("The first run on a machine compiles for about half a minute.")
         references = load_references(world, self.protocol, s.reference_folders())
         twins = Twins(world, self.protocol)
         metrics = Metrics(folder, agent.name)
-        with _Watch(s, agent, twins, references, metrics, folder) as watch:
+        with _Watch(s, agent, self.turns, twins, references, metrics, folder) as watch:
             agent.learn(
                 world,
                 total_opportunities=s.total_opportunities,
@@ -106,10 +131,21 @@ class Train:
             twins=twins,
             store_factory=lambda: build(s.store, "store"),
         )
-        steps = agent.slow.opportunities // world.slots_per_week
+        steps = agent.train_opportunities // world.slots_per_week
         self._write_end(board, metrics, steps)
         metrics.close()
         write_leaderboard(board, folder, steps, curved=(agent.name,))
+
+    def _write_start(self, folder: Path) -> None:
+        """Write what the budget comes to."""
+        turns = [
+            {"level": turn.level, "learns": turn.part.name}
+            | turn.budget
+            | {"schedule": turn.schedule._asdict()}
+            for turn in self.turns
+        ]
+        content = {"name": self.agent.name, "seed": self.settings.seed, "turns": turns}
+        write_text_atomically(folder / "training.json", json.dumps(content, indent=1))
 
     def _write_end(self, board: Leaderboard, metrics: Metrics, steps: int) -> None:
         """Write the final return, by all lucks, and what it was reached with."""
@@ -120,7 +156,7 @@ class Train:
         if row["gap_closed"] is not None:
             results["gap_closed"] = row["gap_closed"]
         s = self.settings
-        used = {f"slow/{k}": v for k, v in s.slow.items() if k not in ("_target_", "device")}
+        used = _scalars({"agent": s.agent, "slow": s.slow, "fast": s.fast})
         used |= {
             "seed": s.seed,
             "world": board.world.name,
@@ -134,12 +170,13 @@ class Train:
 
 
 class _Watch:
-    """Called before each rollout: moves the bar, and now and then evaluates and saves."""
+    """Called now and then during training: moves the bar, and at times evaluates and saves."""
 
     def __init__(
         self,
         settings: TrainSettings,
-        agent: SlowFastAgent,
+        agent: Agent,
+        turns: list[Turn],
         twins: Twins,
         references: References | None,
         metrics: Metrics,
@@ -150,11 +187,13 @@ class _Watch:
         self._every = settings.evaluation.every_opportunities
         self._next = 0
         self._fixed_and_oracle: tuple[Float64, Float64] | None = None
-        # A planner whose own settings say how long has nothing to show before its end.
-        self._budgeted = agent.slow.takes_budget
-        total = settings.total_opportunities if self._budgeted else None
+        # A part whose own settings say how long it learns has nothing to show before its end.
+        budgeted = [turn for turn in turns if turn.budget]
+        self._budgeted = bool(budgeted)
+        known = budgeted and all(turn.schedule.opportunities for turn in budgeted)
+        total = sum(turn.schedule.opportunities or 0 for turn in budgeted) if known else None
         self._bar = progress_bar(
-            total, "learning to rank", " opportunities", leave=True, unit_scale=True
+            total, "fitting to logs", " opportunities", leave=True, unit_scale=True
         )
 
     def __enter__(self) -> Self:
@@ -166,21 +205,24 @@ class _Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None and self._bar.total is not None:
-            self._bar.update(self._bar.total - self._bar.n)
+        if error is None:
+            self._bar.total = self._bar.n
         self._bar.close()
 
     def __call__(self, opportunities: int) -> None:
-        self._bar.set_description("learning to plan", refresh=False)
+        self._bar.set_description("learning", refresh=False)
+        if self._bar.total is not None and opportunities > self._bar.total:
+            self._bar.total = opportunities
         self._bar.update(opportunities - self._bar.n)
         if self._budgeted and opportunities >= self._next:
             self._next = opportunities + self._every
-            self._evaluate(opportunities // self._twins.world.slots_per_week)
+            self._evaluate(self._agent.train_opportunities // self._twins.world.slots_per_week)
             self._agent.save(self._folder / "checkpoints" / "latest.zip")
 
     def _evaluate(self, step: int) -> None:
         """Write the return on the first luck alone, which is quick, with its interval."""
-        returns = self._twins.rollout(self._agent.slow, self._agent.fast).returns
+        entrant = trained_contestant(self._agent, self._twins.world)
+        returns = self._twins.rollout(entrant.planner, entrant.executor).returns
         result = mean_interval(returns)
         log = self._metrics.evaluation
         log.record("eval/return", result.mean)
@@ -188,9 +230,9 @@ class _Watch:
         log.record("eval/return_ci_high", result.high)
         shown = f"return {result.mean:.2f}"
         if self._references is not None:
-            planner = self._twins.rollout(self._agent.slow).returns
+            planned = returns if entrant.single else self._twins.rollout(entrant.planner).returns
             fixed, oracle = self._reference_returns(self._references)
-            gap = ratio_interval(planner - fixed, oracle - fixed)
+            gap = ratio_interval(planned - fixed, oracle - fixed)
             if gap is not None:
                 log.record("eval/gap_closed", gap.mean)
                 shown += f", gap closed {gap.mean:.2f}"
@@ -207,6 +249,41 @@ class _Watch:
                 self._twins.rollout(PerMemberPlanner(world, references.oracle_plans)).returns,
             )
         return self._fixed_and_oracle
+
+
+def overrides() -> dict[str, str]:
+    """Return the overrides of the command line by key, without hydra's own."""
+    if not HydraConfig.initialized():
+        return {}
+    pairs = (word.lstrip("+").partition("=") for word in HydraConfig.get().overrides.task)
+    return {key: value for key, _, value in pairs}
+
+
+def chosen_settings() -> dict[str, str]:
+    """Return the settings of agent and levels on the command line, and a sweep's seed.
+
+    They tell apart two agents of the same classes, and so are a part of an agent's name.
+    """
+    found = {
+        key.removeprefix("slow.").removeprefix("agent."): value
+        for key, value in overrides().items()
+        if key.startswith(("agent.", "slow.", "fast.")) and not key.endswith(("_target_", "device"))
+    }
+    swept = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if swept and "seed" in overrides():
+        found["seed"] = overrides()["seed"]
+    return found
+
+
+def _scalars(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers and words of nested mappings, by path."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}/{key}": below for key, below in _scalars(value).items()}
+        elif isinstance(value, bool | int | float | str) and name != "device":
+            found[name] = value
+    return found
 
 
 def main() -> None:

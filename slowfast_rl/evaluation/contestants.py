@@ -1,5 +1,6 @@
 """Contestants of a leaderboard: trained agents, their controls, and named baselines."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ class Contestant(NamedTuple):
     train_cpu_seconds: float = 0.0
     train_opportunities: int = 0
     single: bool = False  # a single policy without planner, scored with its own executor
+    checkpoint: str | None = None  # where the agent was loaded from
 
 
 Entrant = Agent | Contestant | str  # what can be entered in a leaderboard
@@ -135,7 +137,10 @@ def named_contestant(
 def make_contestants(
     agents: Sequence[Entrant], world: World, references: References | None, progress: bool = True
 ) -> list[Contestant]:
-    """Return the contestants under unique names: a second ``a`` becomes ``a_2``.
+    """Return the contestants under unique names.
+
+    Where several have one name, the training seed is added, as in ``a,seed=1``; a second one of
+    the same name and seed becomes ``a_2``.
 
     Args:
         agents: agents, contestants and names of baselines.
@@ -152,15 +157,18 @@ def make_contestants(
     for agent in agents:  # check all names before anything is trained
         if isinstance(agent, str):
             check_name(agent, world, references)
+    made = [_contestant(agent, world, references, progress) for agent in agents]
+    names = Counter(contestant.name for contestant in made)
     result: list[Contestant] = []
-    for agent in agents:
-        contestant = _contestant(agent, world, references, progress)
-        taken = {other.name for other in result}
-        number, name = 1, contestant.name
-        while name in taken:
+    for contestant in made:
+        name = contestant.name
+        if names[name] > 1 and len({c.seeds for c in made if c.name == name}) > 1:
+            name += "".join(f",seed={seed}" for seed in contestant.seeds)
+        taken, unique, number = {other.name for other in result}, name, 1
+        while unique in taken:
             number += 1
-            name = f"{contestant.name}_{number}"
-        result.append(contestant._replace(name=name))
+            unique = f"{name}_{number}"
+        result.append(contestant._replace(name=unique))
     return result
 
 

@@ -133,6 +133,7 @@ def _row(
         "name": contestant.name,
         "executor": "own" if contestant.single else "default",  # the executor of gap_closed
         "seeds": list(contestant.seeds),
+        "checkpoint": contestant.checkpoint,
         "return": own.mean,
         "return_ci95": _ends(own),
         "paired_vs": None if is_first else first,

@@ -11,12 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from slowfast_rl.fast.uplift import candidate_logit, member_logit, no_view_probability
 from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64, Integer, UInt8
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.compile import address_of, driver, entry_point, kernel
 from slowfast_rl.members.features import per_world
-from slowfast_rl.members.numerics import logistic
 from slowfast_rl.members.observations import read_candidates, read_weekly
 from slowfast_rl.members.opportunity import (
     LOG,
@@ -39,7 +37,8 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies.columns import columns, opted_in_columns
 from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BaseRanker, Choice
 from slowfast_rl.policies.day_weights import day_weights
-from slowfast_rl.policies.guard import feasible_target, guarded, pack_plans
+from slowfast_rl.policies.executor import exact_pace, exact_pacing, quality_rank
+from slowfast_rl.policies.guard import NO_CAP, feasible_target, guarded, pack_plans
 from slowfast_rl.policies.plan_reader import PlanReader, Reading
 from slowfast_rl.store import PacingPlan
 
@@ -152,18 +151,56 @@ def choose_candidates(
     return choice
 
 
-def observed_effects(world: World, weights: Float32, obs: Float32) -> Float32:
-    """Return the effect of each candidate according to the uplift model, [B, K].
+class Proposal(NamedTuple):
+    """What a pacer and a ranker make of B opportunities, before anything is decided."""
+
+    considered: Float32  # [B] probability that a send is considered; 0 where the guard forbids it
+    least: Float32  # [B] least score worth a send
+    scores: Float32  # [B, K] of the candidates
+
+
+def propose(
+    world: World, pacer: BasePacer | None, ranker: BaseRanker | None, obs: Float32
+) -> Proposal:
+    """Return a pacer's conditions of a send and a ranker's score of each candidate.
+
+    A plan is read from the observation, its cap equal to its target and its shape uniform; where
+    the observation shows no plan, nothing is capped.
 
     Args:
         world: the world.
-        weights: the weights of the uplift ranker.
+        pacer: decides when; None for the exact pacer.
+        ranker: decides what; None gives every candidate the score 0.
         obs: [B, F] observations of ``Messaging-v0``.
+
+    Raises:
+        ValueError: pacer or ranker learned in a world of other channels.
     """
-    observed = _empty_observed(world, len(obs))
-    effects = np.empty(observed.topics.shape, np.float32)
-    _fill_effects(np.ascontiguousarray(obs), *observed, weights, effects)
-    return effects
+    if ranker is not None:
+        ranker.check_world(world)
+    size, column = len(obs), columns(world)
+    observed = _empty_observed(world, size)
+    found = Proposal(
+        np.zeros(size, np.float32),
+        np.zeros(size, np.float32),
+        np.zeros(observed.topics.shape, np.float32),
+    )
+    target = obs[:, [column[f"{c}_plan_target"] for c in world.channels]].astype(np.int32)
+    target[obs[:, column["has_plan"]] < 0.5] = NO_CAP
+    _propose(
+        exact_pace if pacer is None else pacer.function,
+        quality_rank if ranker is None else ranker.function,
+        np.ascontiguousarray(obs, np.float32),
+        *observed,
+        _slots(world),
+        pack_plans(target, target),
+        exact_pacing(world) if pacer is None else pacer.pacing(world),
+        np.zeros(0, np.float32) if ranker is None else ranker.weights,
+        np.float32(world.launches.flag_threshold),
+        ranker is not None,
+        *found,
+    )
+    return found
 
 
 @per_world
@@ -238,6 +275,50 @@ def _channel_of(row: Float32, first: Integer, num_channels: Integer) -> int:
     return channel
 
 
+@kernel
+def _read_opportunity(
+    row: Float32,
+    i: Integer,
+    log: Log,
+    launches: Float32,
+    num_candidates: Integer,
+    slots: Int64,
+    seed: int,
+    member: int,
+    week: Integer,
+    flag_threshold: np.float32,
+) -> tuple[Opportunity, int]:
+    """Read an observation into row i of the log, and return its opportunity.
+
+    Returns:
+        the opportunity, and the column where its candidates begin.
+    """
+    num_channels, num_slots = slots.shape[0], slots.shape[1] - 1
+    weekly = read_weekly(row, log, launches, i)
+    k = weekly.next
+    day = weekly.week * 7 + np.int64(row[k])
+    channel = _channel_of(row, k + 1, num_channels)
+    # Kernels use these numbers as indices, so they are clipped to the values that can occur.
+    left = min(max(np.int64(row[k + 1 + num_channels]), 0), slots[channel, 0])
+    slot = slots[channel, left] if left else 0
+    opportunity = Opportunity(
+        int(i),
+        channel,
+        max(int(log.by_channel[i, channel, SENDS + THIS]), 0),
+        int(left),
+        int(row[weekly.opted_in + channel * weekly.per_channel] > np.float32(0.5)),
+        int(day),
+        int(num_candidates),
+        launches.shape[1],
+        seed,
+        0,
+        member,
+        int(week * num_slots + slot),
+        flag_threshold,
+    )
+    return opportunity, k + 2 + num_channels
+
+
 @driver(
     types.void(
         types.FunctionType(PACER_SIGNATURE),
@@ -278,31 +359,12 @@ def _decide(
     actions: Int64,
     propensity: Float64,
 ) -> None:
-    num_channels, num_slots = slots.shape[0], slots.shape[1] - 1
     for i in range(actions.shape[0]):
         row = obs[i]
-        weekly = read_weekly(row, log, launches, i)
-        k = weekly.next
-        day = weekly.week * 7 + np.int64(row[k])
-        channel = _channel_of(row, k + 1, num_channels)
-        # Kernels use these numbers as indices, so they are clipped to the values that can occur.
-        left = min(max(np.int64(row[k + 1 + num_channels]), 0), slots[channel, 0])
-        slot = slots[channel, left] if left else 0
-        opportunity = Opportunity(
-            i,
-            channel,
-            max(int(log.by_channel[i, channel, SENDS + THIS]), 0),
-            int(left),
-            int(row[weekly.opted_in + channel * weekly.per_channel] > np.float32(0.5)),
-            int(day),
-            topics.shape[1],
-            launches.shape[1],
-            seed,
-            0,
-            members[i],
-            times[i] // WEEK_SECONDS * num_slots + slot,
-            flag_threshold,
-        )
+        opportunity, first = _read_opportunity(
+            row, i, log, launches, topics.shape[1], slots, seed, members[i],
+            times[i] // WEEK_SECONDS, flag_threshold,
+        )  # fmt: skip
         actions[i], propensity[i] = 0, 1.0
         if not guarded(opportunity, plans):
             continue
@@ -311,7 +373,7 @@ def _decide(
         if not (wanted > 0 and considered(opportunity, wanted, of)):
             propensity[i] = 1.0 - share
             continue
-        read_candidates(row, k + 2 + num_channels, topics[i], qualities[i], launches.shape[1])
+        read_candidates(row, first, topics[i], qualities[i], launches.shape[1])
         best, score = rank(opportunity, topics[i], qualities[i], log, launches[i], ranking)
         actions[i], propensity[i] = (best if score >= least else 0), share
 
@@ -319,29 +381,56 @@ def _decide(
 _decide_entry = entry_point(_decide)
 
 
-@driver()
-def _fill_effects(
+@driver(
+    types.void(
+        types.FunctionType(PACER_SIGNATURE),
+        types.FunctionType(RANKER_SIGNATURE),
+        _FLOATS,
+        LOG,
+        _FLOATS,
+        _BYTES,
+        _FLOATS,
+        types.Array(types.int64, 2, "C"),
+        PLAN_ROWS,
+        WEIGHTS,
+        WEIGHTS,
+        types.float32,
+        types.boolean,
+        WEIGHTS,
+        WEIGHTS,
+        _FLOATS,
+    )
+)
+def _propose(
+    pace: Any,
+    rank: Any,
     obs: Float32,
     log: Log,
     launches: Float32,
     topics: UInt8,
     qualities: Float32,
-    weights: Float32,
-    effects: Float32,
+    slots: Int64,
+    plans: Int32,
+    pacing: Float32,
+    ranking: Float32,
+    flag_threshold: np.float32,
+    ranked: bool,
+    share: Float32,
+    least: Float32,
+    scores: Float32,
 ) -> None:
-    for i in range(obs.shape[0]):
+    for i in range(share.shape[0]):
         row = obs[i]
-        weekly = read_weekly(row, log, launches, i)
-        k, num_channels = weekly.next, log.by_channel.shape[1]
-        day = weekly.week * 7 + np.int64(row[k])
-        channel = _channel_of(row, k + 1, num_channels)
-        read_candidates(row, k + 2 + num_channels, topics[i], qualities[i], launches.shape[1])
-        views, channels, logged = log.by_member[i], log.by_channel[i], log.by_topic[i]
-        free = no_view_probability(weights, views, channels, launches[i], day)
-        member = member_logit(weights, views, channels, logged, channel, day)
-        for j in range(topics.shape[1]):
-            topic = topics[i, j]
-            logit = candidate_logit(
-                weights, logged, topic, qualities[i, j], launches[i, topic], day
-            )
-            effects[i, j] = free * logistic(member + logit)
+        opportunity, first = _read_opportunity(
+            row, i, log, launches, topics.shape[1], slots, 0, 0, 0, flag_threshold
+        )
+        read_candidates(row, first, topics[i], qualities[i], launches.shape[1])
+        if ranked:
+            for j in range(topics.shape[1]):
+                alone = topics[i, j : j + 1], qualities[i, j : j + 1]
+                _, score = rank(opportunity, *alone, log, launches[i], ranking)
+                scores[i, j] = score
+        if guarded(opportunity, plans):
+            price, wanted, of = pace(opportunity, plans, pacing)
+            if wanted > 0:
+                share[i], least[i] = min(wanted / of, np.float32(1)), price

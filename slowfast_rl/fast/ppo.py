@@ -12,32 +12,40 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecNormalize
-from torch.distributions import Categorical
 
 from slowfast_rl.envs.messaging import MessagingVectorEnv
 from slowfast_rl.envs.sb3 import StaggeredVecEnv
-from slowfast_rl.fast.ppo_network import MessagePolicy, Prior, policy_arguments
-from slowfast_rl.fast.uplift import UpliftRanker
-from slowfast_rl.members.arrays import Float32, Int8, Int64
+from slowfast_rl.fast.executor import ExactPacer, PacedExecutor, QualityRanker
+from slowfast_rl.fast.ppo_network import (
+    MessagePolicy,
+    Prior,
+    Scale,
+    policy_arguments,
+    typical_scale,
+)
+from slowfast_rl.members.arrays import Float32, Int8, Int32, Int64
 from slowfast_rl.members.observations import bounds, opportunity_features, weekly_features
+from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
+from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import Budget, Progress, check_budget
+from slowfast_rl.policies.budget import Budget, Progress, Schedule, check_budget, schedule
 from slowfast_rl.policies.component import register
-from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
+from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BasePlanner, BaseRanker, Choice
 from slowfast_rl.policies.plan_exchange import PlanSource
 from slowfast_rl.policies.settings import (
-    SB3_SETTINGS,
     Settings,
     check_rollout,
     check_weights,
     device_setting,
+    sb3_arguments,
     setting,
 )
-from slowfast_rl.store import InMemoryFeatureStore
+from slowfast_rl.store import UNIFORM_SHAPE, InMemoryFeatureStore, PacingPlan
 
-_ENDLESS = 2**62  # steps, where CPU time is the budget
-_SIGNAL_SHARE = 64  # one row in so many gives its features at a slot
+_ENDLESS = 2**40  # rollouts, where CPU time is the budget
+_LEAST_ROLLOUTS = 4  # with fewer, a policy hardly moves
+_OBSERVED_SHARE = 64  # one row in so many is kept at a slot, to standardise inputs with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +55,19 @@ class PPOExecutorSettings(Settings):
     planned: bool = setting(True, "whether it sees plans and keeps their caps")
     send_share: float = setting(
         0.2,
-        "share of opportunities that it sends at first, without a plan",
+        "probability of a send at first, without a plan and a pacer",
         low=0,
         high=1,
         above=True,
         below=True,
+    )
+    temperature: float = setting(
+        0.25,
+        "of the choice among candidates and of the decision to send, in standard deviations of "
+        "the candidates' scores; how much is explored",
+        low=0,
+        high=1e3,
+        above=True,
     )
     num_envs: int = setting(1024, "members played in parallel", low=1, high=2**24)
     weeks: int = setting(56, "length of an episode (weeks)", low=1, high=2**16)
@@ -80,34 +96,58 @@ class PPOExecutorSettings(Settings):
 class PPOExecutor(BaseExecutor):
     """A fast policy by proximal policy optimisation on ``Messaging-v0`` (Schulman et al. 2017).
 
-    It begins as what it is given: sends with the exact pacer's chance (without a plan, at a
-    constant rate), and then the candidate of the greatest predicted effect; a network learns a
-    correction of these logits. Among candidates it picks the best, whether to send is drawn.
+    It begins as a pacer and a ranker, which are fitted first: a send is considered with the
+    pacer's probability, and made if the best candidate's score exceeds the pacer's least score. A
+    network learns corrections of that margin and of the candidates' scores, both 0 at first. In
+    training both choices are drawn, from a sigmoid of the margin and a softmax over the scores;
+    afterwards the signs and the best score decide, so that an executor with corrections of 0
+    makes the very decisions of its pacer and ranker.
+
+    Without plans (``planned=False``) and without a pacer it begins by sending at a constant rate,
+    and a coin decides after training too; without a ranker all candidates are alike.
 
     Args:
-        ranker: the causal model that it begins with; None for none, all candidates alike.
+        pacer: that it begins as; None for the exact pacer if there are plans, or for none.
+        ranker: that it begins as; None for quality only if there are plans, or for none.
         settings: a :class:`PPOExecutorSettings`; or give each by its name.
     """
 
     name = "ppo"
     Settings = PPOExecutorSettings
     settings: PPOExecutorSettings
-    parts = ("ranker",)
+    parts = ("pacer", "ranker")
+    default_opportunities = 20_000_000
 
     def __init__(
         self,
-        ranker: UpliftRanker | None = None,
+        pacer: BasePacer | None = None,
+        ranker: BaseRanker | None = None,
         settings: PPOExecutorSettings | None = None,
         **values: Any,
     ) -> None:
         super().__init__(settings, **values)
-        self.ranker = ranker
+        if self.settings.planned:
+            pacer, ranker = pacer or ExactPacer(), ranker or QualityRanker()
+        self.pacer, self.ranker = pacer, ranker
         self.policy: MessagePolicy | None = None
 
     @property
     def planned(self) -> bool:  # type: ignore[override]  # a setting here
         """Whether it sees plans and is bound by their caps."""
         return self.settings.planned
+
+    @property
+    def takes_plans(self) -> bool:
+        """Whether its training cannot do without the plans of a planner."""
+        return self.settings.planned
+
+    def prepare(self, world: World, seed: int = 0) -> Self:
+        """Fit pacer and ranker, so that it executes plans as they do until it learns."""
+        self.policy, self.opportunities = None, 0
+        fitted = self._fitted()
+        if fitted is not None:
+            self.opportunities = fitted.learn(world, seed=seed).opportunities
+        return self
 
     def learn(
         self,
@@ -119,20 +159,22 @@ class PPOExecutor(BaseExecutor):
         seed: int = 0,
         logger: Logger | None = None,
         progress: Progress | None = None,
+        warm_start: bool = False,
     ) -> Self:
-        """Train on members of population ``seed``, from a correction of 0; the ranker stays.
+        """Fit pacer and ranker, then train corrections of them on members of population ``seed``.
 
         Seeds the global generators of Python, numpy and torch, as Stable-Baselines3 does.
 
         Args:
             world: the world.
             planner: whose plans, read from a store, the policy learns to execute; None without.
-            total_opportunities: send opportunities to play, rounded up to whole rollouts;
-                reproducible bit for bit.
+            total_opportunities: send opportunities to play; see :meth:`schedule` for what they
+                come to. Reproducible bit for bit.
             total_cpu_seconds: CPU time to spend instead, set-up and ``progress`` not counted.
             seed: of population, luck, exploration and weights, 0 to 2^32 - 1.
             logger: where SB3's metrics go; None for nowhere.
             progress: called before each rollout with the opportunities played so far.
+            warm_start: whether pacer, ranker and corrections stay as they are at first.
 
         Raises:
             ValueError: not exactly one budget above 0, or a planner missing or not wanted.
@@ -141,44 +183,98 @@ class PPOExecutor(BaseExecutor):
         if (planner is not None) != self.planned:
             raise ValueError(f"planner is {planner} and planned is {self.planned}; both or neither")
         start, s = process_time(), self.settings
-        env, observations = self._begin(world, planner, seed)
-        self.opportunities_before = s.num_envs * (s.weeks - 1) * world.slots_per_week
+        before = 0 if warm_start else self.prepare(world, seed).opportunities
+        planned = self.schedule(world, total_opportunities)
+        num_envs = planned.members or s.num_envs
+        env, observations = self._begin(world, planner, seed, num_envs)
+        before += num_envs * (s.weeks - 1) * world.slots_per_week
         discount = world.reward.weekly_discount ** (1 / world.slots_per_week)
+        prior = self._prior(world)
         model = PPO(
             MessagePolicy,
             VecNormalize(StaggeredVecEnv(env), norm_obs=False, gamma=discount),
             gamma=discount,
             seed=seed,
-            policy_kwargs=policy_arguments(self._prior(world), observations, s.hidden),
-            **{name: getattr(s, name) for name in SB3_SETTINGS},
+            policy_kwargs=policy_arguments(prior, typical_scale(prior, observations), s.hidden),
+            **sb3_arguments(s, num_envs),
         )
         model.set_logger(logger or Logger(None, []))
         assert isinstance(model.policy, MessagePolicy)
+        if self.policy is not None:
+            model.policy.load_state_dict(self.policy.state_dict())
         self.policy = model.policy  # now, so that progress can evaluate it
 
         def report(opportunities: int) -> None:
-            self.opportunities, self.cpu_seconds = opportunities, budget.spent + set_up
+            self.opportunities, self.cpu_seconds = before + opportunities, budget.spent + set_up
             if progress is not None:
-                progress(opportunities)
+                progress(self.opportunities)
 
         set_up = process_time() - start
         budget = Budget(seed, total_cpu_seconds, report)
-        model.learn(total_opportunities or _ENDLESS, budget)
-        self.opportunities = int(model.num_timesteps)
+        model.learn((planned.rounds or _ENDLESS) * num_envs * s.n_steps, budget)
+        self.opportunities = before + int(model.num_timesteps)
         self.cpu_seconds = budget.spent + set_up
         return self
+
+    def schedule(self, world: World, total_opportunities: int | None) -> Schedule:
+        """Return what a budget comes to: rollouts, and the members played in each.
+
+        Members are brought to all ages of an episode before the first rollout. There are four
+        rollouts or more; a small budget makes them small. The logs that pacer and ranker are
+        fitted to come on top.
+        """
+        s = self.settings
+        return schedule(
+            total_opportunities,
+            members=s.num_envs,
+            set_up=(s.weeks - 1) * world.slots_per_week,
+            per_round=s.n_steps,
+            least_rounds=_LEAST_ROLLOUTS,
+            unit="rollout",
+        )
 
     def untrained(
         self, world: World, seed: int = 0, planner: BasePlanner | None = None
     ) -> "PPOExecutor":
-        """Return a policy with the very weights that training begins with."""
-        executor = type(self)(self.ranker, self.settings)
-        _, observations = executor._begin(world, planner, seed)
-        executor.policy = executor._network(world, observations, seed)
+        """Return an executor of the same pacer and ranker with corrections of 0."""
+        executor = type(self)(self.pacer, self.ranker, self.settings)
+        if executor._fitted() is None:  # without them a network decides from the start
+            _, observations = executor._begin(world, planner, seed, self.settings.num_envs)
+            typical = typical_scale(executor._prior(world), observations)
+            executor.policy = executor._network(world, typical, seed)
         return executor
 
+    def run_week(
+        self,
+        population: Population,
+        target: Int32,
+        cap: Int32 | None = None,
+        shape: Int32 | int = UNIFORM_SHAPE,
+    ) -> Week:
+        """Simulate one week, before it learned as its pacer and ranker do."""
+        fitted = self._fitted()
+        if self.policy is None and fitted is not None:
+            return fitted.run_week(population, target, cap, shape)
+        return super().run_week(population, target, cap, shape)
+
+    def choose(
+        self,
+        world: World,
+        obs: Float32,
+        plan: PacingPlan | None,
+        entity_ids: Int64,
+        times: Int64,
+        seed: int,
+    ) -> Choice:
+        """Return what the executor does at B opportunities that a service received."""
+        fitted = self._fitted()
+        given = world, obs, plan, entity_ids, times, seed
+        if self.policy is None and fitted is not None:
+            return fitted.choose(*given)
+        return super().choose(*given)
+
     def act(self, observations: Float32, masks: Int8, coins: Float32) -> Int64:
-        """Return actions [B]: a coin decides whether to send, the best candidate is sent.
+        """Return actions [B]: the best candidate where a send is considered and worth it.
 
         Raises:
             RuntimeError: the policy has not learned yet.
@@ -187,19 +283,17 @@ class PPOExecutor(BaseExecutor):
         policy.set_training_mode(False)
         with torch.no_grad():
             seen = torch.as_tensor(observations, device=policy.device)
-            distribution = policy.get_distribution(seen).distribution
-            assert isinstance(distribution, Categorical)
-            chances = distribution.probs.cpu().numpy()
-        send = (coins < 1 - chances[:, 0]) & (masks[:, 1] > 0)
-        return np.where(send, chances[:, 1:].argmax(axis=1) + 1, 0)
+            scores, margin, considered = (p.cpu().numpy() for p in policy.corrected(seen))
+        # Without a pacer the margin is all that says how much is sent, and a coin decides.
+        worth = margin >= 0 if self.pacer is not None else 1 / (1 + np.exp(-margin))
+        send = (coins < considered * worth) & (masks[:, 1] > 0)
+        return np.where(send, scores.argmax(axis=1) + 1, 0)
 
     def state(self) -> dict[str, Any]:
-        """Return a copy of the network's arrays.
-
-        Raises:
-            RuntimeError: the policy has not learned yet.
-        """
-        return {k: v.cpu().numpy().copy() for k, v in self._trained().state_dict().items()}
+        """Return a copy of the network's arrays; empty before it learned."""
+        if self.policy is None:
+            return {}
+        return {k: v.cpu().numpy().copy() for k, v in self.policy.state_dict().items()}
 
     @classmethod
     def from_state(
@@ -211,31 +305,58 @@ class PPOExecutor(BaseExecutor):
             ValueError: the arrays are not those of a policy of this world.
         """
         executor = cls(settings=settings, **parts)
-        width = len(weekly_features(world) + opportunity_features(world))
-        policy = executor._network(world, np.zeros((1, width), np.float32), 0)
-        check_weights(state, policy.state_dict())
-        policy.load_state_dict({k: torch.as_tensor(v) for k, v in state.items()})
-        executor.policy = policy
+        executor._prior(world)
+        if state:
+            width = len(weekly_features(world) + opportunity_features(world))
+            typical = Scale(np.zeros(width, np.float32), np.ones(width, np.float32), 1.0)
+            policy = executor._network(world, typical, 0)
+            check_weights(state, policy.state_dict())
+            policy.load_state_dict({k: torch.as_tensor(v) for k, v in state.items()})
+            executor.policy = policy
         return executor
+
+    @property
+    def label(self) -> str:
+        """The algorithm, and what it begins as where that is not the default experiment's."""
+        fitted = self._fitted()
+        begins = fitted.label if fitted is not None else "bid_price"
+        return self.name if begins == "bid_price" else f"{self.name}-{begins}"
+
+    def versioned(self) -> dict[str, Any]:
+        """Return what tells one version of the executor from another."""
+        fitted = self._fitted()
+        return super().versioned() | ({} if fitted is None else fitted.versioned())
 
     def _trained(self) -> MessagePolicy:
         if self.policy is None:
-            raise RuntimeError("the executor has no network; call learn or from_state first")
+            raise RuntimeError("the executor has no network; call learn or load first")
         return self.policy
 
+    def _fitted(self) -> PacedExecutor | None:
+        """Return the executor of its pacer and ranker; None if it lacks one of them."""
+        if self.pacer is None or self.ranker is None:
+            return None
+        return PacedExecutor(self.pacer, self.ranker)
+
     def _prior(self, world: World) -> Prior:
+        """Return what it begins with.
+
+        Raises:
+            ValueError: pacer or ranker learned in a world of other channels.
+        """
         if self.ranker is not None:
             self.ranker.check_world(world)
-        return Prior(
-            world, None if self.ranker is None else self.ranker.weights, self.settings.send_share
-        )
+        if self.pacer is not None:
+            self.pacer.pacing(world)
+        share = self.settings.send_share if self.pacer is None else None
+        return Prior(world, self.pacer, self.ranker, share, self.settings.temperature)
 
     def _begin(
-        self, world: World, planner: BasePlanner | None, seed: int
+        self, world: World, planner: BasePlanner | None, seed: int, num_envs: int
     ) -> tuple[MessagingVectorEnv, Float32]:
         """Return members of all ages under random actions, and features that they met, [B, F]."""
         env = MessagingVectorEnv(
-            self.settings.num_envs,
+            num_envs,
             world,
             plan_source=None if planner is None else PlanSource(planner, InMemoryFeatureStore()),
             weeks=self.settings.weeks,
@@ -243,7 +364,7 @@ class PPOExecutor(BaseExecutor):
             luck_seed=seed,
         )
         observations, _ = env.reset(seed=seed)
-        rows, met = np.arange(env.num_envs), [observations[::_SIGNAL_SHARE]]
+        rows, met = np.arange(env.num_envs), [observations[::_OBSERVED_SHARE]]
         for time in range((env.weeks - 1) * world.slots_per_week):
             times = np.full(len(rows), time)
             words = random_words(
@@ -251,7 +372,7 @@ class PPOExecutor(BaseExecutor):
             )
             send = words / 2**32 < self.settings.send_share
             if time:
-                met.append(observations[time % _SIGNAL_SHARE :: _SIGNAL_SHARE])
+                met.append(observations[time % _OBSERVED_SHARE :: _OBSERVED_SHARE])
             actions = np.where(send, 1 + words.astype(np.int64) % world.num_candidates, 0)
             observations = env.step(actions)[0]
             if env.population.slot == 0:
@@ -259,7 +380,7 @@ class PPOExecutor(BaseExecutor):
                 observations = env.observe()
         return env, np.concatenate(met)
 
-    def _network(self, world: World, observations: Float32, seed: int) -> MessagePolicy:
+    def _network(self, world: World, typical: Scale, seed: int) -> MessagePolicy:
         """Return a new network; the caller's random numbers stay as they are."""
         low, high = bounds(weekly_features(world) + opportunity_features(world))
         with torch.random.fork_rng(devices=[]):
@@ -268,6 +389,6 @@ class PPOExecutor(BaseExecutor):
                 spaces.Box(low, high, dtype=np.float32),
                 spaces.Discrete(1 + world.num_candidates),
                 lambda _: float(self.settings.learning_rate),
-                **policy_arguments(self._prior(world), observations, self.settings.hidden),
+                **policy_arguments(self._prior(world), typical, self.settings.hidden),
             )
         return policy.to(get_device(self.settings.device))

@@ -1,5 +1,6 @@
 """The network of stepwise policies: masked logits over holding and candidates, inside SB3's."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,16 +11,17 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
-from slowfast_rl.fast.decide import observed_effects
+from slowfast_rl.fast.decide import propose
 from slowfast_rl.members.arrays import Float32
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.columns import columns
+from slowfast_rl.policies.contracts import BasePacer, BaseRanker
 from slowfast_rl.policies.networks import MIN_SCALE, PassThroughMlp
 
 _MINUS_INFINITY = -1e9  # as a logit; a true infinity makes entropies NaN
-_SHARES = (0.02, 0.99)  # of sends in the prior: it always leaves something to explore
-_SHARPNESS = 8.0  # of the prior over candidates, per unit of log effect
-_LEAST_EFFECT = 1e-4  # a difference in probability
+_MOST_MARGIN = 6.0  # in units of the temperature: leaves a chance of .002 to explore
+_MOST_SEND, _LEAST_SHARE = 1 - 1e-6, 1e-6  # probabilities whose logarithms stay finite
+_MIN_SCORE_DEVIATION = 1e-4  # in scores as the ranker gives them; an effect is a probability
 
 
 class Layout(NamedTuple):
@@ -28,11 +30,6 @@ class Layout(NamedTuple):
     shared: list[int]  # [S] all but the candidates
     candidates: list[list[int]]  # [K, 2 + D] quality, launch flag, topic
     topics: list[list[int]]  # [D, 4] sends, opens, days since a send, launch
-    slot_is: list[int]  # [C]
-    opted_in: list[int]  # [C]
-    left: list[int]  # [C] of the plan
-    has_plan: int
-    slots_left: int
 
 
 def layout(world: World) -> Layout:
@@ -49,106 +46,140 @@ def layout(world: World) -> Layout:
         shared=[k for k in range(len(column)) if k not in taken],
         candidates=candidates,
         topics=[[column[f"topic_{d}_{p}"] for p in parts] for d in range(world.num_topics)],
-        slot_is=[column[f"slot_is_{c}"] for c in world.channels],
-        opted_in=[column[f"{c}_opted_in"] for c in world.channels],
-        left=[column[f"{c}_plan_left"] for c in world.channels],
-        has_plan=column["has_plan"],
-        slots_left=column["slots_left"],
     )
 
 
 class Prior(NamedTuple):
-    """What a policy knows before it learns; nothing but a send rate without a ranker."""
+    """What a policy does before it learns: what a pacer and a ranker do.
+
+    Attributes:
+        world: the world.
+        pacer: says with which probability a send is considered and the least score worth one.
+        ranker: scores the candidates; None for candidates that are all alike.
+        send_share: probability of a send where the pacer considers one, instead of a comparison of
+            the best score with the least one; None for that comparison.
+        temperature: of the softmax over scores, in their standard deviations.
+    """
 
     world: World
-    ranking: Float32 | None  # [W] the uplift ranker's weights
-    send_share: float  # of opportunities without a plan
+    pacer: BasePacer | None
+    ranker: BaseRanker | None
+    send_share: float | None
+    temperature: float
+
+
+class Scale(NamedTuple):
+    """What inputs are standardised with."""
+
+    centre: Float32  # [F] of observations
+    scale: Float32  # [F]
+    scores: float  # standard deviation of candidates' scores
+
+
+def typical_scale(prior: Prior, observations: Float32) -> Scale:
+    """Return the scale of typical observations [B, F]."""
+    proposal = propose(prior.world, prior.pacer, prior.ranker, observations)
+    deviation = float(proposal.scores.std()) if prior.ranker is not None else 1.0
+    return Scale(
+        observations.mean(axis=0),
+        np.maximum(observations.std(axis=0), MIN_SCALE),
+        max(deviation, _MIN_SCORE_DEVIATION),
+    )
 
 
 class MessageExtractor(BaseFeaturesExtractor):
     """Splits an observation [B, F] into what the nets read.
 
-    Standardised features [S], then per candidate its own numbers, its topic's and its predicted
-    effect [K (2 + D + 4 + 1)], then prior logits [1 + K], then whether a send is allowed [1].
+    Standardised features [S]; then per candidate its own numbers, its topic's and its score
+    [K (2 + D + 4 + 1)]; then the candidates' scores in units of the temperature [K], the margin of
+    the best one over the least score worth a send in the same unit [1], and the probability that a
+    send is considered [1], 0 where the guard forbids one.
 
     Args:
         observation_space: [F].
-        centre: [F] subtracted from the features.
-        scale: [F] divided by.
+        typical: what inputs are standardised with.
         prior: what the policy begins with.
     """
 
     centre: Tensor
     scale: Tensor
+    score_scale: Tensor
 
-    def __init__(
-        self, observation_space: spaces.Box, centre: Float32, scale: Float32, prior: Prior
-    ) -> None:
+    def __init__(self, observation_space: spaces.Box, typical: Scale, prior: Prior) -> None:
         self.layout, self.prior = layout(prior.world), prior
         self.num_candidates = len(self.layout.candidates)
         self.width = len(self.layout.candidates[0]) + len(self.layout.topics[0]) + 1
-        self.num_signals = len(self.layout.shared)
-        size = self.num_signals + self.num_candidates * (self.width + 1) + 2
+        self.num_inputs = len(self.layout.shared) + 2
+        size = self.num_inputs + self.num_candidates * (self.width + 1) + 2
         super().__init__(observation_space, features_dim=size)
-        self.register_buffer("centre", torch.tensor(centre, dtype=torch.float32))
-        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+        self.register_buffer("centre", torch.tensor(typical.centre, dtype=torch.float32))
+        self.register_buffer("scale", torch.tensor(typical.scale, dtype=torch.float32))
+        self.register_buffer("score_scale", torch.tensor([typical.scores], dtype=torch.float32))
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Return features, candidates, prior logits and the permission to send, [B, ...]."""
+        """Return features, candidates, scores, margin and probability, [B, ...]."""
         at, inputs = self.layout, ((observations - self.centre) / self.scale).clamp(-5, 5)
         own = observations[:, at.candidates]  # [B, K, 2 + D]
         topics = own[:, :, 2:] @ inputs[:, at.topics]  # [B, K, 4]
-        effects = self._effects(observations)  # [B, K], log
-        candidates = torch.cat([own, topics, effects[:, :, None]], dim=2).flatten(1)
-        here = observations[:, at.slot_is]
-        left = (here * observations[:, at.left]).sum(dim=1)
-        planned = observations[:, at.has_plan] > 0.5
-        may = (here * observations[:, at.opted_in]).sum(dim=1) > 0.5
-        may &= ~planned | (left > 0.5)
-        slots = observations[:, at.slots_left].clamp(min=1)
-        share = torch.where(planned, left / slots, self.prior.send_share).clamp(*_SHARES)
-        ranked = torch.log_softmax(_SHARPNESS * effects, dim=1) + share.log()[:, None]
-        hold = (1 - share).log()[:, None]
-        parts = [inputs[:, at.shared], candidates, hold, ranked, may.float()[:, None]]
+        scores, margin, considered = self._proposed(observations)
+        relative = (scores - scores.mean(dim=1, keepdim=True)) * self.prior.temperature
+        candidates = torch.cat([own, topics, relative[:, :, None]], dim=2).flatten(1)
+        parts = [inputs[:, at.shared], margin, considered, candidates, scores, margin, considered]
         return torch.cat(parts, dim=1)
 
-    def _effects(self, observations: Tensor) -> Tensor:
-        """Return the log of each candidate's predicted effect, [B, K]; 0 without a ranker."""
-        if self.prior.ranking is None:
-            return observations.new_zeros((len(observations), self.num_candidates))
-        effects = observed_effects(
-            self.prior.world, self.prior.ranking, observations.detach().cpu().numpy()
-        )
-        return torch.as_tensor(np.log(effects + _LEAST_EFFECT), device=observations.device)
+    def _proposed(self, observations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return scores [B, K] and margin [B, 1] in units of the temperature, and probability."""
+        prior = self.prior
+        seen = observations.detach().cpu().numpy()
+        proposal = propose(prior.world, prior.pacer, prior.ranker, seen)
+        considered, least, scores = (torch.as_tensor(part).to(observations) for part in proposal)
+        unit = prior.temperature * self.score_scale
+        best = scores.max(dim=1).values
+        if prior.send_share is None:
+            margin = ((best - least) / unit).clamp(-_MOST_MARGIN, _MOST_MARGIN)
+        else:
+            margin = torch.full_like(best, math.log(prior.send_share / (1 - prior.send_share)))
+        return scores / unit, margin[:, None], considered[:, None]
 
 
 class MessageLogits(nn.Module):
-    """Prior logits plus a correction, the same function for every candidate, 0 at first."""
+    """Corrects the pacer's margin and the ranker's scores; the corrections are 0 at first.
+
+    The correction of a score is the same function for every candidate.
+    """
 
     def __init__(self, hidden: int, num_candidates: int, width: int) -> None:
         super().__init__()
-        self.sizes = [hidden, num_candidates * width, 1 + num_candidates, 1]
+        self.sizes = [hidden, num_candidates * width, num_candidates, 1, 1]
         self.num_candidates, self.width = num_candidates, width
         self.context = nn.Linear(hidden, hidden)
         self.candidate = nn.Linear(width, hidden, bias=False)
         self.score = nn.Linear(hidden, 1)
-        self.hold = nn.Linear(hidden, 1)
+        self.margin = nn.Linear(hidden, 1)
 
     def begin(self) -> None:
-        """Set the correction to 0: the policy begins as its prior."""
-        for layer in (self.score, self.hold):
+        """Set the corrections to 0: the policy begins as its prior."""
+        for layer in (self.score, self.margin):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, latent: Tensor) -> Tensor:
-        """Return masked logits [B, 1 + K]."""
-        state, flat, prior, may = torch.split(latent, self.sizes, dim=1)
+    def corrected(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return scores [B, K], margin [B] and the probability that a send is considered [B]."""
+        state, flat, scores, margin, considered = torch.split(latent, self.sizes, dim=1)
         candidates = flat.view(-1, self.num_candidates, self.width)
         mixed = torch.relu(self.context(state)[:, None] + self.candidate(candidates))
-        correction = torch.cat([self.hold(state), self.score(mixed).squeeze(2)], dim=1)
-        allowed = torch.cat([torch.ones_like(may), may.expand(-1, self.num_candidates)], dim=1)
-        logits: Tensor = prior + correction
-        return logits.masked_fill(allowed < 0.5, _MINUS_INFINITY)
+        scores = scores + self.score(mixed).squeeze(2)
+        return scores, (margin + self.margin(state)).squeeze(1), considered.squeeze(1)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Return the logits of holding and of sending each candidate, [B, 1 + K]."""
+        scores, margin, considered = self.corrected(latent)
+        send = considered * torch.sigmoid(margin)
+        hold = torch.log1p(-send.clamp(max=_MOST_SEND))
+        log_send = considered.clamp(min=_LEAST_SHARE).log() + nn.functional.logsigmoid(margin)
+        sends = log_send[:, None] + torch.log_softmax(scores, dim=1)
+        sends = sends.masked_fill(considered[:, None] <= 0, _MINUS_INFINITY)
+        return torch.cat([hold[:, None], sends], dim=1)
 
 
 class MessageDistribution(CategoricalDistribution):
@@ -171,26 +202,33 @@ class MessagePolicy(ActorCriticPolicy):
     """
 
     features_extractor: MessageExtractor
+    action_net: MessageLogits
 
     def __init__(self, *args: Any, hidden: int, **kwargs: Any) -> None:
         self._hidden = hidden
         super().__init__(*args, **kwargs)
 
+    def corrected(self, observations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return scores [B, K], margin [B] and the probability that a send is considered [B]."""
+        features = super(ActorCriticPolicy, self).extract_features(
+            observations, self.features_extractor
+        )
+        return self.action_net.corrected(self.mlp_extractor.forward_actor(features))
+
     def _build_mlp_extractor(self) -> None:
         extractor = self.features_extractor
-        others = self.features_dim - extractor.num_signals
-        self.mlp_extractor = PassThroughMlp(extractor.num_signals, others, self._hidden)
+        others = self.features_dim - extractor.num_inputs
+        self.mlp_extractor = PassThroughMlp(extractor.num_inputs, others, self._hidden)
 
     def _build(self, lr_schedule: Any) -> None:
         extractor = self.features_extractor
         self.action_dist = MessageDistribution(extractor.num_candidates, extractor.width)
         super()._build(lr_schedule)
-        assert isinstance(self.action_net, MessageLogits)
         self.action_net.begin()
 
 
-def policy_arguments(prior: Prior, observations: Float32, hidden: int) -> dict[str, Any]:
-    """Return what :class:`MessagePolicy` needs: its prior, and typical observations [B, F].
+def policy_arguments(prior: Prior, typical: Scale, hidden: int) -> dict[str, Any]:
+    """Return what :class:`MessagePolicy` needs: its prior, and what inputs are standardised with.
 
     Returns:
         keyword arguments as Stable-Baselines3 takes them.
@@ -198,9 +236,5 @@ def policy_arguments(prior: Prior, observations: Float32, hidden: int) -> dict[s
     return {
         "hidden": hidden,
         "features_extractor_class": MessageExtractor,
-        "features_extractor_kwargs": {
-            "centre": observations.mean(axis=0),
-            "scale": np.maximum(observations.std(axis=0), MIN_SCALE),
-            "prior": prior,
-        },
+        "features_extractor_kwargs": {"typical": typical, "prior": prior},
     }

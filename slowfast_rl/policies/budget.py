@@ -1,8 +1,9 @@
-"""How long to train, progress, and random numbers that do not depend on what runs in between."""
+"""What a training budget comes to, how it is kept, and random numbers independent of callbacks."""
 
 from collections.abc import Callable
 from math import inf
 from time import process_time
+from typing import NamedTuple
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
@@ -11,6 +12,67 @@ from stable_baselines3.common.utils import set_random_seed
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 
 Progress = Callable[[int], object]
+
+
+class Schedule(NamedTuple):
+    """What a training comes to.
+
+    Attributes:
+        opportunities: send opportunities played in all, at most; None if they are not known before.
+        members: members simulated side by side; None if the learner does not say.
+        rounds: how often the learner collects data and fits; None likewise.
+        unit: what the learner calls a round, such as "rollout".
+    """
+
+    opportunities: int | None
+    members: int | None = None
+    rounds: int | None = None
+    unit: str = "round"
+
+    def __str__(self) -> str:
+        """Return the schedule in one line."""
+        if self.opportunities is None:
+            return "as much as its settings say"
+        parts = [f"at most {self.opportunities:,} opportunities"]
+        if self.rounds is not None:
+            parts.append(f"{self.rounds} {self.unit}{'s' * (self.rounds > 1)}")
+        if self.members is not None:
+            parts.append(f"{self.members:,} members")
+        return ", ".join(parts)
+
+
+def schedule(
+    total_opportunities: int | None,
+    *,
+    members: int,
+    set_up: int,
+    per_round: int,
+    least_rounds: int,
+    least_members: int = 2,
+    unit: str = "round",
+) -> Schedule:
+    """Return what a budget comes to: whole rounds of the wanted members, or rounds of fewer.
+
+    The budget is rounded up to whole rounds. A budget that does not pay for ``least_rounds`` is
+    spent on that many rounds of fewer members instead.
+
+    Args:
+        total_opportunities: the budget; None if CPU time is the budget.
+        members: simulated side by side, where the budget allows it.
+        set_up: opportunities of a member before the first round.
+        per_round: opportunities of a member in a round.
+        least_rounds: rounds without which the learner learns little.
+        least_members: members without which a round cannot be played.
+        unit: what the learner calls a round.
+    """
+    if total_opportunities is None:
+        return Schedule(None, members, None, unit)
+    least = set_up + least_rounds * per_round
+    if members * least > total_opportunities:
+        members = max(total_opportunities // least, min(least_members, members))
+        return Schedule(members * least, members, least_rounds, unit)
+    rounds = -(-(total_opportunities - members * set_up) // (members * per_round))
+    return Schedule(members * (set_up + rounds * per_round), members, rounds, unit)
 
 
 def check_budget(total_opportunities: int | None, total_cpu_seconds: float | None) -> None:
@@ -33,7 +95,7 @@ def check_budget(total_opportunities: int | None, total_cpu_seconds: float | Non
 
 
 class Stopwatch:
-    """CPU seconds since it was made, those spent in :meth:`elsewhere` not counted."""
+    """CPU seconds since it was made, those spent in :meth:`call_untimed` not counted."""
 
     def __init__(self) -> None:
         self._start = process_time()

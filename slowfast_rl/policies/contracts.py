@@ -4,10 +4,11 @@ Each base class asks for one method; ``learn`` and the pair ``state`` and ``from
 optional. Built-in classes derive from the same bases as a user's own.
 """
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, cast
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, random_words, uniforms
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Schedule
 from slowfast_rl.policies.columns import columns, opted_in_columns
 from slowfast_rl.policies.component import Component, does_nothing
 from slowfast_rl.policies.day_weights import pacing_parameters
@@ -57,14 +59,15 @@ class BasePlanner(Component):
         world: the world for which the planner was prepared; None before.
         belief_filter: the filter that computes the beliefs in its requests; None without beliefs.
         policy_version: the version that is stored with every plan, 0 or more.
-        opportunities: send opportunities simulated in the last training, as the budget counts them.
-        opportunities_before: send opportunities simulated before these, for set-up.
+        opportunities: send opportunities simulated in the last training, including set-up.
         cpu_seconds: CPU time of the last training; if it is 0, the agent measures the time.
+        default_opportunities: the default budget; 0 if there is none, so that one must be given.
     """
 
     kind = "planner"
     learn_arguments = (
         "executor", "total_opportunities", "total_cpu_seconds", "seed", "logger", "progress",
+        "warm_start",
     )  # fmt: skip
     fill_in = ("plan",)
     needs_beliefs: bool = False
@@ -73,8 +76,8 @@ class BasePlanner(Component):
     belief_filter: BeliefFilter | None = None
     policy_version: int = 0
     opportunities: int = 0
-    opportunities_before: int = 0
     cpu_seconds: float = 0.0
+    default_opportunities: ClassVar[int] = 0
 
     def prepare(self, world: World) -> Self:
         """Prepare for planning or learning in a world; create the belief filter if needed."""
@@ -106,8 +109,14 @@ class BasePlanner(Component):
             seed: seed of the training's population, luck, exploration and weights.
             logger: a Stable-Baselines3 logger; None for no logging.
             progress: function to call from time to time with the opportunities simulated so far.
+            warm_start: whether to continue from what was learned, in a later turn of the same
+                training; a planner that does not declare it starts anew in every turn.
         """
         return self
+
+    def schedule(self, world: World, total_opportunities: int | None) -> Schedule:
+        """Return what a budget comes to; a class that trains in rounds says how many."""
+        return Schedule(total_opportunities)
 
     def untrained(
         self, world: World, seed: int = 0, executor: "Executor | None" = None
@@ -323,20 +332,21 @@ class BaseExecutor(Component):
     Attributes:
         planned: whether it observes plans, whose caps are then enforced. Without plans, the policy
             alone decides how much is sent, and the guard enforces the opt-ins only.
-        opportunities: send opportunities simulated in the last training, as the budget counts them.
-        opportunities_before: send opportunities simulated before these, for set-up.
+        opportunities: send opportunities simulated in the last training, including set-up.
         cpu_seconds: CPU time of the last training; if it is 0, the agent measures the time.
+        default_opportunities: the default budget; 0 if there is none, so that one must be given.
     """
 
     kind = "executor"
     learn_arguments = (
         "planner", "total_opportunities", "total_cpu_seconds", "seed", "logger", "progress",
+        "warm_start",
     )  # fmt: skip
     fill_in = ("act", "run_week")
     planned: bool = True
     opportunities: int = 0
-    opportunities_before: int = 0
     cpu_seconds: float = 0.0
+    default_opportunities: ClassVar[int] = 0
 
     def act(self, observations: Float32, masks: Int8, coins: Float32) -> Int64:
         """Return an action for each of B members, [B]: 0 holds, j sends candidate j.
@@ -403,8 +413,9 @@ class BaseExecutor(Component):
     def learn(self, *arguments: Any, **keywords: Any) -> Any:
         """Train from the start. A subclass declares those of the arguments below that it uses.
 
-        If an executor declares ``planner``, it learns after the planner and executes the planner's
-        plans; otherwise it learns before the planner.
+        If ``planner`` has no default, the executor learns after the planner and executes the
+        planner's plans. Otherwise it learns before the planner; in later turns it is given the
+        planner if it declares the argument.
 
         The agent passes:
             world: the world to learn in.
@@ -415,8 +426,21 @@ class BaseExecutor(Component):
             seed: seed of population, luck, exploration and weights.
             logger: a Stable-Baselines3 logger; None for no logging.
             progress: function to call from time to time with the opportunities simulated so far.
+            warm_start: whether to continue from what was learned, in a later turn of the same
+                training or after :meth:`prepare`; an executor that does not declare it starts anew.
         """
         return self
+
+    def prepare(self, world: World, seed: int = 0) -> Self:
+        """Get ready to execute plans before :meth:`learn`, where that is possible.
+
+        Called if a planner learns to plan for this executor before the executor learns.
+        """
+        return self
+
+    def schedule(self, world: World, total_opportunities: int | None) -> Schedule:
+        """Return what a budget comes to; a class that trains in rounds says how many."""
+        return Schedule(total_opportunities)
 
     def untrained(
         self, world: World, seed: int = 0, planner: BasePlanner | None = None
@@ -426,8 +450,8 @@ class BaseExecutor(Component):
 
     @property
     def takes_plans(self) -> bool:
-        """Whether it learns to execute the plans of a planner."""
-        return self.learns and "planner" in _parameters(type(self).learn)
+        """Whether its training needs the plans of a planner."""
+        return self.learns and "planner" in _needed(type(self).learn)
 
     @property
     def takes_budget(self) -> bool:
@@ -446,5 +470,11 @@ class BaseExecutor(Component):
 
 @cache
 def _parameters(function: Callable[..., Any]) -> frozenset[str]:
-    code = cast(Any, function).__code__
-    return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+    return frozenset(inspect.signature(function).parameters)
+
+
+@cache
+def _needed(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of a function's parameters without a default."""
+    parameters = inspect.signature(function).parameters.values()
+    return frozenset(p.name for p in parameters if p.default is p.empty)

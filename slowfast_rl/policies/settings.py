@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _DEVICE = "device"
-SB3_SETTINGS = (  # that Stable-Baselines3's PPO gets unchanged
-    "n_steps", "batch_size", "n_epochs", "learning_rate", "gae_lambda", "ent_coef", "device",
+_SB3_SETTINGS = (  # that Stable-Baselines3's PPO gets unchanged
+    "n_steps", "n_epochs", "learning_rate", "gae_lambda", "ent_coef", "device",
 )  # fmt: skip
 
 
@@ -98,6 +98,19 @@ def check_rollout(num_envs: int, n_steps: int) -> None:
     """Raise ValueError if a rollout has a single step, because advantages then have no spread."""
     if num_envs * n_steps < 2:
         raise ValueError("num_envs and n_steps are both 1; one must be 2 or more")
+
+
+def sb3_arguments(settings: Any, num_envs: int) -> dict[str, Any]:
+    """Return the settings of a PPO learner as Stable-Baselines3's PPO takes them.
+
+    Batches are at most as large as the setting says, and all of one size where the rollout of
+    ``num_envs`` members can be divided so without making more than twice as many.
+    """
+    steps = num_envs * settings.n_steps
+    count = -(-steps // settings.batch_size)
+    even = next((k for k in range(count, 2 * count + 1) if steps % k == 0), None)
+    batch_size = steps // even if even else min(settings.batch_size, steps)
+    return {name: getattr(settings, name) for name in _SB3_SETTINGS} | {"batch_size": batch_size}
 
 
 def check_device(device: Any) -> None:

@@ -18,23 +18,24 @@ from slowfast_rl.envs.sb3 import StaggeredVecEnv
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.observations import Feature, bounds, weekly_features
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import Budget, Progress, check_budget
+from slowfast_rl.policies.budget import Budget, Progress, Schedule, check_budget, schedule
 from slowfast_rl.policies.component import State, register
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.networks import MIN_SCALE
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.policies.settings import (
-    SB3_SETTINGS,
     Settings,
     check_rollout,
     check_weights,
     device_setting,
+    sb3_arguments,
     setting,
 )
 from slowfast_rl.slow.ppo_network import ObservationExtractor, PlanPolicy
 from slowfast_rl.slow.simple import RandomPlanner
 
-_ENDLESS = 2**62  # steps, where CPU time is the budget
+_ENDLESS = 2**40  # rollouts, where CPU time is the budget
+_LEAST_ROLLOUTS = 4  # with fewer, a policy hardly moves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,7 @@ class PPOPlanner(BasePlanner):
     name = "ppo"
     Settings = PPOSettings
     settings: PPOSettings
+    default_opportunities = 60_000_000
 
     def __init__(self, settings: PPOSettings | None = None, **values: Any) -> None:
         super().__init__(settings, **values)
@@ -93,6 +95,7 @@ class PPOPlanner(BasePlanner):
         seed: int = 0,
         logger: Logger | None = None,
         progress: Progress | None = None,
+        warm_start: bool = False,
     ) -> Self:
         """Train on members of population ``seed``, from new weights: what was learned is lost.
 
@@ -101,53 +104,74 @@ class PPOPlanner(BasePlanner):
         Args:
             world: the world.
             executor: the fast policy that executes the plans; None for the default.
-            total_opportunities: send opportunities to play, rounded up to whole rollouts;
-                reproducible bit for bit.
+            total_opportunities: send opportunities to play; see :meth:`schedule` for what they
+                come to. Reproducible bit for bit.
             total_cpu_seconds: CPU time to spend instead, set-up and ``progress`` not counted.
             seed: of population, luck, exploration and weights, 0 to 2^32 - 1.
             logger: where SB3's metrics go; None for nowhere.
             progress: called before each rollout with the opportunities played so far.
+            warm_start: whether to go on from the weights that were learned before.
 
         Raises:
             ValueError: not exactly one budget above 0 is given.
         """
         check_budget(total_opportunities, total_cpu_seconds)
         start, s = process_time(), self.settings
-        env, observations = self._begin(world, executor, seed)
-        self.opportunities_before = s.num_envs * (s.weeks - 1) * world.slots_per_week
+        planned = self.schedule(world, total_opportunities)
+        num_envs = planned.members or s.num_envs
+        env, observations = self._begin(world, executor, seed, num_envs)
+        played_before = num_envs * (s.weeks - 1) * world.slots_per_week
         model = PPO(
             PlanPolicy,
             VecNormalize(StaggeredVecEnv(env), norm_obs=False, gamma=world.reward.weekly_discount),
             gamma=world.reward.weekly_discount,
             seed=seed,
             policy_kwargs=policy_arguments(world, observations, s.hidden),
-            **{name: getattr(s, name) for name in SB3_SETTINGS},
+            **sb3_arguments(s, num_envs),
         )
         model.set_logger(logger or Logger(None, []))
         assert isinstance(model.policy, PlanPolicy)
+        if warm_start and self.policy is not None:
+            model.policy.load_state_dict(self.policy.state_dict())
         self.policy = model.policy  # now, so that progress can evaluate it
         self.policy_version += 1
         slots = world.slots_per_week
 
         def report(weeks: int) -> None:
-            self.opportunities = weeks * slots
+            self.opportunities = played_before + weeks * slots
             self.cpu_seconds = budget.spent + set_up
             if progress is not None:
                 progress(self.opportunities)
 
         set_up = process_time() - start
         budget = Budget(seed, total_cpu_seconds, report)
-        model.learn(-(-total_opportunities // slots) if total_opportunities else _ENDLESS, budget)
-        self.opportunities = int(model.num_timesteps) * slots
+        model.learn((planned.rounds or _ENDLESS) * num_envs * s.n_steps, budget)
+        self.opportunities = played_before + int(model.num_timesteps) * slots
         self.cpu_seconds = budget.spent + set_up
         return self
+
+    def schedule(self, world: World, total_opportunities: int | None) -> Schedule:
+        """Return what a budget comes to: rollouts, and the members played in each.
+
+        Members are brought to all ages of an episode before the first rollout. There are four
+        rollouts or more; a small budget makes them small.
+        """
+        s, slots = self.settings, world.slots_per_week
+        return schedule(
+            total_opportunities,
+            members=s.num_envs,
+            set_up=(s.weeks - 1) * slots,
+            per_round=s.n_steps * slots,
+            least_rounds=_LEAST_ROLLOUTS,
+            unit="rollout",
+        )
 
     def untrained(
         self, world: World, seed: int = 0, executor: Executor | None = None
     ) -> "PPOPlanner":
         """Return a planner with the very weights that training begins with."""
         planner = type(self)(self.settings)
-        _, observations = planner._begin(world, executor, seed)
+        _, observations = planner._begin(world, executor, seed, self.settings.num_envs)
         planner.policy = planner._network(world, observations, seed)
         return planner
 
@@ -196,12 +220,12 @@ class PPOPlanner(BasePlanner):
         return self.policy
 
     def _begin(
-        self, world: World, executor: Executor | None, seed: int
+        self, world: World, executor: Executor | None, seed: int, num_envs: int
     ) -> tuple[PacingVectorEnv, Float32]:
         """Return members of all ages and features that they met, [B, F]."""
         self.prepare(world)
         env = PacingVectorEnv(
-            self.settings.num_envs,
+            num_envs,
             world,
             weeks=self.settings.weeks,
             executor=executor,

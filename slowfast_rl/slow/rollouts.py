@@ -13,7 +13,7 @@ from slowfast_rl.members.arrays import Int64
 from slowfast_rl.members.observations import privileged_features, weekly_features
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import Progress, Stopwatch, check_budget
+from slowfast_rl.policies.budget import Progress, Schedule, Stopwatch, check_budget, schedule
 from slowfast_rl.policies.component import State, register
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.executor import default_executor
@@ -81,6 +81,7 @@ class RolloutPlanner(BasePlanner):
     name = "rollouts"
     Settings = RolloutSettings
     settings: RolloutSettings
+    default_opportunities = 300_000_000
 
     def __init__(self, settings: RolloutSettings | None = None, **values: Any) -> None:
         super().__init__(settings, **values)
@@ -99,20 +100,27 @@ class RolloutPlanner(BasePlanner):
         seed: int = 0,
         logger: Logger | None = None,
         progress: Progress | None = None,
+        warm_start: bool = False,
     ) -> Self:
         """Train from the start on members of population ``seed``; see :meth:`BasePlanner.learn`.
 
-        A budget is rounded up to whole iterations.
+        A budget in opportunities is spent as :meth:`schedule` says; one in CPU seconds is rounded
+        up to whole iterations. With ``warm_start`` the policy that was learned before is the first
+        one, and its nets act until later ones replace them.
 
         Raises:
             ValueError: not exactly one budget above 0 is given.
         """
         check_budget(total_opportunities, total_cpu_seconds)
         watch, s, executor = Stopwatch(), self.settings, executor or default_executor()
-        self.prepare(world)
+        if not warm_start:
+            self.prepare(world)
         self.opportunities, self.cpu_seconds = 0, 0.0
         generator = torch.Generator().manual_seed(seed)
-        population = Population(world, s.states, seed, seed, belief_filter=self.belief_filter)
+        planned = self.schedule(world, total_opportunities)
+        population = Population(
+            world, planned.members or s.states, seed, seed, belief_filter=self.belief_filter
+        )
         collected: list[Branched] = []
 
         def played(opportunities: int) -> None:
@@ -122,8 +130,7 @@ class RolloutPlanner(BasePlanner):
                 watch.call_untimed(progress, self.opportunities)
 
         while not collected or (
-            self.opportunities < (total_opportunities or inf)
-            and watch.spent < (total_cpu_seconds or inf)
+            len(collected) < (planned.rounds or inf) and watch.spent < (total_cpu_seconds or inf)
         ):
             advance_population(
                 population,
@@ -155,6 +162,23 @@ class RolloutPlanner(BasePlanner):
                 logger.record("branch_spread", spread)
                 logger.dump(self.opportunities // world.slots_per_week)
         return self
+
+    def schedule(self, world: World, total_opportunities: int | None) -> Schedule:
+        """Return what a budget comes to: iterations, and the members branched in each.
+
+        The first iteration brings members to all ages, and so takes longer than the others. There
+        are as many iterations as act together, or more; a small budget makes them small.
+        """
+        s, slots = self.settings, world.slots_per_week
+        later = s.weeks_between + s.branches * s.horizon  # weeks of a state
+        return schedule(
+            total_opportunities,
+            members=s.states,
+            set_up=(s.ages - s.weeks_between) * slots,
+            per_round=later * slots,
+            least_rounds=s.acting,
+            unit="iteration",
+        )
 
     def untrained(
         self, world: World, seed: int = 0, executor: Executor | None = None

@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 
 from slowfast_rl.agents import ThresholdAgent
 from slowfast_rl.fast import UpliftRanker
-from slowfast_rl.fast.decide import observed_effects
+from slowfast_rl.fast.decide import propose
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
@@ -141,7 +141,7 @@ def test_an_agent_that_has_not_learned_cannot_be_saved(tmp_path):
 def test_predict_sends_what_the_fused_week_sends():
     made, w = ThresholdAgent(UpliftRanker.with_weights(made_up(2))), world("pronounced")
     fused, stepped = (Population(w, 80, 9, 9) for _ in range(2))
-    effects = observed_effects(w, made.ranker.weights, opportunity_observation(fused))
+    effects = propose(w, None, made.ranker, opportunity_observation(fused)).scores
     made.world, made.threshold = w, float(np.quantile(effects, 0.97))
     for _ in range(3):
         week = made.executor.run_week(fused, np.zeros((80, 2), np.int32))

@@ -5,7 +5,7 @@ import pytest
 
 from slowfast_rl.agents.single import Unplanned
 from slowfast_rl.fast import PacedExecutor, ThresholdPacer, UpliftRanker
-from slowfast_rl.fast.decide import observed_effects
+from slowfast_rl.fast.decide import propose
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from tests.experiments.studies import study_module
@@ -22,7 +22,7 @@ def test_a_plan_and_a_threshold_live_as_the_jitted_executors_do() -> None:
     measure = study_module("coupling", "measure").measure
     ranker, start = UpliftRanker.with_weights(made_up(2)), Population(world("deathless"), 60, 3, 3)
     middle = float(
-        np.median(observed_effects(start.world, ranker.weights, opportunity_observation(start)))
+        np.median(propose(start.world, None, ranker, opportunity_observation(start)).scores)
     )
     for threshold, plan in ((None, (4, 2)), (middle, None)):
         setting = measure(start, ranker, 3, threshold=threshold, plan=plan)

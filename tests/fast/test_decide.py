@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from slowfast_rl.fast import UpliftRanker
-from slowfast_rl.fast.decide import observed_effects
+from slowfast_rl.fast.decide import propose
 from slowfast_rl.fast.uplift import UNTRAINED, Weights
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
@@ -26,7 +26,7 @@ def test_observations_give_the_effects_that_the_fused_ranker_sees(name):
     for week in range(10):
         if week in (0, 9):
             for _ in range(w.slots_per_week):
-                effects = observed_effects(w, ranker.weights, opportunity_observation(population))
+                effects = propose(w, None, ranker, opportunity_observation(population)).scores
                 for i in np.flatnonzero(population.alive):
                     best, score = rank(population, ranker, i)
                     assert_allclose(effects[i].max(), score, rtol=2e-3)
@@ -39,12 +39,13 @@ def test_observations_give_the_effects_that_the_fused_ranker_sees(name):
 def test_an_untrained_model_ranks_on_quality():
     w = world("pronounced")
     population = Population(w, 30, 3, 3)
-    effects = observed_effects(
-        w, UpliftRanker.with_weights(UNTRAINED).weights, opportunity_observation(population)
-    )
-    quality = observed_effects(
+    effects = propose(
+        w, None, UpliftRanker.with_weights(UNTRAINED), opportunity_observation(population)
+    ).scores
+    quality = propose(
         w,
-        UpliftRanker.with_weights(UNTRAINED._replace(candidate=(2.0,) + (0.0,) * 5)).weights,
+        None,
+        UpliftRanker.with_weights(UNTRAINED._replace(candidate=(2.0,) + (0.0,) * 5)),
         opportunity_observation(population),
     )
     assert effects.shape == (30, 4)

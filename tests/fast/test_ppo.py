@@ -4,7 +4,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from slowfast_rl.fast import PacedExecutor, PPOExecutor, UpliftRanker
-from slowfast_rl.fast.decide import observed_effects
+from slowfast_rl.fast.decide import propose
 from slowfast_rl.fast.ppo_network import layout
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
@@ -61,7 +61,7 @@ def test_it_begins_as_the_exact_pacer_and_the_ranker():
     found = chances(executor, seen)
     may = population.opted_in[:, 1]
     assert_allclose(1 - found[may, 0], 2 / 5, atol=1e-5)
-    best = observed_effects(w, ranker.weights, seen).argmax(axis=1)
+    best = propose(w, None, ranker, seen).scores.argmax(axis=1)
     assert_array_equal(found[may, 1:].argmax(axis=1), best[may])
     assert_allclose(found[~may, 0], 1)
     assert not may.all()
