@@ -142,7 +142,7 @@ def test_opportunities_from_standard_input_are_answered_one_by_one(
     assert answers[1]["plan_source"] == "safe"
     assert 0 < answers[0]["propensity"] <= 1
     expected = (
-        "now is -1", "observation needs", "is missing", "not JSON: Expecting", "a list was sent",
+        "now is -1", "observation needs", "is missing", "not JSON: Expecting", "the line is a list",
         "recursion", "slots_left = 1e+12",
     )  # fmt: skip
     for answer, words in zip(answers[2:], expected, strict=True):
