@@ -12,9 +12,9 @@ from targets import LIFT, PLAN, REPORT_WEEKS, RUN_MEMBERS, TARGETS, report
 import slowfast_rl as sf
 from slowfast_rl.evaluation import figures
 from slowfast_rl.evaluation import formatting as fmt
-from slowfast_rl.evaluation.gap import personal_gap
 from slowfast_rl.evaluation.studies import Flag, Options, Results, Study
 from slowfast_rl.evaluation.world.calibration import viewing_lift
+from slowfast_rl.evaluation.world.properties import personal_gap
 from slowfast_rl.evaluation.world.sweeps import CHECK_POPULATION, check_protocol, sweep
 from slowfast_rl.members.loading import world_hash
 

@@ -7,8 +7,7 @@ import numpy as np
 
 import slowfast_rl as sf
 from slowfast_rl.evaluation.formatting import as_json
-from slowfast_rl.evaluation.gap import personal_gap
-from slowfast_rl.evaluation.world.properties import best_plan, lead
+from slowfast_rl.evaluation.world.properties import best_plan, lead, personal_gap
 from slowfast_rl.evaluation.world.sweeps import check_protocol, sweep
 
 HORIZONS = (1, 8, 52)

@@ -1,14 +1,14 @@
 """Benchmarks of the feature stores, with raw reads of the same memory or server as reference."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from slowfast_rl.benchmarks.env import Case
+from slowfast_rl.benchmarks.env import Case, step_seconds
 from slowfast_rl.envs import MessagingVectorEnv
 from slowfast_rl.members.arrays import Int64
 from slowfast_rl.members.world import World
@@ -169,13 +169,5 @@ def _share(world: World, members: int, weeks: int, seed: int) -> float:
     remembered = TimedStore(reader._memory)
     reader._memory = remembered
     store.seconds = 0.0
-    total = sum(_step_seconds(env, hold, weeks * world.slots_per_week))
+    total = step_seconds(env, weeks * world.slots_per_week, lambda: hold)
     return 100 * (store.seconds + remembered.seconds) / total
-
-
-def _step_seconds(env: MessagingVectorEnv, actions: Int64, steps: int) -> Iterator[float]:
-    """Yield the CPU seconds of each step."""
-    for _ in range(steps):
-        begin = time.process_time()
-        env.step(actions)
-        yield time.process_time() - begin

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from slowfast_rl.evaluation.statistics import Z95, Interval
 from slowfast_rl.evaluation.twins import StoreFactory, Twins
 from slowfast_rl.members.arrays import Float32, Float64, Int64
-from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.observations import weekly_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, check_seeds, random_words
+from slowfast_rl.policies.columns import columns
 from slowfast_rl.policies.contracts import BasePlanner, Executor
 from slowfast_rl.store import InMemoryFeatureStore
 
@@ -213,7 +213,7 @@ def factorial_test(
 def covariates(population: Population) -> Float32:
     """Return the covariates of a test: past viewing days and opens of each member, [N, K]."""
     world = population.world
-    column = {feature.name: i for i, feature in enumerate(weekly_features(world))}
+    column = columns(world)
     names = [*_COVARIATES, *(f"{c}_{name}" for c in world.channels for name in _BY_CHANNEL)]
     return weekly_observation(population)[:, [column[name] for name in names]]
 

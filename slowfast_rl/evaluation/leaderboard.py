@@ -20,7 +20,7 @@ from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.world import World
 from slowfast_rl.store import InMemoryFeatureStore
 
-_WEEKS_PER_MONTH = 365.25 / 12 / 7
+WEEKS_PER_MONTH = 365.25 / 12 / 7
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def measures(weekly: dict[str, Float64], channels: tuple[str, ...]) -> dict[str,
         "opt_out_per_week": by_channel(total["opt_outs"], total["opted_in"]),
         "open_rate": by_channel(total["opens"], total["sends"]),
         "viewing_days_per_week": float(total["viewing_days"]) / weeks,
-        "churn_per_month": 1 - (1 - float(total["churned"]) / weeks) ** _WEEKS_PER_MONTH,
+        "churn_per_month": 1 - (1 - float(total["churned"]) / weeks) ** WEEKS_PER_MONTH,
         "plan_changes_per_week": float(total["plan_changes"]) / weeks,
     }
 

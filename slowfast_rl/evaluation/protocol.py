@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from slowfast_rl.evaluation.statistics import quantile_groups
 from slowfast_rl.members.arrays import Int64
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
@@ -101,5 +100,4 @@ def burned_in(
 
 def segments(population: Population) -> Int64:
     """Return each member's segment, [N]: tercile of the base rate, 0 (casual) to 2 (heavy)."""
-    rate = population.simulation.traits.base_rate
-    return np.searchsorted(np.quantile(rate, [1 / 3, 2 / 3]), rate, side="right")
+    return quantile_groups(population.simulation.traits.base_rate, len(SEGMENTS))

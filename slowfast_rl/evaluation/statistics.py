@@ -54,6 +54,20 @@ def independent_difference(one: Interval, other: Interval) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+def quantile_groups(values: Float64 | Float32, count: int) -> Int64:
+    """Divide members into groups by quantiles; equal values are in the same group.
+
+    Args:
+        values: [N], one per member.
+        count: number of groups.
+
+    Returns:
+        Each member's group, [N], from 0 for the lowest values to count - 1.
+    """
+    quantiles = np.quantile(values, np.arange(1, count) / count)
+    return np.searchsorted(quantiles, values, side="right")
+
+
 def ranked_groups(values: Float64 | Float32, count: int) -> Int64:
     """Divide members into groups of equal size by rank; ties are ranked by position.
 

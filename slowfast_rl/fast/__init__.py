@@ -1,4 +1,4 @@
-"""Fast policies: which message, now, within the plan that the store holds."""
+"""Fast policies, which choose at each opportunity a message within the plan, or hold."""
 
 from slowfast_rl.fast.affinity import AffinityRanker
 from slowfast_rl.fast.bid_price import BidPricePacer

@@ -1,4 +1,4 @@
-"""A pacer that waits: it sends a candidate that beats the price of a send kept for later."""
+"""A pacer that sends a candidate if its score is above the value of keeping the send for later."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,22 +34,22 @@ from slowfast_rl.policies.executor import exact_pace, exact_pacing
 from slowfast_rl.policies.guard import pack_plans, target_of
 from slowfast_rl.policies.settings import Settings, is_number, setting
 
-_QUANTILES = 200  # of the scores that are kept
+_QUANTILES = 200  # number of quantiles of a channel's scores
 
 
 def bid_prices(scores: Float64, slots: int) -> Float64:
     """Return the least score worth a send, [slots + 1, slots + 1], by (slots left, sends left).
 
     With n slots and b sends left, all of which must be made, the expected total score is V(n, b) =
-    E max(X + V(n - 1, b - 1), V(n - 1, b)), where X is the best candidate's score: independent from
-    slot to slot, of known law. A send is worth making from V(n - 1, b) - V(n - 1, b - 1) on, the
-    bid price of a unit of capacity (Talluri & van Ryzin, "The Theory and Practice of Revenue
-    Management", 2004, chapter 2). It is minus infinity where every slot left is needed, infinity
-    where no send is left.
+    E max(X + V(n - 1, b - 1), V(n - 1, b)), where the best candidate's score X is independent from
+    slot to slot and has a known distribution. A send is made if the score is at least
+    V(n - 1, b) - V(n - 1, b - 1), the bid price of a unit of capacity (Talluri & van Ryzin, "The
+    Theory and Practice of Revenue Management", 2004, chapter 2). The price is minus infinity if
+    every slot left is needed, and infinity if no send is left.
 
     Args:
         scores: [Q] equally likely scores.
-        slots: the most slots left.
+        slots: the largest number of slots left.
     """
     value = np.zeros((slots + 1, slots + 1))
     price = np.full((slots + 1, slots + 1), -np.inf)
@@ -64,21 +64,22 @@ def bid_prices(scores: Float64, slots: int) -> Float64:
 
 @driver(PACER_SIGNATURE)
 def bid_price_pace(
-    opportunity: Opportunity, rows: Int32, pacing: Float32
+    opportunity: Opportunity, plan_rows: Int32, pacing: Float32
 ) -> tuple[float, np.float32, np.float32]:
-    """Return the bid price; ``pacing`` is S, most slots M, prices [C, M + 1, M + 1], day weights'.
+    """Return the bid price as the least score worth a send.
 
-    Under day weights a slot counts as many slots left as the weights say, so that good days ask
-    less.
+    ``pacing`` is S, the largest number of slots M, prices [C, M + 1, M + 1], and the numbers of
+    day weights. These weights change the number of slots left that a slot is counted with, so that
+    the price is lower on days of higher weight.
     """
-    remaining = target_of(rows, opportunity.row, opportunity.channel) - opportunity.sent
+    remaining = target_of(plan_rows, opportunity.row, opportunity.channel) - opportunity.sent
     if remaining <= 0 or opportunity.opted_in == 0:
         return np.inf, np.float32(0), ONE
     if remaining >= opportunity.slots_left:
         return -np.inf, ONE, ONE
     most = int(pacing[1])
     size = (most + 1) * (most + 1)
-    first = 2 + size * (rows.shape[1] // 2)
+    first = 2 + size * (plan_rows.shape[1] // 2)
     weighed = weighed_slots(opportunity, pacing, first, opportunity.slots_left)
     left = min(max(int(weighed + HALF), remaining), most)
     return float(pacing[2 + size * opportunity.channel + (most + 1) * left + remaining]), ONE, ONE
@@ -88,10 +89,10 @@ def bid_price_pace(
 class BidPriceSettings(Settings):
     """Settings of :class:`BidPricePacer`."""
 
-    num_members: int = setting(512, "members simulated to learn from", low=1, high=2**24)
-    weeks: int = setting(24, "weeks that they are simulated", low=1, high=2**16)
+    num_members: int = setting(512, "number of simulated members", low=1, high=2**24)
+    weeks: int = setting(24, "number of simulated weeks", low=1, high=2**16)
     burn_in: int = setting(
-        8, "weeks at the beginning whose scores are left out", low=0, high=2**16 - 1
+        8, "number of first weeks whose scores are left out", low=0, high=2**16 - 1
     )
 
     def __post_init__(self) -> None:
@@ -105,10 +106,10 @@ class BidPriceSettings(Settings):
 
 @register
 class BidPricePacer(BasePacer):
-    """Meets the weekly target exactly with the candidates of the best scores to be expected.
+    """Meets the weekly target exactly and sends the candidates with the highest scores.
 
-    It learns the law of the ranker's best score on each channel; untrained it paces exactly, blind
-    to the candidates.
+    It learns the distribution of the ranker's best score on each channel. Before training it paces
+    exactly, whatever the scores are.
     """
 
     name = "bid_price"
@@ -117,27 +118,30 @@ class BidPricePacer(BasePacer):
 
     def __init__(self, settings: BidPriceSettings | None = None, **values: Any) -> None:
         super().__init__(settings, **values)
-        self.quantiles: tuple[tuple[float, ...], ...] = ()  # [C][Q], empty before it learned
-        self._prices: tuple[World, Float32, Float32] | None = None  # of the last world
+        self.quantiles: tuple[tuple[float, ...], ...] = ()  # [C][Q], empty before training
+        self._prices: tuple[World, Float32, Float32] | None = (
+            None  # of the world that was used last
+        )
 
     @classmethod
     def with_quantiles(
         cls, quantiles: Sequence[Sequence[float]], settings: BidPriceSettings | None = None
     ) -> Self:
-        """Return a pacer that knows the law of the best scores.
+        """Return a pacer with given distributions of the best scores.
 
         Args:
-            quantiles: [C][Q] equally likely scores of each channel's best candidate, rising.
-            settings: of the pacer; None for the defaults.
+            quantiles: [C][Q] equally likely scores of each channel's best candidate, ascending.
+            settings: settings of the pacer; None for the defaults.
 
         Raises:
-            ValueError: quantiles are no rising finite numbers.
+            ValueError: quantiles are not finite numbers in ascending order.
         """
         for law in quantiles:
             finite = all(map(is_number, law))
             if not law or not finite or list(law) != sorted(law):
                 raise ValueError(
-                    f"pacer quantiles are {str(list(law))[:60]}; rising finite numbers are needed"
+                    f"pacer quantiles are {str(list(law))[:60]}; allowed are finite numbers in "
+                    "ascending order"
                 )
         pacer = cls(settings)
         pacer.quantiles = tuple(tuple(map(float, law)) for law in quantiles)
@@ -149,14 +153,10 @@ class BidPricePacer(BasePacer):
         return bid_price_pace if self.quantiles else exact_pace
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
-        """Return the jitted pacer's parameters for a week, [W].
-
-        Args:
-            world: the world.
-            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
+        """Return the jitted pacer's parameters; see :meth:`BasePacer.pacing`.
 
         Raises:
-            ValueError: the pacer learned in a world of other channels.
+            ValueError: the pacer learned in a world with other channels.
         """
         if not self.quantiles:
             return exact_pacing(world, weights)
@@ -180,13 +180,7 @@ class BidPricePacer(BasePacer):
         *,
         seed: int = 0,
     ) -> Self:
-        """Learn the law of the ranker's best scores; what was learned before is forgotten.
-
-        Args:
-            world: the world.
-            ranker: whose scores; learned already.
-            seed: of population, luck and plans.
-        """
+        """Learn the distribution of the ranker's best scores; see :meth:`BasePacer.learn`."""
         s = self.settings
         middles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
         laws = best_scores(world, ranker, s.num_members, s.weeks, s.burn_in, seed)
@@ -198,7 +192,7 @@ class BidPricePacer(BasePacer):
         return self
 
     def state(self) -> dict[str, Any]:
-        """Return the quantiles as JSON can hold them."""
+        """Return the quantiles as lists."""
         return {"quantiles": [list(law) for law in self.quantiles]}
 
     @classmethod
@@ -208,7 +202,7 @@ class BidPricePacer(BasePacer):
         """Rebuild a pacer from :meth:`state`.
 
         Raises:
-            ValueError: quantiles are missing or not allowed, or there is something else.
+            ValueError: quantiles are missing or not allowed, or the state has other entries.
         """
         laws = state.get("quantiles")
         lists = list(state) == ["quantiles"] and isinstance(laws, list)
@@ -237,7 +231,7 @@ def choose_and_score(
     s: int,
     pace: Any,
     rank: Any,
-    rows: Int32,
+    plan_rows: Int32,
     pacing: Float32,
     ranking: Float32,
     topics: UInt8,
@@ -245,13 +239,13 @@ def choose_and_score(
     actions: Int64,
     scores: Float64,
 ) -> None:
-    """Fill actions [N] of a jitted policy at slot s, and the best candidates' scores [N]."""
+    """Fill the actions [N] of a jitted policy at slot s, and the scores [N] of its candidates."""
     for i in range(actions.shape[0]):
         opportunity = opportunity_at(simulation, i, s)
         draw_candidates(opportunity, topics, qualities)
         today = simulation.launches[opportunity.day]
         best, scores[i] = rank(opportunity, topics, qualities, simulation.log, today, ranking)
-        least, wanted, of = pace(opportunity, rows, pacing)
+        least, wanted, of = pace(opportunity, plan_rows, pacing)
         sends = wanted > 0 and considered(opportunity, wanted, of) and scores[i] >= least
         actions[i] = best if sends else 0
 
@@ -259,17 +253,17 @@ def choose_and_score(
 def best_scores(
     world: World, ranker: BaseRanker, num_members: int, weeks: int, burn_in: int, seed: int
 ) -> list[Float64]:
-    """Return the best candidate's score at every opportunity of opted-in members, by channel.
+    """Return the best scores at all opportunities of opted-in members, for each channel.
 
-    Members get random plans, paced exactly.
+    Members get random plans, which are paced exactly.
 
     Args:
         world: the world.
-        ranker: whose scores.
-        num_members: members of population ``seed``.
-        weeks: weeks simulated.
-        burn_in: weeks at the beginning whose scores are left out.
-        seed: of population, luck and plans.
+        ranker: the ranker.
+        num_members: number of members, of population ``seed``.
+        weeks: number of simulated weeks.
+        burn_in: number of first weeks whose scores are left out.
+        seed: seed of population, luck and plans.
     """
     ranker.check_world(world)
     population = Population(world, num_members, seed, seed)
@@ -284,12 +278,12 @@ def best_scores(
             seed, ExplorationStream.RANDOM_SENDS, population.members, times, Domain.EXPLORATION
         )
         target = plans[words % len(plans)]
-        rows = pack_plans(target, target)
+        plan_rows = pack_plans(target, target)
         for slot in world.schedule:
             population.keep_calendar()
             choose_and_score(
                 population.simulation, population.slot, exact_pace, ranker.function,
-                rows, pacing, ranking, *candidates, actions, scores,
+                plan_rows, pacing, ranking, *candidates, actions, scores,
             )  # fmt: skip
             if week >= burn_in:
                 counted = population.alive & population.opted_in[:, slot.channel]

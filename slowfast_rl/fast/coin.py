@@ -1,4 +1,4 @@
-"""The published pacer: one coin of the same probability at each of a channel's opportunities."""
+"""The published pacer: the same probability of a send at each opportunity of a channel."""
 
 import numpy as np
 
@@ -15,18 +15,18 @@ from slowfast_rl.policies.guard import cap_of, target_of
 
 @driver(PACER_SIGNATURE)
 def coin_pace(
-    opportunity: Opportunity, rows: Int32, pacing: Float32
+    opportunity: Opportunity, plan_rows: Int32, pacing: Float32
 ) -> tuple[float, np.float32, np.float32]:
     """Consider a send with probability target / the channel's slots a week, up to the cap.
 
-    ``pacing`` is S, slots a week [C], then what :meth:`CoinPacer.pacing` adds for day weights.
+    ``pacing`` is S, the slots per week [C], and the numbers of :func:`pacing_parameters`.
     """
-    target = target_of(rows, opportunity.row, opportunity.channel)
-    full = opportunity.sent >= cap_of(rows, opportunity.row, opportunity.channel)
+    target = target_of(plan_rows, opportunity.row, opportunity.channel)
+    full = opportunity.sent >= cap_of(plan_rows, opportunity.row, opportunity.channel)
     if target <= 0 or full or opportunity.opted_in == 0:
         return -np.inf, np.float32(0), ONE
     in_week = np.int64(pacing[1 + opportunity.channel])
-    first = 1 + rows.shape[1] // 2
+    first = 1 + plan_rows.shape[1] // 2
     return -np.inf, np.float32(target), weighed_slots(opportunity, pacing, first, in_week)
 
 
@@ -34,9 +34,9 @@ def coin_pace(
 class CoinPacer(BasePacer):
     """Turns a plan's target into one probability per opportunity, as the published system does.
 
-    Coins are independent, so that the week's sends scatter around the target and the cap cuts them
-    off: with a cap equal to the target the mean stays below it. A pacing shape multiplies the
-    probability of a day's slots by the day's weight relative to the mean one.
+    The decisions are independent, so that the number of sends varies around the target. Because the
+    cap limits it, its mean is below the target if the cap equals the target. A pacing shape
+    multiplies the probability at a day's slots by the day's weight relative to the mean weight.
     """
 
     name = "coin"
@@ -47,12 +47,7 @@ class CoinPacer(BasePacer):
         return coin_pace
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
-        """Return the jitted pacer's parameters for a week, [W].
-
-        Args:
-            world: the world.
-            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
-        """
+        """Return the jitted pacer's parameters; see :meth:`BasePacer.pacing`."""
         channels = [slot.channel for slot in world.schedule]
         in_week = np.bincount(channels, minlength=len(world.channels)).astype(np.float32)
         return pacing_parameters(world, in_week, weights, whole_week=True)

@@ -1,4 +1,4 @@
-"""One decision from observations: the executor's own pacer and ranker on what an observation shows.
+"""Decisions of pacers and rankers from observations instead of a population.
 
 A service receives rows of ``Messaging-v0``'s observations instead of a running population. A
 jitted reader turns each row back into the opportunity, its candidates and the log that the pacer
@@ -42,8 +42,8 @@ from slowfast_rl.policies.guard import NO_CAP, feasible_target, guarded, pack_pl
 from slowfast_rl.policies.plan_reader import PlanReader, Reading
 from slowfast_rl.store import PacingPlan
 
-_FEW = 256  # opportunities; looking functions up costs 100 µs, their addresses 20 ns a call
-SOURCES = ("plan", "remembered", "safe")  # of the plan in force, as logs name them
+_FEW = 256  # below this number of opportunities, functions are passed by address, which is faster
+SOURCES = ("plan", "remembered", "safe")  # of the plan in force, by their names in logs
 _FLOATS = types.Array(types.float32, 2, "C")
 _BYTES = types.Array(types.uint8, 2, "C")
 _INT64S = types.Array(types.int64, 1, "C")
@@ -52,9 +52,9 @@ _INT64S = types.Array(types.int64, 1, "C")
 class _Observed(NamedTuple):
     """Arrays that the jitted reader fills from observations [B, F]."""
 
-    log: Log  # [B, ...] as far as pacers and rankers read it
+    log: Log  # [B, ...] what pacers and rankers read
     launches: Float32  # [B, D] today's launch intensities
-    topics: UInt8  # [B, K] of the candidates
+    topics: UInt8  # [B, K] topics of the candidates
     qualities: Float32  # [B, K]
 
 
@@ -72,11 +72,11 @@ def decide(
     Args:
         world: the world, for the layout of observations.
         executor: the fast policy.
-        reader: of the store.
+        reader: the reader of plans.
         obs: [B, F] observations of ``Messaging-v0``.
-        entity_ids: [B] member ids, none twice.
+        entity_ids: [B] member ids, all different.
         times: [B] simulated seconds.
-        seed: of the pacer's coins.
+        seed: seed of the pacer's coins.
     """
     plan, settled = reader.read_plans_in_force(entity_ids, times)
     opted_in = obs.take(opted_in_columns(world), axis=1) > 0.5
@@ -90,13 +90,13 @@ def decide(
 
 
 def sources(reading: Reading, weeks: Int64) -> list[str]:
-    """Return where each plan in force comes from, [B], names of SOURCES.
+    """Return the source of each plan in force, [B] names of ``SOURCES``.
 
     Args:
-        reading: of B members.
-        weeks: [B] the week that each is in.
+        reading: the plans in force of B members.
+        weeks: [B] the week of each member.
     """
-    earlier = reading.plan.week < weeks  # a safe plan is of this week
+    earlier = reading.plan.week < weeks  # a safe plan has the number of this week
     number = np.where(reading.settled, 0, np.where(earlier, 1, 2))
     return [SOURCES[i] for i in number]
 
@@ -111,21 +111,21 @@ def choose_candidates(
     times: Int64,
     seed: int,
 ) -> Choice:
-    """Return the executor's action for each of B members, by a pacer and a ranker.
+    """Return the decisions of a pacer and a ranker for each of B members.
 
     Args:
         world: the world.
-        pacer: decides when.
-        ranker: decides what.
+        pacer: the pacer.
+        ranker: the ranker.
         obs: [B, F] observations of ``Messaging-v0``.
         plan: the plans in force, [B].
-        entity_ids: [B] member ids, which key the pacer's coins.
-        times: [B] simulated seconds; their weeks key the coins too.
-        seed: of the coins.
+        entity_ids: [B] member ids.
+        times: [B] simulated seconds; ids, weeks and the seed determine the coins.
+        seed: seed of the pacer's coins.
 
     Raises:
-        ValueError: a plan's shape depends on what observations do not show, or the ranker learned
-            in a world of other channels.
+        ValueError: a plan's shape depends on launches, which observations do not show, or the
+            ranker learned in a world with other channels.
     """
     ranker.check_world(world)
     size = len(obs)
@@ -209,7 +209,7 @@ def _kept(world: World) -> local:
 
 
 def _empty_observed(world: World, size: int) -> _Observed:
-    """Return arrays to fill; those of a single opportunity are made once for each thread."""
+    """Return arrays to fill; each thread reuses those of a single opportunity."""
     kept = _kept(world)
     if size == 1 and hasattr(kept, "observed"):
         found: _Observed = kept.observed
@@ -251,9 +251,9 @@ def _observed_weights(world: World, obs: Float32, shape: Int32) -> Float32 | Non
 
 @per_world
 def _slots(world: World) -> Int64:
-    """Return the slot of the week by channel and that channel's slots left, [C, S + 1].
+    """Return the slot of the week by channel and number of slots left, [C, S + 1].
 
-    In column 0, where no slot is left, stands the number of the channel's slots in a week.
+    Column 0 has the number of slots of the channel in a week.
     """
     slots = np.zeros((len(world.channels), world.slots_per_week + 1), np.int64)
     left = np.zeros(len(world.channels), np.int64)
@@ -267,7 +267,7 @@ def _slots(world: World) -> Int64:
 
 @kernel
 def _channel_of(row: Float32, first: Integer, num_channels: Integer) -> int:
-    """Return the channel whose flag, among the columns from ``first`` on, is the largest."""
+    """Return the channel with the largest flag among the columns from ``first`` on."""
     channel = 0
     for c in range(1, num_channels):
         if row[first + c] > row[first + channel]:
@@ -298,7 +298,7 @@ def _read_opportunity(
     k = weekly.next
     day = weekly.week * 7 + np.int64(row[k])
     channel = _channel_of(row, k + 1, num_channels)
-    # What no opportunity can show is taken for the nearest that one can: kernels index by it.
+    # Kernels use these numbers as indices, so they are clipped to the values that can occur.
     left = min(max(np.int64(row[k + 1 + num_channels]), 0), slots[channel, 0])
     slot = slots[channel, left] if left else 0
     opportunity = Opportunity(

@@ -1,4 +1,4 @@
-"""The executor put together from a pacer and a ranker, and the two that learn nothing."""
+"""The executor of a pacer and a ranker, and the pacer and the ranker without training."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -26,7 +26,7 @@ from slowfast_rl.store import UNIFORM_SHAPE, PacingPlan, pacing_plan
 
 @register
 class ExactPacer(BasePacer):
-    """Sends with probability remaining / slots left: meets the weekly target exactly."""
+    """Sends with probability remaining / slots left, which meets the weekly target exactly."""
 
     name = "exact"
 
@@ -38,7 +38,7 @@ class ExactPacer(BasePacer):
 
 @register
 class QualityRanker(BaseRanker):
-    """Sends the candidate of the highest content quality; learns nothing."""
+    """Ranks on content quality, without training."""
 
     name = "quality"
 
@@ -50,13 +50,13 @@ class QualityRanker(BaseRanker):
 
 @register
 class PacedExecutor(BaseExecutor):
-    """A fast policy: a pacer says when, a ranker says what, the guard has the last word.
+    """A fast policy: the pacer decides when to send and the ranker what, within the guard.
 
-    It learns if its ranker or its pacer does: first the ranker, then the pacer for that ranker.
+    Training fits the ranker and then the pacer, if they learn.
 
     Args:
-        pacer: None for the exact pacer.
-        ranker: None for quality only.
+        pacer: the pacer; None for :class:`ExactPacer`.
+        ranker: the ranker; None for :class:`QualityRanker`.
     """
 
     name = "paced"
@@ -69,18 +69,13 @@ class PacedExecutor(BaseExecutor):
 
     @property
     def label(self) -> str:
-        """Pacer and ranker, those of the exact pacer and of the affinity ranker left out."""
+        """The names of pacer and ranker; "exact" and "affinity" are left out."""
         parts = self.pacer.name, self.ranker.name
         shown = [name for name in parts if name not in ("exact", "affinity")]
         return "-".join(shown) or self.ranker.name
 
     def policy(self, world: World, weights: Float32 | None = None) -> FastPolicy:
-        """Return the jitted policy of one week, with the present parameters of pacer and ranker.
-
-        Args:
-            world: the world.
-            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
-        """
+        """Return the jitted policy of one week under day weights [N, 7], None for uniform ones."""
         self.ranker.check_world(world)
         pacing = self.pacer.pacing(world, weights)
         return FastPolicy(self.pacer.function, self.ranker.function, pacing, self.ranker.weights)
@@ -104,10 +99,10 @@ class PacedExecutor(BaseExecutor):
         times: Int64,
         seed: int,
     ) -> Choice:
-        """Return the same decisions from observations as in the fused driver.
+        """Return the decisions at B opportunities, which are those of the fused driver.
 
         Raises:
-            ValueError: a plan's shape depends on what observations do not show.
+            ValueError: a plan's shape depends on launches, which observations do not show.
         """
         if plan is None:
             free = np.full((len(obs), len(world.channels)), NO_CAP, np.int32)
@@ -129,7 +124,7 @@ class PacedExecutor(BaseExecutor):
     def untrained(
         self, world: World, seed: int = 0, planner: BasePlanner | None = None
     ) -> "PacedExecutor":
-        """Return an executor of the same pacer and ranker before they learned."""
+        """Return an executor of the same pacer and ranker before their training."""
         pacer, ranker = self.pacer, self.ranker
         return PacedExecutor(
             type(pacer)(pacer.settings) if pacer.learns else pacer,
@@ -137,7 +132,7 @@ class PacedExecutor(BaseExecutor):
         )
 
     def versioned(self) -> dict[str, Any]:
-        """Return what tells one version of the executor from another."""
+        """Return the settings and the state of pacer and ranker, by name."""
         return {
             part.name: {"settings": part.settings.to_dict(), "state": part.state()}
             for part in (self.pacer, self.ranker)
@@ -150,10 +145,10 @@ class PacedExecutor(BaseExecutor):
         """Rebuild an executor of its pacer and ranker.
 
         Raises:
-            ValueError: a part is missing, or the pacer learned in a world of other channels.
+            ValueError: a part is missing, or the pacer learned in a world with other channels.
         """
         if state or None in parts.values():
             raise ValueError(f"executor has state {sorted(state)}; allowed: none, and both parts")
         executor = cls(**parts)
-        executor.policy(world)  # a pacer of other channels raises here
+        executor.policy(world)  # raises if the pacer learned with other channels
         return executor

@@ -1,4 +1,4 @@
-"""Logistic regression, alone or on top of a base rate, by Newton's method."""
+"""Logistic regression, with or without a base rate, by Newton's method."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from slowfast_rl.members.arrays import Float32, Float64
 
 _RIDGE = 1e-3
 _MOST_STEPS = 50
-_SMALL = 1e-8  # a step of Newton's below which the fit is done
-_CLOSE = 1e-4  # gain in log-likelihood likewise, where a response may fall for ever
-_RARE = -3.0  # logits of a response at which its intercepts begin
+_SMALL = 1e-8  # Newton steps below this size end the fit
+_CLOSE = 1e-4  # as do gains in log-likelihood below this, if a response tends to 0
+_RARE = -3.0  # initial intercepts of a response, in logits
 
 
 def logistic_regression(
@@ -22,7 +22,7 @@ def logistic_regression(
         ridge: precision of the coefficients' Gaussian prior around 0, above 0.
 
     Raises:
-        ValueError: no rows, or all labels are equal, so that nothing can be learned.
+        ValueError: there are no rows, or all labels are equal.
     """
     y = labels.astype(np.float64)
     if not 0 < y.sum() < len(y):
@@ -46,7 +46,7 @@ def logistic_regression(
 
 
 def _objective(features: Float64, y: Float64, coefficients: Float64, ridge: float) -> float:
-    """Return the log-likelihood less the prior's penalty."""
+    """Return the log-likelihood minus the penalty of the prior."""
     logits = features @ coefficients
     penalty = ridge / 2 * float(coefficients @ coefficients)
     return float((y * logits - np.logaddexp(0, logits)).sum()) - penalty
@@ -61,19 +61,19 @@ def response_regression(
 ) -> Float64:
     """Return coefficients [P] of a response on top of a base rate.
 
-    P(label = 1) = base + (1 - base) logistic(features · coefficients): what happens anyway, or in
-    response. Fitted by Fisher scoring; where base is 0 it is logistic regression. Intercepts are
-    not drawn to 0.
+    P(label = 1) = base + (1 - base) logistic(features · coefficients): the event happens anyway or
+    as a response. The model is fitted by Fisher scoring. With a base of 0 it is logistic
+    regression. Intercepts are not shrunk.
 
     Args:
         features: [B, P].
         labels: [B], 0 or 1.
-        base: [B] chance without the response, from 0 to below 1.
+        base: [B] probability without the response, 0 or more and below 1.
         ridge: precision of the other coefficients' Gaussian prior around 0, above 0.
-        intercepts: how many of the last columns are intercepts, which begin at a rare response.
+        intercepts: number of last columns that are intercepts.
 
     Raises:
-        ValueError: no rows, or all labels are equal, so that nothing can be learned.
+        ValueError: there are no rows, or all labels are equal.
     """
     x, y = features.astype(np.float64), labels.astype(np.float64)
     if not 0 < y.sum() < len(y):
@@ -109,7 +109,7 @@ def response_likelihood(
     Args:
         features: [B, P].
         labels: [B], 0 or 1.
-        base: [B] chance without the response, from 0 to below 1.
+        base: [B] probability without the response, 0 or more and below 1.
         coefficients: [P].
     """
     logits = features @ coefficients
@@ -121,6 +121,6 @@ def response_likelihood(
 def _penalised(
     x: Float64, y: Float64, base: Float64, coefficients: Float64, precision: Float64
 ) -> float:
-    """Return the log-likelihood less the prior's penalty."""
+    """Return the log-likelihood minus the penalty of the prior."""
     penalty = float(precision @ coefficients**2) / 2
     return response_likelihood(x, y, base, coefficients) - penalty

@@ -1,4 +1,4 @@
-"""The global threshold: send whatever scores enough, whenever it comes."""
+"""A pacer that sends every candidate whose score reaches one global threshold."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ from slowfast_rl.policies.settings import Settings, setting
 
 @driver(PACER_SIGNATURE)
 def threshold_pace(
-    opportunity: Opportunity, rows: Int32, pacing: Float32
+    opportunity: Opportunity, plan_rows: Int32, pacing: Float32
 ) -> tuple[float, np.float32, np.float32]:
-    """Return the same threshold at every opportunity on a channel that the member has not left."""
+    """Return the threshold as the least score worth a send, if the member is opted in."""
     return float(pacing[0]), np.float32(opportunity.opted_in), ONE
 
 
@@ -31,7 +31,7 @@ class ThresholdSettings(Settings):
 
 @register
 class ThresholdPacer(BasePacer):
-    """Accepts a candidate when its score reaches one global threshold; knows no target."""
+    """Sends a candidate if its score reaches one global threshold, whatever the target is."""
 
     name = "threshold"
     Settings = ThresholdSettings
@@ -43,5 +43,5 @@ class ThresholdPacer(BasePacer):
         return threshold_pace
 
     def pacing(self, world: World, weights: Float32 | None = None) -> Float32:
-        """Return the jitted pacer's parameter; it depends on no world and no day weights."""
+        """Return the threshold, which does not depend on the world or on day weights."""
         return np.array([self.settings.threshold], np.float32)

@@ -1,4 +1,4 @@
-"""Randomised trials: random candidates, sent or held back by a coin, and who viewed that day."""
+"""Randomised trials: random candidates are sent or held back, and views of the day are logged."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from slowfast_rl.fast.uplift_features import (
     member_terms,
     organic_terms,
 )
-from slowfast_rl.members.arrays import Bool, Float32, Int64
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.dynamics import candidate
 from slowfast_rl.members.opportunity import SIMULATION
@@ -22,54 +22,46 @@ from slowfast_rl.members.random import CANDIDATE, Domain, ExplorationStream, dra
 from slowfast_rl.members.state import SimulationState
 from slowfast_rl.members.world import World
 
-_SEND_SHARE = 0.25  # of opportunities; as many again are trials that hold
+SEND_SHARE = 0.25  # of opportunities; the same share are trials without a send
 _FLOATS = types.Array(types.float32, 2, "C")
 
 
 class Trials(NamedTuple):
-    """B opportunities at which a coin decided whether a random candidate was sent."""
+    """B opportunities at which chance decided whether a random candidate was sent."""
 
     channel: Int64  # [B]
     weekday: Int64  # [B] 0 is Monday
     organic: Float32  # [B, ORGANIC_TERMS]
     response: Float32  # [B, MEMBER_TERMS + CANDIDATE_TERMS]
     sent: Bool  # [B]
-    viewed: Bool  # [B] on the day of the opportunity
+    viewed: Bool  # [B] whether the member viewed on the day of the opportunity
 
 
 def collect_trials(world: World, num_members: int, weeks: int, seed: int) -> Trials:
-    """Return trials of members that are opted in, terms as known at the moment of the coin.
+    """Return trials of opted-in members, with terms computed before the decision.
 
-    The coin, the candidate and everything sent at other opportunities do not depend on the member:
-    the difference in viewing between sent and held trials is what the message caused.
+    Neither the decision, nor the candidate, nor sends at other opportunities depend on the member.
+    The difference in viewing between trials with and without a send is therefore caused by it.
 
     Args:
         world: the world.
-        num_members: members of population ``seed``.
-        weeks: weeks to log, 1 or more.
-        seed: of population, luck and exploration.
+        num_members: number of members, of population ``seed``.
+        weeks: number of weeks, 1 or more.
+        seed: seed of population, luck and exploration.
     """
     if weeks < 1:
         raise ValueError(f"weeks is {weeks}; allowed is 1 or more")
     population = Population(world, num_members, seed, seed)
     viewed = np.zeros(num_members, np.bool_)
-    today: list[tuple[Int64, Trials]] = []  # members and trials whose day is not over
+    today: list[tuple[Int64, Trials]] = []  # members, and trials of a day that has not ended
     trials = []
     for time in range(weeks * world.slots_per_week):
         number = population.slot
         slot = world.schedule[number]
-        words = random_words(
-            seed,
-            ExplorationStream.RANDOM_SENDS,
-            population.members,
-            np.full(num_members, time),
-            Domain.EXPLORATION,
-        )
-        coin = words / 2**32
-        choice = words.astype(np.int64) % world.num_candidates  # [N], by the word's low bits
+        coin, choice = random_sends(population, seed, time)
         may = population.opted_in[:, slot.channel] & population.alive
-        sent = may & (coin < _SEND_SHARE)
-        rows = np.flatnonzero(may & (coin < 2 * _SEND_SHARE))
+        sent = may & (coin < SEND_SHARE)
+        rows = np.flatnonzero(may & (coin < 2 * SEND_SHARE))
         organic, response = trial_terms(population, choice)
         known = len(rows), organic[rows], response[rows], sent[rows]
         today.append((rows, _trials(slot.channel, slot.weekday, *known)))
@@ -81,8 +73,31 @@ def collect_trials(world: World, num_members: int, weeks: int, seed: int) -> Tri
     return Trials(*(np.concatenate(column) for column in zip(*trials, strict=True)))
 
 
+def random_sends(population: Population, seed: int, time: int) -> tuple[Float64, Int64]:
+    """Return each member's coin, uniform in [0, 1), and its random candidate, from 0, [N] each.
+
+    Args:
+        population: the members.
+        seed: the seed of the exploration.
+        time: the number of the opportunity since the start.
+    """
+    words = random_words(
+        seed,
+        ExplorationStream.RANDOM_SENDS,
+        population.members,
+        np.full(population.num_members, time),
+        Domain.EXPLORATION,
+    )
+    choice = words.astype(np.int64) % population.world.num_candidates  # by the word's low bits
+    return words / 2**32, choice
+
+
 def trial_terms(population: Population, choice: Int64) -> tuple[Float32, Float32]:
-    """Return the terms of every member's candidate ``choice``, from 0, at this slot.
+    """Return the terms of each member and of its candidate at this slot.
+
+    Args:
+        population: N members.
+        choice: [N] the candidates, from 0.
 
     Returns:
         [N, ORGANIC_TERMS] and [N, MEMBER_TERMS + CANDIDATE_TERMS].

@@ -1,11 +1,11 @@
-"""A ranker on causal effect: how much likelier a message makes viewing within the day."""
+"""A ranker on the causal effect of a message on the probability of viewing within the day."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
+from slowfast_rl.fast.fitted_ranker import FittedRanker
 from slowfast_rl.fast.regression import (
     logistic_regression,
     response_likelihood,
@@ -20,23 +20,22 @@ from slowfast_rl.fast.uplift_features import (
     member_terms,
     organic_terms,
 )
-from slowfast_rl.members.arrays import Bool, Float32, Float64, Integer, UInt8
+from slowfast_rl.members.arrays import Float32, Float64, Integer, UInt8
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.numerics import ONE, logistic
 from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity, RankerFunction
-from slowfast_rl.members.state import Log
+from slowfast_rl.members.state import Log, take_rows
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.component import register
-from slowfast_rl.policies.contracts import BaseRanker
 from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _DAYS = 7
-_MEMBER = _DAYS + ORGANIC_TERMS  # where, among the weights, those of member_terms begin
+_MEMBER = _DAYS + ORGANIC_TERMS  # index of the first weight of the member terms
 _CANDIDATE = _MEMBER + MEMBER_TERMS
 _CHANNEL = _CANDIDATE + CANDIDATE_TERMS
-_RIDGES = (3.0, 30.0, 300.0)  # precisions of a response's coefficients that learning chooses among
-_HELD_OUT = 4  # one trial in so many chooses
-_RARE = -3.0  # logits of an untrained response
+_RIDGES = (3.0, 30.0, 300.0)  # candidate precisions of a response's coefficients
+_HELD_OUT = 4  # one in so many trials is used to choose the precision
+_RARE = -3.0  # logit of a response before training
 
 
 class Weights(NamedTuple):
@@ -135,51 +134,40 @@ def uplift_rank(
 class UpliftSettings(Settings):
     """Settings of :class:`UpliftRanker`."""
 
-    num_members: int = setting(4096, "members whose trials it learns from", low=1, high=2**24)
-    weeks: int = setting(40, "weeks of their trials", low=1, high=2**16)
+    num_members: int = setting(4096, "number of members in the trials", low=1, high=2**24)
+    weeks: int = setting(40, "number of weeks of trials", low=1, high=2**16)
 
 
 @register
-class UpliftRanker(BaseRanker):
+class UpliftRanker(FittedRanker):
     """Ranks on the causal effect of a message on viewing within the day, not on open rate.
 
-    Two models of randomised trials: who views without the message (a logistic regression on
-    held-back trials), and who responds to it. A member views by itself or in response, so that the
-    effect is (1 - P(views without)) P(responds): the score, a difference in probability. A
-    T-learner (Künzel et al. 2019) whose second model is given the first one as its base; messages
-    that keep a member away the same day are outside the model.
+    Two models are fitted on randomised trials: of viewing without the message (a logistic
+    regression on trials without a send), and of a response to the message. A member views either
+    anyway or as a response, so that the effect, which is the score, is
+    (1 - P(views without)) P(responds). This is a T-learner (Künzel et al. 2019) whose second model
+    uses the first one as its base rate. Messages that prevent a view on the same day are outside
+    the model.
 
-    Untrained it ranks on quality only.
+    Before training it ranks on quality only.
     """
 
     name = "uplift"
     Settings = UpliftSettings
     settings: UpliftSettings
     learned: Weights = UNTRAINED
-    _weights: Float32
-    _weights_of: Weights | None = None  # what ``_weights`` were made of
 
     @property
     def function(self) -> RankerFunction:
         """The jitted ranker."""
         return uplift_rank
 
-    @property
-    def weights(self) -> Float32:  # type: ignore[override]  # derived from what was learned
-        """The jitted ranker's parameters."""
-        if self._weights_of is not self.learned:
-            self._weights, self._weights_of = (
-                np.concatenate(self.learned).astype(np.float32),
-                self.learned,
-            )
-        return self._weights
-
     @classmethod
-    def with_weights(cls, learned: Weights, settings: UpliftSettings | None = None) -> Self:
-        """Return a ranker with given weights.
+    def checked_weights(cls, learned: Weights) -> Weights:
+        """Return the weights after a check.
 
         Raises:
-            ValueError: a weight is no finite number, or there are too few or too many.
+            ValueError: a weight is not a finite number, or there are too few or too many.
         """
         for name, values in learned._asdict().items():
             size = _SIZES.get(name, len(values) if isinstance(values, tuple | list) else 0)
@@ -188,27 +176,21 @@ class UpliftRanker(BaseRanker):
             for value in values:
                 if not is_number(value):
                     raise ValueError(f"ranker weight {name} has {value!r}; allowed: finite numbers")
-        ranker = cls(settings)
-        ranker.learned = Weights(*(tuple(values) for values in learned))
-        return ranker
+        return Weights(*(tuple(values) for values in learned))
 
     def learn(self, world: World, *, seed: int = 0) -> Self:
-        """Fit both models on randomised trials. What was learned before is forgotten.
+        """Fit both models on randomised trials; see :meth:`BaseRanker.learn`.
 
-        How far the response's coefficients are drawn to 0 is chosen on trials that are held out.
-
-        Args:
-            world: the world.
-            seed: of population, luck and exploration.
+        The precision of the response's coefficients is chosen on trials that are held out.
 
         Raises:
-            ValueError: in the trials nobody viewed or everybody did.
+            ValueError: no trial was followed by a view, or all were.
         """
         num_members, weeks = self.settings.num_members, self.settings.weeks
         self.opportunities = num_members * weeks * world.slots_per_week
         trials = collect_trials(world, num_members, weeks, seed)
         num_channels, sent = len(world.channels), trials.sent
-        held, treated = _among(trials, ~sent), _among(trials, sent)
+        held, treated = take_rows(trials, ~sent), take_rows(trials, sent)
         organic, _ = logistic_regression(_viewing(held), held.viewed.astype(np.float64))
         base = 1 / (1 + np.exp(-_viewing(treated) @ organic))
         response = _respond(treated, base, num_channels)
@@ -217,57 +199,24 @@ class UpliftRanker(BaseRanker):
         self.learned = Weights(*(tuple(map(float, part)) for part in parts))
         return self
 
-    def state(self) -> dict[str, Any]:
-        """Return the weights as JSON can hold them."""
-        return {name: list(values) for name, values in self.learned._asdict().items()}
-
-    @classmethod
-    def from_state(
-        cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
-    ) -> Self:
-        """Rebuild a ranker from :meth:`state`.
-
-        Raises:
-            ValueError: a weight is missing, unknown or not allowed.
-        """
-        if sorted(state) != sorted(Weights._fields):
-            raise ValueError(
-                f"ranker weights are {sorted(state)}; allowed: {sorted(Weights._fields)}"
-            )
-        ranker = cls.with_weights(Weights(**state), settings)
-        ranker.check_world(world)
-        return ranker
-
     def check_world(self, world: World) -> None:
-        """Raise ValueError where the ranker learned in a world of other channels."""
+        """Raise ValueError if the ranker learned in a world with other channels."""
         known = len(self.learned.channel)
         if known not in (1, len(world.channels)):  # one rate serves all channels before training
             raise ValueError(
-                f"ranker knows {known} channels; {len(world.channels)} are needed for "
+                f"ranker learned on {known} channels; {len(world.channels)} are needed for "
                 f"{world.channels}"
             )
 
 
-def _among(trials: Trials, rows: Bool) -> Trials:
-    """Return some trials."""
-    return Trials(
-        trials.channel[rows],
-        trials.weekday[rows],
-        trials.organic[rows],
-        trials.response[rows],
-        trials.sent[rows],
-        trials.viewed[rows],
-    )
-
-
 def _viewing(trials: Trials) -> Float64:
-    """Return what viewing without the message is regressed on, [B, 7 + ORGANIC_TERMS]."""
+    """Return the features of viewing without the message, [B, 7 + ORGANIC_TERMS]."""
     weekdays = trials.weekday[:, None] == np.arange(_DAYS)
     return np.column_stack([weekdays, trials.organic]).astype(np.float64)
 
 
 def _respond(sent: Trials, base: Float64, num_channels: int) -> Float64:
-    """Return the response's coefficients, channels' intercepts last, fitted on sent trials."""
+    """Return the coefficients of the response, with the channels' intercepts last."""
     channels = sent.channel[:, None] == np.arange(num_channels)
     x = np.column_stack([sent.response, channels]).astype(np.float64)
     y, chooses = sent.viewed.astype(np.float64), np.arange(len(x)) % _HELD_OUT == 0

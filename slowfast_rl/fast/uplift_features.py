@@ -1,6 +1,6 @@
-"""What the uplift model knows of a member, a candidate and a day: terms made of the log alone.
+"""The terms of the uplift model for a member, a candidate and a day, computed from the log.
 
-Written once, as functions of the log, for the jitted ranker and for the logs that it learns from.
+The jitted ranker and the trials on which it is fitted use the same functions.
 """
 
 import numpy as np
@@ -25,9 +25,9 @@ from slowfast_rl.members.state import (
     TOPIC_SENDS,
 )
 
-ORGANIC_TERMS = 5  # of viewing without the message, weekday apart
-MEMBER_TERMS = 17  # of a response to it: member and channel
-CANDIDATE_TERMS = 6  # of a response to it: candidate
+ORGANIC_TERMS = 5  # of viewing without the message, in addition to the weekday
+MEMBER_TERMS = 17  # of a response, for member and channel
+CANDIDATE_TERMS = 6  # of a response, for the candidate
 
 _ZERO = np.float32(0)
 _DAYS, _HALF_DAY = np.float32(7), np.float32(0.5)  # of a week; added to both sides of a rate
@@ -46,7 +46,7 @@ Five = tuple[np.float32, np.float32, np.float32, np.float32, np.float32]
 
 @kernel
 def usual_views(by_member: Float32, weeks: Integer, window: int) -> np.float32:
-    """Return viewing days a week from a moving average, freed of its start at 0 and shrunk."""
+    """Return viewing days per week from a moving average, corrected for its start, and shrunk."""
     rate = _LOG_KEPT_4 if window == EW4 else _LOG_KEPT_20
     seen = ONE - exp(rate * np.float32(weeks))
     views: np.float32 = by_member[window] + _PRIOR_WEIGHT * _PRIOR_VIEWS
@@ -55,7 +55,7 @@ def usual_views(by_member: Float32, weeks: Integer, window: int) -> np.float32:
 
 @kernel
 def viewing_logit(views: np.float32) -> np.float32:
-    """Return the logit of viewing on a day, half a day away from never and always."""
+    """Return the logit of viewing on a day, with half a day added to views and to the rest."""
     return log((views + _HALF_DAY) / (_DAYS - min(views, _DAYS) + _HALF_DAY))
 
 
@@ -76,7 +76,7 @@ def week_sends(by_channel: Float32, window: Integer) -> np.float32:
 
 @kernel
 def organic_terms(by_member: Float32, by_channel: Float32, launches: Float32, day: Integer) -> Five:
-    """Return what viewing on a day depends on without the message.
+    """Return the terms of viewing on a day without the message.
 
     Args:
         by_member: [WINDOWS] a member's viewing days.
@@ -101,7 +101,7 @@ def organic_terms(by_member: Float32, by_channel: Float32, launches: Float32, da
 def member_terms(
     by_member: Float32, by_channel: Float32, by_topic: Float32, c: Integer, day: Integer
 ) -> tuple[np.float32, ...]:
-    """Return what the response to a message on channel c depends on, the candidate apart.
+    """Return the terms of the response to a message on channel c, without those of the candidate.
 
     Args:
         by_member: [WINDOWS] a member's viewing days.
@@ -146,12 +146,12 @@ def member_terms(
 def candidate_terms(
     by_topic: Float32, topic: Integer, quality: np.float32, launch: np.float32, day: Integer
 ) -> tuple[np.float32, ...]:
-    """Return what the response to a message depends on, of its candidate.
+    """Return the terms of the response to a message that describe its candidate.
 
     Args:
         by_topic: [D, TOPIC_COLUMNS].
-        topic: the candidate's.
-        quality: the candidate's, in standard deviations.
+        topic: the topic of the candidate.
+        quality: the quality of the candidate in standard deviations.
         launch: the topic's launch intensity today.
         day: since the member's episode began.
     """

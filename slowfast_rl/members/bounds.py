@@ -1,28 +1,35 @@
-"""Declare the bounds of dataclass fields and check them."""
+"""Declare the meaning and the bounds of dataclass fields, and check the bounds."""
 
 from dataclasses import Field, field, fields
 from math import isfinite
 from typing import Any
 
 
-def bounded(low: float = float("-inf"), high: float = float("inf"), *, above: bool = False) -> Any:
+def described(text: str) -> Any:
+    """Declare a required dataclass field without bounds; ``text`` is its meaning and unit."""
+    return field(metadata={"text": text})
+
+
+def bounded(
+    text: str = "", low: float = float("-inf"), high: float = float("inf"), *, above: bool = False
+) -> Any:
     """Declare a required dataclass field in [low, high], or (low, high] with ``above``."""
-    return field(metadata={"low": low, "high": high, "above": above})
+    return field(metadata={"text": text, "low": low, "high": high, "above": above})
 
 
-def probability() -> Any:
+def probability(text: str) -> Any:
     """Declare a dataclass field in [0, 1]."""
-    return bounded(0, 1)
+    return bounded(text, 0, 1)
 
 
-def rate() -> Any:
+def rate(text: str) -> Any:
     """Declare a dataclass field of 0 or more."""
-    return bounded(0)
+    return bounded(text, 0)
 
 
-def positive() -> Any:
+def positive(text: str) -> Any:
     """Declare a dataclass field above 0."""
-    return bounded(0, above=True)
+    return bounded(text, 0, above=True)
 
 
 def check_bounds(instance: Any, where: str) -> None:

@@ -1,14 +1,15 @@
-"""The parameters of a world: one frozen dataclass per subject, with units in its docstring.
+"""The parameters of a world: one frozen dataclass per subject, whose fields have text and bounds.
 
 Fields typed ``PerChannel`` hold one number per channel, in the order of ``World.channels``. The
 equations that use them are in ``dynamics``; values and their sources in ``configs/world/*.yaml``.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
+from inspect import getdoc
 from typing import Annotated, Any, TypeAlias
 
-from slowfast_rl.members.bounds import bounded, check_bounds, positive, probability, rate
+from slowfast_rl.members.bounds import bounded, check_bounds, described, positive, probability, rate
 
 PerChannel: TypeAlias = Annotated[tuple[float, ...], "one number per channel"]
 
@@ -17,6 +18,12 @@ PerChannel: TypeAlias = Annotated[tuple[float, ...], "one number per channel"]
 class Parameters:
     """Base class of parameter groups: checks the declared bounds of an instance's fields."""
 
+    def __init_subclass__(cls) -> None:
+        """Document the fields."""
+        declared = {name: value for name, value in vars(cls).items() if isinstance(value, Field)}
+        lines = [f"    {name}: {value.metadata['text']}." for name, value in declared.items()]
+        cls.__doc__ = "\n".join([f"{getdoc(cls)}\n", "Attributes:", *lines])
+
     def __post_init__(self) -> None:
         """Check bounds."""
         check_bounds(self, group_name(type(self)))
@@ -24,37 +31,37 @@ class Parameters:
 
 @dataclass(frozen=True, kw_only=True)
 class TraitDistributions(Parameters):
-    """Distributions of the fixed, hidden traits of members.
+    """Distributions of the fixed, hidden traits of members."""
 
-    Attributes:
-        base_rate_law: distribution of the base viewing rate x, "lognormal" or "logitnormal".
-        base_rate_location: mean of ln x or of logit x (log or logit of views per day).
-        base_rate_spread: standard deviation of ln x or of logit x.
-        base_rate_low: lower bound to which x is clipped (views per day).
-        base_rate_high: upper bound to which x is clipped (views per day).
-        responsiveness: mean causal response probability per channel (per send).
-        responsiveness_spread: standard deviation of log responsiveness.
-        responsiveness_slope: exponent of (typical rate / x) in the responsiveness (no unit).
-        fatigue_sensitivity_spread: standard deviation of log fatigue sensitivity; its mean is 1.
-        fatigue_sensitivity_values: discrete sensitivities that replace the lognormal, or empty.
-        fatigue_sensitivity_shares: shares of members with those values, adding up to 1.
-        dismissal_spread: standard deviation of log dismissal propensity; its mean is 1.
-        opt_in: share of members opted in at the start, per channel.
-    """
-
-    base_rate_law: str
-    base_rate_location: float = bounded()
-    base_rate_spread: float = rate()
-    base_rate_low: float = bounded(0, 1)
-    base_rate_high: float = bounded(0, 1, above=True)
-    responsiveness: PerChannel = probability()
-    responsiveness_spread: float = rate()
-    responsiveness_slope: float = bounded()
-    fatigue_sensitivity_spread: float = rate()
-    fatigue_sensitivity_values: tuple[float, ...] = rate()
-    fatigue_sensitivity_shares: tuple[float, ...] = probability()
-    dismissal_spread: float = rate()
-    opt_in: PerChannel = probability()
+    base_rate_law: str = described(
+        "distribution of the base viewing rate x, 'lognormal' or 'logitnormal'"
+    )
+    base_rate_location: float = bounded(
+        "mean of ln x or of logit x (log or logit of views per day)"
+    )
+    base_rate_spread: float = rate("standard deviation of ln x or of logit x")
+    base_rate_low: float = bounded("lower bound to which x is clipped (views per day)", 0, 1)
+    base_rate_high: float = bounded(
+        "upper bound to which x is clipped (views per day)", 0, 1, above=True
+    )
+    responsiveness: PerChannel = probability(
+        "mean causal response probability per channel (per send)"
+    )
+    responsiveness_spread: float = rate("standard deviation of log responsiveness")
+    responsiveness_slope: float = bounded(
+        "exponent of (typical rate / x) in the responsiveness (no unit)"
+    )
+    fatigue_sensitivity_spread: float = rate(
+        "standard deviation of log fatigue sensitivity; its mean is 1"
+    )
+    fatigue_sensitivity_values: tuple[float, ...] = rate(
+        "discrete sensitivities that replace the lognormal, or empty"
+    )
+    fatigue_sensitivity_shares: tuple[float, ...] = probability(
+        "shares of members with those values, adding up to 1"
+    )
+    dismissal_spread: float = rate("standard deviation of log dismissal propensity; its mean is 1")
+    opt_in: PerChannel = probability("share of members opted in at the start, per channel")
 
     def __post_init__(self) -> None:
         """Check bounds, the distribution's name and that values and shares fit together."""
@@ -81,23 +88,18 @@ class TraitDistributions(Parameters):
 
 @dataclass(frozen=True, kw_only=True)
 class Organic(Parameters):
-    """Viewing without a message (weights in logits per unit).
+    """Viewing without a message (weights in logits per unit)."""
 
-    Attributes:
-        habit_weight: per unit of habit.
-        launch_weight: per unit of total launch intensity.
-        goodwill_weight: per unit of lost goodwill.
-        fatigue_weight: per felt effective send.
-        weekday_effect: seven numbers from Monday, in logits, adding up to 0.
-        habit_days: time constant of habit, an exponential average of viewing (days).
-    """
-
-    habit_weight: float = bounded()
-    launch_weight: float = bounded()
-    goodwill_weight: float = bounded()
-    fatigue_weight: float = bounded()
-    weekday_effect: tuple[float, ...] = bounded()
-    habit_days: float = bounded(1)
+    habit_weight: float = bounded("per unit of habit")
+    launch_weight: float = bounded("per unit of total launch intensity")
+    goodwill_weight: float = bounded("per unit of lost goodwill")
+    fatigue_weight: float = bounded("per felt effective send")
+    weekday_effect: tuple[float, ...] = bounded(
+        "seven numbers from Monday, in logits, adding up to 0"
+    )
+    habit_days: float = bounded(
+        "time constant of habit, an exponential average of viewing (days)", 1
+    )
 
     def __post_init__(self) -> None:
         """Check bounds and the seven weekdays."""
@@ -111,137 +113,86 @@ class Organic(Parameters):
 
 @dataclass(frozen=True, kw_only=True)
 class Launches(Parameters):
-    """The shared calendar of title launches.
+    """The shared calendar of title launches."""
 
-    Attributes:
-        per_week: mean number of launches over all topics (per week).
-        half_life_days: days in which a launch's intensity halves.
-        flag_threshold: intensity at which candidates of a topic get the launch flag.
-    """
-
-    per_week: float = bounded(0, 100)
-    half_life_days: float = positive()
-    flag_threshold: float = positive()
+    per_week: float = bounded("mean number of launches over all topics (per week)", 0, 100)
+    half_life_days: float = positive("days in which a launch's intensity halves")
+    flag_threshold: float = positive("intensity at which candidates of a topic get the launch flag")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Response(Parameters):
-    """Relevance of a candidate and the causal response to a send.
+    """Relevance of a candidate and the causal response to a send."""
 
-    Attributes:
-        taste_weight: logits of relevance per unit of the member's taste for the topic.
-        launch_weight: logits of relevance per unit of launch intensity.
-        intercept: logit of relevance of an average candidate.
-        wear: share of response lost right after the topic was sent.
-        wear_half_life_days: days in which wear halves.
-        fatigue_decay: log response lost per felt effective send, per channel.
-        cross_channel: share of other channels' fatigue that is felt.
-        lapsed_loss: share of response lost by a member without habit.
-        lapsed_rate: how fast that loss falls with habit (per unit of habit).
-        ceiling: largest response probability.
-        tap: probability that an organic viewer opens a message in the same slot, per channel.
-    """
-
-    taste_weight: float = bounded()
-    launch_weight: float = bounded()
-    intercept: float = bounded()
-    wear: float = probability()
-    wear_half_life_days: float = positive()
-    fatigue_decay: PerChannel = rate()
-    cross_channel: float = rate()
-    lapsed_loss: float = probability()
-    lapsed_rate: float = rate()
-    ceiling: float = probability()
-    tap: PerChannel = probability()
+    taste_weight: float = bounded(
+        "logits of relevance per unit of the member's taste for the topic"
+    )
+    launch_weight: float = bounded("logits of relevance per unit of launch intensity")
+    intercept: float = bounded("logit of relevance of an average candidate")
+    wear: float = probability("share of response lost right after the topic was sent")
+    wear_half_life_days: float = positive("days in which wear halves")
+    fatigue_decay: PerChannel = rate("log response lost per felt effective send, per channel")
+    cross_channel: float = rate("share of other channels' fatigue that is felt")
+    lapsed_loss: float = probability("share of response lost by a member without habit")
+    lapsed_rate: float = rate("how fast that loss falls with habit (per unit of habit)")
+    ceiling: float = probability("largest response probability")
+    tap: PerChannel = probability(
+        "probability that an organic viewer opens a message in the same slot, per channel"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fatigue(Parameters):
-    """Fatigue, which changes in days, and goodwill, which changes in weeks.
+    """Fatigue, which changes in days, and goodwill, which changes in weeks."""
 
-    Attributes:
-        decay_days: days in which fatigue falls by a factor e, per channel.
-        ceiling: largest fatigue (effective sends).
-        relevance_relief: share of a send's fatigue that full relevance removes.
-        opened_share: fatigue of an opened send relative to an unopened one.
-        goodwill_loss: log goodwill lost per unopened send at sensitivity 1, per channel.
-        goodwill_days: days in which lost goodwill falls by a factor e.
-    """
-
-    decay_days: PerChannel = positive()
-    ceiling: float = positive()
-    relevance_relief: float = probability()
-    opened_share: float = probability()
-    goodwill_loss: PerChannel = rate()
-    goodwill_days: float = bounded(1)
+    decay_days: PerChannel = positive("days in which fatigue falls by a factor e, per channel")
+    ceiling: float = positive("largest fatigue (effective sends)")
+    relevance_relief: float = probability("share of a send's fatigue that full relevance removes")
+    opened_share: float = probability("fatigue of an opened send relative to an unopened one")
+    goodwill_loss: PerChannel = rate(
+        "log goodwill lost per unopened send at sensitivity 1, per channel"
+    )
+    goodwill_days: float = bounded("days in which lost goodwill falls by a factor e", 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptOut(Parameters):
-    """Opting out of a channel and opting in again.
+    """Opting out of a channel and opting in again."""
 
-    Attributes:
-        hazard: probability per unopened send at no fatigue, per channel.
-        fatigue_weight: log hazard per felt effective send, per channel.
-        relevance_weight: log hazard per unit of relevance below 1/2.
-        ceiling: largest probability per send.
-        return_rate: probability of opting in again, per channel (per week).
-    """
-
-    hazard: PerChannel = probability()
-    fatigue_weight: PerChannel = rate()
-    relevance_weight: float = bounded()
-    ceiling: float = probability()
-    return_rate: PerChannel = probability()
+    hazard: PerChannel = probability("probability per unopened send at no fatigue, per channel")
+    fatigue_weight: PerChannel = rate("log hazard per felt effective send, per channel")
+    relevance_weight: float = bounded("log hazard per unit of relevance below 1/2")
+    ceiling: float = probability("largest probability per send")
+    return_rate: PerChannel = probability("probability of opting in again, per channel (per week)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Churn(Parameters):
-    """Leaving the service, decided at the end of each week.
+    """Leaving the service, decided at the end of each week."""
 
-    Attributes:
-        floor: probability that habit cannot lower (per week).
-        scale: further probability at no habit (per week).
-        habit_rate: how fast that part falls with habit (per unit of habit).
-    """
-
-    floor: float = probability()
-    scale: float = probability()
-    habit_rate: float = rate()
+    floor: float = probability("probability that habit cannot lower (per week)")
+    scale: float = probability("further probability at no habit (per week)")
+    habit_rate: float = rate("how fast that part falls with habit (per unit of habit)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dismissal(Parameters):
-    """Swiping a message away, the clearest sign of annoyance in the log.
+    """Swiping a message away, the clearest sign of annoyance in the log."""
 
-    Attributes:
-        base_rate: probability without any fatigue (per unopened send).
-        rate: further probability at full fatigue and propensity 1, per channel.
-    """
-
-    base_rate: float = probability()
-    rate: PerChannel = rate()
+    base_rate: float = probability("probability without any fatigue (per unopened send)")
+    rate: PerChannel = rate("further probability at full fatigue and propensity 1, per channel")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reward(Parameters):
-    """Weights of the utility, in viewing days.
+    """Weights of the utility, in viewing days."""
 
-    Attributes:
-        viewing_day: value of a viewing day.
-        causal_open: value of a response to a send.
-        message_cost: cost of a send.
-        opt_out: cost of an opt-out.
-        churn: cost of a churn.
-        weekly_discount: discount factor of the return per week, 0 to 1.
-    """
-
-    viewing_day: float = bounded()
-    causal_open: float = bounded()
-    message_cost: float = rate()
-    opt_out: float = rate()
-    churn: float = rate()
-    weekly_discount: float = probability()
+    viewing_day: float = bounded("value of a viewing day")
+    causal_open: float = bounded("value of a response to a send")
+    message_cost: float = rate("cost of a send")
+    opt_out: float = rate("cost of an opt-out")
+    churn: float = rate("cost of a churn")
+    weekly_discount: float = probability("discount factor of the return per week, 0 to 1")
 
 
 def group_name(group: type) -> str:

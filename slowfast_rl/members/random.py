@@ -9,7 +9,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Int64, Integer, UInt32
+from slowfast_rl.members.arrays import Float32, Int64, Integer, UInt32
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.numerics import inverse_normal
 
@@ -109,6 +109,11 @@ def philox(
 def uniform(word: Integer) -> np.float32:
     """Return a float32 in [0, 1) from a word's 24 high bits; ``uniform < p`` has probability p."""
     return np.float32(np.uint32(word) >> np.uint32(8)) * _INVERSE_2_24
+
+
+def uniforms(words: UInt32) -> Float32:
+    """Return :func:`uniform` of each of B words, [B]."""
+    return (words >> 8).astype(np.float32) * _INVERSE_2_24
 
 
 @kernel

@@ -27,9 +27,9 @@ class Shape:
     """
 
     name: str
-    day: tuple[float, ...] = bounded(-20, 20)
-    launch: float = bounded(-20, 20)
-    activity: tuple[float, ...] = bounded(-20, 20)
+    day: tuple[float, ...] = bounded(low=-20, high=20)
+    launch: float = bounded(low=-20, high=20)
+    activity: tuple[float, ...] = bounded(low=-20, high=20)
 
     def __post_init__(self) -> None:
         """Check name, bounds and the seven days."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, fields
 from math import prod
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -80,8 +80,6 @@ class World:
     dismissal: Dismissal
     reward: Reward
     shapes: tuple[Shape, ...] = ()
-
-    DAYS: ClassVar[int] = 7
 
     def __post_init__(self) -> None:
         """Check the values and that they fit together."""

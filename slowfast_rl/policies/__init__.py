@@ -1,4 +1,4 @@
-"""What every policy shares: contracts, plan exchange through the store, guard, default executor."""
+"""What all policies share: contracts, plan exchange, plan reader, guard, default executor."""
 
 from slowfast_rl.policies.component import Component, register
 from slowfast_rl.policies.contracts import (

@@ -1,4 +1,4 @@
-"""Beliefs of served members, kept up to date from their observations alone."""
+"""Beliefs about served members, updated from their observations alone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,28 +13,29 @@ from slowfast_rl.store.index import EntityIndex
 
 
 class BeliefMemory:
-    """What is believed of each member, by id; each week's counts are taken in once.
+    """Beliefs about members by id; the counts of each week update them once.
 
-    A population keeps its members' beliefs itself; a service sees members only when they come. A
-    week in which a member is not seen is lost to the beliefs. Whoever is first seen after the
-    first week is believed to be new but for the last week's counts.
+    A population updates its members' beliefs itself. A service observes a member only when the
+    member has an opportunity or is planned for. The counts of a week in which a member is not
+    observed are missing from its beliefs. A member that is first observed after its first week
+    starts with the beliefs about a new member, updated with the counts of the last week.
 
     Args:
-        belief_filter: makes and updates the beliefs.
+        belief_filter: creates and updates the beliefs.
     """
 
     def __init__(self, belief_filter: BeliefFilter) -> None:
         self._beliefs = Beliefs(belief_filter, 1)
-        self._weeks = np.zeros(1, np.int64)  # [R] up to which counts were taken in
+        self._weeks = np.zeros(1, np.int64)  # [R] the last week whose counts were used
         self._index = EntityIndex()
 
     def take_in(self, entity_ids: Int64, weeks: Int64, observations: Float32) -> None:
-        """Take in the last week's counts of the members that come for the first time this week.
+        """Update the beliefs about members that are observed for the first time in their week.
 
         Args:
             entity_ids: [B] member ids, none twice.
-            weeks: [B] the week that each is in.
-            observations: [B, F_week] the week's logged features.
+            weeks: [B] the week of each member.
+            observations: [B, F_week] weekly observations, with the counts of the last week.
         """
         known = self._index.find(entity_ids) > 0
         slots = self._index.claim(entity_ids)
@@ -52,22 +53,22 @@ class BeliefMemory:
         self._weeks[rows] = weeks[due]
 
     def belief_observation(self, entity_ids: Int64) -> Float32:
-        """Return the belief features of B members taken in before, [B, F_belief]."""
+        """Return the belief features of B members that were observed before, [B, F_belief]."""
         return self._beliefs.take(self._index.find(entity_ids)).observations()
 
     def forget(self, entity_ids: Int64) -> None:
-        """Drop what is believed of some members."""
+        """Delete the beliefs about some members."""
         self._index.release(entity_ids)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return copies of all that is believed, as arrays by name, members in rising order."""
+        """Return copies of all beliefs as arrays by name, in ascending order of id."""
         ids, slots = self._index.items()
         tables = self._beliefs.take(slots).tables._asdict()
         known = {"ids": ids.copy(), "weeks": self._weeks[slots]}
         return known | {f"tables.{name}": table for name, table in tables.items()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take over another memory's :meth:`state`; the present beliefs are dropped.
+        """Replace all beliefs by the :meth:`state` of another memory.
 
         Raises:
             ValueError: an array is missing or of another shape or type; then nothing is changed.
@@ -89,7 +90,7 @@ class BeliefMemory:
         put_rows(self._beliefs.tables, slots, tables)
 
     def _make_room(self) -> None:
-        """Grow the tables to hold every slot that was given out."""
+        """Extend the tables so that they have a row for every slot in use."""
         size, wanted = len(self._weeks), self._index.end
         if wanted <= size:
             return

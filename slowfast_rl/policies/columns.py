@@ -1,4 +1,4 @@
-"""Where an observation of ``Messaging-v0`` has which feature."""
+"""The columns of features in an observation of ``Messaging-v0``."""
 
 import numpy as np
 

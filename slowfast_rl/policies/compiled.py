@@ -19,10 +19,10 @@ _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 @cache
 def compile_score(score: Callable[..., Any]) -> RankerFunction:
-    """Return a ranker, compiled with ``RANKER_SIGNATURE``, of a function that scores a candidate.
+    """Return a ranker, compiled with ``RANKER_SIGNATURE``, that calls a ``score`` function.
 
     Raises:
-        ValueError: numba cannot compile it; with numba's reason.
+        ValueError: numba cannot compile the function; the message has numba's reason.
     """
     one = numba.njit(score, **_OPTIONS)
 
@@ -43,10 +43,10 @@ def compile_score(score: Callable[..., Any]) -> RankerFunction:
 
 @cache
 def compile_pace(pace: Callable[..., Any]) -> PacerFunction:
-    """Return a pacer, compiled with ``PACER_SIGNATURE``, of a function that paces.
+    """Return a pacer, compiled with ``PACER_SIGNATURE``, that calls a ``pace`` function.
 
     Raises:
-        ValueError: numba cannot compile it; with numba's reason.
+        ValueError: numba cannot compile the function; the message has numba's reason.
     """
     one = numba.njit(pace, **_OPTIONS)
 

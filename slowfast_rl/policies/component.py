@@ -1,9 +1,9 @@
-"""What can be configured, trained, saved and found by name: the base of every policy's parts.
+"""The base of planners, pacers, rankers and executors: settings, training, files and names.
 
 A planner, pacer, ranker or executor derives from one of the bases in
 :mod:`slowfast_rl.policies.contracts`, whether it is built in or a user's own. A saved component
 names its class. It is rebuilt only if that class is registered, or if the caller allows its import
-path, so that a file from a stranger imports and runs nothing.
+path, so that a file from an untrusted source imports and runs nothing.
 """
 
 import inspect
@@ -32,12 +32,12 @@ class Component:
 
     Attributes:
         kind: "planner", "pacer", "ranker" or "executor"; set by the base classes.
-        name: what files, the command line and leaderboards call the class.
+        name: the name of the class in files, on the command line and in leaderboards.
         Settings: the frozen dataclass of its settings; a subclass of
             :class:`~slowfast_rl.policies.settings.Settings`.
         parts: names of attributes that hold components, and of the constructor's arguments.
         fill_in: names of methods of which a subclass must define one.
-        learn_arguments: names of what the agent gives ``learn`` besides the world.
+        learn_arguments: names of the arguments that the agent passes to ``learn`` after the world.
         learns: whether the class defines ``learn``.
         settings: the settings of this instance.
     """
@@ -52,7 +52,7 @@ class Component:
     settings: Any
 
     def __init__(self, settings: Any = None, **values: Any) -> None:
-        """Take settings as one object, or each by its name."""
+        """Store the settings, given as one object or each by its name."""
         if settings is not None and not isinstance(settings, self.Settings):
             raise ValueError(
                 f"settings of {type(self).__name__} is {settings!r}; allowed is a "
@@ -81,19 +81,19 @@ class Component:
             )
 
     def state(self) -> dict[str, Any]:
-        """Return what was learned, by name: arrays, and what JSON can hold."""
+        """Return the learned state by name: arrays, and values that JSON can represent."""
         return {}
 
     @classmethod
     def from_state(
         cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
     ) -> Self:
-        """Rebuild an instance from what :meth:`state` returned.
+        """Rebuild an instance from the result of :meth:`state`.
 
         Args:
-            world: the world that it was trained in.
-            settings: of :attr:`Settings`.
-            state: as :meth:`state` returned it.
+            world: the world in which it was trained.
+            settings: an instance of :attr:`Settings`.
+            state: the result of :meth:`state`.
             parts: components by name, for :attr:`parts`.
 
         Raises:
@@ -113,8 +113,8 @@ def does_nothing(method: F) -> F:
 def register(cls: C) -> C:
     """Register a class under its kind and name, so that it is found without an import path.
 
-    Use it as a decorator. A registered class is allowed wherever an agent is loaded: whoever
-    registered it has imported it.
+    Use it as a decorator. A registered class is allowed wherever an agent is loaded, because it is
+    imported already.
 
     Raises:
         ValueError: the class is not complete, or another one has its name.
@@ -142,10 +142,10 @@ def import_path(cls: type) -> str:
 
 
 def import_class(path: str, where: str) -> Any:
-    """Import what a path names; only for paths that the caller gave, never for a file's.
+    """Return the class at an import path that the caller gave; never used for paths from files.
 
     Raises:
-        ValueError: there is no such module or name, or the module fails; with the reason.
+        ValueError: the module or the name does not exist, or the import fails.
     """
     module, _, name = str(path).rpartition(".")
     if not module:
@@ -161,7 +161,7 @@ def import_class(path: str, where: str) -> Any:
         raise ValueError(
             f"{where} is {path!r}: {error}; allowed is the import path of a class"
         ) from error
-    except (Exception, SystemExit) as error:  # whatever a module of the user's own raises
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise ValueError(
             f"{where} is {path!r}, and importing {module} fails with {type(error).__name__}: "
             f"{error}; allowed is the import path of a class"
@@ -172,9 +172,9 @@ def find_class(kind: str, name: str, allow: Allowed = ()) -> "type[Component]":
     """Return the class of a kind that a file names.
 
     Args:
-        kind: such as "planner".
+        kind: the kind of component, such as "planner".
         name: the name of a registered class, or an import path.
-        allow: classes, or import paths, of the caller's own.
+        allow: the caller's own classes, or their import paths.
 
     Raises:
         ValueError: the class is neither registered nor allowed; then nothing of it is imported.
@@ -198,11 +198,11 @@ def find_class(kind: str, name: str, allow: Allowed = ()) -> "type[Component]":
 
 
 def check_class(cls: Any, kind: str | None = None) -> None:
-    """Raise ValueError with what is wrong with a class of the user's own, before it is used.
+    """Raise a ValueError that names the error in a user's class, before the class is used.
 
     Args:
         cls: the class.
-        kind: what it must be; None for any.
+        kind: the kind that it must have; None for any.
     """
     if not (inspect.isclass(cls) and issubclass(cls, Component)):
         name = getattr(cls, "__name__", repr(cls))
@@ -241,7 +241,7 @@ def check_class(cls: Any, kind: str | None = None) -> None:
 
 
 def check_savable(component: "Component") -> None:
-    """Raise ValueError where a component cannot be imported again by the path of its class."""
+    """Raise ValueError if the class of a component cannot be imported by its path."""
     cls = type(component)
     if cls.__module__ == "__main__" or "<locals>" in cls.__qualname__:
         raise ValueError(
@@ -254,7 +254,7 @@ def check_savable(component: "Component") -> None:
 
 
 def accepted(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
-    """Return the arguments that a function's signature takes by name."""
+    """Return those of the arguments that a function accepts by name."""
     parameters = inspect.signature(function).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return arguments
@@ -263,10 +263,10 @@ def accepted(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
 
 
 def to_node(component: Component, prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    """Return a component as JSON holds it, and put its arrays under a prefix.
+    """Return a component as values for JSON, and add its arrays to ``arrays`` under a prefix.
 
     Raises:
-        ValueError: the class cannot be imported again, or its state holds what JSON cannot.
+        ValueError: the class cannot be imported by its path, or JSON cannot represent its state.
         RuntimeError: the component has not learned yet.
     """
     check_savable(component)
@@ -303,13 +303,13 @@ def from_node(
     """Rebuild a component from :func:`to_node`.
 
     Args:
-        node: as JSON held it.
-        kind: what it must be.
-        world: the world that it was trained in.
-        prefix: of its arrays.
+        node: the result of :func:`to_node`, read from JSON.
+        kind: the kind that it must have.
+        world: the world in which it was trained.
+        prefix: the prefix of its arrays' names.
         arrays: all arrays of the file.
         allow: the caller's own classes, or their import paths.
-        changes: settings that are given other values, where the class has them.
+        changes: new values of settings, for classes that have these settings.
 
     Raises:
         ValueError: a class is not allowed, or settings or state do not fit.
@@ -354,14 +354,14 @@ def from_node(
 
 
 def search_modules_in(folders: Iterable[Any]) -> None:
-    """Let modules be imported from folders, after all others."""
+    """Add folders to the end of the search path of modules."""
     for folder in map(str, folders):
         if folder not in sys.path:
             sys.path.append(folder)
 
 
 def _check_learn(cls: "type[Component]") -> None:
-    """Raise ValueError where ``learn`` cannot be called as the agent calls it."""
+    """Raise ValueError if the agent cannot call ``learn``."""
     given = ("self", "world", *cls.learn_arguments)
     for name, parameter in inspect.signature(cast(Any, cls).learn).parameters.items():
         variadic = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)

@@ -16,7 +16,7 @@ from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int32, Int6
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.opportunity import PacerFunction, RankerFunction
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.random import Domain, random_words, uniforms
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Schedule
@@ -30,7 +30,7 @@ _NO_WEIGHTS = np.zeros(0, np.float32)
 
 
 class PlanRequest(NamedTuple):
-    """What a planner is given: one row for each of B members whose week begins."""
+    """The input of a planner: one row for each of B members whose week begins."""
 
     observations: Float32  # [B, F_week] logged features; see ``sf.weekly_features(world)``
     feasible: Bool  # [B, O] plans whose target is 0 on every channel that the member has left
@@ -41,26 +41,27 @@ class PlanRequest(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What an executor does at B opportunities."""
+    """The decisions of an executor at B opportunities."""
 
     actions: Int64  # [B] 0 holds, j sends candidate j
     propensity: Float64  # [B] probability of that action over the executor's coins; NaN if unknown
 
 
 class BasePlanner(Component):
-    """Base of planners, the slow policies: choose each member's plan of the week.
+    """Base class of planners, the slow policies, which choose each member's plan of the week.
 
     Fill in :meth:`plan`; optionally :meth:`learn`; optionally ``state`` and ``from_state``.
 
     Attributes:
-        needs_beliefs: whether requests hold what a belief filter infers of each member.
-        privileged: whether requests hold the latents, which no company sees: for upper bounds.
-        world: the world that the planner was prepared for; None before.
-        belief_filter: makes the beliefs in its requests; None without.
-        policy_version: goes with every plan; a whole number of 0 or more.
-        opportunities: send opportunities played in the last training, set-up included.
-        cpu_seconds: CPU time of the last training; 0 lets the agent measure it.
-        default_opportunities: the budget where none is given; 0 for none, so that one is needed.
+        needs_beliefs: whether requests include beliefs about the members' hidden traits.
+        privileged: whether requests include the latents, which no company observes. Such a planner
+            gives an upper bound.
+        world: the world for which the planner was prepared; None before.
+        belief_filter: the filter that computes the beliefs in its requests; None without beliefs.
+        policy_version: the version that is stored with every plan, 0 or more.
+        opportunities: send opportunities simulated in the last training, including set-up.
+        cpu_seconds: CPU time of the last training; if it is 0, the agent measures the time.
+        default_opportunities: the default budget; 0 if there is none, so that one must be given.
     """
 
     kind = "planner"
@@ -79,7 +80,7 @@ class BasePlanner(Component):
     default_opportunities: ClassVar[int] = 0
 
     def prepare(self, world: World) -> Self:
-        """Get ready to plan or learn in a world: note it, and make the belief filter if needed."""
+        """Prepare for planning or learning in a world; create the belief filter if needed."""
         self.world = world
         if self.needs_beliefs:
             self.belief_filter = BeliefFilter(world)
@@ -87,28 +88,29 @@ class BasePlanner(Component):
 
     @abstractmethod
     def plan(self, request: PlanRequest) -> Int64:
-        """Return each of B members' plan as an index into ``world.plans``, [B].
+        """Return the plan of each of B members as an index into ``world.plans``, [B].
 
         A plan that is not feasible is executed with target 0 on channels that the member has left.
         """
 
     @does_nothing
     def learn(self, *arguments: Any, **keywords: Any) -> Any:
-        """Train from the start. A class names those of the following arguments that it uses.
+        """Train from the start. A subclass declares those of the arguments below that it uses.
 
-        A planner that names ``total_opportunities`` learns for as long as it is given; one that
-        does not learns from as much as its own settings say.
+        If a planner declares ``total_opportunities``, the budget decides how long it trains;
+        otherwise its own settings do.
 
-        The agent gives:
+        The agent passes:
             world: the world to learn in.
             executor: the fast policy that executes the plans; None for the default.
-            total_opportunities: send opportunities to play; reproducible bit for bit.
-            total_cpu_seconds: CPU time to spend instead.
-            seed: of population, luck, exploration and weights; of its own, not the evaluation's.
-            logger: a Stable-Baselines3 logger; None for nowhere.
-            progress: to be called now and then with the opportunities played so far.
-            warm_start: whether to go on from what was learned, in a later turn of the same
-                training; a planner that does not name it starts anew in every turn.
+            total_opportunities: budget in send opportunities; such training is reproducible bit for
+                bit.
+            total_cpu_seconds: budget in CPU seconds, which may be given instead.
+            seed: seed of the training's population, luck, exploration and weights.
+            logger: a Stable-Baselines3 logger; None for no logging.
+            progress: function to call from time to time with the opportunities simulated so far.
+            warm_start: whether to continue from what was learned, in a later turn of the same
+                training; a planner that does not declare it starts anew in every turn.
         """
         return self
 
@@ -119,7 +121,7 @@ class BasePlanner(Component):
     def untrained(
         self, world: World, seed: int = 0, executor: "Executor | None" = None
     ) -> "BasePlanner | None":
-        """Return the planner that training begins with; None for the world's safe plan."""
+        """Return the planner before training; None if that is the world's safe plan."""
         return None
 
     @classmethod
@@ -130,7 +132,7 @@ class BasePlanner(Component):
         return super().from_state(world, settings, state, **parts).prepare(world)
 
     def inputs(self, request: PlanRequest) -> Float32:
-        """Return all that the planner sees, [B, F]: observations, beliefs, latents.
+        """Return the planner's inputs, [B, F]: observations, then beliefs, then latents, if needed.
 
         Raises:
             ValueError: the request lacks beliefs or latents that the planner needs.
@@ -148,30 +150,60 @@ class BasePlanner(Component):
 
     @property
     def takes_budget(self) -> bool:
-        """Whether its training lasts as long as a budget says."""
+        """Whether a budget decides how long it trains."""
         return self.learns and "total_opportunities" in _parameters(type(self).learn)
 
 
-class BaseRanker(Component):
-    """Base of rankers, which pick the best of an opportunity's candidates.
+class JittedPart(Component):
+    """Base class of rankers and pacers, whose state is one vector unless they override it.
 
-    Fill in :meth:`score`; optionally :meth:`learn`, which sets :attr:`weights`. State is saved as
-    ``weights``; ``state`` and ``from_state`` may say otherwise.
+    Attributes:
+        vector: name of the attribute that holds the vector, [W] float32.
+        opportunities: number of opportunities simulated for its training.
+    """
 
-    ``score`` is compiled with numba: a static method of numbers and arrays, without Python
-    objects. A class may give a compiled :attr:`function` of its own instead, which ranks all
-    candidates at once.
+    vector: ClassVar[str]
+    opportunities: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """Return the vector by its name, unless it is empty."""
+        values = getattr(self, self.vector)
+        return {self.vector: values} if len(values) else {}
+
+    @classmethod
+    def from_state(
+        cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
+    ) -> Self:
+        """Rebuild a ranker or a pacer from its vector."""
+        values = state.get(cls.vector, _NO_WEIGHTS)
+        fits = isinstance(values, np.ndarray) and values.dtype == np.float32 and values.ndim == 1
+        if set(state) - {cls.vector} or not fits or not np.isfinite(values).all():
+            raise ValueError(
+                f"{cls.name} has state {sorted(state)}; allowed: {cls.vector}, finite float32 [W]"
+            )
+        part = cls(settings)
+        setattr(part, cls.vector, np.array(values))
+        return part
+
+
+class BaseRanker(JittedPart):
+    """Base class of rankers, which choose the best candidate of an opportunity.
+
+    Fill in :meth:`score`; optionally :meth:`learn`, which sets :attr:`weights`. The weights are
+    saved; a ranker with other state overrides ``state`` and ``from_state``.
+
+    ``score`` is a static method that numba compiles: it uses numbers and arrays, no Python objects.
+    A class may define a compiled :attr:`function` instead, which ranks all candidates at once.
 
     Attributes:
         weights: [W] float32 parameters, passed to ``score``.
-        opportunities: in the logs that it learned from.
     """
 
     kind = "ranker"
     learn_arguments = ("seed",)
     fill_in = ("score", "function")
+    vector = "weights"
     weights: Float32 = _NO_WEIGHTS
-    opportunities: int = 0
 
     @staticmethod
     def score(
@@ -191,75 +223,61 @@ class BaseRanker(Component):
 
     @property
     def function(self) -> RankerFunction:
-        """The jitted ranker, compiled with ``RANKER_SIGNATURE``; made of :meth:`score`."""
+        """The jitted ranker, compiled with ``RANKER_SIGNATURE``; it calls :meth:`score`."""
         from slowfast_rl.policies.compiled import compile_score  # compiles only where it is used
 
         return compile_score(type(self).score)
 
     @does_nothing
     def learn(self, *arguments: Any, **keywords: Any) -> Any:
-        """Fit :attr:`weights` on simulated logs; what was learned before is forgotten.
+        """Fit :attr:`weights` on simulated logs, from the start.
 
-        The agent gives:
+        The agent passes:
             world: the world to learn in.
-            seed: of population, luck and exploration.
+            seed: seed of population, luck and exploration.
         """
         return self
 
     def check_world(self, world: World) -> None:
-        """Raise ValueError where the ranker learned in a world of other channels."""
-
-    def state(self) -> dict[str, Any]:
-        """Return the weights."""
-        return {"weights": self.weights} if len(self.weights) else {}
-
-    @classmethod
-    def from_state(
-        cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
-    ) -> Self:
-        """Rebuild a ranker from its weights."""
-        ranker = cls(settings)
-        ranker.weights = _vector(cls.name, "weights", state)
-        return ranker
+        """Raise ValueError if the ranker learned in a world with other channels."""
 
 
-class BasePacer(Component):
-    """Base of pacers, which decide whether an opportunity is worth a send at all.
+class BasePacer(JittedPart):
+    """Base class of pacers, which decide whether an opportunity is worth a send.
 
-    Fill in :meth:`pace`; optionally :meth:`learn`, which sets :attr:`parameters`. State is saved
-    as ``parameters``; ``state`` and ``from_state`` may say otherwise.
+    Fill in :meth:`pace`; optionally :meth:`learn`, which sets :attr:`parameters`. The parameters
+    are saved; a pacer with other state overrides ``state`` and ``from_state``.
 
-    ``pace`` is compiled with numba: a static method of numbers and arrays. A class may give a
-    compiled :attr:`function` of its own instead.
+    ``pace`` is a static method that numba compiles: it uses numbers and arrays, no Python objects.
+    A class may define a compiled :attr:`function` instead.
 
     Attributes:
         parameters: [W] float32, passed to ``pace`` from index 1 on.
-        opportunities: simulated while it learned.
     """
 
     kind = "pacer"
     learn_arguments = ("ranker", "seed")
     fill_in = ("pace", "function")
+    vector = "parameters"
     parameters: Float32 = _NO_WEIGHTS
-    opportunities: int = 0
 
     @staticmethod
     def pace(opportunity: Any, plan_rows: Any, pacing: Any) -> Any:
         """Return (least, wanted, of).
 
-        A send is considered with probability ``wanted / of``, at most 1, and made if the best
-        candidate's score is at least ``least``. The guard keeps caps and opt-ins in any case.
+        A send is considered with probability min(1, wanted / of). The best candidate is then sent
+        if its score is at least ``least``. The guard enforces caps and opt-ins in any case.
 
         Args:
             opportunity: an :class:`~slowfast_rl.members.opportunity.Opportunity`.
             plan_rows: [N, 2 C + 1] plans: (target, cap) per channel, then the shape. This member's
                 row is ``opportunity.row``.
-            pacing: the slots in a week, then :attr:`parameters`.
+            pacing: the number of slots in a week, followed by :attr:`parameters`.
         """
 
     @property
     def function(self) -> PacerFunction:
-        """The jitted pacer, compiled with ``PACER_SIGNATURE``; made of :meth:`pace`."""
+        """The jitted pacer, compiled with ``PACER_SIGNATURE``; it calls :meth:`pace`."""
         from slowfast_rl.policies.compiled import compile_pace  # compiles only where it is used
 
         return compile_pace(type(self).pace)
@@ -275,31 +293,18 @@ class BasePacer(Component):
 
     @does_nothing
     def learn(self, *arguments: Any, **keywords: Any) -> Any:
-        """Fit :attr:`parameters`; what was learned before is forgotten.
+        """Fit :attr:`parameters`, from the start.
 
-        The agent gives:
+        The agent passes:
             world: the world to learn in.
-            ranker: whose scores the pacer will be given; it has learned already.
-            seed: of population, luck and exploration.
+            ranker: the trained ranker whose scores the pacer will be compared with.
+            seed: seed of population, luck and exploration.
         """
         return self
 
-    def state(self) -> dict[str, Any]:
-        """Return the parameters."""
-        return {"parameters": self.parameters} if len(self.parameters) else {}
-
-    @classmethod
-    def from_state(
-        cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
-    ) -> Self:
-        """Rebuild a pacer from its parameters."""
-        pacer = cls(settings)
-        pacer.parameters = _vector(cls.name, "parameters", state)
-        return pacer
-
 
 class Executor(Protocol):
-    """Anything that simulates a population through a week under given plans."""
+    """The protocol of fast policies: simulate a week of a population under given plans."""
 
     def run_week(
         self,
@@ -312,24 +317,24 @@ class Executor(Protocol):
 
         Args:
             population: N members at the beginning of a week.
-            target: [N, C] sends meant for the week.
-            cap: [N, C] sends allowed in the week; None for the target.
-            shape: pacing shape id, one or [N]; an id that the world does not offer is uniform.
+            target: [N, C] intended sends in the week.
+            cap: [N, C] largest number of sends in the week; None for the target.
+            shape: pacing shape id, a scalar or [N]; ids that the world does not have are uniform.
         """
         ...
 
 
 class BaseExecutor(Component):
-    """Base of executors, the fast policies: choose a message at each opportunity, or hold.
+    """Base class of executors, the fast policies: at each opportunity, send a message or hold.
 
     Fill in :meth:`act`; optionally :meth:`learn`; optionally ``state`` and ``from_state``.
 
     Attributes:
-        planned: whether it sees plans and is bound by their caps. Without plans the policy alone
-            decides how much is sent; the guard keeps the opt-ins.
-        opportunities: send opportunities played in the last training, set-up included.
-        cpu_seconds: CPU time of the last training; 0 lets the agent measure it.
-        default_opportunities: the budget where none is given; 0 for none, so that one is needed.
+        planned: whether it observes plans, whose caps are then enforced. Without plans, the policy
+            alone decides how much is sent, and the guard enforces the opt-ins only.
+        opportunities: send opportunities simulated in the last training, including set-up.
+        cpu_seconds: CPU time of the last training; if it is 0, the agent measures the time.
+        default_opportunities: the default budget; 0 if there is none, so that one must be given.
     """
 
     kind = "executor"
@@ -347,9 +352,9 @@ class BaseExecutor(Component):
         """Return an action for each of B members, [B]: 0 holds, j sends candidate j.
 
         Args:
-            observations: [B, F] as ``Messaging-v0`` gives them.
+            observations: [B, F] observations of ``Messaging-v0``.
             masks: [B, 1 + K] actions that the guard allows.
-            coins: [B] uniform in [0, 1), keyed by the luck: all the randomness a policy needs.
+            coins: [B] random numbers, uniform in [0, 1), which the luck determines.
         """
         raise TypeError(f"{type(self).__name__} decides in run_week; it has no act")
 
@@ -360,7 +365,7 @@ class BaseExecutor(Component):
         cap: Int32 | None = None,
         shape: Int32 | int = UNIFORM_SHAPE,
     ) -> Week:
-        """Simulate one week, one opportunity after the other; see :class:`Executor`."""
+        """Simulate one week, one opportunity at a time; see :meth:`Executor.run_week`."""
         from slowfast_rl.policies.stepwise import StepwiseExecutor  # it imports these contracts
 
         stepwise = StepwiseExecutor(self, planned=self.planned)
@@ -375,15 +380,15 @@ class BaseExecutor(Component):
         times: Int64,
         seed: int,
     ) -> Choice:
-        """Return what the executor does at B opportunities that a service received.
+        """Return the decisions at B opportunities that a service received.
 
         Args:
             world: the world, for the layout of observations.
             obs: [B, F] observations of ``Messaging-v0``.
-            plan: the plans in force, [B]; None without plans and caps.
-            entity_ids: [B] member ids, which key the coins.
-            times: [B] simulated seconds, which key the coins.
-            seed: of the coins.
+            plan: the plans in force, [B]; None for no plans and no caps.
+            entity_ids: [B] member ids.
+            times: [B] simulated seconds; with the ids and the seed they determine the coins.
+            seed: seed of the coins.
         """
         column, shown = columns(world), np.array(obs, np.float32)
         rows = np.arange(len(shown))
@@ -400,29 +405,29 @@ class BaseExecutor(Component):
                 shown[:, column[f"{channel}_plan_left"]] = np.maximum(target - sent[:, c], 0)
         may = may_send(sent[rows, here], cap, opted_in[rows, here])
         masks = np.column_stack([np.ones(len(shown)), *[may] * world.num_candidates])
-        words = random_words(seed, 0, entity_ids, times // 60, Domain.PACER)
-        coins = (words >> 8).astype(np.float32) * np.float32(2.0**-24)
+        coins = uniforms(random_words(seed, 0, entity_ids, times // 60, Domain.PACER))
         actions = np.asarray(self.act(shown, masks.astype(np.int8), coins), np.int64)
         return Choice(np.where(may, actions, 0), np.full(len(shown), np.nan))
 
     @does_nothing
     def learn(self, *arguments: Any, **keywords: Any) -> Any:
-        """Train from the start. A class names those of the following arguments that it uses.
+        """Train from the start. A subclass declares those of the arguments below that it uses.
 
-        An executor whose ``planner`` has no default learns to execute that planner's plans, after
-        the planner has learned. Another learns before the planner; in later turns it is given the
-        planner if it names it.
+        If ``planner`` has no default, the executor learns after the planner and executes the
+        planner's plans. Otherwise it learns before the planner; in later turns it is given the
+        planner if it declares the argument.
 
-        The agent gives:
+        The agent passes:
             world: the world to learn in.
-            planner: whose plans it learns to execute; None without plans.
-            total_opportunities: send opportunities to play; reproducible bit for bit.
-            total_cpu_seconds: CPU time to spend instead.
-            seed: of population, luck, exploration and weights.
-            logger: a Stable-Baselines3 logger; None for nowhere.
-            progress: to be called now and then with the opportunities played so far.
-            warm_start: whether to go on from what was learned, in a later turn of the same
-                training or after :meth:`prepare`; an executor that does not name it starts anew.
+            planner: the planner whose plans it learns to execute; None for no plans.
+            total_opportunities: budget in send opportunities; such training is reproducible bit for
+                bit.
+            total_cpu_seconds: budget in CPU seconds, which may be given instead.
+            seed: seed of population, luck, exploration and weights.
+            logger: a Stable-Baselines3 logger; None for no logging.
+            progress: function to call from time to time with the opportunities simulated so far.
+            warm_start: whether to continue from what was learned, in a later turn of the same
+                training or after :meth:`prepare`; an executor that does not declare it starts anew.
         """
         return self
 
@@ -440,26 +445,26 @@ class BaseExecutor(Component):
     def untrained(
         self, world: World, seed: int = 0, planner: BasePlanner | None = None
     ) -> "BaseExecutor":
-        """Return the executor that training begins with."""
+        """Return the executor before training."""
         return type(self)(self.settings)
 
     @property
     def takes_plans(self) -> bool:
-        """Whether its training cannot do without the plans of a planner."""
+        """Whether its training needs the plans of a planner."""
         return self.learns and "planner" in _needed(type(self).learn)
 
     @property
     def takes_budget(self) -> bool:
-        """Whether its training lasts as long as a budget says."""
+        """Whether a budget decides how long it trains."""
         return self.learns and "total_opportunities" in _parameters(type(self).learn)
 
     @property
     def label(self) -> str:
-        """What names of agents call this executor."""
+        """The name of this executor in the names of agents."""
         return self.name
 
     def versioned(self) -> dict[str, Any]:
-        """Return what tells one version of the executor from another: names, settings, state."""
+        """Return the names, settings and state that identify a version of the executor."""
         return {self.name: {"settings": self.settings.to_dict(), "state": self.state()}}
 
 
@@ -473,12 +478,3 @@ def _needed(function: Callable[..., Any]) -> frozenset[str]:
     """Return the names of a function's parameters without a default."""
     parameters = inspect.signature(function).parameters.values()
     return frozenset(p.name for p in parameters if p.default is p.empty)
-
-
-def _vector(name: str, what: str, state: Mapping[str, Any]) -> Float32:
-    """Return the one float32 vector that a state holds; empty for an empty state."""
-    found = state.get(what, _NO_WEIGHTS)
-    fits = isinstance(found, np.ndarray) and found.dtype == np.float32 and found.ndim == 1
-    if set(state) - {what} or not fits or not np.isfinite(found).all():
-        raise ValueError(f"{name} has state {sorted(state)}; allowed: {what}, finite float32 [W]")
-    return np.array(found)

@@ -1,4 +1,4 @@
-"""Day weights of pacing shapes, and what they make of the slots that are left in a week."""
+"""Day weights of pacing shapes, and the slots left in a week counted by these weights."""
 
 import numpy as np
 from numba import types
@@ -26,7 +26,7 @@ _schedule = per_world(schedule)
 def put_day_weights(
     shape: Float32, launches: Float32, monday: Integer, viewing: np.float32, weights: Float32
 ) -> None:
-    """Put a shape's weights [7] of the week from day ``monday`` on, at most 1, into ``weights``."""
+    """Fill ``weights`` [7] for the week from day ``monday`` on; the largest weight is 1."""
     most = np.float32(-np.inf)
     for d in range(7):
         total = np.float32(0)
@@ -42,9 +42,9 @@ def put_day_weights(
 def fill_day_weights(
     table: Float32, shape: Int32, launches: Float32, week: Int32, viewing: Float32, out: Float32
 ) -> None:
-    """Fill out [N, 7] with the weights of shapes [N] out of a table [H, 15] from id 1 on.
+    """Fill out [N, 7] with the day weights of shapes [N].
 
-    An id that the table lacks, such as 0, is uniform.
+    Row h of ``table`` [H, 15] is the shape of id h + 1; any other id, such as 0, is uniform.
     """
     for i in range(out.shape[0]):
         number = shape[i] - 1
@@ -83,7 +83,7 @@ def fill_weighed_slots(
 def weighed_slots(
     opportunity: Opportunity, pacing: Float32, first: Integer, unweighed: Integer
 ) -> np.float32:
-    """Return a channel's slots as the week's weights count them, or as they are without weights.
+    """Return the channel's slots counted by day weights, or ``unweighed`` if there are no weights.
 
     ``first`` is the length of a week's parameters without weights; see :func:`pacing_parameters`.
     """
@@ -97,17 +97,16 @@ def weighed_slots(
 def pacing_parameters(
     world: World, own: Float32, weights: Float32 | None, *, whole_week: bool = False
 ) -> Float32:
-    """Return a jitted pacer's parameters for a week: S, its own, then one number per slot.
+    """Return a jitted pacer's parameters for a week: S, its own, then one number per slot [N, S].
 
-    That number counts the slots of the slot's channel, each by its weight relative to this one's:
-    as many slots like this one are left, this one included. Equal weights give exactly the number
-    of slots left.
+    The number of a slot is the sum of the weights of the slots that are left on its channel, itself
+    included, divided by its own weight. With equal weights it is the number of slots left.
 
     Args:
-        world: for the schedule.
-        own: [W] parameters of the pacer.
-        weights: [N, 7] day weights; None where every plan is uniform, then nothing follows.
-        whole_week: count the week's slots rather than those that are left.
+        world: the world, for its schedule.
+        own: [W] the pacer's own parameters.
+        weights: [N, 7] day weights; None if every plan is uniform, which leaves these numbers out.
+        whole_week: whether to sum over all slots of the week, not only those that are left.
     """
     head = np.concatenate([[world.slots_per_week], own]).astype(np.float32)
     if weights is None:
@@ -127,7 +126,7 @@ def day_weights(
         world: the world that offers the shapes.
         shape: [N] pacing shape ids; an id that the world does not offer is uniform.
         launches: [days, D] launch intensity.
-        week: [N] whose seven days of the calendar count.
+        week: [N] the week of each member in the launch calendar.
         viewing: [N] viewing days a week, averaged over about 4 weeks.
     """
     if not world.shapes or not shape.any():
@@ -145,11 +144,11 @@ def day_weights(
 
 
 def week_weights(population: Population, shape: Int32 | int) -> Float32 | None:
-    """Return :func:`day_weights` of a population's week that begins.
+    """Return the :func:`day_weights` of the week that begins.
 
     Args:
         population: N members at the beginning of a week.
-        shape: pacing shape id, one or [N].
+        shape: pacing shape id, a scalar or [N].
     """
     population.keep_calendar()
     simulation = population.simulation

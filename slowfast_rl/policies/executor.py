@@ -25,14 +25,14 @@ _NO_WEIGHTS = np.zeros(0, np.float32)
 
 @driver(PACER_SIGNATURE)
 def exact_pace(
-    opportunity: Opportunity, rows: Int32, pacing: Float32
+    opportunity: Opportunity, plan_rows: Int32, pacing: Float32
 ) -> tuple[float, np.float32, np.float32]:
     """Consider a send with probability remaining / slots left, each slot counted by its weight.
 
     The target is met exactly, evenly in time where weights are equal; ``pacing`` is
     :func:`exact_pacing`.
     """
-    remaining = target_of(rows, opportunity.row, opportunity.channel) - opportunity.sent
+    remaining = target_of(plan_rows, opportunity.row, opportunity.channel) - opportunity.sent
     if remaining <= 0 or opportunity.opted_in == 0:
         return -np.inf, np.float32(0), ONE
     if remaining >= opportunity.slots_left:
@@ -64,12 +64,12 @@ def quality_rank(
 
 
 class JittedExecutor:
-    """A fast policy of a jitted pacer and a jitted ranker, run by the fused driver.
+    """An executor of a jitted pacer and a jitted ranker, which the fused driver calls.
 
     Args:
-        policy: what decides, the same in every week; or a function that makes it of the world and
-            of the week's day weights, [N, 7] or None where all are equal. The default meets the
-            plan exactly, paced by its shape, and ranks on quality.
+        policy: the jitted policy, or a function that returns it, given the world and the day
+            weights of the week, [N, 7] or None if all are equal. None meets the plan exactly, paced
+            by its shape, and ranks on quality.
     """
 
     def __init__(
@@ -78,12 +78,7 @@ class JittedExecutor:
         self._policy = policy
 
     def policy(self, world: World, weights: Float32 | None = None) -> FastPolicy:
-        """Return the jitted policy of one week.
-
-        Args:
-            world: the world.
-            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
-        """
+        """Return the jitted policy of one week under day weights [N, 7], None for uniform ones."""
         if callable(self._policy):
             return self._policy(world, weights)
         if self._policy is not None:
@@ -97,17 +92,10 @@ class JittedExecutor:
         cap: Int32 | None = None,
         shape: Int32 | int = UNIFORM_SHAPE,
     ) -> Week:
-        """Simulate one week under plans handed over as arrays; every send passes the guard.
-
-        Args:
-            population: at the beginning of a week.
-            target: [N, C] sends meant for the week.
-            cap: [N, C] sends allowed in the week; None for the target.
-            shape: pacing shape id, one or [N]; an id that the world does not offer is uniform.
-        """
-        rows = pack_plans(target, target if cap is None else cap, shape)
+        """Simulate one week by the fused driver; see :meth:`Executor.run_week`."""
+        plan_rows = pack_plans(target, target if cap is None else cap, shape)
         policy = self.policy(population.world, week_weights(population, shape))
-        return population.run_week(policy, guard, rows)
+        return population.run_week(policy, guard, plan_rows)
 
 
 def default_executor() -> JittedExecutor:

@@ -1,4 +1,4 @@
-"""The guard: the one place that enforces caps and opt-ins, for envs, learners and serving alike."""
+"""The guard, which enforces caps and opt-ins in environments, training and serving."""
 
 from functools import cache
 
@@ -17,34 +17,36 @@ NO_CAP = np.iinfo(np.int32).max
 
 @kernel
 def allowed(sent: float, cap: int, opted_in: int) -> bool:
-    """Return whether one more send keeps this week's cap and reaches an opted-in member."""
+    """Return whether one more send is within this week's cap and the member is opted in."""
     return opted_in != 0 and sent < cap
 
 
 @kernel
-def target_of(rows: Int32, row: int, channel: int) -> int:
-    """Return the target in a plan row, (target, cap) per channel, then the shape."""
-    return int(rows[row, 2 * channel])
+def target_of(plan_rows: Int32, row: int, channel: int) -> int:
+    """Return the target of a channel in a plan row; see :func:`pack_plans`."""
+    return int(plan_rows[row, 2 * channel])
 
 
 @kernel
-def cap_of(rows: Int32, row: int, channel: int) -> int:
-    """Return the cap in a plan row."""
-    return int(rows[row, 2 * channel + 1])
+def cap_of(plan_rows: Int32, row: int, channel: int) -> int:
+    """Return the cap of a channel in a plan row."""
+    return int(plan_rows[row, 2 * channel + 1])
 
 
 @kernel
-def guarded(opportunity: Opportunity, rows: Int32) -> bool:
+def guarded(opportunity: Opportunity, plan_rows: Int32) -> bool:
     """Return whether the plan row allows a send now."""
     return allowed(
-        opportunity.sent, cap_of(rows, opportunity.row, opportunity.channel), opportunity.opted_in
+        opportunity.sent,
+        cap_of(plan_rows, opportunity.row, opportunity.channel),
+        opportunity.opted_in,
     )
 
 
 @driver(GUARD_SIGNATURE)
-def guard(opportunity: Opportunity, rows: Int32) -> bool:
+def guard(opportunity: Opportunity, plan_rows: Int32) -> bool:
     """Return whether the plan row allows a send now; drivers ask before every send."""
-    return guarded(opportunity, rows)
+    return guarded(opportunity, plan_rows)
 
 
 @driver(
@@ -86,55 +88,59 @@ def may_send(sent: Float32 | Int32, cap: Int32, opted_in: NDArray[np.bool_ | np.
     return may.view(np.bool_)
 
 
-def may_send_now(population: Population, rows: Int32) -> Bool:
+def may_send_now(population: Population, plan_rows: Int32) -> Bool:
     """Return whether the guard allows a send at this slot, [N].
 
     Args:
         population: the members.
-        rows: [N, 2 C + 1] plans in force.
+        plan_rows: [N, 2 C + 1] plans in force.
     """
     simulation, channel = population.simulation, population.world.schedule[population.slot].channel
     sent = simulation.log.by_channel[:, channel, SENDS + THIS]
-    return may_send(sent, rows[:, 2 * channel + 1], simulation.state.opted_in[:, channel])
+    return may_send(sent, plan_rows[:, 2 * channel + 1], simulation.state.opted_in[:, channel])
 
 
-def action_mask(population: Population, rows: Int32) -> Int8:
-    """Return which actions the guard allows at this slot, [N, 1 + K], 0 or 1; holding always is.
+def action_mask(population: Population, plan_rows: Int32) -> Int8:
+    """Return 1 for actions that the guard allows at this slot, else 0, [N, 1 + K].
+
+    Holding is always allowed.
 
     Args:
         population: the members.
-        rows: [N, 2 C + 1] plans in force.
+        plan_rows: [N, 2 C + 1] plans in force.
     """
     mask = np.empty((population.num_members, 1 + population.world.num_candidates), np.int8)
     mask[:, 0] = 1
-    mask[:, 1:] = may_send_now(population, rows)[:, None]
+    mask[:, 1:] = may_send_now(population, plan_rows)[:, None]
     return mask
 
 
-def hold_forbidden(population: Population, rows: Int32, actions: Int64) -> Bool:
-    """Turn sends that the guard forbids at this slot into holds, in place; return which, [N].
+def hold_forbidden(population: Population, plan_rows: Int32, actions: Int64) -> Bool:
+    """Replace sends that the guard forbids at this slot by holds, and return which these were, [N].
 
     Args:
         population: the members.
-        rows: [N, 2 C + 1] plans in force.
-        actions: [N], 0 holds; overwritten.
+        plan_rows: [N, 2 C + 1] plans in force.
+        actions: [N] 0 holds; changed in place.
     """
-    forbidden = (actions > 0) & ~may_send_now(population, rows)
+    forbidden = (actions > 0) & ~may_send_now(population, plan_rows)
     actions[forbidden] = 0
     return forbidden
 
 
 def pack_plans(target: Int32, cap: Int32, shape: Int32 | int = 0) -> Int32:
-    """Return plans as drivers take them, [N, 2 C + 1]: (target, cap) per channel, then the shape.
+    """Return plans as an array for the drivers, [N, 2 C + 1].
+
+    A row holds (target, cap) of each channel, followed by the shape.
 
     Args:
-        target: [N, C] sends meant for the week.
-        cap: [N, C] sends allowed in the week.
-        shape: [N] or a scalar, pacing shape id.
+        target: [N, C] intended sends in the week.
+        cap: [N, C] largest number of sends in the week.
+        shape: pacing shape id, a scalar or [N].
     """
-    rows = np.empty((len(target), 2 * target.shape[1] + 1), np.int32)
-    rows[:, 0:-1:2], rows[:, 1:-1:2], rows[:, -1] = target, cap, shape
-    return rows
+    plan_rows = np.empty((len(target), 2 * target.shape[1] + 1), np.int32)
+    plan_rows[:, 0:-1:2], plan_rows[:, 1:-1:2], plan_rows[:, -1] = target, cap, shape
+    return plan_rows
 
 
 @cache
@@ -147,7 +153,7 @@ def _feasible_by_pattern(plans: bytes, num_channels: int) -> Bool:
 
 
 def feasible_plans(plans: Int32, opted_in: Bool) -> Bool:
-    """Return which plans leave alone every channel the member has left, [N, O].
+    """Return which plans have target 0 on every channel that the member has left, [N, O].
 
     Args:
         plans: [O, C] targets.

@@ -1,15 +1,15 @@
-"""What networks of planners and executors share: how inputs are scaled, and the two nets."""
+"""Parts that the networks of planners and executors share."""
 
 import torch
 from stable_baselines3.common.torch_layers import MlpExtractor
 from torch import Tensor, nn
 
-#: Least standard deviation that inputs are divided by: avoids dividing by a near-zero one.
+#: Inputs are divided by their standard deviation, or by this number if that is smaller.
 MIN_SCALE = 0.01
 
 
 class PassThroughMlp(MlpExtractor):
-    """Separate nets for policy and value; what the policy's head needs besides is passed through.
+    """Separate nets for policy and value, with columns that bypass the policy's net.
 
     Args:
         num_inputs: columns at the beginning that the nets read.
@@ -24,7 +24,7 @@ class PassThroughMlp(MlpExtractor):
         self.latent_dim_pi = hidden + num_others
 
     def forward_actor(self, features: Tensor) -> Tensor:
-        """Return the policy's latent and what is passed through, [B, hidden + num_others]."""
+        """Return the policy's latent and the columns that bypass it, [B, hidden + num_others]."""
         inputs, others = features[:, : self.num_inputs], features[:, self.num_inputs :]
         return torch.cat([self.policy_net(inputs), others], dim=1)
 

@@ -1,7 +1,7 @@
-"""A week through the store: the slow side writes plans, the fast side reads them and executes.
+"""Plan exchange through the store: a planner writes plans, and an executor reads and executes them.
 
-The only way a plan reaches a scored or served run. Learners' branches skip it and hand plans as
-arrays to the same executor.
+In evaluation and serving, all plans go through the store. In training, simulated branches pass
+plans as arrays to the same executor.
 """
 
 from typing import NamedTuple
@@ -30,7 +30,7 @@ from slowfast_rl.store import (
 
 
 class PlanSource(NamedTuple):
-    """A slow policy and the store it writes to."""
+    """A slow policy and the store to which it writes."""
 
     planner: BasePlanner
     store: FeatureStore
@@ -41,8 +41,8 @@ class PlanExchange:
 
     Args:
         world: the world.
-        store: a store of its own; None makes one in memory.
-        executor: the fast policy; None for exact pacer and quality ranker.
+        store: a store that nobody else uses; None creates one in memory.
+        executor: the fast policy; None for the default.
     """
 
     def __init__(
@@ -61,13 +61,13 @@ class PlanExchange:
         policy_version: int = 0,
         rows: Int64 | None = None,
     ) -> None:
-        """Write this week's plans of the living to the store; a store out of reach loses them.
+        """Write this week's plans of living members; they are lost if the store cannot be reached.
 
         Args:
             population: N members at the beginning of a week.
             plans: [N] indices into the world's menu.
-            policy_version: goes with the plans.
-            rows: indices of the members whose plans to write; None for all.
+            policy_version: the version of the policy that chose the plans.
+            rows: indices of the members whose plans are written; None for all.
         """
         living = _living(population, rows)
         if not living.size:
@@ -84,29 +84,19 @@ class PlanExchange:
         try:
             write_plans(self.store, population.members[living], plan, population.now[living])
         except StoreUnavailableError:
-            return  # the reader falls back, and counts it
+            return  # the reader uses a fallback and counts it
 
     def choose_plans(
         self, population: Population, planner: BasePlanner, rows: Int64 | None = None
     ) -> Int64:
-        """Return the planner's choice for every member, [N]; 0 for the churned.
-
-        Args:
-            population: N members at the beginning of a week.
-            planner: the planner.
-            rows: indices of the members to plan for; None for all; the others' choice is 0.
-
-        Raises:
-            ValueError: the planner's answer is not one index into the menu per requested member.
-        """
-        living = _living(population, rows)
-        plans = np.zeros(population.num_members, np.int64)
-        if living.size:
-            plans[living] = choose_plans(planner, plan_request(population, living, planner))
-        return plans
+        """Return the planner's choices; see :func:`plans_of_planner`."""
+        return plans_of_planner(population, planner, rows)
 
     def plans_in_force(self, population: Population) -> PacingPlan:
-        """Return the plans in force for all N members, 0 on channels they left; churned: all 0."""
+        """Return the plans in force of all N members.
+
+        Targets are 0 on channels that the member has left, and for churned members.
+        """
         living, n = _living(population, None), population.num_members
         if living.size == n:
             return self.read_plans_in_force(population, living).plan
@@ -118,12 +108,12 @@ class PlanExchange:
     def read_plans_in_force(
         self, population: Population, living: Int64, now: Int64 | None = None
     ) -> Reading:
-        """Return the plans in force, 0 on channels the member left, and whether they are settled.
+        """Return the plans in force, with target 0 on channels that the member has left.
 
         Args:
             population: N members.
             living: indices of B members that did not churn.
-            now: [B] simulated seconds; None for the population's own.
+            now: [B] simulated seconds; None for the population's time.
         """
         times = population.now[living] if now is None else now
         plan, settled = self.reader.read_plans_in_force(population.members[living], times)
@@ -134,23 +124,43 @@ class PlanExchange:
         return Reading(feasible, settled)
 
     def run_week(self, population: Population) -> tuple[Week, PacingPlan]:
-        """Simulate the week under the plans that the store holds on Monday, or their fallback.
+        """Simulate the week under the plans that are in force on Monday.
 
-        The whole week is simulated at once: a plan that arrives later in it is not seen.
+        A plan that arrives later in the week is not used.
         """
         plan = self.plans_in_force(population)
         return self.executor.run_week(population, plan.target, plan.cap, plan.shape), plan
 
     def forget(self, entity_ids: Int64) -> None:
-        """Clear what is stored and remembered of members that start an episode."""
+        """Delete the stored and remembered plans of members that start an episode."""
         self.reader.forget(entity_ids)
 
 
-def choose_plans(planner: BasePlanner, asked: PlanRequest) -> Int64:
-    """Return a planner's answer, [B].
+def plans_of_planner(
+    population: Population, planner: BasePlanner, rows: Int64 | None = None
+) -> Int64:
+    """Return the planner's choice for every member, [N]; 0 for churned members.
+
+    Args:
+        population: N members at the beginning of a week.
+        planner: the planner.
+        rows: indices of the members to plan for, None for all; the choice of other members is 0.
 
     Raises:
-        ValueError: it is not one index into the menu per requested member.
+        ValueError: the planner does not return one index into the menu per requested member.
+    """
+    living = _living(population, rows)
+    plans = np.zeros(population.num_members, np.int64)
+    if living.size:
+        plans[living] = choose_plans(planner, plan_request(population, living, planner))
+    return plans
+
+
+def choose_plans(planner: BasePlanner, asked: PlanRequest) -> Int64:
+    """Return the plans that a planner chooses, [B].
+
+    Raises:
+        ValueError: the planner does not return one index into the menu per requested member.
     """
     answer, (count, num_plans) = np.asarray(planner.plan(asked)), asked.feasible.shape
     if answer.dtype.kind not in "iu" or answer.shape != (count,):
@@ -169,15 +179,15 @@ def choose_plans(planner: BasePlanner, asked: PlanRequest) -> Int64:
 def plan_request(
     population: Population, rows: Int64 | Bool | None = None, planner: BasePlanner | None = None
 ) -> PlanRequest:
-    """Return what a planner sees of some members now.
+    """Return the request for the plans of some members at the present time.
 
     Args:
         population: N members.
-        rows: indices of B members, or [N] which; None for all.
-        planner: whom the request is for; None for one that needs nothing but the week's features.
+        rows: indices of B members, or a mask [N]; None for all.
+        planner: the planner that gets the request; None for one without beliefs and latents.
 
     Raises:
-        ValueError: the planner wants beliefs that this population does not keep.
+        ValueError: the planner needs beliefs, and the population has no belief filter.
     """
     chosen = slice(None) if rows is None else rows
     opted_in = population.opted_in[chosen]
@@ -207,19 +217,19 @@ def plans_from_observations(
     observations: Float32,
     policy_version: int,
 ) -> PacingPlan:
-    """Return the planner's choice for B members from their logged features alone.
+    """Return the planner's choices for B members from their weekly observations.
 
     Args:
         world: the world, for the menu.
         planner: the slow policy.
-        memory: has taken in this week's features already; None for a planner without beliefs.
+        memory: beliefs, updated with these observations; None for a planner without beliefs.
         entity_ids: [B] member ids.
-        weeks: [B] the week that each is in.
+        weeks: [B] the week of each member.
         observations: [B, F_week].
-        policy_version: goes with the plans.
+        policy_version: the version of the policy that chose the plans.
 
     Raises:
-        ValueError: the planner's answer is not one index into the menu per member.
+        ValueError: the planner does not return one index into the menu per member.
     """
     opted_in = observations[:, opted_in_columns(world)] > 0.5
     feasible = feasible_plans(world.plans, opted_in)
@@ -234,11 +244,11 @@ def plans_from_observations(
 
 
 def pack_plan(plan: PacingPlan) -> Int32:
-    """Return plans as the guard and the drivers take them, [N, 2 C + 1]."""
+    """Return plans as an array for the guard and the drivers, [N, 2 C + 1]."""
     return pack_plans(plan.target, plan.cap, plan.shape)
 
 
 def _living(population: Population, rows: Int64 | None) -> Int64:
-    """Return the indices, among these, of members that did not churn."""
+    """Return the indices of living members among the rows; None for all rows."""
     alive = population.alive
     return np.flatnonzero(alive) if rows is None else rows[alive[rows]]

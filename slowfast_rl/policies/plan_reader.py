@@ -1,4 +1,4 @@
-"""Which plan is in force: reads the store, remembers, and falls back when the store is silent."""
+"""The plan in force of each member: from the store, from memory, or the world's safe plan."""
 
 from typing import NamedTuple
 
@@ -24,37 +24,38 @@ from slowfast_rl.store.index import NOBODY
 from slowfast_rl.store.state import COUNTERS, pack_state, unpack_state
 from slowfast_rl.store.table import Table
 
-REMEMBERED_SECONDS = 28 * DAY_SECONDS  # a remembered plan serves so long after its week
+REMEMBERED_SECONDS = 28 * DAY_SECONDS  # for which a remembered plan is used after its week
 _MEMORY = "remembered"
 _NONE = np.int64(-1)
 _NOBODY = np.zeros(0, np.int64)
 
 
 class Counters(NamedTuple):
-    """What happened to plans so far."""
+    """Counts of events."""
 
-    fallbacks: int  # member-weeks in which a remembered or the safe plan had to serve
-    mid_week_plan_changes: int  # plans that took over from a fallback that had already served
+    fallbacks: int  # member-weeks in which a remembered or the safe plan was used
+    mid_week_plan_changes: int  # plans that replaced a fallback within its week
 
 
 class Reading(NamedTuple):
     """The plans in force of B members."""
 
     plan: PacingPlan
-    settled: Bool  # [B] whether it is a plan of this week, which holds until the week ends
+    settled: Bool  # [B] whether the plan is one of this week, which stays in force all week
 
 
 class PlanReader:
-    """The executor's view of the store, with its memory of the last plan used per member.
+    """A reader of plans for an executor, with a memory of the last plan used for each member.
 
-    A plan of this week, once used, holds until the week ends. With the store silent, stale or
-    emptied, the remembered plan serves up to 28 days after its week, then the world's safe plan.
-    A row of an earlier week counts as the remembered plan where nothing later is remembered. A
-    plan that arrives while a fallback serves takes over at the next read.
+    A plan of this week that was used once stays in force until the week ends. If the store has no
+    plan of this week or cannot be reached, a fallback is used: the remembered plan until 28 days
+    after its week, then the world's safe plan. A stored plan of an earlier week replaces the
+    remembered plan if it is later. A plan of this week that arrives after a fallback was used comes
+    into force at the next read.
 
     Args:
-        world: for the safe plan and the channels.
-        store: where the planner writes; the view ``plans`` is registered if missing.
+        world: the world, for the safe plan and the channels.
+        store: the store to which the planner writes; the view ``plans`` is registered if missing.
     """
 
     def __init__(self, world: World, store: FeatureStore) -> None:
@@ -62,12 +63,12 @@ class PlanReader:
         self.store.apply([plan_view(len(world.channels))])
         self._safe = np.array(world.safe_plan, np.int32)
         self._memory = Table(_memory_view(len(world.channels)))  # of the last plan used, by member
-        self._pending_deletes = _NOBODY  # members whose stored rows are still to be deleted
+        self._pending_deletes = _NOBODY  # members whose stored plans are still to be deleted
         self._fallbacks = self._mid_week = 0
 
     @property
     def counters(self) -> Counters:
-        """Counts since the reader was made, or as restored."""
+        """Counts since the reader was created, including restored ones."""
         return Counters(self._fallbacks, self._mid_week)
 
     def read_plans_in_force(self, entity_ids: Int64, now: Int64) -> Reading:
@@ -80,7 +81,7 @@ class PlanReader:
         week = now // WEEK_SECONDS
         last, fallback_week = self._remembered(entity_ids, now)
         settled = last.week == week
-        if settled.all():  # no row of the store could change that
+        if settled.all():  # the store cannot change these plans
             return Reading(last, settled)
         stored, status = self._stored(entity_ids, now)
         fresh = ~settled & (status == Status.PRESENT) & (stored.week == week)
@@ -110,10 +111,10 @@ class PlanReader:
         return Reading(plan, ~falls_back)
 
     def forget(self, entity_ids: Int64) -> None:
-        """Clear the store's rows and the memory of members that start an episode.
+        """Delete the stored and remembered plans of members that start an episode.
 
-        With the store out of reach, what it still holds of them is not believed, and deleted as
-        soon as it answers.
+        If the store cannot be reached, its plans of these members are ignored, and deleted as soon
+        as it answers.
 
         Args:
             entity_ids: [B] member ids.
@@ -123,7 +124,7 @@ class PlanReader:
         self.flush_pending_deletes()
 
     def flush_pending_deletes(self) -> None:
-        """Delete stored rows that could not be deleted when their members were forgotten."""
+        """Delete the stored plans that :meth:`forget` could not delete."""
         if not self._pending_deletes.size:
             return
         try:
@@ -134,13 +135,13 @@ class PlanReader:
             self._pending_deletes = _NOBODY
 
     def snapshot(self) -> StoreState:
-        """Return memory, counters and debts as arrays and JSON-able metadata."""
+        """Return memory, counters and pending deletes as arrays and metadata for JSON."""
         state = pack_state([self._memory.dump()], dict.fromkeys(COUNTERS, 0))
-        reader = self.counters._asdict() | {"owed": self._pending_deletes.tolist()}
+        reader = self.counters._asdict() | {"pending_deletes": self._pending_deletes.tolist()}
         return state._replace(metadata=state.metadata | {"reader": reader})
 
     def restore(self, state: StoreState) -> None:
-        """Continue from a snapshot."""
+        """Replace memory, counters and pending deletes by those of a snapshot."""
         metadata = dict(state.metadata)
         reader = metadata.pop("reader")
         (rows,), _ = unpack_state(state._replace(metadata=metadata))
@@ -148,10 +149,10 @@ class PlanReader:
         self._memory.write(rows.entity_ids, rows.values, rows.event_timestamp)
         self._fallbacks = int(reader["fallbacks"])
         self._mid_week = int(reader["mid_week_plan_changes"])
-        self._pending_deletes = np.array(reader["owed"], np.int64)
+        self._pending_deletes = np.array(reader["pending_deletes"], np.int64)
 
     def _remembered(self, entity_ids: Int64, now: Int64) -> tuple[PacingPlan, Int64]:
-        """Return the last plans used, of week -1 where there are none, and the last fallbacks."""
+        """Return the last plans used and the weeks of the last fallbacks; week -1 means none."""
         slots = self._memory.index.find(entity_ids)
         values, known = self._memory.values(slots), self._memory.stamps(slots) <= now
         known &= slots != NOBODY
@@ -166,12 +167,12 @@ class PlanReader:
         later = now >= self._memory.stamps(self._memory.index.find(entity_ids))
         if later.all():
             self._memory.write(entity_ids, rows, now)
-        else:  # whoever asks about the past changes nothing
+        else:  # a read at an earlier time changes nothing
             kept = {name: column[later] for name, column in rows.items()}
             self._memory.write(entity_ids[later], kept, now[later])
 
     def _stored(self, entity_ids: Int64, now: Int64) -> tuple[PacingPlan, Int8]:
-        """Return the store's plans and their status; a store out of reach has found none."""
+        """Return the stored plans and their status, NOT_FOUND if the store cannot be reached."""
         self.flush_pending_deletes()
         try:
             plan, status = read_plans(self.store, entity_ids, now)
@@ -194,7 +195,7 @@ def _memory_view(num_channels: int) -> FeatureView:
 
 
 def _where(condition: Bool, first: PacingPlan, second: PacingPlan) -> PacingPlan:
-    """Return, for each of B members, the first plan where the condition [B] holds."""
+    """Return, for each of B members, the first plan if the condition [B] holds, else the second."""
     wide = condition[:, None]
     return PacingPlan(
         target=np.where(wide, first.target, second.target),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _DEVICE = "device"
-_SB3_SETTINGS = (  # that go to Stable-Baselines3's PPO as they are
+_SB3_SETTINGS = (  # that Stable-Baselines3's PPO gets unchanged
     "n_steps", "n_epochs", "learning_rate", "gae_lambda", "ent_coef", "device",
 )  # fmt: skip
 
@@ -34,10 +34,10 @@ def setting(
     """Declare a field of :class:`Settings`.
 
     Args:
-        default: its default.
-        text: what it means, with its unit, as ``--help`` and the documentation show it.
-        low: least value that is allowed.
-        high: greatest value that is allowed.
+        default: the default.
+        text: the meaning and the unit, for ``--help`` and the documentation.
+        low: the smallest value that is allowed.
+        high: the largest value that is allowed.
         above: whether the value must be above ``low``.
         below: whether the value must be below ``high``.
     """
@@ -53,10 +53,10 @@ def device_setting() -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Base of all settings; the fields of a subclass are declared with :func:`setting`.
+    """Base class of all settings; subclasses declare fields with :func:`setting`.
 
     Types may be bool, int, float and str, each optionally ``| None``. NumPy's integers and floats
-    are accepted wherever Python's are, and become Python's.
+    are converted to Python's.
 
     Raises:
         ValueError: a value is of another type, or outside the bounds of its field.
@@ -70,7 +70,7 @@ class Settings:
             object.__setattr__(self, declared.name, value)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings by name, as JSON can hold them."""
+        """Return the settings by name, as values for JSON."""
         return asdict(self)
 
 
@@ -83,19 +83,19 @@ def settings_text(kind: type[Settings]) -> str:
 
 
 def check_names(what: str, given: Mapping[str, Any], kind: type[Settings]) -> None:
-    """Raise ValueError where a mapping does not name exactly the settings of a kind."""
+    """Raise ValueError if the names of a mapping are not those of the settings."""
     known = sorted(f.name for f in fields(kind))
     if sorted(given) != known:
         raise ValueError(f"{what} settings are {sorted(given)}; allowed: {known}")
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a finite number of Python or NumPy; booleans are none."""
+    """Return whether a value is a finite number of Python or NumPy, and not a boolean."""
     return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
 
 
 def check_rollout(num_envs: int, n_steps: int) -> None:
-    """Raise ValueError where a rollout has a single step, whose advantage has no spread."""
+    """Raise ValueError if a rollout has a single step, because advantages then have no spread."""
     if num_envs * n_steps < 2:
         raise ValueError("num_envs and n_steps are both 1; one must be 2 or more")
 
@@ -114,7 +114,7 @@ def sb3_arguments(settings: Any, num_envs: int) -> dict[str, Any]:
 
 
 def check_device(device: Any) -> None:
-    """Raise ValueError where a device is neither the CPU nor CUDA, present on this machine or not.
+    """Check that a device is the CPU or a CUDA device, whether this machine has one or not.
 
     Raises:
         ValueError: it is neither the CPU nor a CUDA device.
@@ -128,11 +128,11 @@ def check_device(device: Any) -> None:
 
 
 def check_weights(arrays: Mapping[str, Any], wanted: Mapping[str, Tensor | NDArray[Any]]) -> None:
-    """Raise ValueError where a network's arrays do not fit.
+    """Check the arrays of a network.
 
     Args:
-        arrays: by name.
-        wanted: tensors or arrays of the same names and shapes.
+        arrays: the arrays by name.
+        wanted: tensors or arrays with the names and shapes that are needed.
 
     Raises:
         ValueError: one is missing, unknown, of another shape or type, or not finite.
@@ -154,7 +154,7 @@ def check_weights(arrays: Mapping[str, Any], wanted: Mapping[str, Tensor | NDArr
 
 
 def _checked(declared: Field[Any], value: Any, hint: Any) -> Any:
-    """Return a field's value with Python's own types, or raise ValueError."""
+    """Return the value of a field, converted to Python's types; raise ValueError if not allowed."""
     name, kinds = declared.name, get_args(hint) or (hint,)
     if value is None and NoneType in kinds:
         return None
@@ -184,7 +184,7 @@ def _checked(declared: Field[Any], value: Any, hint: Any) -> Any:
 def _is_finite(value: Any) -> bool:
     try:
         return isfinite(value)
-    except OverflowError:  # a whole number that no float holds
+    except OverflowError:  # an integer that is too large for a float
         return False
 
 
@@ -206,5 +206,5 @@ def _allowed(declared: Field[Any], kind: type) -> str:
 
 
 def default_of(declared: Field[Any]) -> Any:
-    """Return a field's default; None where it has none."""
+    """Return the default of a field, None if it has no default."""
     return None if declared.default is MISSING else declared.default

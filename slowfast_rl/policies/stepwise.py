@@ -1,42 +1,29 @@
-"""An executor that asks a policy slot by slot: for policies that no jitted function can hold."""
+"""An executor that calls a policy at each slot, for policies that numba cannot compile."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Float32, Int8, Int32, Int64
+from slowfast_rl.members.arrays import Int32, Int64
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import Domain, random_words
+from slowfast_rl.members.random import Domain, random_words, uniforms
 from slowfast_rl.members.state import VETOED, Week
+from slowfast_rl.policies.contracts import BaseExecutor
 from slowfast_rl.policies.guard import NO_CAP, action_mask, hold_forbidden, pack_plans
 from slowfast_rl.store import UNIFORM_SHAPE
-
-
-class StepPolicy(Protocol):
-    """Anything that chooses actions of ``Messaging-v0`` from its observations."""
-
-    def act(self, observations: Float32, masks: Int8, coins: Float32) -> Int64:
-        """Return an action for each of B members, [B], 0 holds.
-
-        Args:
-            observations: [B, F] as ``Messaging-v0`` gives them.
-            masks: [B, 1 + K] actions that the guard allows.
-            coins: [B] uniform in [0, 1), of the luck: all the randomness that a policy needs.
-        """
-        ...
 
 
 class StepwiseExecutor:
     """Simulates populations slot by slot; every send passes the guard.
 
     Args:
-        policy: what decides.
-        planned: show the plan and keep its caps; False shows none and caps nothing, so that the
-            policy alone decides how much is sent.
+        policy: the executor whose :meth:`BaseExecutor.act` chooses the actions.
+        planned: whether observations show the plan and its caps hold. If not, the policy alone
+            decides how much is sent.
     """
 
-    def __init__(self, policy: StepPolicy, *, planned: bool = True) -> None:
+    def __init__(self, policy: BaseExecutor, *, planned: bool = True) -> None:
         self.policy, self.planned = policy, planned
 
     def run_week(
@@ -46,35 +33,31 @@ class StepwiseExecutor:
         cap: Int32 | None = None,
         shape: Int32 | int = UNIFORM_SHAPE,
     ) -> Week:
-        """Simulate one week; the churned hold.
-
-        Args:
-            population: at the beginning of a week.
-            target: [N, C] sends meant for the week.
-            cap: [N, C] sends allowed in the week; None for the target.
-            shape: pacing shape id, one or [N].
+        """Simulate one week; see :meth:`Executor.run_week`. The policy acts for living members.
 
         Raises:
-            ValueError: it is the middle of a week, or the policy's answer is not one action of 0 to
-                K per member.
+            ValueError: the population is in the middle of a week, or the policy does not return
+                one action of 0 to K per member.
         """
         if population.slot:
             raise ValueError(
                 f"the population is at slot {population.slot}; a week starts at slot 0"
             )
         caps = target if cap is None else cap
-        rows = pack_plans(target, caps if self.planned else np.full_like(target, NO_CAP), shape)
+        plan_rows = pack_plans(
+            target, caps if self.planned else np.full_like(target, NO_CAP), shape
+        )
         for slot in population.world.schedule:
-            actions = self._decide(population, rows)
-            forbidden = hold_forbidden(population, rows, actions)
+            actions = self._decide(population, plan_rows)
+            forbidden = hold_forbidden(population, plan_rows, actions)
             population.simulation.ledger[forbidden, VETOED] += 1
             _, events = population.step(actions)
-            if self.planned:  # on a channel just left the plan's target is 0
+            if self.planned:  # the target is 0 on a channel that the member has left
                 left = events.opted_out.view(np.bool_)
-                rows[left, 2 * slot.channel : 2 * slot.channel + 2] = 0
+                plan_rows[left, 2 * slot.channel : 2 * slot.channel + 2] = 0
         return population.last_week()
 
-    def _decide(self, population: Population, rows: Int32) -> Int64:
+    def _decide(self, population: Population, plan_rows: Int32) -> Int64:
         """Return the policy's actions, [N]."""
         actions = np.zeros(population.num_members, np.int64)
         living = np.flatnonzero(population.alive)
@@ -82,24 +65,22 @@ class StepwiseExecutor:
             simulation, slots = population.simulation, population.world.slots_per_week
             times = population.weeks[living].astype(np.int64) * slots + population.slot
             who = population.members[living]
-            words = random_words(
-                simulation.seed, int(simulation.state.stream[0]), who, times, Domain.PACER
-            )
+            stream = int(simulation.state.stream[0])
+            coins = uniforms(random_words(simulation.seed, stream, who, times, Domain.PACER))
             observations = opportunity_observation(
-                population, rows[:, 0:-1:2] if self.planned else None
+                population, plan_rows[:, 0:-1:2] if self.planned else None
             )
-            masks = action_mask(population, rows)[living]
-            coins = (words >> 8).astype(np.float32) * np.float32(2.0**-24)
+            masks = action_mask(population, plan_rows)[living]
             answer = self.policy.act(observations[living], masks, coins)
             actions[living] = _checked(answer, living.size)
         return actions
 
 
 def _checked(answer: Any, count: int) -> Int64:
-    """Return a policy's answer as integers, [B]; the population checks their range.
+    """Return the actions of a policy as int64 [B]; the population checks their range.
 
     Raises:
-        ValueError: it is not one integer per member.
+        ValueError: the policy does not return one integer per member.
     """
     array = np.asarray(answer)
     if array.dtype.kind not in "iu" or array.shape != (count,):

@@ -1,1 +1,1 @@
-"""Planner and executor as processes that speak only through the feature store."""
+"""Planner and executor as processes that communicate only through the feature store."""

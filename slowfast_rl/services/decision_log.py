@@ -1,4 +1,4 @@
-"""Decisions, plans and members as parquet, whole or absent. Needs the extra ``offline``."""
+"""Parquet files of decisions, plans and members. Needs the extra ``offline``."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -16,40 +16,40 @@ except ImportError as error:
     raise ImportError("parquet files need pyarrow: pip install 'slowfast_rl[offline]'") from error
 
 _NAMES = pa.dictionary(pa.int8(), pa.string())
-#: Column, type and meaning; what a source does not know is null.
+#: Name, type and meaning of each column; values that a source does not know are null.
 FIELDS: tuple[tuple[str, Any, str], ...] = (
     ("time", pa.int64(), "simulated seconds since Monday 00:00 of week 0"),
     ("member", pa.int64(), "entity id"),
     ("channel", _NAMES, "of the opportunity"),
-    ("action", pa.int16(), "0 holds, j sends candidate j; as carried out"),
-    ("propensity", pa.float64(), "probability of what the executor chose, over its coins"),
-    ("vetoed", pa.bool_(), "the guard turned a send into this hold"),
+    ("action", pa.int16(), "0 holds, j sends candidate j; after the guard"),
+    ("propensity", pa.float64(), "probability of the executor's choice, over its coins"),
+    ("vetoed", pa.bool_(), "whether the guard replaced a send by this hold"),
     ("target", pa.int32(), "of the plan in force, on the channel; 0 where the member left it"),
-    ("cap", pa.int32(), "likewise"),
+    ("cap", pa.int32(), "cap of the same plan on the channel; 0 where the member left it"),
     ("sent_this_week", pa.int32(), "on the channel since Monday, before this decision"),
     ("opted_in", pa.bool_(), "whether the member is, on the channel"),
     ("plan_source", _NAMES, "plan: of this week; remembered: of an earlier one; safe: neither"),
     ("plan_week", pa.int64(), "week of the plan in force"),
-    ("plan_version", pa.int64(), "policy version that came with it; 0 for the safe plan"),
+    ("plan_version", pa.int64(), "policy version of that plan; 0 for the safe plan"),
     ("executor_version", _NAMES, "digest of the executor's parameters"),
-    ("reward", pa.float64(), "viewing days of utility that came with the slot"),
+    ("reward", pa.float64(), "utility of the slot in viewing days"),
 )
 
 
 def schema() -> "pa.Schema":
-    """Return the log's schema; each field's meaning is in its metadata."""
+    """Return the schema of the log, with the meaning of each field in its metadata."""
     return pa.schema(
         [pa.field(name, kind, metadata={"meaning": text}) for name, kind, text in FIELDS]
     )
 
 
 def write_part(folder: Path, name: str, columns: Mapping[str, NDArray[Any] | list[Any]]) -> Path:
-    """Write decisions as one part, replacing a part of that name; return its path.
+    """Write decisions as one part of the log, and return its path.
 
     Args:
-        folder: of the log.
-        name: of the part; parts sort by it.
-        columns: [B] each, in the types of :data:`FIELDS`; a missing one is null.
+        folder: folder of the log.
+        name: name of the part, by which parts are sorted; a part of the same name is replaced.
+        columns: [B] each, in the types of :data:`FIELDS`; a missing column is null.
     """
     size = len(next(iter(columns.values())))
     arrays = [
@@ -62,7 +62,7 @@ def write_part(folder: Path, name: str, columns: Mapping[str, NDArray[Any] | lis
 
 
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write columns [B] as they are."""
+    """Write columns [B] to a file."""
     _write(path, pa.table(dict(columns)))
 
 

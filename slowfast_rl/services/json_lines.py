@@ -1,4 +1,4 @@
-"""The executor's side for opportunities that come one by one, as JSON."""
+"""The executor as a service that answers opportunities given as lines of JSON."""
 
 import json
 import time
@@ -24,14 +24,14 @@ _PART_SECONDS = 5.0  # after which a smaller part is written
 
 
 class JsonLinesService:
-    """Answers opportunities; the plan comes from the store, the rest from the opportunity.
+    """Answers opportunities, with plans from the store.
 
     Args:
         world: the world, for the layout of observations.
         executor: the fast policy.
-        store: the only way to the planner's side.
-        seed: of the pacer's coins.
-        folder: of the decision log.
+        store: the store to which the planner writes.
+        seed: seed of the pacer's coins.
+        folder: folder of the decision log.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class JsonLinesService:
         self._written, self._since = 0, time.monotonic()
 
     def respond(self, line: str) -> dict[str, Any]:
-        """Return the answer to one opportunity: a decision, or what is wrong with it.
+        """Return the decision at one opportunity, or an error message.
 
         Args:
             line: JSON with ``member``, ``now`` in simulated seconds and ``observation``, the F
@@ -54,7 +54,7 @@ class JsonLinesService:
         try:
             asked = json.loads(line)
             if not isinstance(asked, dict):
-                raise ValueError(f"a {type(asked).__name__} was sent; a JSON object is needed")
+                raise ValueError(f"the line is a {type(asked).__name__}; a JSON object is needed")
             member, now = asked["member"], asked["now"]
             obs = np.array([asked["observation"]], np.float32)
             for name, value in (("member", member), ("now", now)):
@@ -78,7 +78,9 @@ class JsonLinesService:
         channel = int(obs[0, [column[f"slot_is_{c}"] for c in channels]].argmax())
         opted_in = obs[:, opted_in_columns(self.world)[channel]] > 0.5
         sent = obs[:, column[f"{channels[channel]}_sends_this_week"]]
-        allowed = may_send(sent, reading.plan.cap[:, channel], opted_in)  # whatever the pacer said
+        allowed = may_send(
+            sent, reading.plan.cap[:, channel], opted_in
+        )  # whatever the pacer returned
         vetoed = bool(choice.actions[0] and not allowed[0])
         row = {
             "time": now,
@@ -100,7 +102,7 @@ class JsonLinesService:
         return row
 
     def close(self) -> None:
-        """Write what is not in the log yet."""
+        """Write the decisions that are not in the log yet."""
         if self._rows:
             from slowfast_rl.services.decision_log import write_part  # needs an extra
 
@@ -111,10 +113,10 @@ class JsonLinesService:
         self._since = time.monotonic()
 
     def _check_bounds(self, observation: Float32) -> None:
-        """Pass F numbers that ``Messaging-v0`` could observe.
+        """Check the F numbers of an observation of ``Messaging-v0``.
 
         Raises:
-            ValueError: one is outside the bounds of its feature.
+            ValueError: a number is outside the bounds of its feature.
         """
         outside = (observation < self._low) | (observation > self._high)
         if outside.any():

@@ -1,4 +1,4 @@
-"""The planner's side on its own: it reads clock and features, and writes the plans that are due."""
+"""The planner as a service: it reads clock and observations, and writes the plans that are due."""
 
 from typing import Any, NamedTuple
 
@@ -25,32 +25,32 @@ from slowfast_rl.store import (
 
 
 class Planned(NamedTuple):
-    """What a look at the clock led to."""
+    """The plans written at one time."""
 
     now: int  # simulated seconds
     entity_ids: Int64  # [B] members whose plans were written
     plan: PacingPlan  # [B]
-    refused: int  # plans that the store refused, as there was one of this week
-    unseen: int  # members without features of this week: churned, or not served
+    refused: int  # plans refused by the store, which had a plan of this week
+    unseen: int  # members without an observation of this week: churned, or not served
 
 
 class PlanningService:
-    """Plans for members whose logged features of this week are in the store, and who have no plan.
+    """Plans for members with an observation of this week in the store and without a plan.
 
-    It knows of the executor's process only what is in the store. A plan that the store lost is
-    written again as it was, as long as this service remembers it. A week's counts that the service
-    does not see, because it was down, are missing from its beliefs, not from the features.
+    The store is the only connection to the executor's process. A plan that the store lost is
+    written again unchanged if this service wrote it before. The counts of a week in which the
+    service did not run are missing from its beliefs, but not from the observations.
 
     Args:
-        world: the world, for menu and features.
+        world: the world, for its menu and features.
         planner: the slow policy.
-        store: the only way to the executor's side.
-        entity_ids: [N] whom to plan for.
-        policy_version: goes with the plans; None for the planner's own.
+        store: the store to which the executor's process writes observations.
+        entity_ids: [N] ids of the members.
+        policy_version: the version that is stored with the plans; None for the planner's own.
 
     Raises:
-        ValueError: the planner wants to see latents, which no store holds.
-        StoreUnavailableError: the store needs to be reached for its views, and cannot be.
+        ValueError: the planner needs latents, which the store does not have.
+        StoreUnavailableError: the store cannot be reached.
     """
 
     def __init__(
@@ -62,7 +62,9 @@ class PlanningService:
         policy_version: int | None = None,
     ) -> None:
         if getattr(planner, "privileged", False):
-            raise ValueError("the planner wants to see latents; allowed: one that sees features")
+            raise ValueError(
+                "the planner needs latents, which no store has; allowed is a planner without them"
+            )
         self.world, self.planner, self.store = world, planner, store
         self.entity_ids = entity_ids
         self.policy_version = planner.policy_version if policy_version is None else policy_version
@@ -72,21 +74,21 @@ class PlanningService:
         self._issued.apply([plans])
         belief_filter = planner.belief_filter
         self.memory = None if belief_filter is None else BeliefMemory(belief_filter)
-        self.now: int | None = None  # the clock as last seen
-        self._looked_at = -1
+        self.now: int | None = None  # the time that was read last
+        self._planned_at = -1
 
     def plan_if_due(self) -> Planned | None:
-        """Write the plans that are due by the clock in the store; None if it has not moved.
+        """Write the plans that are due at the time in the store; None if the time has not changed.
 
         Raises:
-            StoreUnavailableError: the store cannot be reached; the next look tries again.
-            ValueError: the planner's answer is not one index into the menu per member.
+            StoreUnavailableError: the store cannot be reached; the next call tries again.
+            ValueError: the planner does not return one index into the menu per member.
         """
         self.now = read_clock(self.store)
-        if self.now is None or self.now == self._looked_at:
+        if self.now is None or self.now == self._planned_at:
             return None
         planned = self.plan_at(self.now)
-        self._looked_at = self.now
+        self._planned_at = self.now
         return planned
 
     def plan_at(self, now: int) -> Planned:
@@ -94,36 +96,36 @@ class PlanningService:
 
         Raises:
             StoreUnavailableError: the store cannot be reached; the next call tries again.
-            ValueError: the planner's answer is not one index into the menu per member.
+            ValueError: the planner does not return one index into the menu per member.
         """
         week = now // WEEK_SECONDS
         seen = read_observations(self.store, self.entity_ids, now)
-        ids, observations = self.entity_ids[seen.there], seen.observations[seen.there]
-        if self.memory is not None:  # of everyone, planned for or not: no week may be lost
+        ids, observations = self.entity_ids[seen.present], seen.observations[seen.present]
+        if self.memory is not None:  # also members with a plan, so that no week is missing
             self.memory.take_in(ids, np.full(len(ids), week), observations)
         _, status = read_plans(self.store, ids, now)
         due = status != Status.PRESENT
         ids, observations = ids[due], observations[due]
         plan = self._plans(ids, observations, now)
         accepted = write_plans(self.store, ids, plan, now) if ids.size else 0
-        unseen = int((~seen.there).sum())
+        unseen = int((~seen.present).sum())
         return Planned(now, ids, plan, ids.size - accepted, unseen)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return what is believed, as arrays; empty for a planner without beliefs."""
+        """Return the beliefs as arrays by name, none for a planner without beliefs."""
         return {} if self.memory is None else self.memory.state()
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Go on believing what another service believed.
+        """Replace the beliefs by the :meth:`state` of another service.
 
         Raises:
-            ValueError: the arrays are not of this planner's beliefs.
+            ValueError: the arrays are not beliefs of this planner.
         """
         if self.memory is not None:
             self.memory.restore(arrays)
 
     def _plans(self, ids: Int64, observations: Float32, now: int) -> PacingPlan:
-        """Return this week's plans: those issued before, else the planner's choice."""
+        """Return this week's plans: those written before, else the planner's choices."""
         issued, status = read_plans(self._issued, ids, now)
         new = status != Status.PRESENT
         if new.any():

@@ -1,4 +1,4 @@
-"""The executor's side on its own: a population served through the store, day by day."""
+"""The executor as a service: a simulated population with plans from the store."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ import numpy as np
 
 from slowfast_rl.agents.disk import read_arrays, write_arrays
 from slowfast_rl.fast.decide import sources
-from slowfast_rl.members.arrays import Bool, Float64, Int64
+from slowfast_rl.members.arrays import Bool, Float64, Int32, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.loading import world_hash
 from slowfast_rl.members.observations import opportunity_observation
@@ -28,18 +28,18 @@ _PREFIX = "reader."
 
 
 class SimulationService:
-    """Serves a simulated population: publishes clock and features, reads plans, decides, logs.
+    """Serves a simulated population: publishes clock and observations, reads plans, decides, logs.
 
-    Each simulated day it writes what happened to the decision log, then its own state: a process
-    that is killed resumes from the last day that it finished.
+    After each simulated day it writes the decisions to the log, and then its own state. If the
+    process is killed, the next one resumes after the last finished day.
 
     Args:
         population: N members, all at the beginning of the same week.
         executor: the fast policy.
-        store: the only way to the planner's side.
-        seed: of the pacer's coins.
-        folder: of the decision log and the state; None keeps neither. The service resumes
-            from a state that is there.
+        store: the store to which the planner writes.
+        seed: seed of the pacer's coins.
+        folder: folder of the decision log and the state, from which the service resumes if there
+            is one; None writes neither.
 
     Raises:
         ValueError: the state in the folder is of another population, or damaged.
@@ -57,9 +57,9 @@ class SimulationService:
         self.plan_exchange = PlanExchange(population.world, store, executor)
         store.apply(published_views(population.world))
         self.version = executor_version(executor)
-        self.service = int.from_bytes(os.urandom(7))  # its number in the store's clock
-        self.days = 0  # lived so far
-        self.unreachable = 0  # days whose features could not be published
+        self.service = int.from_bytes(os.urandom(7))  # identifies this service in the store's clock
+        self.days = 0  # simulated so far
+        self.unreachable = 0  # days whose observations could not be published
         self.vetoed = 0
         self.returns: Float64 = np.zeros(population.num_members)  # [N] discounted by the week
         self._first_week = int(population.weeks.max())
@@ -68,12 +68,12 @@ class SimulationService:
 
     @property
     def now(self) -> int:
-        """Simulated seconds: the beginning of the day that comes next."""
+        """The beginning of the next day, in simulated seconds."""
         return self._first_week * WEEK_SECONDS + self.days * DAY_SECONDS
 
     @property
     def counters(self) -> dict[str, int]:
-        """What went wrong so far, and what the guard did; the store's since this process began."""
+        """Counts of fallbacks, unreachable days, vetoed sends, and the counters of the store."""
         return {
             **self.plan_exchange.reader.counters._asdict(),
             "unreachable_days": self.unreachable,
@@ -82,11 +82,11 @@ class SimulationService:
         }
 
     def simulate_day(self, until: Callable[[int], object] | None = None) -> list[dict[str, Any]]:
-        """Publish, then serve the day's opportunities.
+        """Publish clock and observations, then serve the opportunities of the day.
 
         Args:
-            until: called with the simulated time before anything happens at it, to wait for it;
-                None for at once.
+            until: function that waits until a simulated time, called before each event; None to
+                simulate without waiting.
 
         Returns:
             The decisions of each opportunity of the day, as they are logged.
@@ -120,22 +120,22 @@ class SimulationService:
         return decisions
 
     def _serve(self, now: int) -> dict[str, Any]:
-        """Decide for every living member and simulate the slot; return what to log."""
+        """Decide for every living member and simulate the slot; return the columns of the log."""
         population, n = self.population, self.population.num_members
         channel = population.world.schedule[population.slot].channel
         living = np.flatnonzero(population.alive)
         week = now // WEEK_SECONDS
         times = np.full(len(living), now)
         reading = self.plan_exchange.read_plans_in_force(population, living, times)
-        planned = pack_plan(reading.plan)
-        rows = np.zeros((n, planned.shape[1]), np.int32)
-        rows[living] = planned
-        choice = self._choose(reading, rows, living, times)
+        packed = pack_plan(reading.plan)
+        plan_rows = np.zeros((n, packed.shape[1]), np.int32)
+        plan_rows[living] = packed
+        choice = self._choose(reading, plan_rows, living, times)
         sent = population.sent_this_week[living, channel]
         opted_in = population.opted_in[living, channel]
         actions = np.zeros(n, np.int64)
         actions[living] = choice.actions
-        vetoed: Bool = hold_forbidden(population, rows, actions)
+        vetoed: Bool = hold_forbidden(population, plan_rows, actions)
         self.vetoed += int(vetoed.sum())
         discount = population.world.reward.weekly_discount ** (week - self._first_week)
         rewards, _ = population.step(actions)
@@ -158,11 +158,11 @@ class SimulationService:
             "reward": rewards[living],
         }
 
-    def _choose(self, reading: Reading, rows: Any, living: Int64, times: Int64) -> Choice:
+    def _choose(self, reading: Reading, plan_rows: Int32, living: Int64, times: Int64) -> Choice:
         population = self.population
         return self.executor.choose(
             population.world,
-            opportunity_observation(population, rows[:, 0:-1:2])[living],
+            opportunity_observation(population, plan_rows[:, 0:-1:2])[living],
             reading.plan,
             population.members[living],
             times,
@@ -192,7 +192,7 @@ class SimulationService:
         write_arrays(path, arrays, head)
 
     def _identity(self) -> dict[str, Any]:
-        """Return which members these are, under what luck and coins."""
+        """Return the numbers that identify these members, their luck and their coins."""
         population = self.population
         return {
             "members": population.num_members,
@@ -220,7 +220,7 @@ class SimulationService:
 
 
 def executor_version(executor: BaseExecutor) -> str:
-    """Return a digest of what the executor does: its parts and what they learned."""
+    """Return a digest of the executor's parts, their settings and their learned state."""
     text = json.dumps(executor.versioned(), sort_keys=True, default=_jsonable)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -1,4 +1,4 @@
-"""What the executor's process writes for the planner's: the clock and logged features."""
+"""Clock and observations in the store, which the executor's process writes for the planner's."""
 
 from typing import NamedTuple
 
@@ -12,23 +12,24 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.store import Column, FeatureStore, FeatureView, Status
 
-OBSERVATIONS, CLOCK = "signals", "clock"
+OBSERVATIONS, CLOCK = "observations", "clock"
 _THE_CLOCK = np.zeros(1, np.int64)  # its only entity
 _EVER = np.iinfo(np.int64).max
 
 
 class Seen(NamedTuple):
-    """The logged features of B members, as far as the store has them of this week."""
+    """The observations of this week that the store has of B members."""
 
-    there: Bool  # [B]
-    observations: Float32  # [B, F_week], zeros where there are none
+    present: Bool  # [B] whether the store has an observation of this week
+    observations: Float32  # [B, F_week], zeros if the store has none
 
 
 def published_views(world: World) -> list[FeatureView]:
-    """Return the views ``features``, one row per member, and ``clock``, a single row.
+    """Return the views ``observations``, one row per member, and ``clock``, a single row.
 
-    The row's timestamp is the time: of the features, and of the executor's process. The clock
-    names the service that keeps it, so that two of them notice each other.
+    The timestamp of an observation is its time; that of the clock is the time of the executor's
+    process. The clock contains the number of the service that writes it, so that a second service
+    detects the first.
     """
     observations = {"values": Column("float32", (len(weekly_features(world)),))}
     return [
@@ -38,18 +39,18 @@ def published_views(world: World) -> list[FeatureView]:
 
 
 def publish(store: FeatureStore, population: Population, now: int, service: int) -> None:
-    """Write the living members' features, then the clock.
+    """Write the observations of living members, then the clock.
 
-    A reader that sees the time therefore finds the features.
+    A reader that finds the time in the store therefore finds the observations too.
 
     Args:
-        store: with the views of :func:`published_views`.
+        store: a store with the views of :func:`published_views`.
         population: at the beginning of a day.
         now: simulated seconds.
-        service: number of who keeps the clock.
+        service: the number of the service that writes the clock.
 
     Raises:
-        ValueError: another service keeps this store's clock.
+        ValueError: another service writes the clock of this store.
         StoreUnavailableError: the store cannot be reached; some rows may be written.
     """
     found = store.get_online_features(CLOCK, _THE_CLOCK, _EVER)
@@ -69,12 +70,12 @@ def publish(store: FeatureStore, population: Population, now: int, service: int)
 def publish_observations(
     store: FeatureStore, entity_ids: Int64, observations: Float32, now: int
 ) -> None:
-    """Write the logged features [B, F_week] of B members as of ``now``, in simulated seconds."""
+    """Write the observations [B, F_week] of B members at ``now``, in simulated seconds."""
     store.write_to_online_store(OBSERVATIONS, entity_ids, {"values": observations}, now)
 
 
 def read_clock(store: FeatureStore) -> int | None:
-    """Return the executor's time as last written, in simulated seconds; None if never.
+    """Return the time that the executor wrote last, in simulated seconds; None if there is none.
 
     Raises:
         StoreUnavailableError: the store cannot be reached.
@@ -84,7 +85,7 @@ def read_clock(store: FeatureStore) -> int | None:
 
 
 def read_observations(store: FeatureStore, entity_ids: Int64, now: int) -> Seen:
-    """Return what is logged of B members, as far as it was written in the week of ``now``.
+    """Return the observations of B members that were written in the week of ``now``.
 
     Raises:
         StoreUnavailableError: the store cannot be reached.

@@ -1,4 +1,4 @@
-"""Slow policies: which pacing plan, this week, for each member."""
+"""Slow policies, which choose the pacing plan of the week for each member."""
 
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.slow.ppo import PPOPlanner

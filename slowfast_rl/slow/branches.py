@@ -1,4 +1,4 @@
-"""Members of all ages, and what plans bring to them on the same luck."""
+"""Simulation of members of all ages, and the returns of plans under the same luck."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,8 +9,8 @@ from slowfast_rl.members.arrays import Bool, Float64, Int64
 from slowfast_rl.members.population import Population, branch
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.policies.contracts import BasePlanner, Executor
-from slowfast_rl.policies.plan_exchange import plan_request
-from slowfast_rl.policies.simulate import discounted_returns, plans_of_planner, run_plans
+from slowfast_rl.policies.plan_exchange import plan_request, plans_of_planner
+from slowfast_rl.policies.simulate import discounted_returns, run_plans
 from slowfast_rl.slow.simple import RandomPlanner
 
 Played = Callable[[int], None]
@@ -28,28 +28,32 @@ def advance_population(
     seed: int,
     played: Played,
 ) -> None:
-    """Simulate members further under a planner, in some weeks under random plans instead.
+    """Simulate members under a planner, with random plans in some member-weeks.
 
-    A row goes on with a new member when its member churns or reaches the greatest age. Members
-    that all begin together spread over all ages within the first ``ages`` weeks: row i's first
-    life ends at the latest after 1 + i modulo ``ages`` weeks.
+    A row continues with a new member when its member churns or reaches the greatest age. So that
+    members have all ages after the first ``ages`` weeks, the first episode of row i ends after at
+    most 1 + i modulo ``ages`` weeks.
 
     Args:
-        population: N members at the beginning of a week.
-        planner: whose plans they get.
+        population: N members at the beginning of a week; they are changed.
+        planner: the planner.
         executor: the fast policy.
-        weeks: how long.
-        ages: greatest age (weeks).
+        weeks: number of weeks.
+        ages: the greatest age in weeks.
         random_share: share of member-weeks with a random plan.
-        seed: of the coins.
-        played: called after each week with the number of its opportunities.
+        seed: seed of the random plans.
+        played: function that is called after each week with its number of opportunities.
     """
     exploration_planner = RandomPlanner(seed)
     rows = np.arange(population.num_members)
     for _ in range(weeks):
-        weeks_lived = population.weeks.astype(np.int64)
+        ages_in_weeks = population.weeks.astype(np.int64)
         coins = random_words(
-            seed, ExplorationStream.MIXED_PLANS, population.members, weeks_lived, Domain.EXPLORATION
+            seed,
+            ExplorationStream.MIXED_PLANS,
+            population.members,
+            ages_in_weeks,
+            Domain.EXPLORATION,
         )
         random = coins < random_share * 2**32
         drawn = exploration_planner.plan(plan_request(population))
@@ -61,12 +65,14 @@ def advance_population(
 
 
 def feasible_sample(feasible: Bool, count: int, generator: torch.Generator) -> Int64:
-    """Return different feasible plans for each of B members, [B, count]; if few, they repeat.
+    """Return different feasible plans for each of B members, [B, count].
+
+    If a member has fewer than ``count`` feasible plans, they are repeated.
 
     Args:
-        feasible: [B, O], one or more in each row.
-        count: plans for each member.
-        generator: of the choice.
+        feasible: [B, O], at least one plan in each row.
+        count: number of plans for each member.
+        generator: generator of the random choice.
     """
     keys = torch.rand(feasible.shape, generator=generator).numpy()
     order = np.argsort(np.where(feasible, keys, 2), axis=1)
@@ -83,16 +89,16 @@ def branched_returns(
     horizon: int,
     played: Played,
 ) -> Float64:
-    """Return what each plan brings to each member on the same luck, [B, M], in viewing days.
+    """Return each member's discounted return under each plan and the same luck, [B, M].
 
     Args:
-        population: B members at the beginning of a week; they stay there.
+        population: B members at the beginning of a week; they are not changed.
         plans: [B, M] indices into the menu.
-        planner: takes over after the plan.
+        planner: the planner that chooses the plans of the later weeks.
         executor: the fast policy.
-        hold: weeks for which the plan is held.
-        horizon: weeks in all; rewards are discounted by the week.
-        played: called after each week with the number of its opportunities.
+        hold: number of weeks in which the plan is held.
+        horizon: number of weeks in total.
+        played: function that is called after each week with its number of opportunities.
     """
     branches = branch(population, plans.shape[1])
     opportunities = branches.num_members * branches.world.slots_per_week
@@ -109,13 +115,13 @@ def branched_returns(
 def burn_in(
     population: Population, weeks: int, seed: int, stream: int, executor: Executor | None = None
 ) -> None:
-    """Simulate some weeks under random feasible plans, drawn by the burn-in's coins.
+    """Simulate weeks under random feasible plans.
 
     Args:
         population: N members at the beginning of a week; they are changed.
-        weeks: how many.
-        seed: of the plans.
-        stream: of the plans.
+        weeks: number of weeks.
+        seed: seed of the plans.
+        stream: luck stream of the plans.
         executor: the fast policy; None for the default.
     """
     planner = RandomPlanner(seed, Domain.BURN_IN, stream)
@@ -127,11 +133,11 @@ def burn_in(
 def constant_plan_returns(
     start: Population, weeks: int, executor: Executor | None = None
 ) -> Float64:
-    """Return every member's discounted return under every constant plan, on one luck, [N, O].
+    """Return every member's discounted return under every constant plan and the same luck, [N, O].
 
     Args:
-        start: N members at the beginning of a week; they stay as they are.
-        weeks: length of the simulation.
+        start: N members at the beginning of a week; they are not changed.
+        weeks: number of weeks.
         executor: the fast policy; None for the default.
     """
     plans = np.arange(len(start.world.plans))

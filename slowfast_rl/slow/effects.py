@@ -1,9 +1,10 @@
-"""What a plan does to a member, from randomised logs: linear in features times plan features.
+"""The effect of a plan on a member, estimated from logs with random plans.
 
-Robinson's (1988) double residuals, as in the R-learner of Nie & Wager (2021): from each outcome
-take what the member's features predict anyway, from the plan's features their mean over the plans
-that were feasible. That mean is known exactly, because the plans were drawn; hence what is left is
-unbiased for effects, however poor the prediction, and a good one only lowers the noise.
+The model is linear in products of member features and plan features. It is fitted on residuals
+(Robinson 1988; the R-learner of Nie & Wager 2021): a prediction from the member's features is
+subtracted from each outcome, and the mean over the feasible plans from the plan's features. This
+mean is known exactly, because plans were drawn at random. The estimates are therefore unbiased even
+if the prediction is poor; a good prediction reduces their noise.
 """
 
 from collections.abc import Iterator
@@ -17,8 +18,8 @@ from slowfast_rl.policies.networks import MIN_SCALE
 
 _FAR = 5  # standard deviations at which terms are clipped
 _BASELINE_RIDGE = 1e-4
-_LEAST_PRIOR = 1e-6  # where the logs hold no information
-_BLOCK = 8192  # rows at a time, so that products of terms and plan features stay small
+_LEAST_PRIOR = 1e-6  # used if the logs contain no information
+_BLOCK = 8192  # rows processed at a time, to limit the memory
 
 
 class Effects(NamedTuple):
@@ -33,20 +34,24 @@ class Effects(NamedTuple):
 
 
 def plan_features(world: World) -> Float32:
-    """Return, per channel, sends as a share of the most, its root, and whether any, [O, 3 C]."""
+    """Return features of all plans, [O, 3 C].
+
+    For each channel they are the sends divided by the largest number on the menu, the square root
+    of this share, and whether there are any sends.
+    """
     plans = world.plans.astype(np.float32)
     share = plans / np.maximum(plans.max(axis=0), 1)
     return np.column_stack([share, np.sqrt(share), plans > 0]).astype(np.float32)
 
 
 def plan_effects(effects: Effects, terms: Float32, features: Float32, weights: Float64) -> Float32:
-    """Return what every plan does to a weighted sum of the outcomes, [B, O].
+    """Return the effect of every plan on a weighted sum of the outcomes, [B, O].
 
     Args:
-        effects: learned.
-        terms: [B, T].
-        features: [O, G] of the plans.
-        weights: [M] of the outcomes.
+        effects: the learned effects.
+        terms: [B, T] terms of the members.
+        features: [O, G] features of the plans.
+        weights: [M] weights of the outcomes.
     """
     by_feature = (effects.weights @ weights.astype(np.float32)).T  # [1 + T, G]
     return _standardised(effects, terms) @ (by_feature @ features.T)
@@ -64,17 +69,17 @@ def fit_effects(
     """Fit effects on logs of plans drawn uniformly from the feasible ones.
 
     Args:
-        terms: [B, T] as the plan was drawn.
-        features: [O, G] of the plans.
-        feasible: [B, O].
-        plans: [B] drawn, as indices into the menu.
-        outcomes: [B, M].
-        members: [B] ids; a member's outcomes are predicted from other members alone.
-        ridge: precision of the effects' prior, relative to the mean information on one; that of
-            effects on a typical member is a hundredth of it.
+        terms: [B, T] terms of the members when the plan was drawn.
+        features: [O, G] features of the plans.
+        feasible: [B, O] plans that could be drawn.
+        plans: [B] plans that were drawn, as indices into the menu.
+        outcomes: [B, M] outcomes.
+        members: [B] ids; the predictions for a member are fitted on other members.
+        ridge: precision of the effects' prior, relative to the mean information about an effect;
+            that of effects on a typical member is a hundredth of it.
 
     Raises:
-        ValueError: no rows of members with odd and with even ids.
+        ValueError: the logs do not contain members with both odd and even ids.
     """
     scale = np.maximum(terms.std(axis=0), MIN_SCALE)
     effects = Effects(terms.mean(axis=0), scale, np.zeros((0, 0, 0), np.float32))
@@ -96,9 +101,11 @@ def fit_effects(
 
 
 def _unpredicted(x: Float32, outcomes: Float32, odd: Bool) -> Float32:
-    """Return what a ridge regression on the other half of the members does not explain, [B, M]."""
+    """Return the residuals of ridge regressions, fitted on the other half of members, [B, M]."""
     if odd.all() or not odd.any():
-        raise ValueError("the logs hold members with odd or even ids alone; both are needed")
+        raise ValueError(
+            "the logs have only members with odd ids or only with even ids; both are needed"
+        )
     residual = outcomes.copy()
     for half in (odd, ~odd):
         gram = np.zeros((x.shape[1], x.shape[1]))
@@ -113,7 +120,7 @@ def _unpredicted(x: Float32, outcomes: Float32, odd: Bool) -> Float32:
 
 
 def _standardised(effects: Effects, terms: Float32) -> Float32:
-    """Return a one, then the terms in standard deviations, [B, 1 + T]."""
+    """Return a column of ones and the standardised terms, [B, 1 + T]."""
     scaled = np.clip((terms - effects.centre) / effects.scale, -_FAR, _FAR)
     return np.column_stack([np.ones(len(terms), np.float32), scaled])
 

@@ -1,4 +1,4 @@
-"""Logs with randomised plans: what a company sees of members whose plans were drawn by lot."""
+"""Logs of members whose plans were drawn at random."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 from slowfast_rl.members.arrays import Bool, Float32, Int64
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.state import Week, put_rows
+from slowfast_rl.members.state import Week, put_rows, take_rows
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import Executor, PlanRequest
 from slowfast_rl.policies.executor import default_executor
@@ -17,12 +17,12 @@ from slowfast_rl.slow.simple import RandomPlanner
 
 
 class PlanLogs(NamedTuple):
-    """B windows: a member, the plan that it drew and held, and what followed."""
+    """B windows, in each of which a member held one randomly drawn plan."""
 
-    observations: Float32  # [B, F_week] as the plan was drawn
+    observations: Float32  # [B, F_week] when the plan was drawn
     feasible: Bool  # [B, O] plans that could be drawn
     members: Int64  # [B] ids
-    plans: Int64  # [B] drawn
+    plans: Int64  # [B] plans that were drawn
     outcomes: Float32  # [B, M] of ``outcome_names``, discounted sums over the window
 
 
@@ -42,28 +42,28 @@ def collect_plan_logs(
 ) -> PlanLogs:
     """Simulate members under random feasible plans, each held for a window of weeks.
 
-    Windows begin in all weeks, a member's one after the other, and count where they end in time. A
-    member that churns keeps its window; it brings nothing more. Only logged events count: opens
-    as logged, viewing days as they happened.
+    A member's windows follow one another, and members begin theirs in different weeks. Windows that
+    have not ended in the last week are left out. The window of a member that churns continues
+    without further outcomes. Outcomes are logged events only.
 
     Args:
         world: the world.
-        num_members: members of population ``seed``.
-        weeks: weeks of logs.
-        window: weeks that a plan is held.
-        seed: of population, luck and plans.
+        num_members: number of members, of population ``seed``.
+        weeks: number of weeks.
+        window: number of weeks in which a plan is held.
+        seed: seed of population, luck and plans.
         executor: the fast policy that executes the plans; None for the default.
-        progress: called before each week with the opportunities played so far.
+        progress: function that is called before each week with the opportunities simulated so far.
     """
     executor, planner = executor or default_executor(), RandomPlanner(seed)
     population, num_outcomes = Population(world, num_members, seed, seed), len(outcome_names(world))
     logs = _drawn(plan_request(population), planner, num_outcomes)
-    whole = np.zeros(num_members, bool)  # [N] windows seen from their beginning
+    whole = np.zeros(num_members, bool)  # [N] whether the log has the beginning of the window
     finished: list[PlanLogs] = []
     for week in range(weeks + 1):
         age = (week + population.members) % window  # [N] weeks since the plan was drawn
         ended = (age == 0) & whole
-        finished.append(PlanLogs(*(column[ended] for column in logs)))
+        finished.append(take_rows(logs, ended))
         if week == weeks:
             break
         if progress is not None:
@@ -72,13 +72,13 @@ def collect_plan_logs(
         whole = np.where(age == 0, population.alive, whole)
         put_rows(logs, begins, _drawn(plan_request(population, begins), planner, num_outcomes))
         target = feasible_target(world.plans[logs.plans], population.opted_in)
-        lived = executor.run_week(population, target)
-        logs.outcomes[:] += world.reward.weekly_discount ** age[:, None] * _outcomes(lived)
+        simulated = executor.run_week(population, target)
+        logs.outcomes[:] += world.reward.weekly_discount ** age[:, None] * _outcomes(simulated)
     return PlanLogs(*(np.concatenate(columns) for columns in zip(*finished, strict=True)))
 
 
 def _drawn(asked: PlanRequest, planner: RandomPlanner, num_outcomes: int) -> PlanLogs:
-    """Return a new window for each of B members."""
+    """Return a new window of each of B members."""
     return PlanLogs(
         observations=asked.observations,
         feasible=asked.feasible,

@@ -1,4 +1,4 @@
-"""What each plan is worth to a member: an ensemble of bilinear nets, features times plans."""
+"""The value of each plan for a member: an ensemble of pairs of nets with a product as output."""
 
 from typing import NamedTuple
 
@@ -11,19 +11,19 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies.networks import MIN_SCALE
 
 _FAR = 5.0  # standard deviations beyond which a feature is clipped
-_CHUNK = 2048  # rows whose activations stay in the cache
+_CHUNK = 2048  # rows at a time, so that activations fit the cache
 
 
 class PlanValue(nn.Module):
-    """Q(observation, plan) = f(observation) . g(plan), a pair of nets for each of the ensemble.
+    """Q(observation, plan) = f(observation) · g(plan), with E pairs of nets f and g.
 
     Args:
         plans: [O, P] features of plans.
-        num_signals: F.
-        ensemble: E, nets whose values are averaged.
+        num_inputs: F, the number of inputs of the nets.
+        ensemble: E, the number of pairs of nets, whose values are averaged.
         hidden: width of the nets.
-        rank: length of the product's vectors.
-        generator: of the weights that training begins with.
+        rank: length of the vectors f and g.
+        generator: generator of the initial weights.
     """
 
     centre: Tensor
@@ -33,24 +33,24 @@ class PlanValue(nn.Module):
     def __init__(
         self,
         plans: Tensor,
-        num_signals: int,
+        num_inputs: int,
         ensemble: int,
         hidden: int,
         rank: int,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.register_buffer("centre", torch.zeros(num_signals))
-        self.register_buffer("scale", torch.ones(num_signals))
+        self.register_buffer("centre", torch.zeros(num_inputs))
+        self.register_buffer("scale", torch.ones(num_inputs))
         self.register_buffer("plans", plans, persistent=False)
 
         def layer(inputs: int, outputs: int) -> nn.Parameter:
             weights = torch.rand(ensemble, inputs + 1, outputs, generator=generator)
             return nn.Parameter((2 * weights - 1) / inputs**0.5)
 
-        self.signals_1 = layer(num_signals, hidden)
-        self.signals_2 = layer(hidden, hidden)
-        self.signals_3 = layer(hidden, rank)
+        self.inputs_1 = layer(num_inputs, hidden)
+        self.inputs_2 = layer(hidden, hidden)
+        self.inputs_3 = layer(hidden, rank)
         self.plans_1 = layer(plans.shape[1], hidden)
         self.plans_2 = layer(hidden, rank)
 
@@ -62,10 +62,10 @@ class PlanValue(nn.Module):
     def forward(self, observations: Tensor) -> Tensor:
         """Return each net's values of all plans for observations [B, F], [E, B, O]."""
         x = ((observations - self.centre) / self.scale).clamp(-_FAR, _FAR)
-        x = x.expand(len(self.signals_1), *x.shape)
-        x = torch.relu(_affine(x, self.signals_1))
-        x = torch.relu(_affine(x, self.signals_2))
-        x = _affine(x, self.signals_3)
+        x = x.expand(len(self.inputs_1), *x.shape)
+        x = torch.relu(_affine(x, self.inputs_1))
+        x = torch.relu(_affine(x, self.inputs_2))
+        x = _affine(x, self.inputs_3)
         g = self.plans.expand(len(self.plans_1), *self.plans.shape)
         g = _affine(torch.relu(_affine(g, self.plans_1)), self.plans_2)
         return x @ g.transpose(1, 2)
@@ -80,7 +80,8 @@ class PlanValue(nn.Module):
 def plan_table(world: World) -> Tensor:
     """Return features of a world's plans, [O, P].
 
-    Per channel p / 7, sqrt(p) and p > 0; where there are several pacing shapes, also which.
+    For each channel with target p they are p / 7, sqrt(p) and p > 0. If the world has pacing
+    shapes, a one-hot code of the shape follows.
     """
     plans = torch.as_tensor(world.plans, dtype=torch.float32)
     features = [plans / 7, plans.sqrt(), (plans > 0).float()]
@@ -91,7 +92,7 @@ def plan_table(world: World) -> Tensor:
 
 
 class Branched(NamedTuple):
-    """States, and what some plans brought from each of them on the same luck."""
+    """States, and the returns of some plans from each of them under the same luck."""
 
     observations: Float32  # [B, F]
     plans: Int64  # [B, M] indices into the menu
@@ -99,7 +100,7 @@ class Branched(NamedTuple):
 
 
 def joined(parts: list[Branched]) -> Branched:
-    """Return all states together."""
+    """Return the states of all parts."""
     return Branched(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
@@ -115,18 +116,18 @@ def fit(
 ) -> float:
     """Fit differences between the plans of a state by least squares; return the last epoch's loss.
 
-    What a state is worth under all its plans alike is subtracted on both sides: nothing has to be
-    learned of it, and the luck that branches share is gone. The loss is in units of the returns'
-    variance within a state, so that 1 is nothing learned.
+    The mean over the plans of a state is subtracted from values and returns, which removes the luck
+    that the branches share. The loss is divided by the variance of returns within a state, so that
+    it is 1 before anything is learned.
 
     Args:
         value: the nets.
-        data: what to fit.
-        epochs: passes over the data.
-        batch_size: states in a gradient step.
-        learning_rate: AdamW's first, falling to 0 by a cosine.
-        weight_decay: AdamW's.
-        generator: of the batches.
+        data: states, plans and returns.
+        epochs: number of passes over the data.
+        batch_size: number of states in a gradient step.
+        learning_rate: initial learning rate of AdamW, which falls to 0 by a cosine.
+        weight_decay: weight decay of AdamW.
+        generator: generator of the batches.
     """
     observations, plans, target = (torch.as_tensor(a, device=value.centre.device) for a in data)
     target = target - target.mean(dim=1, keepdim=True)

@@ -31,36 +31,38 @@ _FIT = ("epochs", "batch_size", "learning_rate", "weight_decay")
 class RolloutSettings(Settings):
     """Settings of :class:`RolloutPlanner`."""
 
-    states: int = setting(8000, "members branched in an iteration", low=2, high=2**24)
-    branches: int = setting(9, "plans tried from each state", low=2, high=2**16)
+    states: int = setting(8000, "number of members branched in an iteration", low=2, high=2**24)
+    branches: int = setting(9, "number of plans tried from each state", low=2, high=2**16)
     hold: int = setting(4, "weeks for which a branch holds its plan", low=1, high=2**16)
     horizon: int = setting(20, "weeks that a branch is simulated", low=1, high=2**16)
     ages: int = setting(
         104,
-        "greatest age of the members, as many weeks as they are to be planned for",
+        "greatest age of the members in weeks: the weeks for which plans will be chosen",
         low=1,
         high=2**16,
     )
     weeks_between: int = setting(20, "weeks simulated between iterations", low=1, high=2**16)
     random_share: float = setting(
-        0.3, "share of member-weeks under a random plan on the way to a state", low=0, high=1
+        0.3, "share of member-weeks with a random plan before a state is branched", low=0, high=1
     )
     beliefs: bool = setting(
-        True, "whether inputs include the belief filter's, under the world's own parameters"
+        True, "whether inputs include beliefs, computed with the parameters of the world"
     )
     privileged: bool = setting(
-        False, "whether inputs include the latents: an upper bound, no company sees them"
+        False, "whether inputs include the latents, which no company observes: an upper bound"
     )
-    ensemble: int = setting(3, "nets of an iteration", low=1, high=1024)
-    acting: int = setting(3, "iterations, the last ones, whose nets act together", low=1, high=1024)
+    ensemble: int = setting(3, "number of nets of an iteration", low=1, high=1024)
+    acting: int = setting(3, "number of last iterations whose nets are averaged", low=1, high=1024)
     hidden: int = setting(64, "width of the nets", low=1, high=4096)
     rank: int = setting(
         16, "length of the vectors whose product is a plan's value", low=1, high=4096
     )
     epochs: int = setting(10, "passes over all iterations' states", low=1, high=1000)
     batch_size: int = setting(512, "states in a gradient step", low=2, high=2**31)
-    learning_rate: float = setting(1e-3, "AdamW's first, falling to 0 by a cosine", low=0, high=1)
-    weight_decay: float = setting(0.1, "AdamW's", low=0, high=1e3)
+    learning_rate: float = setting(
+        1e-3, "initial learning rate of AdamW, which falls to 0 by a cosine", low=0, high=1
+    )
+    weight_decay: float = setting(0.1, "weight decay of AdamW", low=0, high=1e3)
     device: str = device_setting()
 
 
@@ -68,12 +70,13 @@ class RolloutSettings(Settings):
 class RolloutPlanner(BasePlanner):
     """Plans by rollout policy iteration with common random numbers.
 
-    Approximate policy iteration with a regression on rollouts (Lagoudakis & Parr 2003; Lazaric,
-    Ghavamzadeh & Munos 2016). Each iteration takes members of all ages as they are under the
-    present policy, clones each with its luck, holds another plan in every clone for some weeks,
-    and continues under the policy: clones of a member differ by the plan's effect alone.
-    An ensemble of nets learns the differences; the policy is their best feasible plan. Before the
-    first iteration everyone gets the world's safe plan, or what the menu has of it.
+    This is approximate policy iteration with a regression on rollouts (Lagoudakis & Parr 2003;
+    Lazaric, Ghavamzadeh & Munos 2016). Each iteration takes members of all ages in the states that
+    the present policy leads to, and clones each member with its luck. Every clone holds another
+    plan for some weeks and then follows the present policy, so that clones of a member differ by
+    the effect of the plan alone. An ensemble of nets learns these differences, and the new policy
+    is the feasible plan of the highest value. Before the first iteration all members get the
+    world's safe plan, or the largest plan of the menu within it.
     """
 
     name = "rollouts"
@@ -85,8 +88,8 @@ class RolloutPlanner(BasePlanner):
         super().__init__(settings, **values)
         self.needs_beliefs = self.settings.beliefs
         self.privileged = self.settings.privileged
-        self.values: list[PlanValue] = []  # of the last iterations
-        self._first: FixedPlanner | None = None  # plans until there is a value
+        self.values: list[PlanValue] = []  # of the last iterations, averaged
+        self._first: FixedPlanner | None = None  # chooses plans before the first iteration
 
     def learn(
         self,
@@ -100,19 +103,11 @@ class RolloutPlanner(BasePlanner):
         progress: Progress | None = None,
         warm_start: bool = False,
     ) -> Self:
-        """Train on members of population ``seed``, from the start: what was learned is lost.
+        """Train from the start on members of population ``seed``; see :meth:`BasePlanner.learn`.
 
-        Args:
-            world: the world.
-            executor: the fast policy that executes the plans; None for the default.
-            total_opportunities: send opportunities to play; see :meth:`schedule` for what they
-                come to. Reproducible bit for bit.
-            total_cpu_seconds: CPU time to spend instead, rounded up to whole iterations.
-            seed: of population, luck, exploration and weights, 0 to 2^32 - 1.
-            logger: where metrics of each iteration go; None for nowhere.
-            progress: called after each simulated week with the opportunities played so far.
-            warm_start: whether the policy that was learned before is the first one, and its nets
-                act until later ones replace them.
+        A budget in opportunities is spent as :meth:`schedule` says; one in CPU seconds is rounded
+        up to whole iterations. With ``warm_start`` the policy that was learned before is the first
+        one, and its nets act until later ones replace them.
 
         Raises:
             ValueError: not exactly one budget above 0 is given.
@@ -148,12 +143,12 @@ class RolloutPlanner(BasePlanner):
                 seed=seed,
                 played=played,
             )
-            free = population.opted_in.any(axis=1)  # others have no choice
+            free = population.opted_in.any(axis=1)  # the others have one feasible plan only
             reached = population.take(free if free.sum() > 1 else slice(None))
-            asked = plan_request(reached, None, self)
-            plans = feasible_sample(asked.feasible, s.branches, generator)
+            request = plan_request(reached, None, self)
+            plans = feasible_sample(request.feasible, s.branches, generator)
             returns = branched_returns(reached, plans, self, executor, s.hold, s.horizon, played)
-            collected.append(Branched(self.inputs(asked), plans, returns.astype(np.float32)))
+            collected.append(Branched(self.inputs(request), plans, returns.astype(np.float32)))
             value = self._new_value(world, generator)
             fitting = {name: getattr(s, name) for name in _FIT}
             loss = fit(value, joined(collected), generator=generator, **fitting)
@@ -189,11 +184,11 @@ class RolloutPlanner(BasePlanner):
     def untrained(
         self, world: World, seed: int = 0, executor: Executor | None = None
     ) -> "RolloutPlanner":
-        """Return what training begins with: the most of the safe plan on the menu, for everyone."""
+        """Return the planner before training, which plans the safe plan for all members."""
         return type(self)(self.settings).prepare(world)
 
     def prepare(self, world: World) -> Self:
-        """Get ready to plan or learn in a world; what was learned is forgotten."""
+        """Prepare for planning or learning in a world, and delete all that was learned."""
         self.values, self._first = [], safe_planner(world)
         return super().prepare(world)
 
@@ -201,11 +196,11 @@ class RolloutPlanner(BasePlanner):
         """Return the feasible plan of the highest value, for each of B members, [B].
 
         Raises:
-            RuntimeError: the planner knows no world yet.
+            RuntimeError: the planner has no world yet.
             ValueError: the request lacks beliefs or latents that the planner needs.
         """
         if self._first is None:
-            raise RuntimeError("the planner knows no world; call learn or load first")
+            raise RuntimeError("the planner has no world yet; call learn or load first")
         if not self.values:
             return self._first.plan(request)
         observations = self.inputs(request)
@@ -218,10 +213,10 @@ class RolloutPlanner(BasePlanner):
         """Return a copy of the nets' arrays.
 
         Raises:
-            RuntimeError: the planner knows no world yet.
+            RuntimeError: the planner has no world yet.
         """
         if self._first is None:
-            raise RuntimeError("the planner knows no world; call learn or load first")
+            raise RuntimeError("the planner has no world yet; call learn or load first")
         return {name: tensor.cpu().numpy().copy() for name, tensor in self._tensors().items()}
 
     @classmethod

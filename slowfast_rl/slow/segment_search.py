@@ -1,7 +1,7 @@
-"""Plans per segment where members move between segments: improved one step on the menu at a time.
+"""A local search of plans per segment, where members move between segments.
 
-What is best for those who are in a segment now is not what is best for the segment: its plan serves
-whoever comes into it later, and moves them on.
+The best plan for the present members of a segment need not be the best plan of the segment, because
+it also applies to members that enter the segment later, and it affects which members leave it.
 """
 
 from itertools import product
@@ -27,16 +27,16 @@ def improve(
     rounds: int,
     executor: Executor | None = None,
 ) -> tuple[Int64, int]:
-    """Return better plans per segment [S], and how many simulations of these weeks it took.
+    """Return improved plans per segment [S], and the number of members simulated.
 
-    Each round simulates the plans and all their neighbours on the same luck and goes to the best.
+    Each round simulates the plans and all their neighbours under the same luck and takes the best.
 
     Args:
-        starts: members at the beginning of a week, once per luck; they stay as they are.
+        starts: members at the beginning of a week, one population per luck; they are not changed.
         thresholds: [S - 1] viewing days a week between the segments.
         plans: [S] indices into the menu.
-        weeks: length of each simulation.
-        rounds: steps at most.
+        weeks: number of weeks of each simulation.
+        rounds: largest number of rounds.
         executor: the fast policy; None for the default.
     """
     played = 0
@@ -56,7 +56,7 @@ def improve(
 
 
 def neighbours(world: World, plans: Int64) -> list[Int64]:
-    """Return plans [S] that differ in one segment's channel by one step of the menu."""
+    """Return all plans [S] that differ by one step of the menu on one channel of one segment."""
     sizes = tuple(len(targets) for targets in world.menu)
     positions = np.stack(np.unravel_index(plans, sizes))  # [C, S]
     found = []
@@ -71,7 +71,7 @@ def neighbours(world: World, plans: Int64) -> list[Int64]:
 def _returns(
     start: Population, thresholds: Float64, tried: Int64, weeks: int, executor: Executor | None
 ) -> Float64:
-    """Return the members' summed discounted return under each [S] of tried [P, S] plans, [P]."""
+    """Return the sum of the members' returns under each row of ``tried`` [P, S], [P]."""
     world = start.world
     feasible_index, population = FeasibleIndex(world), branch(start, len(tried))
     which = np.tile(np.arange(len(tried)), start.num_members)  # [N P]

@@ -1,4 +1,4 @@
-"""The best plan per segment of logged viewing; with one segment, the best fixed plan."""
+"""The best plan of each segment of logged viewing; with one segment, the best fixed plan."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,12 +47,12 @@ class SegmentsSettings(Settings):
 
 @register
 class SegmentsPlanner(BasePlanner):
-    """Plans by how much a member watches: one constant plan per segment, learned by living each.
+    """Plans by the viewing of a member: one plan for each segment, learned by simulation.
 
-    Training members are simulated under every plan of the menu on the same luck. Segments are
-    quantiles of logged viewing days a week; a member whose viewing moves it to another segment gets
-    that segment's plan from then on. Because members move, plans are then improved step by step
-    with all members simulated under all segments' plans.
+    Segments are quantiles of logged viewing days per week. A member whose viewing changes gets the
+    plan of its new segment. Training members are simulated under every plan of the menu under the
+    same luck, which gives the first plan of each segment. Because members move between segments,
+    these plans are then improved step by step, in simulations of all segments together.
     """
 
     name = "segments"
@@ -61,8 +61,8 @@ class SegmentsPlanner(BasePlanner):
 
     def __init__(self, settings: SegmentsSettings | None = None, **values: Any) -> None:
         super().__init__(settings, **values)
-        self.thresholds: tuple[float, ...] = ()  # viewing days a week between the segments
-        self.wanted: tuple[tuple[int, ...], ...] = ()  # sends a week, a plan per segment
+        self.thresholds: tuple[float, ...] = ()  # viewing days per week that separate the segments
+        self.wanted: tuple[tuple[int, ...], ...] = ()  # sends per week of each segment's plan
 
     def learn(
         self,
@@ -72,16 +72,10 @@ class SegmentsPlanner(BasePlanner):
         seed: int = 0,
         progress: Callable[[int], None] | None = None,
     ) -> Self:
-        """Simulate members of population ``seed`` under every plan.
-
-        Args:
-            world: the world.
-            executor: the fast policy that executes the plans; None for the default.
-            seed: of population and luck, 0 to 2^32 - 1.
-            progress: called before each luck with the opportunities played so far.
+        """Learn on members of population ``seed``; see :meth:`BasePlanner.learn`.
 
         Raises:
-            ValueError: no member stays through the burn-in.
+            ValueError: all members churn in the burn-in.
         """
         watch, s = Stopwatch(), self.settings
         each = s.num_members * world.slots_per_week
@@ -94,7 +88,7 @@ class SegmentsPlanner(BasePlanner):
             burn_in(population, s.burn_in_weeks, seed, luck, executor)
             if not population.alive.any():
                 raise ValueError(
-                    f"burn_in_weeks is {s.burn_in_weeks}; allowed are fewer: nobody stayed"
+                    f"burn_in_weeks is {s.burn_in_weeks}; allowed are fewer: all members churned"
                 )
             starts.append(population.take(population.alive))
             returns.append(constant_plan_returns(starts[-1], s.weeks, executor))
@@ -147,7 +141,8 @@ class SegmentsPlanner(BasePlanner):
             raise ValueError(f"plans is {plans!r}; allowed is a list of {segments} plans")
         if not _rises(thresholds, segments - 1):
             raise ValueError(
-                f"thresholds is {thresholds!r}; allowed: {segments - 1} finite numbers, rising"
+                f"thresholds is {thresholds!r}; allowed: {segments - 1} finite numbers "
+                "in ascending order"
             )
         for plan in plans:
             if not isinstance(plan, list):
@@ -163,7 +158,7 @@ class SegmentsPlanner(BasePlanner):
         self.thresholds = tuple(float(t) for t in np.quantile(viewing, shares))
         segment = self._segments(viewing)
         everyone = returns.mean(axis=0)
-        best = [  # of a segment without members: the plan that is best for all
+        best = [  # a segment without members gets the plan that is best for all
             (returns[segment == s].mean(axis=0) if (segment == s).any() else everyone).argmax()
             for s in range(segments)
         ]
@@ -174,12 +169,12 @@ class SegmentsPlanner(BasePlanner):
 
     def _trained(self) -> World:
         if self.world is None or not self.wanted:
-            raise RuntimeError("the planner has no plans; call learn or load first")
+            raise RuntimeError("the planner has no plans yet; call learn or load first")
         return self.world
 
 
 def _rises(values: Any, length: int) -> bool:
-    """Whether this is a list of so many finite numbers that never falls."""
+    """Return whether a value is a list of ``length`` finite numbers in ascending order."""
     return (
         isinstance(values, list)
         and len(values) == length

@@ -1,4 +1,4 @@
-"""Planners that learn nothing: one plan for all, a plan per member, a random plan, dealt plans."""
+"""Planners without training: a fixed plan, a plan per member, random plans, exchanged plans."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -15,11 +15,11 @@ from slowfast_rl.policies.contracts import BasePlanner, PlanRequest
 
 @register
 class FixedPlanner(BasePlanner):
-    """The same plan for everyone, 0 on channels that the member has left.
+    """The same plan for all members, 0 on channels that the member has left.
 
     Args:
-        world: whose menu the plan is on.
-        plan: sends a week per channel, in the order of ``world.channels``.
+        world: the world, on whose menu the plan is.
+        plan: sends per week on each channel, in the order of ``world.channels``.
         shape: name of the pacing shape.
 
     Raises:
@@ -61,7 +61,7 @@ class FixedPlanner(BasePlanner):
 
 
 def safe_planner(world: World) -> FixedPlanner:
-    """Return the planner of the world's safe plan: the most of it that is on the menu."""
+    """Return the planner of the world's safe plan, or of the largest plan on the menu within it."""
     pairs = zip(world.menu, world.safe_plan, strict=True)
     return FixedPlanner(world, [max(t for t in targets if t <= most) for targets, most in pairs])
 
@@ -70,7 +70,7 @@ class PerMemberPlanner(BasePlanner):
     """A constant plan for each member, such as the oracle's.
 
     Args:
-        world: whose menu the plans are on.
+        world: the world.
         plans: [N] indices into the menu; member m has plan ``plans[m]``.
     """
 
@@ -87,12 +87,12 @@ class PerMemberPlanner(BasePlanner):
 
 
 class RandomPlanner(BasePlanner):
-    """A feasible plan drawn uniformly each week, by coins of its own.
+    """A feasible plan, drawn uniformly for each member and week.
 
     Args:
-        seed: keys the coins; the choice depends on (seed, member, week) and feasibility alone.
-        domain: which coins: those of exploration or of the burn-in.
-        stream: an independent stream of them.
+        seed: the seed; a plan depends only on seed, member, week and the feasible plans.
+        domain: the domain of the random numbers: exploration or burn-in.
+        stream: an independent stream of random numbers.
     """
 
     name = "random"
@@ -117,14 +117,14 @@ class RandomPlanner(BasePlanner):
 
 
 class DealtPlanner(BasePlanner):
-    """Another planner's choices, dealt at random among members with the same opt-in flags.
+    """Another planner's choices, exchanged at random among members with the same opt-in flags.
 
-    Keeps how much is sent each week and loses who gets it: what is left of a planner's value is
-    not personalisation.
+    The number of sends of each week stays the same, but no longer depends on the member. The value
+    that remains is not due to personalisation.
 
     Args:
-        planner: whose choices to deal.
-        seed: keys the dealing.
+        planner: the other planner.
+        seed: the seed of the exchange.
     """
 
     name = "dealt"
@@ -137,7 +137,7 @@ class DealtPlanner(BasePlanner):
         self.policy_version = planner.policy_version
 
     def plan(self, request: PlanRequest) -> Int64:
-        """Return the choices in another order within each group of equal flags, [B]."""
+        """Return the choices, exchanged within each group of members with equal flags, [B]."""
         plans = self._planner.plan(request)
         coins = random_words(
             self.seed,
@@ -159,7 +159,7 @@ class FeasibleIndex:
     """Maps wanted plans to feasible ones: target 0 on every channel that the member has left.
 
     Args:
-        world: whose menu the plans are on; it has a 0 on every channel.
+        world: the world, whose menu has a target of 0 on every channel.
     """
 
     def __init__(self, world: World) -> None:
@@ -178,7 +178,7 @@ class FeasibleIndex:
 
         Args:
             wanted: [B] indices into the menu.
-            feasible: [B, O] as in a request.
+            feasible: [B, O] feasible plans, as in a request.
         """
         opted_in = feasible @ self._alone  # [B, C]
         pattern = opted_in @ (1 << np.arange(opted_in.shape[1]))

@@ -1,4 +1,4 @@
-"""The published planner: learned reward components, weighted, minus a universal message cost."""
+"""The published planner: a weighted sum of learned reward components minus a message cost."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,24 +29,26 @@ def _weight(text: str) -> Any:
 class UtilitySettings(Settings):
     """Settings of :class:`UtilityPlanner`."""
 
-    num_members: int = setting(32_768, "members in the logs", low=2, high=2**24)
-    weeks: int = setting(104, "weeks of logs; at least two windows", low=2, high=2**16)
+    num_members: int = setting(32_768, "number of members in the logs", low=2, high=2**24)
+    weeks: int = setting(
+        104, "number of weeks in the logs; at least two windows", low=2, high=2**16
+    )
     window: int = setting(
         8,
-        "weeks that a plan is held and its outcomes are summed, discounted",
+        "weeks in which a plan is held and its discounted outcomes are summed",
         low=1,
         high=2**15,
     )
     viewing_day: float | None = _weight("weight of a viewing day; None for the world's reward")
     logged_open: float | None = _weight(
-        "weight of a logged open; None for the world's of a causal open"
+        "weight of a logged open; None for the world's weight of a causal open"
     )
     opt_out: float | None = _weight("penalty of leaving a channel; None for the world's")
     churn: float | None = _weight("penalty of leaving the service; None for the world's")
     message_cost: float | None = _weight("universal cost of a planned send; None for the world's")
     ridge: float = setting(
         0.03,
-        "shrinks effects; relative to the logs' mean information on one of them",
+        "shrinkage of effects, relative to the logs' mean information about an effect",
         low=0,
         high=1e3,
     )
@@ -64,17 +66,16 @@ class UtilitySettings(Settings):
 class UtilityPlanner(BasePlanner):
     """Plans by U(member, plan) = sum over k of w_k Reward_k(member, plan) - Cost(plan).
 
-    The published formulation. From logs with randomised plans, each held for the outcome window,
-    it learns what a plan does to each reward component of a member with given logged features
-    (:mod:`slowfast_rl.slow.effects`), and picks the feasible plan of the highest utility. The
-    weights and the cost come after learning: :meth:`weighted` changes them without new logs.
+    This is the published formulation. From logs with random plans, each held for a window of weeks,
+    the planner learns the effect of a plan on each reward component of a member with given features
+    (:mod:`slowfast_rl.slow.effects`). It chooses the feasible plan of the highest utility. Weights
+    and cost are applied after learning: :meth:`weighted` changes them without new logs.
 
-    What limits it. Opt-outs and churn are rare, so that their part in the utility is mostly noise
-    and is small beside that of viewing, and what lies beyond the window is not seen at all:
-    fatigue, lost goodwill and lost channels that cost viewing later. What is left speaks for
-    sending. With a cost of 0 and a short window the planner degenerates towards always-send; the
-    universal cost per message stands in for what the logs cannot show, and a longer window, with
-    more noise, shows more of it. ``experiments/message_cost`` measures both.
+    Limits: opt-outs and churn are rare, so their estimated effects are noisy. Effects after the
+    window, through fatigue, lost goodwill and lost channels, are not observed. The observed effects
+    alone favour sending: with a cost of 0 and a short window the planner almost always sends. The
+    cost per message replaces the effects that the logs do not show. A longer window shows more of
+    them, with more noise. ``experiments/message_cost`` measures both.
     """
 
     name = "utility"
@@ -93,14 +94,7 @@ class UtilityPlanner(BasePlanner):
         seed: int = 0,
         progress: Callable[[int], None] | None = None,
     ) -> Self:
-        """Collect logs of members of population ``seed`` and fit the effects; starts anew.
-
-        Args:
-            world: the world.
-            executor: the fast policy that executes the plans; None for the default.
-            seed: of population, luck and plans, 0 to 2^32 - 1.
-            progress: called before each week of logs with the opportunities played so far.
-        """
+        """Fit the effects on logs of population ``seed``; see :meth:`BasePlanner.learn`."""
         watch, s = Stopwatch(), self.settings
         logs = collect_plan_logs(
             world,
@@ -133,7 +127,7 @@ class UtilityPlanner(BasePlanner):
             weights: by name: viewing_day, logged_open, opt_out, churn, message_cost.
 
         Raises:
-            ValueError: one is no weight or outside what is allowed.
+            ValueError: a name or a value is not allowed.
             RuntimeError: the planner has not learned yet.
         """
         for name in weights:
@@ -151,7 +145,7 @@ class UtilityPlanner(BasePlanner):
         """Return the utility of every plan relative to sending nothing, [B, O].
 
         Args:
-            observations: [B, F_week].
+            observations: [B, F_week] weekly observations.
 
         Raises:
             RuntimeError: the planner has not learned yet.
@@ -206,7 +200,7 @@ class UtilityPlanner(BasePlanner):
         return planner
 
     def _weight(self, name: str) -> float:
-        """Return a weight as set, or the world's."""
+        """Return a weight of the settings, or of the world if the settings have none."""
         world, _ = self._trained()
         own, of_world = getattr(self.settings, name), {"logged_open": "causal_open"}.get(name, name)
         return float(getattr(world.reward, of_world) if own is None else own)
@@ -221,5 +215,5 @@ class UtilityPlanner(BasePlanner):
 
     def _trained(self) -> tuple[World, Effects]:
         if self.world is None or self.effects is None:
-            raise RuntimeError("the planner has no effects; call learn or load first")
+            raise RuntimeError("the planner has no effects yet; call learn or load first")
         return self.world, self.effects

@@ -4,7 +4,6 @@ import atexit
 import importlib
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -15,7 +14,12 @@ from hydra.core.hydra_config import HydraConfig
 
 from slowfast_rl.cli.app import settings_of
 from slowfast_rl.cli.schema import register_settings
+from slowfast_rl.members.arrays import Int64
 from slowfast_rl.members.loading import config_folder
+from slowfast_rl.services.store_clock import read_clock, read_observations
+from slowfast_rl.store import FeatureStore, Status, read_plans
+from slowfast_rl.store.files import write_text_atomically
+from tests.waiting import HANG_SECONDS, comes_true
 
 TINY = (
     "num_members=24", "weeks=3", "evaluation.burn_in=1", "evaluation.streams=[0,1]",
@@ -57,28 +61,72 @@ class Running:
     """A command in a process of its own; what it says goes to a file."""
 
     def __init__(self, command: str, *arguments: str, cwd: Path) -> None:
+        self._start(["-m", f"slowfast_rl.cli.{command}", *arguments], cwd)
+
+    def _start(self, arguments: list[str], cwd: Path) -> None:
         self.path = cwd / f"{uuid4().hex}.log"
         with self.path.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", f"slowfast_rl.cli.{command}", *arguments],
+                [sys.executable, *arguments],
                 cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         atexit.register(self.process.kill)  # also where a test fails before it says so
 
+    def ended(self) -> bool:
+        """Return whether it is over."""
+        return self.process.poll() is not None
+
     def says(self, text: str) -> bool:
-        """Wait until it says this."""
-        deadline = time.monotonic() + 90
-        while text not in self.path.read_text() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        """Wait until it says this; False if it ends before."""
+        comes_true(lambda: text in self.path.read_text() or self.ended())
         return text in self.path.read_text()
 
     def ends_well(self) -> bool:
         """Wait until it ends."""
-        return self.process.wait(120) == 0
+        return self.process.wait(HANG_SECONDS) == 0
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+class GatedServe(Running):
+    """slowfast-serve that waits for its test instead of the time.
+
+    It stops at a gate before each moment of the simulation: a day's beginning, when it will publish
+    clock and observations, and each opportunity, when it will read plans and decide.
+    """
+
+    def __init__(self, *arguments: str, cwd: Path) -> None:
+        self._gates, self._passed = cwd / uuid4().hex, 0
+        self._gates.mkdir()
+        write_text_atomically(self._gates / "at", "0")
+        write_text_atomically(self._gates / "open", "0")
+        script = Path(__file__).with_name("gated_serve.py")
+        self._start([str(script), str(self._gates), *arguments, "week_seconds=0"], cwd)
+
+    def arrives(self) -> bool:
+        """Wait until it stands at the next gate; False if it ends before."""
+
+        def there() -> bool:
+            return int((self._gates / "at").read_text()) > self._passed
+
+        comes_true(lambda: there() or self.ended())
+        return there()
+
+    def pass_gate(self) -> None:
+        """Let it go on to the next gate."""
+        self._passed += 1
+        write_text_atomically(self._gates / "open", str(self._passed))
+
+
+def planned(store: FeatureStore, ids: Int64) -> bool:
+    """Return whether all whose observations are in the store have a plan there, by its clock."""
+    now = read_clock(store)
+    if now is None:
+        return True  # nobody can plan before there is a clock
+    ids = ids[read_observations(store, ids, now).present]
+    return bool((read_plans(store, ids, now)[1] == Status.PRESENT).all())
 
 
 def settings(command: str, *overrides: str):

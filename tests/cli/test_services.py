@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 from uuid import uuid4
 
 import numpy as np
@@ -10,17 +11,20 @@ import pytest
 
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.fast import AffinityRanker, PacedExecutor
-from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation, weekly_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.columns import columns
 from slowfast_rl.services.decision_log import read_columns, write_columns
+from slowfast_rl.services.store_clock import published_views
 from slowfast_rl.slow import FixedPlanner
+from slowfast_rl.store import SharedMemoryFeatureStore, plan_view
 from tests.agents.cases import WEIGHTS
-from tests.cli.calls import Running, call
+from tests.cli.calls import GatedServe, Running, call, planned
 from tests.services.decisions import read_log
+from tests.waiting import comes_true
 
 WORLD = load_world("pronounced")
 
@@ -39,33 +43,56 @@ def test_two_processes_plan_and_serve_and_either_can_be_replaced(checkpoint, tmp
     name = f"test-{uuid4().hex}"
     store = ("store=shared", f"store.name={name}", f"store.folder={tmp_path}")
     planning = (f"checkpoint={checkpoint}", *store, "members=40", "loop=true")
-    first = Running("plan", *planning, "policy_version=7", cwd=tmp_path)
     serving = (
-        f"checkpoint={checkpoint}", *store, "num_members=40", "week_seconds=7",
-        f"folder={tmp_path}/served",
+        f"checkpoint={checkpoint}", *store, "num_members=40", f"folder={tmp_path}/served"
     )  # fmt: skip
-    assert first.says("Plans go to")
-    one = Running("serve", *serving, "weeks=1", cwd=tmp_path)
-    assert one.ends_well(), one.path.read_text()
-    first.kill()
-    second = Running("plan", *planning, "policy_version=8", cwd=tmp_path)
-    assert second.says("Plans go to")
-    other = Running("serve", *serving, "weeks=2", cwd=tmp_path)
-    assert other.ends_well(), other.path.read_text()
-    second.kill()
+    watched = SharedMemoryFeatureStore(name, tmp_path)
+    watched.apply([plan_view(len(WORLD.channels)), *published_views(WORLD)])
+    for week, version in enumerate((7, 8)):
+        planner = Running("plan", *planning, f"policy_version={version}", cwd=tmp_path)
+        assert planner.says("Plans go to")
+        served = GatedServe(*serving, f"weeks={week + 1}", cwd=tmp_path)
+        while served.arrives():
+            assert comes_true(lambda: planned(watched, np.arange(40)))
+            served.pass_gate()
+        assert served.ends_well(), served.path.read_text()
+        assert planner.says(f"week {week}: ")  # it has written down what it did
+        planner.kill()
     summary = json.loads((tmp_path / "served" / "serve.json").read_text())
     assert summary["days"] == 14
     assert summary["unreachable_days"] == 0
     log = read_log(tmp_path / "served" / "decisions")
     found = {key: log[key].to_numpy() for key in ("time", "plan_version", "plan_source")}
-    planned = found["plan_source"] == "plan"
     week = found["time"] // WEEK_SECONDS
-    assert planned.mean() > 0.8
-    assert set(found["plan_version"][planned & (week == 0)]) == {7}
-    assert set(found["plan_version"][planned & (week == 1)]) == {8}
-    plans = [json.loads(p.read_text()) for p in sorted(tmp_path.glob("runs/plan/*/plan.json"))]
-    assert [plan["policy_version"] for plan in plans] == [7, 8]
+    assert set(found["plan_source"]) == {"plan"}
+    assert set(found["plan_version"][week == 0]) == {7}
+    assert set(found["plan_version"][week == 1]) == {8}
+    plans = [json.loads(p.read_text()) for p in tmp_path.glob("runs/plan/*/plan.json")]
+    assert sorted(plan["policy_version"] for plan in plans) == [7, 8]
     assert all(row["refused"] == 0 for plan in plans for row in plan["planned"])
+
+
+def test_a_simulated_week_takes_the_seconds_that_were_asked_for(
+    checkpoint, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    waits = []
+    clock = SimpleNamespace(monotonic=lambda: 1000 + sum(waits), sleep=waits.append)
+    monkeypatch.setattr("slowfast_rl.cli.serve.time", clock)
+    served = call(
+        capsys, "serve", f"checkpoint={checkpoint}", "store=shared", "store.name=test",
+        f"store.folder={tmp_path}", "num_members=5", "weeks=2", "week_seconds=7",
+    )  # fmt: skip
+    assert served.code == 0, served.err
+    moments = [
+        7 * week + second / WEEK_SECONDS * 7
+        for week in range(2)
+        for second in sorted(
+            [day * DAY_SECONDS for day in range(7)]
+            + [slot.weekday * DAY_SECONDS + slot.second for slot in WORLD.schedule]
+        )
+    ]
+    assert np.cumsum(waits) == pytest.approx(moments)
 
 
 def test_opportunities_from_standard_input_are_answered_one_by_one(
@@ -81,10 +108,10 @@ def test_opportunities_from_standard_input_are_answered_one_by_one(
         zip(names, observations.T.copy(), strict=True)
     )
     write_columns(tmp_path / "members.parquet", table)
-    planned = call(
+    done = call(
         capsys, "plan", f"checkpoint={checkpoint}", *store, "members=members.parquet", "week=2"
     )
-    assert planned.code == 0, planned.err
+    assert done.code == 0, done.err
     (plans,) = tmp_path.glob("runs/plan/*/plans/*.parquet")
     found = read_columns(plans, ["entity_id", "week", "push_target", "email_cap"])
     assert found["entity_id"].tolist() == [4, 5, 6]
@@ -115,7 +142,7 @@ def test_opportunities_from_standard_input_are_answered_one_by_one(
     assert answers[1]["plan_source"] == "safe"
     assert 0 < answers[0]["propensity"] <= 1
     expected = (
-        "now is -1", "observation needs", "is missing", "not JSON: Expecting", "a list was sent",
+        "now is -1", "observation needs", "is missing", "not JSON: Expecting", "the line is a list",
         "recursion", "slots_left = 1e+12",
     )  # fmt: skip
     for answer, words in zip(answers[2:], expected, strict=True):

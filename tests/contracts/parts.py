@@ -33,7 +33,7 @@ QUANTILES = [-0.5, 0.2, 0.9, 1.5]
 
 
 def plans(planner: BasePlanner, w: World) -> np.ndarray:
-    """The plans of members with all kinds of signals, [B]."""
+    """The plans of members with all kinds of observations, [B]."""
     return planner.plan(requests(w, np.random.default_rng(0).random((60, 2)) < 0.8))
 
 

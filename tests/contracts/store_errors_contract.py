@@ -22,13 +22,16 @@ class StoreErrorsContract:
         changed = FeatureView("traits", {"score": Column("float32")})
         with pytest.raises(ValueError, match="'traits' is registered as"):
             store.apply([other, changed])
-        with pytest.raises(ValueError, match="unknown view 'other': registered are signals"):
+        with pytest.raises(ValueError, match="unknown view 'other': registered are observations"):
             store.get_online_features("other", [5], 7)
 
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"view": "signal"}, "unknown view 'signal': registered are signals, traits, plans"),
+            (
+                {"view": "observation"},
+                "unknown view 'observation': registered are observations, traits, plans",
+            ),
             ({"entity_ids": [7, 8, 7]}, "entity id 7 comes twice"),
             ({"entity_ids": [7, -8, 9]}, "entity id -8: allowed are 0 and above"),
             ({"entity_ids": [7.0, 8.0, 9.0]}, "entity_ids of dtype float64"),
@@ -51,10 +54,10 @@ class StoreErrorsContract:
         self, make_store: MakeStore, changes: dict[str, Any], message: str
     ) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [7, 8], observations([7, 8]), 5)
+        store.write_to_online_store("observations", [7, 8], observations([7, 8]), 5)
         before = store.snapshot()
         arguments: dict[str, Any] = {
-            "view": "signals",
+            "view": "observations",
             "entity_ids": [7, 8, 9],
             "event_timestamp": 6,
         }
@@ -70,14 +73,14 @@ class StoreErrorsContract:
     @pytest.mark.parametrize(
         ("view", "entity_ids", "now", "message"),
         [
-            ("signal", [7], 6, "unknown view 'signal'"),
-            ("signals", [7, -8], 6, "entity id -8"),
-            ("signals", 7, 6, r"entity_ids of shape \(\)"),
-            ("signals", ["7"], 6, "entity_ids of dtype"),
-            ("signals", [7], -6, "now -6"),
-            ("signals", [7, 8], [6, -6], "now -6"),
-            ("signals", [7, 8], [6], r"now of shape \(1,\): .* \[2\]"),
-            ("signals", [7], 6.0, "now of dtype float64"),
+            ("observation", [7], 6, "unknown view 'observation'"),
+            ("observations", [7, -8], 6, "entity id -8"),
+            ("observations", 7, 6, r"entity_ids of shape \(\)"),
+            ("observations", ["7"], 6, "entity_ids of dtype"),
+            ("observations", [7], -6, "now -6"),
+            ("observations", [7, 8], [6, -6], "now -6"),
+            ("observations", [7, 8], [6], r"now of shape \(1,\): .* \[2\]"),
+            ("observations", [7], 6.0, "now of dtype float64"),
         ],
     )
     def test_a_bad_read_is_named_and_not_counted(
@@ -90,9 +93,9 @@ class StoreErrorsContract:
 
     def test_a_bad_delete_is_named_and_deletes_nothing(self, make_store: MakeStore) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [7], observations([71]), 5)
+        store.write_to_online_store("observations", [7], observations([71]), 5)
         with pytest.raises(ValueError, match="entity id -1"):
-            store.delete("signals", [7, -1])
-        with pytest.raises(ValueError, match="unknown view 'signal'"):
-            store.delete("signal", [7])
-        assert store.get_online_features("signals", [7], 5).status[0] == Status.PRESENT
+            store.delete("observations", [7, -1])
+        with pytest.raises(ValueError, match="unknown view 'observation'"):
+            store.delete("observation", [7])
+        assert store.get_online_features("observations", [7], 5).status[0] == Status.PRESENT

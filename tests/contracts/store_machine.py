@@ -57,16 +57,18 @@ def store_machine(make_store: MakeStore) -> type[RuleBasedStateMachine]:
             self.model = Model()
 
         @rule(batch=st.dictionaries(ids, st.tuples(values, ages)))
-        def write_signals(self, batch: dict[int, tuple[int, int]]) -> None:
+        def write_observations(self, batch: dict[int, tuple[int, int]]) -> None:
             expected = 0
             for entity, (value, time) in batch.items():
-                stored = self.model.rows.get(("signals", entity), (0, 0))[0]
-                expected += self.model.write("signals", entity, time, value, may=time >= stored)
+                stored = self.model.rows.get(("observations", entity), (0, 0))[0]
+                expected += self.model.write(
+                    "observations", entity, time, value, may=time >= stored
+                )
             streaks = [value for value, _ in batch.values()]
             times = np.array([time for _, time in batch.values()], np.int64)
             entities = np.array(list(batch), np.int64)
             assert expected == self.store.write_to_online_store(
-                "signals", entities, observations(streaks), times
+                "observations", entities, observations(streaks), times
             )
 
         @rule(batch=st.dictionaries(ids, values), week=weeks, clock=weeks, moment=moments)
@@ -83,9 +85,9 @@ def store_machine(make_store: MakeStore) -> type[RuleBasedStateMachine]:
 
         @rule(batch=st.lists(st.tuples(ids, ages)))
         def read_observations(self, batch: list[tuple[int, int]]) -> None:
-            expected = [self.model.read("signals", *row, MAX_AGE) for row in batch]
+            expected = [self.model.read("observations", *row, MAX_AGE) for row in batch]
             asked = np.array(batch, np.int64).reshape(-1, 2)
-            found = self.store.get_online_features("signals", asked[:, 0], asked[:, 1])
+            found = self.store.get_online_features("observations", asked[:, 0], asked[:, 1])
             streaks = found.values["streak"]
             assert expected == list(zip(found.status, found.event_timestamp, streaks, strict=True))
             there = observations([value for _, _, value in expected])
@@ -100,7 +102,7 @@ def store_machine(make_store: MakeStore) -> type[RuleBasedStateMachine]:
             mondays = plan.week * WEEK_SECONDS
             assert expected == list(zip(status, mondays, plan.cap[:, 0], strict=True))
 
-        @rule(view=st.sampled_from(["signals", "plans"]), batch=st.lists(ids))
+        @rule(view=st.sampled_from(["observations", "plans"]), batch=st.lists(ids))
         def delete(self, view: str, batch: list[int]) -> None:
             gone = [self.model.rows.pop((view, entity), None) for entity in batch]
             expected = sum(row is not None for row in gone)
@@ -121,7 +123,7 @@ def store_machine(make_store: MakeStore) -> type[RuleBasedStateMachine]:
             arrays = self.store.snapshot().arrays
             held = {
                 (view, int(entity)): (int(stamp), int(value))
-                for view, column in (("signals", "streak"), ("plans", "target"))
+                for view, column in (("observations", "streak"), ("plans", "target"))
                 for entity, stamp, value in zip(
                     arrays[f"{view}/entity_ids"],
                     arrays[f"{view}/event_timestamp"],

@@ -18,8 +18,11 @@ class StoreRowsContract:
         self, make_store: MakeStore
     ) -> None:
         store = opened(make_store)
-        assert store.write_to_online_store("signals", [5, 3, 9], observations([50, 31, 90]), 7) == 3
-        response = store.get_online_features("signals", [9, 5, 3, 9], 7)
+        assert (
+            store.write_to_online_store("observations", [5, 3, 9], observations([50, 31, 90]), 7)
+            == 3
+        )
+        response = store.get_online_features("observations", [9, 5, 3, 9], 7)
         for name, column in observations([90, 50, 31, 90]).items():
             assert response.values[name].dtype == column.dtype
             assert_array_equal(response.values[name], column)
@@ -33,8 +36,8 @@ class StoreRowsContract:
         self, make_store: MakeStore, stranger: int
     ) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [5], observations([51]), 7)
-        response = store.get_online_features("signals", [5, stranger], 9)
+        store.write_to_online_store("observations", [5], observations([51]), 7)
+        response = store.get_online_features("observations", [5, stranger], 9)
         assert_array_equal(response.status, [Status.PRESENT, Status.NOT_FOUND])
         assert_array_equal(response.event_timestamp, [7, 0])
         for column in response.values.values():
@@ -44,11 +47,11 @@ class StoreRowsContract:
     def test_an_empty_batch_reads_and_writes_nothing(self, make_store: MakeStore) -> None:
         store = opened(make_store)
         nobody = np.zeros(0, np.int64)
-        assert store.write_to_online_store("signals", nobody, observations([]), 7) == 0
-        response = store.get_online_features("signals", nobody, 7)
+        assert store.write_to_online_store("observations", nobody, observations([]), 7) == 0
+        response = store.get_online_features("observations", nobody, 7)
         assert response.status.shape == (0,)
         assert response.values["opens"].shape == (0, 3)
-        assert store.delete("signals", nobody) == 0
+        assert store.delete("observations", nobody) == 0
 
     def test_ids_near_and_far_apart_live_side_by_side(self, make_store: MakeStore) -> None:
         store = opened(make_store)
@@ -63,8 +66,8 @@ class StoreRowsContract:
     def test_views_keep_their_rows_apart(self, make_store: MakeStore) -> None:
         store = opened(make_store)
         store.write_to_online_store("traits", [5], {"score": np.ones(1)}, 7)
-        assert store.get_online_features("signals", [5], 7).status[0] == Status.NOT_FOUND
-        store.delete("signals", [5])
+        assert store.get_online_features("observations", [5], 7).status[0] == Status.NOT_FOUND
+        store.delete("observations", [5])
         assert store.get_online_features("traits", [5], 7).status[0] == Status.PRESENT
 
     @pytest.mark.parametrize(
@@ -79,8 +82,8 @@ class StoreRowsContract:
     )
     def test_status_follows_from_age(self, make_store: MakeStore, age: int, status: Status) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [5], observations([51]), 1000)
-        response = store.get_online_features("signals", [5], 1000 + age)
+        store.write_to_online_store("observations", [5], observations([51]), 1000)
+        response = store.get_online_features("observations", [5], 1000 + age)
         found = status != Status.NOT_FOUND
         assert response.status[0] == status
         assert response.event_timestamp[0] == (1000 if found else 0)
@@ -93,13 +96,15 @@ class StoreRowsContract:
 
     def test_each_row_is_judged_by_its_own_now(self, make_store: MakeStore) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [1, 2, 3], observations([1, 2, 3]), [100, 200, 300])
-        response = store.get_online_features("signals", [1, 2, 3, 4], [200, 200, 200, 200])
+        store.write_to_online_store(
+            "observations", [1, 2, 3], observations([1, 2, 3]), [100, 200, 300]
+        )
+        response = store.get_online_features("observations", [1, 2, 3, 4], [200, 200, 200, 200])
         assert_array_equal(
             response.status,
             [Status.OUTSIDE_MAX_AGE, Status.PRESENT, Status.NOT_FOUND, Status.NOT_FOUND],
         )
-        response = store.get_online_features("signals", [1, 2, 3, 3], [199, 300, 300, 299])
+        response = store.get_online_features("observations", [1, 2, 3, 3], [199, 300, 300, 299])
         assert_array_equal(
             response.status,
             [Status.PRESENT, Status.OUTSIDE_MAX_AGE, Status.PRESENT, Status.NOT_FOUND],
@@ -121,13 +126,13 @@ class StoreRowsContract:
         if written:
             ids, times = map(np.array, zip(*written, strict=True))
             store.write_to_online_store(
-                "signals", ids, observations(np.arange(len(ids)) + 1), times
+                "observations", ids, observations(np.arange(len(ids)) + 1), times
             )
             asked = asked + [(row[0], asked[0][1]) for row in written]
         ids, now = map(np.array, zip(*asked, strict=True))
-        batch = store.get_online_features("signals", ids, now)
+        batch = store.get_online_features("observations", ids, now)
         for row, (entity, time) in enumerate(asked):
-            alone = store.get_online_features("signals", [entity], time)
+            alone = store.get_online_features("observations", [entity], time)
             assert batch.status[row] == alone.status[0]
             assert batch.event_timestamp[row] == alone.event_timestamp[0]
             for name, column in batch.values.items():
@@ -135,12 +140,12 @@ class StoreRowsContract:
 
     def test_an_older_write_is_refused_and_an_equal_one_wins(self, make_store: MakeStore) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [1, 2, 3], observations([1, 2, 3]), 50)
+        store.write_to_online_store("observations", [1, 2, 3], observations([1, 2, 3]), 50)
         accepted = store.write_to_online_store(
-            "signals", [3, 2, 1, 4], observations([30, 20, 10, 40]), [51, 50, 49, 0]
+            "observations", [3, 2, 1, 4], observations([30, 20, 10, 40]), [51, 50, 49, 0]
         )
         assert accepted == 3
-        response = store.get_online_features("signals", [1, 2, 3, 4], 60)
+        response = store.get_online_features("observations", [1, 2, 3, 4], 60)
         assert_array_equal(response.values["streak"], [1, 20, 30, 40])
         assert_array_equal(response.event_timestamp, [50, 50, 51, 0])
         assert store.counters["refused_writes"] == 1
@@ -148,9 +153,9 @@ class StoreRowsContract:
     def test_stale_and_missing_reads_are_counted(self, make_store: MakeStore) -> None:
         store = opened(make_store)
         assert set(store.counters.values()) == {0}
-        store.write_to_online_store("signals", [1, 2], observations([1, 2]), [0, 70])
-        store.get_online_features("signals", [1, 2, 2, 3], 50)
-        store.get_online_features("signals", [1, 2, 1], 120)
+        store.write_to_online_store("observations", [1, 2], observations([1, 2]), [0, 70])
+        store.get_online_features("observations", [1, 2, 2, 3], 50)
+        store.get_online_features("observations", [1, 2, 1], 120)
         assert dict(store.counters) == {
             "refused_writes": 0,
             "stale_reads": 2,
@@ -163,8 +168,8 @@ class StoreRowsContract:
     ) -> None:
         store = opened(make_store)
         ids, rows = np.array([1, far]), observations([1, 2])
-        store.write_to_online_store("signals", ids, rows, 7)
-        response = store.get_online_features("signals", ids, 7)
+        store.write_to_online_store("observations", ids, rows, 7)
+        response = store.get_online_features("observations", ids, 7)
         snapshot = store.snapshot()
         for array in (
             *rows.values(),
@@ -175,17 +180,17 @@ class StoreRowsContract:
         ):
             array[:] = 0
         ids[:] = 0
-        again = store.get_online_features("signals", [1, far], 7)
+        again = store.get_online_features("observations", [1, far], 7)
         assert_array_equal(again.values["streak"], [1, 2])
         assert_array_equal(again.status, [Status.PRESENT] * 2)
         assert_array_equal(again.event_timestamp, [7, 7])
 
     def test_deleted_rows_are_gone_and_may_be_written_anew(self, make_store: MakeStore) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [1, 2, 3], observations([1, 2, 3]), 50)
-        assert store.delete("signals", [3, 1, 99, 3]) == 2
-        response = store.get_online_features("signals", [1, 2, 3], 50)
+        store.write_to_online_store("observations", [1, 2, 3], observations([1, 2, 3]), 50)
+        assert store.delete("observations", [3, 1, 99, 3]) == 2
+        response = store.get_online_features("observations", [1, 2, 3], 50)
         assert_array_equal(response.status, [Status.NOT_FOUND, Status.PRESENT, Status.NOT_FOUND])
-        assert store.write_to_online_store("signals", [3, 4], observations([30, 40]), 10) == 2
-        response = store.get_online_features("signals", [1, 2, 3, 4], 50)
+        assert store.write_to_online_store("observations", [3, 4], observations([30, 40]), 10) == 2
+        response = store.get_online_features("observations", [1, 2, 3, 4], 50)
         assert_array_equal(response.values["streak"], [0, 2, 30, 40])

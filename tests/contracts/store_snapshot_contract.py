@@ -35,9 +35,11 @@ class StoreSnapshotContract:
     ) -> None:
         store = opened(make_store)
         ids, times = map(np.array, zip(*written, strict=True))
-        store.write_to_online_store("signals", ids, observations(np.arange(len(ids)) + 1), times)
-        store.delete("signals", ids[::3])
-        store.get_online_features("signals", ids, now)
+        store.write_to_online_store(
+            "observations", ids, observations(np.arange(len(ids)) + 1), times
+        )
+        store.delete("observations", ids[::3])
+        store.get_online_features("observations", ids, now)
         state, file = store.snapshot(), io.BytesIO()
         np.savez(file, allow_pickle=False, **state.arrays)
         file.seek(0)
@@ -51,8 +53,8 @@ class StoreSnapshotContract:
         assert twin.counters == store.counters
         assert_same_state(twin.snapshot(), state)
         assert_same_response(
-            twin.get_online_features("signals", ids, now),
-            store.get_online_features("signals", ids, now),
+            twin.get_online_features("observations", ids, now),
+            store.get_online_features("observations", ids, now),
         )
         twin.apply([OBSERVATIONS])
         with pytest.raises(ValueError, match="unknown view 'forgotten'"):
@@ -62,22 +64,25 @@ class StoreSnapshotContract:
         self, make_store: MakeStore
     ) -> None:
         one, other = opened(make_store), opened(make_store)
-        one.write_to_online_store("signals", [1, 2, 3], observations([1, 2, 3]), 5)
-        other.write_to_online_store("signals", [3, 10**12], observations([4, 5]), 0)
-        other.write_to_online_store("signals", [2, 3], observations([2, 3]), 5)
-        other.write_to_online_store("signals", [1], observations([1]), 5)
-        other.delete("signals", [10**12])
+        one.write_to_online_store("observations", [1, 2, 3], observations([1, 2, 3]), 5)
+        other.write_to_online_store("observations", [3, 10**12], observations([4, 5]), 0)
+        other.write_to_online_store("observations", [2, 3], observations([2, 3]), 5)
+        other.write_to_online_store("observations", [1], observations([1]), 5)
+        other.delete("observations", [10**12])
         assert_same_state(one.snapshot(), other.snapshot())
 
     @pytest.mark.parametrize(
         ("damage", "message"),
         [
-            (lambda arrays, _: arrays.pop("signals/values/opens"), "signals/values/opens"),
-            (lambda arrays, _: arrays.update({"more/entity_ids": np.ones(1)}), "more/entity_ids"),
-            (lambda arrays, _: arrays["signals/entity_ids"].fill(4), "id 4 comes twice"),
-            (lambda arrays, _: arrays["signals/event_timestamp"].fill(-4), "-4"),
             (
-                lambda arrays, _: arrays.update({"signals/values/streak": np.ones(2)}),
+                lambda arrays, _: arrays.pop("observations/values/opens"),
+                "observations/values/opens",
+            ),
+            (lambda arrays, _: arrays.update({"more/entity_ids": np.ones(1)}), "more/entity_ids"),
+            (lambda arrays, _: arrays["observations/entity_ids"].fill(4), "id 4 comes twice"),
+            (lambda arrays, _: arrays["observations/event_timestamp"].fill(-4), "-4"),
+            (
+                lambda arrays, _: arrays.update({"observations/values/streak": np.ones(2)}),
                 "'streak' .* float64",
             ),
             (lambda _, metadata: metadata.pop("views"), "views"),
@@ -89,7 +94,7 @@ class StoreSnapshotContract:
         self, make_store: MakeStore, damage: Any, message: str
     ) -> None:
         store = opened(make_store)
-        store.write_to_online_store("signals", [1, 2], observations([1, 2]), 5)
+        store.write_to_online_store("observations", [1, 2], observations([1, 2]), 5)
         before, damaged = store.snapshot(), store.snapshot()
         damage(damaged.arrays, damaged.metadata)
         with pytest.raises(ValueError, match=message):

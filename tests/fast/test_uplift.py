@@ -216,7 +216,9 @@ def test_a_model_of_other_channels_is_refused_in_one_line():
         lambda: BidPricePacer(num_members=4, weeks=9).learn(w, two_channels),
         lambda: PPOExecutor(two_channels, num_envs=2, weeks=2, planned=False).untrained(w),
     ):
-        with pytest.raises(ValueError, match="ranker knows 2 channels; 3 are needed") as raised:
+        with pytest.raises(
+            ValueError, match="ranker learned on 2 channels; 3 are needed"
+        ) as raised:
             use()
         assert "\n" not in str(raised.value)
 

@@ -10,7 +10,7 @@ import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"# file: (\S+)\n")
+FILE = re.compile(r"(?:#|<!--) file: (\S+)(?: -->)?\n")
 MOST_LINES = 40  # of one file
 
 
@@ -25,7 +25,9 @@ SECTIONS = sections()
 
 
 def test_the_page_shows_every_extension_point():
-    for name in ("planner", "ranker", "pacer", "executor", "single-policy agent", "store", "world"):
+    for name in (
+        "planner", "ranker", "pacer", "executor", "single-policy agent", "store", "world", "study",
+    ):  # fmt: skip
         assert any(name in section for section in SECTIONS), name
 
 
@@ -40,7 +42,9 @@ def test_every_file_of_the_page_is_short(name):
 def test_the_page_works_when_it_is_followed_literally(name, tmp_path):
     for language, text in SECTIONS[name]:
         if language != "bash":
-            (tmp_path / FILE.match(text)[1]).write_text(text)
+            path = tmp_path / FILE.match(text)[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
             continue
         for command in text.strip().splitlines():
             bin_folder = Path(sys.executable).parent

@@ -203,7 +203,7 @@ def test_a_service_refuses_a_store_that_serves_somebody_else() -> None:
 def test_a_planner_that_wants_latents_cannot_be_served() -> None:
     planner = tiny_planner()
     planner.privileged = True
-    with pytest.raises(ValueError, match="wants to see latents"):
+    with pytest.raises(ValueError, match="needs latents"):
         PlanningService(WORLD, planner, InMemoryFeatureStore(), np.arange(3))
 
 

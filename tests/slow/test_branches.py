@@ -14,8 +14,7 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.policies import default_executor
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.guard import feasible_target
-from slowfast_rl.policies.plan_exchange import plan_request
-from slowfast_rl.policies.simulate import plans_of_planner
+from slowfast_rl.policies.plan_exchange import plan_request, plans_of_planner
 from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.slow.branches import advance_population, branched_returns, feasible_sample
 from tests.envs.planners import VariedPlanner

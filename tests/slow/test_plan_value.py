@@ -17,7 +17,7 @@ FIT = {"epochs": 4, "batch_size": 64, "learning_rate": 1e-2, "weight_decay": 0.0
 
 def made(seed=0, plans=None, **changes):
     plans = plan_table(small_world()) if plans is None else plans
-    sizes = {"num_signals": OBSERVATIONS, "ensemble": 2, "hidden": 16, "rank": 6} | changes
+    sizes = {"num_inputs": OBSERVATIONS, "ensemble": 2, "hidden": 16, "rank": 6} | changes
     return PlanValue(plans, **sizes, generator=torch.Generator().manual_seed(seed))
 
 
@@ -127,8 +127,8 @@ def test_many_states_are_worth_what_few_are():
 
 
 def test_values_by_hand():
-    value = made(plans=torch.tensor([[1.0], [3.0]]), num_signals=1, ensemble=1, hidden=1, rank=1)
-    layers = {"signals_1": (2, 1), "signals_2": (1, 0), "signals_3": (1, 0)}
+    value = made(plans=torch.tensor([[1.0], [3.0]]), num_inputs=1, ensemble=1, hidden=1, rank=1)
+    layers = {"inputs_1": (2, 1), "inputs_2": (1, 0), "inputs_3": (1, 0)}
     layers |= {"plans_1": (1, 0), "plans_2": (1, -1)}  # slope and bias, a relu between layers
     with torch.no_grad():
         for name, line in layers.items():
@@ -137,7 +137,7 @@ def test_values_by_hand():
     assert_array_equal(value.mean(observations), [[0, 6], [0, 0], [0, 22]])
 
 
-def test_signals_are_standardised_and_those_that_hardly_vary_are_not_blown_up():
+def test_inputs_are_standardised_and_those_that_hardly_vary_are_not_blown_up():
     observations = states(100) * 3 + 7
     observations[:, 0] = 5
     value, _ = trained(tried(observations, truth(states(100))))

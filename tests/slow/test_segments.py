@@ -134,10 +134,10 @@ def test_a_segments_planner_comes_back_from_its_state_as_it_was():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"thresholds": [1.0]}, "2 finite numbers, rising"),
-        ({"thresholds": [3.0, 1.0]}, "2 finite numbers, rising"),
-        ({"thresholds": [1.0, float("inf")]}, "2 finite numbers, rising"),
-        ({"thresholds": None}, "2 finite numbers, rising"),
+        ({"thresholds": [1.0]}, "2 finite numbers in ascending order"),
+        ({"thresholds": [3.0, 1.0]}, "2 finite numbers in ascending order"),
+        ({"thresholds": [1.0, float("inf")]}, "2 finite numbers in ascending order"),
+        ({"thresholds": None}, "2 finite numbers in ascending order"),
         ({"plans": [[0, 0]]}, "allowed is a list of 3 plans"),
         ({"plans": 3}, "allowed is a list of 3 plans"),
         ({"plans": [[0, 0], [1, 0], [0, 0]]}, "not on the menu"),

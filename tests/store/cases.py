@@ -19,7 +19,7 @@ from tests.store.backends import MakeStore
 
 MAX_AGE = 100
 OBSERVATIONS = FeatureView(
-    "signals",
+    "observations",
     {"opens": Column("float32", (3,)), "streak": Column("int32"), "alive": Column("bool")},
     max_age_seconds=MAX_AGE,
 )

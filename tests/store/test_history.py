@@ -125,15 +125,15 @@ def test_history_joins_what_an_online_read_at_that_moment_found(backend, events)
     store, reads = history(BACKENDS[backend]()), []
     for number, (what, entity, time) in enumerate(sorted(events, key=lambda event: event[2])):
         if what == "write":
-            store.write_to_online_store("signals", [entity], observations([number]), time)
+            store.write_to_online_store("observations", [entity], observations([number]), time)
         else:
-            reads.append((entity, time, store.get_online_features("signals", [entity], time)))
+            reads.append((entity, time, store.get_online_features("observations", [entity], time)))
     # Writes at a reader's own second may come after it: those reads are left out.
     writes = [(entity, time) for what, entity, time in events if what == "write"]
     reads = [read for read in reads if read[:2] not in writes]
     if reads:
         ids, times, found = zip(*reads, strict=True)
-        joined = store.get_historical_features(list(ids), np.array(times), "signals")
+        joined = store.get_historical_features(list(ids), np.array(times), "observations")
         for row, online in enumerate(found):
             assert joined.status[row] == online.status[0]
             assert joined.event_timestamp[row] == online.event_timestamp[0]

@@ -163,8 +163,8 @@ def test_readers_follow_rows_that_moved_to_a_larger_place(tmp_path: Path) -> Non
     reader, writer = store_in(tmp_path, VIEW, TRAITS), store_in(tmp_path)
     for first in range(0, 20_000, 1000):
         ids = np.arange(first, first + 1000)
-        writer.write_to_online_store("signals", ids, observations(ids), 0)
-        found = reader.get_online_features("signals", np.arange(first + 1000), 0)
+        writer.write_to_online_store("observations", ids, observations(ids), 0)
+        found = reader.get_online_features("observations", np.arange(first + 1000), 0)
         assert (found.status == Status.PRESENT).all()
         assert_array_equal(found.values["streak"], np.arange(first + 1000))
 
@@ -174,7 +174,7 @@ def test_a_store_whose_members_come_and_go_stays_as_large_as_those_it_holds(tmp_
     sizes = []
     for first in range(0, 60_000, 500):
         ids = np.arange(first, first + 500)
-        store.write_to_online_store("signals", ids, observations(ids), 0)
-        assert store.delete("signals", ids) == 500
+        store.write_to_online_store("observations", ids, observations(ids), 0)
+        assert store.delete("observations", ids) == 500
         sizes.append(store.path.stat().st_size)
     assert sizes[-1] == sizes[len(sizes) // 4]

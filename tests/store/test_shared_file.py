@@ -84,9 +84,9 @@ def test_a_file_made_anew_by_somebody_with_other_views_gets_those_of_all(tmp_pat
     planner, executor = store_in(tmp_path), store_in(tmp_path, plan_view(2), VIEW)
     planner.path.unlink()
     assert plan(planner, [1], push=3) == 1
-    assert executor.get_online_features("signals", [1], 0).status[0] == Status.NOT_FOUND
+    assert executor.get_online_features("observations", [1], 0).status[0] == Status.NOT_FOUND
     assert plan(executor, [1], push=4) == 0
-    assert [area.view["name"] for area in executor._file.catalog.areas] == ["plans", "signals"]
+    assert [area.view["name"] for area in executor._file.catalog.areas] == ["plans", "observations"]
 
 
 def test_a_folder_that_vanished_is_silence_until_it_is_back(tmp_path: Path) -> None:
@@ -153,9 +153,9 @@ def test_restoring_again_and_again_does_not_grow_the_file(tmp_path: Path) -> Non
     store, draws, sizes = store_in(tmp_path, VIEW, TRAITS), np.random.default_rng(0), []
     for _ in range(40):
         ids = np.arange(int(draws.integers(1, 4000)))
-        store.write_to_online_store("signals", ids, observations(ids), 0)
+        store.write_to_online_store("observations", ids, observations(ids), 0)
         store.restore(store.snapshot())
-        store.delete("signals", ids)
+        store.delete("observations", ids)
         sizes.append(store.path.stat().st_size)
         assert len(store._file.catalog.free) < 8
     assert sizes[-1] <= 2 * sizes[10]

@@ -5,16 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from slowfast_rl.evaluation.leaderboard import WEEKS_PER_MONTH
 from slowfast_rl.evaluation.protocol import EvaluationProtocol, burned_in
 from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
 from slowfast_rl.evaluation.world.properties import share
 from slowfast_rl.evaluation.world.sweeps import Sweep
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.executor import default_executor
-from slowfast_rl.policies.guard import feasible_target
+from slowfast_rl.policies.simulate import constant_plan_weeks
 
-MONTH = 365.25 / 12 / 7  # weeks
 ACTIVITY_WEEKS = 4  # the 28 days of the survey
 ACTIVE_DAYS = (5, 1)  # viewing days per week that separate the three groups of members
 
@@ -48,21 +47,20 @@ def reported_rates(
     if protocol.weeks < ACTIVITY_WEEKS:
         raise ValueError(f"weeks is {protocol.weeks}; allowed is {ACTIVITY_WEEKS} or more")
     population = burned_in(world, protocol, protocol.streams[0])
-    n, executor = protocol.num_members, default_executor()
-    target = np.tile(np.array(plan, np.int32), (n, 1))
+    n = protocol.num_members
     opted_in_at_start = population.opted_in.astype(np.float64)
     sends, opens, opt_outs, reachable = (np.zeros(opted_in_at_start.shape) for _ in range(4))
     churned, alive_weeks, viewing = np.zeros(n), np.zeros(n), np.zeros(n)
     activity: list[Interval] = []
-    for number in range(-settling, protocol.weeks):
-        alive, opted_in = population.alive, population.opted_in
-        week = executor.run_week(population, feasible_target(target, opted_in))
-        if number < 0:
-            continue
+    for _ in constant_plan_weeks(population, plan, settling):
+        pass
+    alive, opted_in = population.alive, population.opted_in
+    for number, week in enumerate(constant_plan_weeks(population, plan, protocol.weeks)):
         sends, opens, opt_outs = sends + week.sends, opens + week.opens, opt_outs + week.opt_outs
         reachable += opted_in & alive[:, None]
         churned, alive_weeks = churned + week.churned, alive_weeks + alive
         viewing += week.viewing_days
+        alive, opted_in = population.alive, population.opted_in
         if number + 1 == ACTIVITY_WEEKS:
             activity = _activity(viewing[population.alive] / ACTIVITY_WEEKS)
     return Rates(
@@ -70,7 +68,9 @@ def reported_rates(
         _per_channel(opens, sends),
         _per_channel(opt_outs, sends),
         _per_channel(opt_outs, reachable),
-        Interval(*(1 - (1 - p) ** MONTH for p in mean_interval(share(churned, alive_weeks)))),
+        Interval(
+            *(1 - (1 - p) ** WEEKS_PER_MONTH for p in mean_interval(share(churned, alive_weeks)))
+        ),
         activity,
     )
 

@@ -17,8 +17,7 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import EW4
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.executor import default_executor
-from slowfast_rl.policies.guard import feasible_target
+from slowfast_rl.policies.simulate import constant_plan_weeks
 
 
 class Confounded(NamedTuple):
@@ -106,10 +105,8 @@ def _assign_plans(population: Population, count: int, random_share: float) -> In
 
 def _outcomes(population: Population, plan: Int32, weeks: int) -> Float64:
     """Return viewing days per week and whether the member stayed, under one plan, [2, M]."""
-    executor, viewing = default_executor(), np.zeros(population.num_members)
-    target = np.tile(plan, (population.num_members, 1))
-    for _ in range(weeks):
-        week = executor.run_week(population, feasible_target(target, population.opted_in))
+    viewing = np.zeros(population.num_members)
+    for week in constant_plan_weeks(population, plan, weeks):
         viewing += week.viewing_days
     return np.stack([viewing / weeks, population.alive])
 

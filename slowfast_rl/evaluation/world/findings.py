@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from slowfast_rl.evaluation.gap import Gap, personal_gap
 from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.evaluation.statistics import Interval
 from slowfast_rl.evaluation.world.confounding import Confounding, confounding
@@ -17,10 +16,12 @@ from slowfast_rl.evaluation.world.horizons import Tension, tension
 from slowfast_rl.evaluation.world.properties import (
     Best,
     Frequency,
+    Gap,
     Groups,
     best_plan,
     by_fifth,
     frequency,
+    personal_gap,
 )
 from slowfast_rl.evaluation.world.sweeps import sweep
 from slowfast_rl.evaluation.world.uplift import Ranking, ranking

@@ -10,8 +10,7 @@ from slowfast_rl.evaluation.statistics import Interval, mean_interval
 from slowfast_rl.evaluation.world.sweeps import Sweep
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.executor import default_executor
-from slowfast_rl.policies.guard import feasible_target
+from slowfast_rl.policies.simulate import constant_plan_weeks
 
 
 class Tension(NamedTuple):
@@ -63,14 +62,12 @@ def cumulative_reward(world: World, protocol: EvaluationProtocol, plan: Sequence
     Returns:
         [W, N] viewing days up to the end of each week.
     """
-    n, discount = protocol.num_members, world.reward.weekly_discount
-    target, executor = np.tile(np.array(plan, np.int32), (n, 1)), default_executor()
-    rewards = np.zeros((protocol.weeks, n))
+    discount = world.reward.weekly_discount
+    rewards = np.zeros((protocol.weeks, protocol.num_members))
     for stream in protocol.streams:
         population = burned_in(world, protocol, stream)
-        for week in range(protocol.weeks):
-            result = executor.run_week(population, feasible_target(target, population.opted_in))
-            rewards[week] += discount**week * result.reward / len(protocol.streams)
+        for number, week in enumerate(constant_plan_weeks(population, plan, protocol.weeks)):
+            rewards[number] += discount**number * week.reward / len(protocol.streams)
     return np.asarray(np.cumsum(rewards, axis=0), np.float64)
 
 

@@ -12,8 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from slowfast_rl.evaluation.protocol import EvaluationProtocol
-from slowfast_rl.evaluation.statistics import Interval, mean_interval
-from slowfast_rl.evaluation.world.sweeps import Sweep, quintiles, sweep
+from slowfast_rl.evaluation.statistics import (
+    Interval,
+    mean_interval,
+    quantile_groups,
+    ratio_interval,
+)
+from slowfast_rl.evaluation.world.sweeps import Sweep, sweep
 from slowfast_rl.members.arrays import Bool, Float32, Float64
 from slowfast_rl.members.world import World
 
@@ -135,7 +140,8 @@ def by_fifth(result: Sweep, trait: Float32, horizon: int, light: Sequence[int]) 
         light: [C] the plan under which the response per send is measured.
     """
     returns, row = result.returns[horizon], result.row(light)
-    groups = quintiles(trait)
+    fifth = quantile_groups(trait, 5)
+    groups = [fifth == number for number in range(5)]
     sends = result.sends[row].sum(axis=1)
     return Groups(
         [tuple(result.plans[_best(returns, g)].tolist()) for g in groups],
@@ -178,6 +184,38 @@ def by_channel(result: Sweep, horizon: int) -> list[Channel]:
         )
         for c, (sends, returns) in enumerate(alone)
     ]
+
+
+class Gap(NamedTuple):
+    """The gain of personal constant plans, chosen under other lucks, over the best fixed plan."""
+
+    best_fixed: tuple[int, ...]
+    gain: Interval  # discounted viewing days, under the scoring lucks
+    relative: Interval | None  # the gain divided by the best fixed plan's return
+
+    @property
+    def exists(self) -> bool:
+        """Whether the interval of the gain lies above 0."""
+        return self.gain.low > 0
+
+
+def personal_gap(chosen: Sweep, scored: Sweep, horizon: int) -> Gap:
+    """Measure the oracle's lead over the best fixed plan.
+
+    Args:
+        chosen: the sweep by which the best fixed plan and the personal plans are chosen.
+        scored: a sweep of the same members and plans under other lucks, by which they are scored.
+        horizon: number of weeks of the return.
+    """
+    choosing, scoring = chosen.returns[horizon], scored.returns[horizon]
+    fixed = int(choosing.mean(axis=1).argmax())
+    own = np.take_along_axis(scoring, choosing.argmax(axis=0)[None], axis=0)[0]
+    gain = own - scoring[fixed]
+    return Gap(
+        tuple(chosen.plans[fixed].tolist()),
+        mean_interval(gain),
+        ratio_interval(gain, scoring[fixed]),
+    )
 
 
 class Hazard(NamedTuple):

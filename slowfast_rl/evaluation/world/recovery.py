@@ -12,8 +12,7 @@ from slowfast_rl.evaluation.world.properties import share
 from slowfast_rl.members.arrays import Float32, Float64, Int32
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.executor import default_executor
-from slowfast_rl.policies.guard import feasible_target
+from slowfast_rl.policies.simulate import constant_plan_weeks
 
 
 class Recovery(NamedTuple):
@@ -58,8 +57,8 @@ def recovery(
     """
     most, n = world.plans.max(axis=0), protocol.num_members
     unrested = burned_in(world, protocol, protocol.streams[0])
-    for _ in range(protocol.weeks):
-        _response(unrested, most)
+    for _ in constant_plan_weeks(unrested, most, protocol.weeks):
+        pass
     rested = unrested.clone()
     days = [rested.simulation.state.fatigue.copy()]
     responses: dict[int, tuple[Float64, Float64]] = {}
@@ -74,10 +73,8 @@ def recovery(
         if week in silences:
             reached = np.all(rested.opted_in & unrested.opted_in, axis=1) & unrested.alive
             reached &= rested.alive
-            twins = [
-                _response(p.take(reached), np.array(probe, np.int32)) for p in (rested, unrested)
-            ]
-            responses[week] = (twins[0], twins[1])
+            after, without = (_response(p.take(reached), probe) for p in (rested, unrested))
+            responses[week] = after, without
     fatigue = np.stack(days)[:, rested.alive].mean(axis=1, dtype=np.float64)
     slope = np.polyfit(np.arange(len(fatigue)), np.log(fatigue), 1)[0]
     return Recovery(
@@ -90,9 +87,8 @@ def recovery(
     )
 
 
-def _response(population: Population, plan: Int32) -> Float64:
+def _response(population: Population, plan: Sequence[int] | Int32) -> Float64:
     """Simulate one week under one plan; return causal opens per send as by :func:`share`, [N]."""
-    target = np.tile(plan, (population.num_members, 1))
-    week = default_executor().run_week(population, feasible_target(target, population.opted_in))
+    (week,) = constant_plan_weeks(population, plan, 1)
     sends: Float32 = week.sends.sum(axis=1)
     return share(week.causal_opens, sends)

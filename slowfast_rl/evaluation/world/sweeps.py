@@ -7,11 +7,10 @@ import numpy as np
 from tqdm import tqdm
 
 from slowfast_rl.evaluation.protocol import EvaluationProtocol, burned_in
-from slowfast_rl.members.arrays import Bool, Float32, Float64, Int32
+from slowfast_rl.members.arrays import Float32, Float64, Int32
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.executor import default_executor
-from slowfast_rl.policies.guard import feasible_target
+from slowfast_rl.policies.simulate import constant_plan_weeks
 from slowfast_rl.store import UNIFORM_SHAPE
 
 CHECK_POPULATION = 3_000_000  # population of the property checks alone
@@ -98,13 +97,12 @@ def _simulate(
     result: Sweep, row: int, population: Population, protocol: EvaluationProtocol
 ) -> None:
     """Simulate one plan under one luck, and add the results to the sweep."""
-    executor, discount = default_executor(), population.world.reward.weekly_discount
-    target = np.tile(result.plans[row], (protocol.num_members, 1))
+    discount = population.world.reward.weekly_discount
     share = 1 / len(protocol.streams)
     returns = np.zeros(protocol.num_members)
     opted_in_at_start, left = population.opted_in, np.zeros_like(population.opted_in, dtype=bool)
-    for number in range(protocol.weeks):
-        week = executor.run_week(population, feasible_target(target, population.opted_in))
+    weeks = constant_plan_weeks(population, result.plans[row], protocol.weeks)
+    for number, week in enumerate(weeks):
         returns += discount**number * week.reward
         result.curve[row, number] += share * returns.mean()
         if number + 1 in result.returns:
@@ -115,9 +113,3 @@ def _simulate(
         result.responses[row] += week.causal_opens
         left |= week.opt_outs > 0
     result.left[row] += left & opted_in_at_start
-
-
-def quintiles(values: Float32) -> tuple[Bool, ...]:
-    """Return the masks [N] of five groups of equal size, from the lowest values to the highest."""
-    group = np.searchsorted(np.quantile(values, [0.2, 0.4, 0.6, 0.8]), values, side="right")
-    return tuple(group == g for g in range(5))

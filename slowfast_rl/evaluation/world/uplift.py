@@ -17,8 +17,7 @@ from slowfast_rl.members.arrays import Bool, Float64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import HEAVY, LIGHT
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.executor import default_executor
-from slowfast_rl.policies.guard import feasible_target
+from slowfast_rl.policies.simulate import constant_plan_weeks
 
 
 class Ranking(NamedTuple):
@@ -81,14 +80,13 @@ def ranking(world: World, protocol: EvaluationProtocol, plan: Sequence[int]) -> 
 
 def _uplift(start: Population, weeks: int, plan: Sequence[int], stream: int) -> Float64:
     """Return the expected viewing days that a plan adds to no messages, under one luck, [M]."""
-    executor, views = default_executor(), []
+    views = []
     for sends in (plan, [0] * len(plan)):
         twin = start.clone()
         twin.simulation.state.stream[:] = stream
-        target = np.tile(np.array(sends, np.int32), (twin.num_members, 1))
         total = np.zeros(twin.num_members)
-        for _ in range(weeks):
-            total += executor.run_week(twin, feasible_target(target, twin.opted_in)).views
+        for week in constant_plan_weeks(twin, sends, weeks):
+            total += week.views
         views.append(total)
     return np.asarray(views[0] - views[1], np.float64)
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from slowfast_rl.evaluation.world.calibration import MONTH, reported_rates, viewing_lift
+from slowfast_rl.evaluation.leaderboard import WEEKS_PER_MONTH
+from slowfast_rl.evaluation.world.calibration import reported_rates, viewing_lift
 from slowfast_rl.evaluation.world.sweeps import check_protocol, sweep
 from slowfast_rl.members.loading import load_world
 from tests.members.worlds import world
@@ -23,7 +24,7 @@ def test_rates_that_the_world_file_sets_directly_are_found_again() -> None:
         },
     )
     rates = reported_rates(certain, PROTOCOL, (3, 2))
-    assert rates.churn_per_month.low < 1 - 0.99**MONTH < rates.churn_per_month.high
+    assert rates.churn_per_month.low < 1 - 0.99**WEEKS_PER_MONTH < rates.churn_per_month.high
     assert rates.opt_in[0].low < 0.61 < rates.opt_in[0].high
     assert rates.opt_in[1] == (1, 1, 1)
     assert [v.mean for v in rates.opt_out_per_send] == [0, 0]

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from slowfast_rl.evaluation.gap import personal_gap
 from slowfast_rl.evaluation.world.findings import SCALED, SWITCHES, changed, findings
+from slowfast_rl.evaluation.world.properties import personal_gap
 from slowfast_rl.evaluation.world.sweeps import check_protocol, sweep
 from slowfast_rl.members.world import World
 from tests.members.worlds import world
