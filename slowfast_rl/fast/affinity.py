@@ -19,6 +19,8 @@ from slowfast_rl.members.state import TOPIC_LAST_SENT, TOPIC_OPENS, TOPIC_SENDS,
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.columns import columns
 from slowfast_rl.policies.component import register
+from slowfast_rl.policies.contracts import BasePlanner
+from slowfast_rl.policies.plan_exchange import plans_of_planner
 from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _SHORT, _LONG = np.float32(7), np.float32(30)  # days of the two recency features
@@ -134,7 +136,7 @@ class AffinityRanker(FittedRanker):
                 raise ValueError(f"ranker weight {name} is {value!r}; allowed is {allowed}")
         return learned
 
-    def learn(self, world: World, *, seed: int = 0) -> Self:
+    def learn(self, world: World, *, seed: int = 0, planner: BasePlanner | None = None) -> Self:
         """Fit opens in logs of a policy that sends random candidates at random times.
 
         The model is a logistic regression, with the prior strength of a topic's opens that has the
@@ -145,7 +147,7 @@ class AffinityRanker(FittedRanker):
         """
         num_members, weeks = self.settings.num_members, self.settings.weeks
         self.opportunities = num_members * weeks * world.slots_per_week
-        logs = collect_logs(world, num_members, weeks, seed)
+        logs = collect_logs(world, num_members, weeks, seed, planner)
         opened = logs[:, LOG_COLUMNS.index("opened")]
         fits = []
         for strength in _STRENGTHS:
@@ -180,7 +182,9 @@ LOG_COLUMNS = (
 )  # fmt: skip
 
 
-def collect_logs(world: World, num_members: int, weeks: int, seed: int) -> Float32:
+def collect_logs(
+    world: World, num_members: int, weeks: int, seed: int, planner: BasePlanner | None = None
+) -> Float32:
     """Return one row of ``LOG_COLUMNS`` per send, [B, 9], with counts before the send.
 
     Rows are sorted by time and then by member. Counts are totals since the start, of the topic of
@@ -191,15 +195,22 @@ def collect_logs(world: World, num_members: int, weeks: int, seed: int) -> Float
         num_members: number of members, of population ``seed``.
         weeks: number of weeks, 1 or more.
         seed: seed of population, luck and exploration.
+        planner: planner whose plans say how much is sent on average; None for the same share of
+            opportunities for every member.
     """
     if weeks < 1:
         raise ValueError(f"weeks is {weeks}; allowed is 1 or more")
-    population = Population(world, num_members, seed, seed)
+    belief_filter = None if planner is None else planner.belief_filter
+    population = Population(world, num_members, seed, seed, belief_filter=belief_filter)
+    slots = np.bincount([slot.channel for slot in world.schedule], minlength=len(world.channels))
+    share = np.full((num_members, len(slots)), SEND_SHARE)  # of opportunities, [N, C]
     logs = []
     for time in range(weeks * world.slots_per_week):
+        if planner is not None and population.slot == 0:
+            share = world.plans[plans_of_planner(population, planner)] / np.maximum(slots, 1)
         coin, choice = random_sends(population, seed, time)
         channel = world.schedule[population.slot].channel
-        send = (coin < SEND_SHARE) & population.opted_in[:, channel] & population.alive
+        send = (coin < share[:, channel]) & population.opted_in[:, channel] & population.alive
         observations = opportunity_observation(population)
         _, events = population.step(np.where(send, choice + 1, 0))
         before = _candidate_features(world, observations[send], choice[send])

@@ -28,10 +28,11 @@ from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import SimulationState
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.component import register
-from slowfast_rl.policies.contracts import BasePacer, BaseRanker
+from slowfast_rl.policies.contracts import BasePacer, BasePlanner, BaseRanker
 from slowfast_rl.policies.day_weights import pacing_parameters, weighed_slots
 from slowfast_rl.policies.executor import exact_pace, exact_pacing
 from slowfast_rl.policies.guard import pack_plans, target_of
+from slowfast_rl.policies.plan_exchange import plans_of_planner
 from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _QUANTILES = 200  # number of quantiles of a channel's scores
@@ -179,11 +180,12 @@ class BidPricePacer(BasePacer):
         ranker: BaseRanker,
         *,
         seed: int = 0,
+        planner: BasePlanner | None = None,
     ) -> Self:
         """Learn the distribution of the ranker's best scores; see :meth:`BasePacer.learn`."""
         s = self.settings
         middles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-        laws = best_scores(world, ranker, s.num_members, s.weeks, s.burn_in, seed)
+        laws = best_scores(world, ranker, s.num_members, s.weeks, s.burn_in, seed, planner)
         self.quantiles = tuple(
             tuple(np.quantile(law, middles).tolist()) if law.size else (0.0,) for law in laws
         )
@@ -251,11 +253,17 @@ def choose_and_score(
 
 
 def best_scores(
-    world: World, ranker: BaseRanker, num_members: int, weeks: int, burn_in: int, seed: int
+    world: World,
+    ranker: BaseRanker,
+    num_members: int,
+    weeks: int,
+    burn_in: int,
+    seed: int,
+    planner: BasePlanner | None = None,
 ) -> list[Float64]:
     """Return the best scores at all opportunities of opted-in members, for each channel.
 
-    Members get random plans, which are paced exactly.
+    Plans are paced exactly.
 
     Args:
         world: the world.
@@ -264,20 +272,26 @@ def best_scores(
         weeks: number of simulated weeks.
         burn_in: number of first weeks whose scores are left out.
         seed: seed of population, luck and plans.
+        planner: planner of the members' weeks; None for random plans.
     """
     ranker.check_world(world)
-    population = Population(world, num_members, seed, seed)
+    belief_filter = None if planner is None else planner.belief_filter
+    population = Population(world, num_members, seed, seed, belief_filter=belief_filter)
     plans, pacing, ranking = world.plans, exact_pacing(world), ranker.weights
     actions, scores = np.zeros(num_members, np.int64), np.zeros(num_members)
     k = world.num_candidates
     candidates = np.empty(k, np.uint8), np.empty(k, np.float32)
     found: list[list[Float64]] = [[] for _ in world.channels]
     for week in range(weeks):
-        times = np.full(num_members, week)
-        words = random_words(
-            seed, ExplorationStream.RANDOM_SENDS, population.members, times, Domain.EXPLORATION
-        )
-        target = plans[words % len(plans)]
+        if planner is None:
+            times = np.full(num_members, week)
+            words = random_words(
+                seed, ExplorationStream.RANDOM_SENDS, population.members, times, Domain.EXPLORATION
+            )
+            chosen = (words % len(plans)).astype(np.int64)
+        else:
+            chosen = plans_of_planner(population, planner)
+        target = plans[chosen]
         plan_rows = pack_plans(target, target)
         for slot in world.schedule:
             population.keep_calendar()

@@ -110,14 +110,15 @@ class PacedExecutor(BaseExecutor):
         parts = self.pacer, self.ranker
         return choose_candidates(world, *parts, obs, plan, entity_ids, times, seed)
 
-    def learn(self, world: World, *, seed: int = 0) -> Self:
+    def learn(self, world: World, planner: BasePlanner | None = None, *, seed: int = 0) -> Self:
         """Fit the ranker on simulated logs, then the pacer on that ranker's scores."""
         self.opportunities = 0
         if self.ranker.learns:
-            self.ranker.learn(world, **accepted(self.ranker.learn, seed=seed))
+            self.ranker.learn(world, **accepted(self.ranker.learn, seed=seed, planner=planner))
             self.opportunities += self.ranker.opportunities
         if self.pacer.learns:
-            self.pacer.learn(world, **accepted(self.pacer.learn, ranker=self.ranker, seed=seed))
+            given = accepted(self.pacer.learn, ranker=self.ranker, seed=seed, planner=planner)
+            self.pacer.learn(world, **given)
             self.opportunities += self.pacer.opportunities
         return self
 

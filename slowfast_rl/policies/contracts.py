@@ -200,7 +200,7 @@ class BaseRanker(JittedPart):
     """
 
     kind = "ranker"
-    learn_arguments = ("seed",)
+    learn_arguments = ("seed", "planner")
     fill_in = ("score", "function")
     vector = "weights"
     weights: Float32 = _NO_WEIGHTS
@@ -235,6 +235,7 @@ class BaseRanker(JittedPart):
         The agent passes:
             world: the world to learn in.
             seed: seed of population, luck and exploration.
+            planner: in the agent's later turns the planner, which has learned; None before.
         """
         return self
 
@@ -256,7 +257,7 @@ class BasePacer(JittedPart):
     """
 
     kind = "pacer"
-    learn_arguments = ("ranker", "seed")
+    learn_arguments = ("ranker", "seed", "planner")
     fill_in = ("pace", "function")
     vector = "parameters"
     parameters: Float32 = _NO_WEIGHTS
@@ -299,6 +300,7 @@ class BasePacer(JittedPart):
             world: the world to learn in.
             ranker: the trained ranker whose scores the pacer will be compared with.
             seed: seed of population, luck and exploration.
+            planner: in the agent's later turns the planner, which has learned; None before.
         """
         return self
 
