@@ -1,144 +1,184 @@
-"""Train every agent on several seeds, evaluate all on the same members and luck, write the tables.
+"""Train every experiment on several seeds, and compare the agents of each seed, by the commands.
 
 python experiments/leaderboard/run.py [--worlds pronounced no_dismissals calibrated] [--seeds 0 1 2]
-    [--agents slowfast ppo ...] [--quick]
+    [--experiments slowfast ppo ...] [--quick]
 
-What was measured is kept in runs/leaderboard, one file per world, agent and seed: a run that was
-stopped resumes where it was, and several may share the work.
+Runs `slowfast-train experiment=<name> seed=<seed>` and `slowfast-compare checkpoints=[...]`. Their
+folders are kept in runs/leaderboard. What was trained is not trained again: the study may be stopped,
+and run again in part.
 """
 
-from functools import cache, partial
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
-from agents import AGENTS
+from tqdm import tqdm
 
-import slowfast_rl as sf
 from slowfast_rl.evaluation import formatting as fmt
-from slowfast_rl.evaluation.references import gap_closed, load_references
-from slowfast_rl.evaluation.statistics import mean_interval
-from slowfast_rl.evaluation.studies import Flag, Options, Results, Study, merge_rows, run_missing
-from slowfast_rl.evaluation.twins import Twins
+from slowfast_rl.evaluation.studies import Flag, Options, Results, Study, merge_rows
+from slowfast_rl.members.loading import config_folder
 
-FIRST, EXECUTOR = "slowfast", "own_over_default_executor"
-ABLATED = {  # agents of worlds but the first
-    "no_dismissals": ("slowfast", "plain_rollouts", "best_fixed"),
-    "calibrated": ("slowfast", "best_fixed", "never"),
+FIRST = "slowfast"
+BASELINES = ("best_fixed", "oracle", "never", "always")
+LONGER = {"flat_ppo_long": ("flat_ppo", "total_opportunities=40000000")}  # another budget
+EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
+OTHER_WORLDS = {  # what is compared in worlds but the first
+    "no_dismissals": ("slowfast", "plain_rollouts"),
+    "calibrated": ("slowfast",),
+}
+QUICK = {  # settings of a quick run; of others the budget is small
+    "utility": ["slow.num_members=1024", "slow.weeks=16"],
+    "segments": ["slow.num_members=64", "slow.weeks=4"],
+    "fixed": ["slow.num_members=64", "slow.weeks=4"],
+    "threshold": ["agent.num_members=64", "agent.weeks=4"],
+}
+SMALL = ["num_members=64", "weeks=8"]  # of an evaluation that is not looked at
+ABOUT = {  # what a table says of an agent
+    "slowfast": "rollout policy iteration with beliefs; bid price, affinity",
+    "slowfast_dealt": "its own plans, dealt at random among members with the same opt-ins",
+    "slowfast_own": "trained to plan for its own executor",
+    "plain_rollouts": "without beliefs",
+    "privileged": "with all latents instead: an upper bound",
+    "utility": "the published utility planner",
+    "segments": "the best plan for each tercile of viewing",
+    "fixed": "the best of the plans that are the same for everyone",
+    "ppo": "PPO on weekly options",
+    "fast_ppo": "PPO at every opportunity within the plans of slowfast's planner",
+    "hierarchical_ppo": "PPO on both levels, in turns",
+    "threshold": "uplift threshold, tuned on return",
+    "flat_ppo": "PPO at every opportunity, without a planner",
+    "flat_ppo_long": "the same with twice the budget",
+    "best_fixed": "the best fixed plan, default executor",
+    "oracle": "the best constant plan per member, default executor",
+    "never": "nothing",
+    "always": "the most",
 }
 
 
 def measure(options: Options) -> Results:
-    """Train and evaluate what is missing, and return every agent's numbers by world."""
-    twins = cache(lambda world: Twins(sf.load_world(world), options.protocol))
-    known = {w: load_references(sf.load_world(w), options.protocol) for w in options.worlds}
-    jobs = {
-        f"{world}-{agent}-{seed}": partial(train, world, agent, seed, twins, options.quick)
-        for world in options.worlds
+    """Train and compare what is missing, and return every agent's numbers by world."""
+    jobs = [
+        (world, experiment, seed)
         for seed in options.seeds
-        for agent in options.agents
-        if seed in options.seeds[: AGENTS[agent].seeds] and agent in ABLATED.get(world, AGENTS)
-    }
-    run_missing(jobs, options.kept, ".npz")
-    order, worlds = list(AGENTS).index, dict(options.before.get("worlds", {}))
+        for world in options.worlds
+        for experiment in options.experiments
+        if experiment in OTHER_WORLDS.get(world, options.experiments)
+    ]
+    with tqdm(jobs, unit="training") as bar:
+        for job in bar:
+            bar.set_postfix_str(" ".join(map(str, job)))
+            train(*job, options)
+    worlds = dict(options.before.get("worlds", {}))
     for world in options.worlds:
-        rows = fmt.as_json(summary(options.kept, world, known[world]))
+        rows = [row for seed in options.seeds for row in compared(world, seed, options)]
         worlds[world] = merge_rows(
-            worlds.get(world, []), rows, lambda row: (order(row["agent"]), row["seed"])
+            worlds.get(world, []), rows, lambda row: (list(ABOUT).index(row["agent"]), row["seed"])
         )
     return {"worlds": worlds}
 
 
-def train(world, agent, seed, twins, quick):
-    """Return what an agent brought: returns [N] with its own and with the default executor."""
-    entrant, twins = AGENTS[agent].make(world, seed, quick), twins(world)
-    own = default = twins.rollout(entrant.planner, entrant.executor)
-    if entrant.executor is not None and not entrant.single:
-        default = twins.rollout(entrant.planner)
+def train(world: str, experiment: str, seed: int, options: Options) -> None:
+    """Run a training that is not there yet; its own evaluation is small."""
+    folder = options.kept / world / str(seed) / experiment
+    if (folder / "leaderboard.json").is_file():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    name, *more = LONGER.get(experiment, (experiment,))
+    if options.quick:
+        more = QUICK.get(name, ["total_opportunities=20000"])
+    run(
+        "train", f"experiment={name}", f"world={world}", f"seed={seed}", f"name={experiment}",
+        f"hydra.run.dir={folder}", *SMALL, *more,
+    )  # fmt: skip
+
+
+def compared(world: str, seed: int, options: Options) -> list[dict]:
+    """Return a row for each agent of a seed; the first is compared with all others."""
+    trained = options.kept / world / str(seed)
+    runs = sorted(p.parent for p in trained.glob("*/leaderboard.json") if p.parent.name in ABOUT)
+    runs.sort(key=lambda run: run.name != FIRST)
+    folder = options.kept / world / f"compared-{seed}"
+    board = folder / "leaderboard.json"
+    if not board.is_file() or _checkpoints(board) != {str(run) for run in runs}:
+        shutil.rmtree(folder, ignore_errors=True)
+        run(
+            "compare", f"world={world}", f"checkpoints=[{','.join(map(str, runs))}]",
+            f"agents=[{','.join(BASELINES[2 * options.quick :])}]", f"hydra.run.dir={folder}",
+            *(SMALL if options.quick else ()),
+        )  # fmt: skip
+    return [row_of(row, seed) for row in json.loads(board.read_text())["agents"]]
+
+
+def row_of(row: dict, seed: int) -> dict:
+    """Return what the tables show of a leaderboard's row."""
+
+    def interval(name: str, ends: str, sign: int = 1) -> list[float] | None:
+        if row[name] is None:
+            return None
+        low, high = sorted(sign * end for end in row[ends])
+        return [sign * row[name], low, high]
+
     return {
-        "own": own.returns,
-        "default": default.returns,
-        "sends": own.sends_per_week,
-        "churn": own.weekly["churned"].sum() / own.weekly["alive"].sum(),
-        "cpu_seconds": entrant.train_cpu_seconds,
-        "opportunities": entrant.train_opportunities,
+        "agent": row["name"],
+        "seed": seed,
+        "return": interval("return", "return_ci95"),
+        "gap_closed": interval("gap_closed", "gap_closed_ci95"),
+        "over_best_fixed": interval("return_vs_default_fixed", "return_vs_default_fixed_ci95"),
+        "lead": interval("paired_diff", "paired_ci95", -1),
+        "sends": list(row["sends_per_week"].values()),
+        "cpu_seconds": row["train_cpu_seconds"],
+        "opportunities": row["train_opportunities"],
     }
 
 
-def summary(kept, world, known):
-    """Yield a row for each agent and seed; differences are the first agent's lead, by seed."""
-    runs = {}
-    for path in sorted(kept.glob(f"{world}-*.npz")):
-        _, agent, seed = path.stem.rsplit("-", 2)
-        if agent in AGENTS:
-            with np.load(path) as file:
-                runs[agent, int(seed)] = dict(file)
-    for (agent, seed), run in runs.items():
-        own, default = run["own"], run["default"]
-        row = {"agent": agent, "seed": seed, "return": mean_interval(own)}
-        row |= {name: run[name] for name in ("sends", "churn", "cpu_seconds", "opportunities")}
-        row["gap_closed"] = gap_closed(default, known)
-        if known is not None:
-            row["over_best_fixed"] = mean_interval(own - known.best_fixed)
-        row[EXECUTOR] = mean_interval(own - default)
-        firsts = [
-            first
-            for (name, other), first in runs.items()
-            if name == FIRST and (AGENTS[agent].seeds is not None or other == seed)
-        ]
-        row["lead"] = [mean_interval(first["own"] - own) for first in firsts]
-        # The same of plans alone, run by the default executor.
-        row["planner_lead"] = [mean_interval(first["default"] - default) for first in firsts]
-        yield row
+def run(command: str, *arguments: str) -> None:
+    """Run one of the library's commands; its errors show."""
+    module = f"slowfast_rl.cli.{command}"
+    subprocess.run(
+        [sys.executable, "-m", module, *arguments], check=True, stdout=subprocess.DEVNULL
+    )
 
 
 def tables(results: Results) -> str:
     """Return a table for each world."""
     header = (
-        "agent | seed | return | gap closed | slowfast's lead | its executor's lead over the "
-        "default one | sends a week | CPU-s | million opportunities"
+        "agent | seed | return | over the best fixed plan | gap closed | slowfast's lead | sends a "
+        "week | CPU-s | million opportunities"
     )
     cells = (
-        "{agent} | {seed} | {return:.2i} | {gap_closed:.3i} | {lead:.2i;} | "
-        "{own_over_default_executor:.2i} | {sends:.1f+} | {cpu_seconds:.0f} | {opportunities:.0f}"
+        "{agent} | {seed} | {return:.2i} | {over_best_fixed:.2i} | {gap_closed:.3i} | {lead:.2i} | "
+        "{sends:.1f+} | {cpu_seconds:.0f} | {opportunities:.0f}"
     )
     texts = [f"`{results['command']}` wrote these tables."]
     for world, rows in results["worlds"].items():
         means = [
             f"- `{agent}`: mean gap closed {np.mean(gaps):.3f} over {len(gaps)} seeds"
             for agent, gaps in ((agent, _gaps(seeds)) for agent, seeds in by_agent(rows).items())
-            if len(gaps) > 1
+            if len(gaps) > 1 and agent not in BASELINES
         ]
-        shown = [
-            row
-            | {"seed": None if AGENTS[row["agent"]].seeds else row["seed"]}
-            | {"lead": None if row["agent"] == FIRST else row["lead"]}
-            | {EXECUTOR: None if row[EXECUTOR] == [0, 0, 0] else row[EXECUTOR]}
-            | {"opportunities": row["opportunities"] / 1e6}
-            for row in rows
-        ]
-        table = fmt.table_of(header, cells, shown)
-        texts += [f"### `{world}`", table, "\n".join(means)]
+        shown = [row | {"opportunities": row["opportunities"] / 1e6} for row in rows]
+        texts += [f"### `{world}`", fmt.table_of(header, cells, shown), "\n".join(means)]
     return fmt.paragraphs(*texts)
 
 
-def by_agent(rows):
-    """Return each agent's rows, one a seed."""
+def by_agent(rows: list[dict]) -> dict[str, list[dict]]:
+    """Return each agent's rows, one for each seed."""
     names = dict.fromkeys(row["agent"] for row in rows)
     return {name: [row for row in rows if row["agent"] == name] for name in names}
-
-
-def _gaps(rows):
-    return [row["gap_closed"][0] for row in rows if row["gap_closed"]]
 
 
 def headline(results: Results, world: str = "pronounced") -> str:
     """Return one line for each agent of a world, seeds side by side, as Markdown."""
     agents = [
         {
-            "agent": f"`{agent}`: {AGENTS[agent].what}",
+            "agent": f"`{agent}`: {ABOUT[agent]}",
             "order": np.mean([row["return"][0] for row in rows]),
             "returns": [row["return"][0] for row in rows],
             "gaps": _gaps(rows),
-            "leads": None if agent == FIRST else [v for row in rows for v in row["lead"]],
+            "leads": None if agent == FIRST else [row["lead"] for row in rows],
             "seconds": [row["cpu_seconds"] for row in rows],
         }
         for agent, rows in by_agent(results["worlds"][world]).items()
@@ -154,13 +194,21 @@ def headline(results: Results, world: str = "pronounced") -> str:
     )
 
 
+def _gaps(rows: list[dict]) -> list[float]:
+    return [row["gap_closed"][0] for row in rows if row["gap_closed"]]
+
+
+def _checkpoints(board: Path) -> set[str]:
+    rows = json.loads(board.read_text())["agents"]
+    return {row["checkpoint"] for row in rows if row["checkpoint"]}
+
+
 FLAGS = {
-    "worlds": Flag(["pronounced", *ABLATED], selects=True),
+    "worlds": Flag(["pronounced", *OTHER_WORLDS], quick=1, selects=True),
     "seeds": Flag([0, 1, 2], quick=1, selects=True),
-    "agents": Flag(list(AGENTS), choices=list(AGENTS), selects=True),
+    "experiments": Flag([*EXPERIMENTS, *LONGER], choices=[*EXPERIMENTS, *LONGER], selects=True),
 }
-SIZES = {"protocol": (sf.EvaluationProtocol(), sf.EvaluationProtocol(num_members=64, weeks=8))}
-STUDY = Study(__file__, measure, tables, flags=FLAGS, sizes=SIZES, headline=headline)
+STUDY = Study(__file__, measure, tables, flags=FLAGS, headline=headline)
 
 if __name__ == "__main__":
     STUDY.run()
