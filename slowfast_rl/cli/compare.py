@@ -4,7 +4,7 @@
   slowfast-compare checkpoints=[runs/train/a,runs/train/b] agents=[best_fixed,oracle]
   slowfast-compare mode=ab checkpoints=[runs/train/a,runs/train/b]
 
-The first checkpoint, or without any the first agent, is compared with all others. Writes to
+The first checkpoint, or without checkpoints the first agent, is compared with all others. Writes to
 runs/compare/<time>: config.yaml, leaderboard.md, leaderboard.json and TensorBoard events.
 
 mode=ab divides members over the planners and, independently, the executors of two checkpoints, and
@@ -20,6 +20,7 @@ from typing import Any
 
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
+from slowfast_rl.cli.references import REFERENCE_AGENTS, check_references
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
@@ -95,15 +96,18 @@ class Compare:
             for seed in self.contestants[-1].seeds:
                 check_training_seed(seed, self.protocol)
         for agent in s.agents if s.mode == "leaderboard" else ():
-            check_name(agent, self.world, self.references)
+            if not (s.references == "compute" and agent in REFERENCE_AGENTS):
+                check_references(agent, s, self.references)
+                check_name(agent, self.world, self.references)
             if agent == "threshold":
                 check_training_seed(THRESHOLD_SEED, self.protocol)
 
-    def run(self, folder: Path) -> None:
-        """Run the command."""
+    def run(self, folder: Path) -> Mapping[str, Any] | None:
+        """Run the command, and return the first agent's row; a factorial test has none."""
         if self.settings.mode == "ab":
             self._test(folder)
-            return
+            return None
+        self.references = self.settings.find_references(self.world, self.protocol)
         names = ", ".join([*(c.name for c in self.contestants), *self.settings.agents])
         say(f"Comparing {names} in world {self.world.name}; results go to {folder}")
         board = compare(
@@ -114,6 +118,7 @@ class Compare:
             store_factory=lambda: build(self.settings.store, "store"),
         )
         write_leaderboard(board, folder)
+        return board.rows[0]
 
     def _test(self, folder: Path) -> None:
         """Run the factorial test."""

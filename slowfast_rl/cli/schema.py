@@ -23,6 +23,7 @@ class _Dataclass(Protocol):
 
 
 T = TypeVar("T", bound=_Dataclass)
+SETTINGS_SUFFIX = "_settings"  # of the config nodes that hold the settings of a class
 _NAMES: dict[type, str] = {
     bool: "true or false", int: "a whole number", float: "a number", str: "text",
     dict: "a mapping", tuple: "a list",
@@ -45,7 +46,7 @@ def register_settings() -> None:
         node = {"_target_": import_path(cls)} | {
             f.name: default_of(f) for f in fields(cls.Settings)
         }
-        ConfigStore.instance().store(name=f"{option}_settings", group=group, node=node)
+        ConfigStore.instance().store(name=f"{option}{SETTINGS_SUFFIX}", group=group, node=node)
 
 
 def settings_help(cls: type[Component]) -> list[tuple[str, Any, str]]:

@@ -7,12 +7,22 @@ from typing import Any
 
 import torch
 
+from slowfast_rl.cli.app import check_writable
+from slowfast_rl.cli.results import say
 from slowfast_rl.evaluation.protocol import EvaluationProtocol
-from slowfast_rl.evaluation.references import REFERENCES_FOLDER
+from slowfast_rl.evaluation.references import (
+    REFERENCES_FOLDER,
+    References,
+    compute_references,
+    load_references,
+    save_references,
+)
 from slowfast_rl.members.loading import load_world, world_from_tree
 from slowfast_rl.members.random import check_seeds
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.settings import check_device
+
+REFERENCES = ("stored", "compute")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +97,25 @@ class EvaluatedSettings(Settings):
     """What commands that evaluate take besides."""
 
     evaluation: Evaluation
+    references: str = "stored"  # not a setting of the command that computes them
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside what is allowed."""
+        super().__post_init__()
+        if self.references not in REFERENCES:
+            raise ValueError(f"references is {self.references!r}; allowed: {', '.join(REFERENCES)}")
+        if self.references == "compute":
+            check_writable(self.reference_folders()[0], "references folder")
+
+    def find_references(self, world: World, protocol: EvaluationProtocol) -> References | None:
+        """Return the references of a case; compute and keep missing ones if asked to."""
+        folders = self.reference_folders()
+        found = load_references(world, protocol, folders)
+        if found is None and self.references == "compute":
+            say(f"Computing the references of world {world.name}; this takes up to an hour.")
+            found = compute_references(world, protocol)
+            save_references(found, folders[0])
+        return found
 
     def reference_folders(self) -> tuple[Path, ...]:
         """Return where references are looked for; new ones go to the first."""

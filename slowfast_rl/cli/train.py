@@ -26,7 +26,7 @@ from slowfast_rl.evaluation.contestants import agent_contestants
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import check_training_seed
-from slowfast_rl.evaluation.references import References, load_references
+from slowfast_rl.evaluation.references import References
 from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
@@ -76,12 +76,12 @@ class Train:
         check_private(s.store)
         build(s.store, "store")
 
-    def run(self, folder: Path) -> None:
-        """Run the command."""
+    def run(self, folder: Path) -> Mapping[str, Any]:
+        """Run the command, and return the agent's row of the leaderboard."""
         s, agent, world = self.settings, self.agent, self.world
         say(f"Training in world {world.name}, seed {s.seed}; results go to {folder}")
         say("The first run on a machine compiles for about half a minute.")
-        references = load_references(world, self.protocol, s.reference_folders())
+        references = s.find_references(world, self.protocol)
         twins = Twins(world, self.protocol)
         metrics = Metrics(folder, agent.name)
         with _Watch(s, agent, twins, references, metrics, folder) as watch:
@@ -110,6 +110,7 @@ class Train:
         self._write_end(board, metrics, steps)
         metrics.close()
         write_leaderboard(board, folder, steps, curved=(agent.name,))
+        return board.row(agent.name)
 
     def _write_end(self, board: Leaderboard, metrics: Metrics, steps: int) -> None:
         """Write the final return, by all lucks, and what it was reached with."""
