@@ -1,4 +1,4 @@
-"""What ``--help`` prints: the command's own words, its settings, groups and flags."""
+"""The text of ``--help``: what a command does, its settings, groups and flags."""
 
 import re
 import textwrap
@@ -11,15 +11,15 @@ from slowfast_rl.cli.schema import settings_help, settings_nodes
 from slowfast_rl.members.loading import config_folder
 
 _SETTING = re.compile(r"^(\w+): ([^$\s].*?)\s*(?:# (.*))?$")
-_INDENT = 32  # of what a setting means
+_INDENT = 32  # of the second column
 _FLAGS = """\
 Flags
   -m                            run once for each of several values, as in seed=0,1,2
-  --config-dir <folder>         look for groups' files, such as world/mine.yaml, there as well
+  --config-dir <folder>         also read options of groups there, such as world/mine.yaml
   --cfg job                     print the whole configuration instead of running
-  --hydra-help                  hydra's own flags; hydra.run.dir=<folder> says where results go
+  --hydra-help                  hydra's own flags; hydra.run.dir=<folder> sets the folder of results
 
-HYDRA_FULL_ERROR=1 in the environment shows where an error came from."""
+With HYDRA_FULL_ERROR=1 in the environment, an error shows its traceback."""
 
 
 def guide(command: str, text: str, config: DictConfig, loader: ConfigLoader) -> str:

@@ -1,4 +1,4 @@
-"""Training metrics, Stable-Baselines3's among them, to TensorBoard and ``metrics.csv``."""
+"""Write metrics, among them Stable-Baselines3's, to TensorBoard and ``metrics.csv``."""
 
 import csv
 from io import StringIO
@@ -14,18 +14,18 @@ _OWN = ("eval/", "hparams")
 
 
 class Metrics:
-    """One file of each kind, written by two loggers with rows of their own.
+    """Two loggers, for training and evaluation, that write to the same files.
 
     Args:
-        folder: of the run.
-        agent: name of the agent's run in TensorBoard.
+        folder: the folder of the run.
+        agent: the name of the agent's run in TensorBoard.
     """
 
     def __init__(self, folder: Path, agent: str) -> None:
         table = _WholeTable(folder / "metrics.csv")
         writers: list[KVWriter] = [table, TensorBoardOutputFormat(str(folder_of(folder, agent)))]
         writers = [_Prefixed(writer, "slow") for writer in writers]
-        self.training = Logger(str(folder), writers)  # Stable-Baselines3 says when
+        self.training = Logger(str(folder), writers)  # dumped by Stable-Baselines3
         self.evaluation = Logger(str(folder), writers)
 
     def close(self) -> None:
@@ -34,12 +34,12 @@ class Metrics:
 
 
 def folder_of(folder: Path, agent: str) -> Path:
-    """Return where the TensorBoard events of an agent are: one run per agent, so curves overlay."""
+    """Return the folder of an agent's TensorBoard events; one per agent, so that curves overlay."""
     return folder / "tensorboard" / agent
 
 
 class _WholeTable(KVWriter):
-    """Writes all rows anew each time, so that a killed run leaves a whole table."""
+    """Rewrites the whole table with each row, so that an interrupted run leaves a valid file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

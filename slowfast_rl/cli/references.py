@@ -1,4 +1,4 @@
-"""python -m slowfast_rl.cli.references: compute the returns that agents are measured against.
+"""python -m slowfast_rl.cli.references: compute the returns with which agents are compared.
 
   python -m slowfast_rl.cli.references worlds=[pronounced,calibrated]
   python -m slowfast_rl.cli.references world=two_type weeks=52

@@ -1,4 +1,4 @@
-"""slowfast-train: train an agent, evaluate it as it goes, end with a leaderboard.
+"""slowfast-train: train an agent, evaluate it during training, and write a leaderboard.
 
   slowfast-train experiment=slowfast seed=0
   slowfast-train world=calibrated total_opportunities=100000000 slow.learning_rate=3e-4

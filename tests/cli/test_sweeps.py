@@ -10,6 +10,7 @@ from hydra.plugins.sweeper import Sweeper
 
 from slowfast_rl.cli import bench
 from tests.cli.calls import TINY, TINY_COMPARISON, call
+from tests.cli.test_installed import run
 
 
 @pytest.fixture(autouse=True)
@@ -107,14 +108,14 @@ def test_a_sweep_ends_with_one_table_over_its_jobs(capsys, tmp_path):
 def test_every_job_that_fails_is_told_with_its_overrides_and_the_others_stand(
     capsys, tmp_path, monkeypatch
 ):
-    def run(self, folder):
+    def work(self, folder):
         if self.settings.seed == 2:
             raise ValueError("this seed fails")
         if self.settings.seed == 3:
             raise KeyError("a fault of the program")
         (folder / "bench.json").write_text("[]")
 
-    monkeypatch.setattr(bench.Bench, "run", run)
+    monkeypatch.setattr(bench.Bench, "run", work)
     result = call(capsys, "bench", "-m", "seed=1,2,3,4", "repeats=1")
     assert result.code == 1
     assert "error: job 1 (seed=2 repeats=1): this seed fails\n" in result.err
@@ -135,11 +136,11 @@ def test_every_job_that_fails_is_told_with_its_overrides_and_the_others_stand(
 
 
 def test_an_interrupted_sweep_has_a_table_of_the_jobs_that_ended(capsys, tmp_path, monkeypatch):
-    def run(self, folder):
+    def work(self, folder):
         if self.settings.seed == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(bench.Bench, "run", run)
+    monkeypatch.setattr(bench.Bench, "run", work)
     result = call(capsys, "bench", "-m", "seed=1,2,3")
     assert result.code == 130
     _, jobs = sweep_of(tmp_path, "bench")
@@ -159,15 +160,15 @@ def test_a_mode_given_as_an_override_sweeps_too(capsys, tmp_path, monkeypatch):
     assert len(sweep_of(tmp_path, "bench")[1]) == 2
 
 
-def test_optuna_maximises_the_return_of_a_command(capsys, tmp_path):
+def test_optuna_maximises_the_return_of_a_command(tmp_path):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="the extra sweep")
     arguments = [
         "-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2",
         "hydra.sweeper.sampler.seed=1", "agents=[never]", *TINY_COMPARISON,
         "world.organic.habit_weight=interval(1.0, 3.0)",
     ]  # fmt: skip
-    result = call(capsys, "compare", *arguments)
-    assert result.code == 0, result.err
+    done = run(tmp_path, "slowfast_rl.cli.compare", *arguments)
+    assert done.returncode == 0, done.stderr
     sweep, jobs = sweep_of(tmp_path, "compare")
     assert len(jobs) == 6
     best = (sweep / "optimization_results.yaml").read_text()
