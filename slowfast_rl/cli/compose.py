@@ -9,6 +9,9 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from slowfast_rl.cli.schema import SETTINGS_SUFFIX
@@ -43,17 +46,44 @@ class Loader(ConfigLoaderImpl):
     """Hydra's loader, with two rules of this library about the options of a group."""
 
     def load_configuration(
-        self, config_name: str | None, overrides: list[str], *args: Any, **kwargs: Any
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
     ) -> DictConfig:
-        """Compose; as a group's option, null is a name, because there is a world of this name."""
-        nulls = {f"{group}=null": f"{group}='null'" for group in self.list_groups("")}
-        named = [nulls.get(override, override) for override in overrides]
-        return super().load_configuration(config_name, named, *args, **kwargs)
+        """Compose a configuration.
+
+        As a group's option, null is a name, because there is a world of this name. Where a sweep
+        chooses among options, the configuration of the whole sweep has the first one: hydra would
+        apply other overrides, such as ``slow.num_envs=64``, to the default option.
+        """
+        groups = set(self.list_groups(""))
+        composed = overrides
+        if run_mode == RunMode.MULTIRUN:
+            parsed = OverridesParser.create(self).parse_overrides(overrides)
+            composed = [_first_option(override, groups) for override in parsed]
+        named = {f"{group}=null": f"{group}='null'" for group in groups}
+        composed = [named.get(line, line) for line in composed]
+        given = dict(zip(composed, overrides, strict=True))
+        config = super().load_configuration(
+            config_name, composed, run_mode, from_shell, validate_sweep_overrides
+        )
+        config.hydra.overrides.task = [given[line] for line in config.hydra.overrides.task]
+        return config
 
     def get_group_options(self, *args: Any, **kwargs: Any) -> list[str]:
         """Return the options of a group, without the nodes that hold settings of a class."""
         options = super().get_group_options(*args, **kwargs)
         return [option for option in options if not option.endswith(SETTINGS_SUFFIX)]
+
+
+def _first_option(override: Override, groups: set[str]) -> str:
+    """Return an override with the first option of a sweep over a group; others as they are."""
+    if override.is_discrete_sweep() and override.key_or_group in groups:
+        return f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
+    return str(override.input_line)
 
 
 def _maximise_by_default() -> None:

@@ -84,6 +84,22 @@ def test_a_sweep_over_all_planners_has_a_job_for_each_and_none_for_a_node_of_set
     assert sorted(ran) == sorted(path.stem for path in (config_folder() / "slow").glob("*.yaml"))
 
 
+def test_a_sweep_over_experiments_may_set_what_only_they_have(capsys, monkeypatch):
+    ran = []
+
+    def work(self, folder):
+        ran.append((self.settings.seed, self.agent.slow.settings.num_envs))
+
+    monkeypatch.setattr(train.Train, "run", work)
+    arguments = ["-m", "experiment=choice(ppo)", "slow.num_envs=64", "seed=1,2"]
+    result = call(capsys, "train", *arguments)
+    assert result.code == 0, result.err
+    assert ran == [(1, 64), (2, 64)]
+    refused = call(capsys, "train", "-m", "slow=ppo,utility", "slow.num_envs=64")
+    assert "unknown setting 'slow.num_envs'" in refused.err
+    assert "num_envs" not in refused.err.partition("allowed")[2]  # of the utility planner
+
+
 def test_settings_in_quotes_and_mappings_reach_the_command_as_hydra_reads_them(jobs, capsys):
     result = call(
         capsys, "bench", "redis_url='redis://a=b,c'", "++weeks=3", "hydra.job.chdir=false"
@@ -95,8 +111,8 @@ def test_settings_in_quotes_and_mappings_reach_the_command_as_hydra_reads_them(j
 def test_the_world_called_null_is_shown_and_swept_over_like_any_other(jobs, capsys):
     shown = call(capsys, "bench", "world=null", "--cfg", "job")
     assert (shown.code, shown.err) == (0, "")
-    assert call(capsys, "bench", "-m", "world=costly,null").code == 0
-    assert [job.world_name for job in jobs] == ["costly", "null"]
+    assert call(capsys, "bench", "-m", "world=null,costly").code == 0
+    assert [job.world_name for job in jobs] == ["null", "costly"]
 
 
 @pytest.mark.parametrize("where", ["world_file", "config_dir"])

@@ -137,7 +137,7 @@ def _with(observation: np.ndarray, place: int, value: float) -> list[float]:
         ("plan", ("members=0",), "members is 0"),
         ("plan", ("checkpoint=???",), "checkpoint is missing"),
         ("plan", ("checkpoint=nowhere",), "'nowhere' does not exist"),
-        ("plan", ("stor.url=x",), "unknown setting 'stor.url'; did you mean 'store'?"),
+        ("plan", ("stor.url=x",), "unknown setting 'stor'; did you mean 'store'?"),
         ("plan", (), "store is private to this process"),
         ("serve", (), "store is private to this process"),
         ("serve", ("store=shared",), "store is private to this process"),
