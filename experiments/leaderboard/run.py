@@ -4,8 +4,8 @@ python experiments/leaderboard/run.py [--worlds pronounced no_dismissals calibra
     [--experiments slowfast ppo ...] [--quick]
 
 Runs `slowfast-train experiment=<name> seed=<seed>` and `slowfast-compare checkpoints=[...]`. Their
-folders are kept in runs/leaderboard. What was trained is not trained again: the study may be stopped,
-and run again in part.
+folders are kept in runs/leaderboard. What was trained is not trained again, so that the study may
+be stopped, and run again in part.
 """
 
 import json

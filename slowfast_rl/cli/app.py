@@ -1,25 +1,33 @@
-"""What all commands share: find the configs, check early, report errors in one line."""
+"""What all commands share: compose with hydra, check early, report errors in one line."""
 
+import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-import hydra
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException, HydraException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from slowfast_rl.cli.arguments import Arguments, read_arguments
+from slowfast_rl.cli.compose import make_hydra
 from slowfast_rl.cli.explain import explain
 from slowfast_rl.cli.guide import guide
 from slowfast_rl.cli.schema import register_settings
+from slowfast_rl.cli.sweep import JobError, note_job, one_by_one, write_table
 from slowfast_rl.members.loading import config_folder
 from slowfast_rl.policies.component import search_modules_in
 from slowfast_rl.store.files import write_text_atomically
@@ -28,10 +36,15 @@ CONFIG_FILE = "config.yaml"  # a folder that has one is a run
 
 
 class Command(Protocol):
-    """A command with its settings; making it checks them and writes nothing."""
+    """A command with its settings; its constructor checks them and writes nothing."""
 
-    def run(self, folder: Path) -> None:
-        """Do the work and write everything to the run's folder."""
+    def run(self, folder: Path) -> Mapping[str, Any] | None:
+        """Do the work and write all results to the run's folder.
+
+        Returns:
+            The leaderboard row of the agent that the command trained or compared, whose "return"
+            a sweeper maximises; None for a command that measures no agent.
+        """
         ...
 
 
@@ -42,23 +55,18 @@ def run(name: str, make: Maker, text: str) -> None:
     """Run a command: compose its settings from the command line, check them, do the work.
 
     Args:
-        name: of its YAML file.
-        make: makes the command from its settings, raising ValueError for wrong ones.
-        text: what it does, for ``--help``.
+        name: the name of the command's YAML file.
+        make: makes the command from its settings, and raises ValueError for wrong ones.
+        text: what the command does, for ``--help``.
     """
     try:
-        register_settings()
-        arguments = read_arguments()
-        search_modules_in([Path.cwd(), *([arguments.config_dir] if arguments.config_dir else [])])
-        if arguments.help:
-            print(guide(name, text, config_folder()))
-            return
-        if arguments.runs:
-            _check(name, make, arguments)
-        task = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=name)
-        task(lambda config: _run_in_folder(config, make))()
+        _run(name, make, text)
     except KeyboardInterrupt:
         fail("interrupted", 130)
+    except (HydraException, OmegaConfBaseException) as error:
+        _fail_with(error, explain(error))
+    except (ValueError, OSError) as error:
+        _fail_with(error, str(error))
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
@@ -71,13 +79,14 @@ def settings_of(config: DictConfig) -> dict[str, Any]:
     """Return a composed configuration as plain data, without hydra's part.
 
     Where the command line gives a node another ``_target_``, the settings of the class that the
-    YAML file names do not apply: the node keeps what the command line says of it.
+    YAML file names do not apply: the node keeps only what the command line sets.
     """
     tree: Any = OmegaConf.to_container(config, resolve=False)
     tree.pop("hydra", None)
     plain: Any = OmegaConf.to_container(OmegaConf.create(tree), resolve=True)
-    overrides = [o.lstrip("+").partition("=")[0] for o in HydraConfig.get().overrides.task]
-    for key in overrides:
+    parsed = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
+    keys = [override.key_or_group for override in parsed]
+    for key in keys:
         where, _, name = key.rpartition(".")
         if name != "_target_":
             continue
@@ -85,16 +94,98 @@ def settings_of(config: DictConfig) -> dict[str, Any]:
         parent = plain
         for part in above:
             parent = parent[part]
-        given = {
-            k.removeprefix(f"{where}.").split(".")[0] for k in overrides if k.startswith(where)
-        }
+        below = f"{where}."
+        given = {k.removeprefix(below).split(".")[0] for k in keys if k.startswith(below)}
         parent[last] = {k: v for k, v in parent[last].items() if k in given}
     return dict(plain)
 
 
-def _run_in_folder(config: DictConfig, make: Maker) -> None:
-    """Run one job; if it wrote nothing, leave no folder that looks like a run."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
+def check_writable(folder: Path, what: str) -> None:
+    """Raise ValueError where a folder cannot be made or written."""
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"{what} {folder} cannot be written; {existing} is not a writable directory"
+        )
+
+
+def _run(name: str, make: Maker, text: str) -> None:
+    """Run a command; hydra's own parser reads the command line, once."""
+    register_settings()
+    version.setbase("1.3")
+    parser = get_args_parser()
+    args, unknown = parser.parse_known_intermixed_args()  # flags may stand between overrides
+    if unknown:
+        fail(f"unknown flag {unknown[0]!r}; allowed: those that --help and --hydra-help list")
+    name, folder = args.config_name or name, args.config_path or str(config_folder())
+    search_modules_in([Path.cwd(), *([Path(args.config_dir)] if args.config_dir else [])])
+    task = partial(_run_job, make=make)
+    try:
+        hydra = make_hydra(name, folder, args.config_dir)
+        if args.help:
+            config = hydra.compose_config(name, args.overrides, run_mode=RunMode.RUN)
+            print(guide(name, text, config, hydra.config_loader))
+        elif args.hydra_help:
+            hydra.hydra_help(name, parser, args)
+        elif args.cfg:
+            hydra.show_cfg(name, args.overrides, args.cfg, args.package, args.resolve)
+        elif args.info:
+            hydra.show_info(args.info, name, args.overrides)
+        elif args.shell_completion:
+            hydra.shell_completion(name, args.overrides)
+        else:
+            _start(hydra, name, make, task, args)
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def _start(
+    hydra: Hydra, name: str, make: Maker, task: Callable[[Any], Any], args: argparse.Namespace
+) -> None:
+    """Check the settings of all jobs, so that a mistake leaves no file; then run them."""
+    if args.experimental_rerun:
+        raise ValueError("--experimental-rerun reads a pickle; allowed are overrides")
+    mode = RunMode.MULTIRUN if args.multirun else hydra.get_mode(name, args.overrides)
+    sweep = mode == RunMode.MULTIRUN
+    overrides: list[str] = args.overrides
+    for job in one_by_one(overrides, hydra.config_loader) if sweep else [overrides]:
+        config = hydra.compose_config(name, job, run_mode=RunMode.RUN)
+        HydraConfig.instance().set_config(config)
+        directory = Path((config.hydra.sweep if sweep else config.hydra.run).dir)
+        check_writable(directory, "run directory")
+        make(settings_of(config))
+    if sweep:
+        _sweep(hydra, name, task, overrides, directory)
+    else:
+        hydra.run(name, task, [*overrides, "hydra.mode=RUN"])
+
+
+def _sweep(
+    hydra: Hydra, name: str, task: Callable[[Any], Any], overrides: list[str], directory: Path
+) -> None:
+    """Run the jobs of a sweep, and end with a table, also where jobs failed."""
+    place = QuotedString(str(directory.absolute()), Quote.single).with_quotes()
+    given = [*overrides, "hydra.mode=MULTIRUN", f"hydra.sweep.dir={place}"]
+    failed = False
+    try:
+        hydra.multirun(name, task, given)
+    except JobError:
+        failed = True
+    finally:
+        failed |= write_table(directory)
+    if failed:
+        sys.exit(1)
+
+
+def _run_job(config: DictConfig, make: Maker) -> float | None:
+    """Run one job, and return what a sweeper maximises.
+
+    A job that wrote nothing leaves no folder that looks like a run.
+    """
+    job = HydraConfig.get()
+    sweep, folder = job.mode == RunMode.MULTIRUN, Path(job.runtime.output_dir)
     try:
         if (folder / CONFIG_FILE).exists():
             raise ValueError(f"{folder} holds a run already; allowed is another hydra.run.dir")
@@ -102,13 +193,21 @@ def _run_in_folder(config: DictConfig, make: Maker) -> None:
             torch.set_num_threads(config.num_threads)
             command = make(settings_of(config))
             write_text_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
-            command.run(folder)
-    except (ValueError, OSError) as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            row = command.run(folder)
+    except Exception as error:
+        expected = isinstance(error, ValueError | OSError)
+        if sweep:
+            note_job(None, error)
+        if _full_errors() or not (sweep or expected):
             raise
-        if HydraConfig.get().mode == RunMode.MULTIRUN:  # the sweep's other jobs go on
-            raise CompactHydraException(f"error: {error}") from error
-        fail(str(error))
+        if not sweep:
+            fail(str(error))
+        if not expected:
+            traceback.print_exc()
+        raise JobError(str(error)) from error
+    if sweep:
+        note_job(row)
+    return None if row is None else float(row["return"])
 
 
 @contextmanager
@@ -123,35 +222,12 @@ def _removed_if_nothing_came(folder: Path) -> Iterator[None]:
         raise
 
 
-def _check(name: str, make: Maker, arguments: Arguments) -> None:
-    """Compose and check before hydra does, for errors in one line and without a run's folder."""
-    folder = arguments.config_dir
-    if folder is not None and not folder.is_dir():
-        fail(f"--config-dir is {folder}; allowed is a folder that exists")
-    search = [] if folder is None else [f"hydra.searchpath=['file://{folder.absolute()}']"]
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        try:
-            for overrides in arguments.one_by_one():
-                config = compose(name, [*overrides, *search], return_hydra_config=True)
-                HydraConfig.instance().set_config(config)
-                directories = config.hydra.sweep if arguments.multirun else config.hydra.run
-                check_writable(Path(directories.dir), "run directory")
-                make(settings_of(config))
-        except (HydraException, OmegaConfBaseException) as error:
-            plain = compose(name, search, return_hydra_config=True)
-            fail(explain(error, arguments.overrides, plain))
-        except (ValueError, OSError) as error:
-            if os.environ.get("HYDRA_FULL_ERROR") == "1":
-                raise
-            fail(str(error))
+def _fail_with(error: Exception, message: str) -> NoReturn:
+    """Fail with a message or, if the user asked for it, with the error itself."""
+    if _full_errors():
+        raise error
+    fail(message)
 
 
-def check_writable(folder: Path, what: str) -> None:
-    """Raise ValueError where a folder cannot be made or written."""
-    existing = folder.absolute()
-    while not existing.exists():
-        existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise ValueError(
-            f"{what} {folder} cannot be written; {existing} is not a writable directory"
-        )
+def _full_errors() -> bool:
+    return os.environ.get("HYDRA_FULL_ERROR") == "1"

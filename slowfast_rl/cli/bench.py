@@ -1,12 +1,13 @@
-"""slowfast-bench: how fast it is on this machine, beside a peer measured in the same run.
+"""slowfast-bench: measure speed on this machine, beside a peer measured in the same run.
 
   slowfast-bench suite=env world=calibrated num_members=65536
   slowfast-bench suite=store redis_url=redis://localhost:6379/0
   slowfast-bench suite=serve repeats=21
 
-suite=env: units per CPU-second on one thread. suite=store: rows a second, and the in-memory store's
-share of an environment's step. suite=serve: how long one decision takes, p50 and p99. Median, least
-and most of some repeats. Writes to runs/bench/<time>: config.yaml, bench.txt and bench.json.
+suite=env measures units per CPU-second on one thread. suite=store measures rows per second, and the
+in-memory store's share of the time of an environment's step. suite=serve measures the time of one
+decision, p50 and p99. Each is the median, minimum and maximum of several repeats. Writes to
+runs/bench/<time>: config.yaml, bench.txt and bench.json.
 """
 
 import json
@@ -29,7 +30,7 @@ from slowfast_rl.store.checks import check_no_password
 from slowfast_rl.store.files import write_text_atomically
 
 SUITES = ("env", "store", "serve")
-# What we hold ourselves to, by a name's beginning.
+# The targets, by the beginning of a row's name.
 _BARS = {
     "fused": "≥12", "Messaging-v0": "≥3", "in memory, share": "≤5",
     "in memory, decision, p99": "≤100", "Redis, decision, p99": "≤1000",
@@ -38,7 +39,7 @@ _PEER_BARS = {"in memory, read": "≥0.25", "Redis, read": "≥0.50"}  # as a ra
 
 
 class Row(NamedTuple):
-    """A row of ``bench.json``: in opportunities, weeks, steps or rows a second, % or µs."""
+    """A row of ``bench.json``, in opportunities, weeks, steps or rows a second, % or µs."""
 
     suite: str
     name: str
@@ -99,7 +100,7 @@ class Bench:
         print(f"All results  {folder}")
 
     def _cases(self, stack: ExitStack) -> list[Case]:
-        """Return what there is to measure."""
+        """Return the cases of the suite."""
         s, world = self.settings, self.world
         if s.suite == "store":
             return store_cases(world, s.num_members, s.weeks, s.seed, s.redis_url, stack)
@@ -109,13 +110,13 @@ class Bench:
 
 
 def table(rows: list[Row]) -> str:
-    """Return rows for the terminal, large numbers in millions, with their peers and bars."""
+    """Return a table for the terminal, large numbers in millions, with peers and targets."""
     medians = {row.name: row.median for row in rows}
     lines = [
         f"{rows[0].cpu}, one thread",
         "",
         f"{'':<40}{'members':>8}  {'unit':<24}{'median':>8}{'min':>8}{'max':>8}"
-        f"{'bar':>7}{'x peer':>8}{'bar':>7}",
+        f"{'target':>7}{'x peer':>8}{'target':>7}",
     ]
     for row in rows:
         scale, unit = (1, row.unit) if row.unit in ("%", "µs") else (1e6, f"M {row.unit} a second")

@@ -1,4 +1,4 @@
-"""Trained agents as commands name them: a run directory, or an agent's zip."""
+"""Load trained agents from what commands are given: a run directory, or an agent's zip."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,17 +11,17 @@ from slowfast_rl.members.world import World
 def load_agent(
     checkpoint: str, world: World, device: str, allow: Iterable[str], kind: Any = Agent
 ) -> Any:
-    """Return a trained agent of a world.
+    """Load a trained agent.
 
     Args:
         checkpoint: a run directory, or an agent's directory or zip.
-        world: that it must have been trained in.
-        device: where its networks go.
-        allow: import paths of classes of the user's own that the checkpoint may name.
+        world: the world that the agent must have been trained in.
+        device: the device of its networks.
+        allow: import paths of the user's own classes that the checkpoint may name.
         kind: ``Agent`` for any agent, ``SlowFastAgent`` for one with a planner.
 
     Raises:
-        ValueError: there is none, it was trained in another world, or it names a class that is
+        ValueError: there is no agent, it was trained in another world, or it names a class that is
             not allowed.
     """
     agent = kind.load(checkpoint_file(Path(checkpoint)), device=device, allow=allow)
@@ -35,10 +35,10 @@ def load_agent(
 
 
 def checkpoint_file(path: Path) -> Path:
-    """Return the agent of a run directory, or the path itself if it is an agent.
+    """Return the file of a run directory's agent, or the path itself if it is an agent.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no agent.
     """
     places = (path / "checkpoints" / "final.zip", path / "checkpoints" / "latest.zip")
     for place in places:

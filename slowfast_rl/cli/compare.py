@@ -1,15 +1,15 @@
-"""slowfast-compare: one or many agents on the same members, under the same luck.
+"""slowfast-compare: compare agents on the same members, under the same luck.
 
   slowfast-compare agents=[never,always]
   slowfast-compare checkpoints=[runs/train/a,runs/train/b] agents=[best_fixed,oracle]
   slowfast-compare mode=ab checkpoints=[runs/train/a,runs/train/b]
 
-The first checkpoint, or without any the first agent, is compared with all others. Writes to
+The first checkpoint, or without checkpoints the first agent, is compared with all others. Writes to
 runs/compare/<time>: config.yaml, leaderboard.md, leaderboard.json and TensorBoard events.
 
-mode=ab divides members over the planners and, independently, the executors of two checkpoints, and
-reports what either exchange brings, and whether one depends on the other: as a test on those
-members would estimate it, and as twins show it. Writes ab.json.
+mode=ab is a factorial test: it divides members over the planners and, independently, over the
+executors of two checkpoints. It reports the effect of each exchange and their interaction, both as
+such a test estimates them and as twins (the same members in every arm) show them. Writes ab.json.
 """
 
 import json
@@ -20,6 +20,7 @@ from typing import Any
 
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
+from slowfast_rl.cli.references import REFERENCE_AGENTS, check_references
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
@@ -42,8 +43,8 @@ from slowfast_rl.store.files import write_text_atomically
 
 MODES = ("leaderboard", "ab")
 _LEGEND = (
-    "Positive: the second checkpoint brings more. Adjusted and unadjusted are what a test on\n"
-    "these members would estimate, twins what the same members show in every arm."
+    "A positive effect favours the second checkpoint. The adjusted and unadjusted columns are\n"
+    "estimates of a test on these members; twins are the same members, simulated in every arm."
 )
 
 
@@ -95,15 +96,18 @@ class Compare:
             for seed in self.contestants[-1].seeds:
                 check_training_seed(seed, self.protocol)
         for agent in s.agents if s.mode == "leaderboard" else ():
-            check_name(agent, self.world, self.references)
+            if not (s.references == "compute" and agent in REFERENCE_AGENTS):
+                check_references(agent, s, self.references)
+                check_name(agent, self.world, self.references)
             if agent == "threshold":
                 check_training_seed(THRESHOLD_SEED, self.protocol)
 
-    def run(self, folder: Path) -> None:
-        """Run the command."""
+    def run(self, folder: Path) -> Mapping[str, Any] | None:
+        """Run the command, and return the first agent's row; a factorial test has none."""
         if self.settings.mode == "ab":
             self._test(folder)
-            return
+            return None
+        self.references = self.settings.find_references(self.world, self.protocol)
         names = ", ".join([*(c.name for c in self.contestants), *self.settings.agents])
         say(f"Comparing {names} in world {self.world.name}; results go to {folder}")
         board = compare(
@@ -114,13 +118,14 @@ class Compare:
             store_factory=lambda: build(self.settings.store, "store"),
         )
         write_leaderboard(board, folder)
+        return board.rows[0]
 
     def _test(self, folder: Path) -> None:
         """Run the factorial test."""
         s = self.settings
         arms = self.contestants
         say(f"Testing {' against '.join(s.checkpoints)}; results go to {folder}")
-        # One luck: a member of a real test has one luck.
+        # One luck, as for a member of a real test.
         twins = Twins(self.world, replace(self.protocol, streams=self.protocol.streams[:1]))
         test = factorial_test(
             twins,
@@ -145,11 +150,11 @@ class Compare:
         print(f"\nMembers in {sizes}.\n{_LEGEND}")
         executors = [c.executor for c in arms if isinstance(c.executor, BaseExecutor)]
         if len(set(map(executor_version, executors))) < 2:
-            print("Both executors are the same: nothing can come of exchanging them.")
+            print("Both executors are the same: exchanging them has no effect.")
         print(f"All results  {folder}")
 
     def _trained(self, checkpoint: str) -> list[Contestant]:
-        """Return a trained agent and, if asked for, its plans dealt at random."""
+        """Return a trained agent and, with controls, its plans dealt to other members at random."""
         s = self.settings
         agent = load_agent(checkpoint, self.world, s.device, s.allow)
         trained = trained_contestant(agent, self.world)._replace(checkpoint=checkpoint)

@@ -1,53 +1,43 @@
 """Hydra's errors in one line that names the value and what is allowed."""
 
 from difflib import get_close_matches
-from typing import Any
 
 from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from slowfast_rl.cli.schema import SETTINGS_SUFFIX
+
+_EXTRAS = {"hydra/sweeper/optuna": "sweep"}  # of the package, which bring an option
 
 
-def explain(error: Exception, overrides: list[str], config: DictConfig) -> str:
-    """Return what is wrong with a command line.
-
-    Args:
-        error: hydra's.
-        overrides: the command line's.
-        config: the configuration without them.
-    """
+def explain(error: Exception) -> str:
+    """Return what is wrong with a command line, from the configuration that hydra composed."""
     if isinstance(error, MissingConfigException) and error.options is not None:
-        group, _, option = str(error.missing_cfg_file).rpartition("/")
-        options = [o for o in error.options if not o.endswith("_settings")]
-        return f"unknown {group} {option!r}; allowed: {', '.join(options)}"
+        missing = str(error.missing_cfg_file)
+        group, _, option = missing.rpartition("/")
+        options = [o for o in error.options if not o.endswith(SETTINGS_SUFFIX)]
+        extra = _EXTRAS.get(missing)
+        hint = f"; pip install 'slowfast_rl[{extra}]' brings it" if extra else ""
+        return f"unknown {group} {option!r}; allowed: {', '.join(options)}{hint}"
     if isinstance(error, OverrideParseException):
         return (
             f"cannot read {error.override!r}; allowed is name=value, a value with special "
             "characters in quotes of its own, as in 'checkpoints=[\"my run\"]'"
         )
-    for override in overrides:
-        unknown = _unknown_part(override, config)
-        if unknown is not None:
-            return unknown
-    first, *others = str(error).splitlines()
+    cause = error.__cause__
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
+        return _unknown(cause)
+    first, *others = (str(error) or str(cause)).splitlines()
     if first.startswith("Ambiguous value"):
         return f"{first}; add -m to run once for each value, or write a list as [a,b]"
-    return " ".join([first, *others])
+    detail = [str(cause).splitlines()[0]] if isinstance(cause, OmegaConfBaseException) else others
+    return ": ".join([first, *detail])
 
 
-def _unknown_part(override: str, config: DictConfig) -> str | None:
-    key = override.split("=", 1)[0].lstrip("+~")
-    if "@" in key or "/" in key or override.startswith("+"):
-        return None
-    level: Any = config
-    for part in key.split("."):
-        if not isinstance(level, DictConfig):
-            return None
-        if part not in list(level):  # `in` does not see what is still missing
-            names = [str(name) for name in level if name not in ("hydra", "_target_")]
-            close = get_close_matches(part, names, 1, 0.5)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            return f"unknown setting {key!r}; {hint}allowed: {', '.join(names)}"
-        if OmegaConf.is_missing(level, part):
-            return None
-        level = level[part]
-    return None
+def _unknown(error: ConfigAttributeError | ConfigKeyError) -> str:
+    """Return which setting does not exist, and those beside which it was looked for."""
+    node = error.parent_node
+    names = [str(n) for n in node if n not in ("hydra", "_target_")] if node is not None else []
+    close = get_close_matches(str(error.key), names, 1, 0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"unknown setting {error.full_key!r}; {hint}allowed: {', '.join(names) or 'none'}"

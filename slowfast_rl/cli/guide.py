@@ -1,68 +1,63 @@
-"""What ``--help`` prints: the command's own words, its settings, groups and flags."""
+"""The text of ``--help``: what a command does, its settings, groups and flags."""
 
 import re
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig
+
 from slowfast_rl.cli.schema import settings_help, settings_nodes
+from slowfast_rl.members.loading import config_folder
 
 _SETTING = re.compile(r"^(\w+): ([^$\s].*?)\s*(?:# (.*))?$")
-_GROUP = re.compile(r"^  - (\w+): (\w+)( *#.*)?$")
-_INDENT = 32  # of what a setting means
+_INDENT = 32  # of the second column
 _FLAGS = """\
 Flags
   -m                            run once for each of several values, as in seed=0,1,2
-  --config-dir <folder>         look for groups' files, such as world/mine.yaml, there as well
+  --config-dir <folder>         also read options of groups there, such as world/mine.yaml
   --cfg job                     print the whole configuration instead of running
-  --hydra-help                  hydra's own flags; hydra.run.dir=<folder> says where results go
+  --hydra-help                  hydra's own flags; hydra.run.dir=<folder> sets the folder of results
 
-HYDRA_FULL_ERROR=1 in the environment shows where an error came from."""
+With HYDRA_FULL_ERROR=1 in the environment, an error shows its traceback."""
 
 
-def guide(command: str, text: str, folder: Path) -> str:
+def guide(command: str, text: str, config: DictConfig, loader: ConfigLoader) -> str:
     """Return the help of a command.
 
     Args:
-        command: name of its YAML file.
-        text: what it does, with examples.
-        folder: of the YAML files.
+        command: the name of the command's YAML file.
+        text: what the command does, with examples.
+        config: the configuration that hydra composed, with its own part.
+        loader: hydra's, which knows the options of the user's own folder too.
     """
-    base, own = ((folder / f"{name}.yaml").read_text() for name in ("base", command))
+    choices = reversed(config.hydra.runtime.choices.items())
+    chosen = {group: choice for group, choice in choices if not group.startswith("hydra")}
     lines = [text.strip(), "", "Settings, as name=value"]
-    lines += _settings(own, base)
-    groups = dict(_groups(base + own))
-    lines += ["", "Groups, as group=option (the first is the default)"]
-    for group, default in groups.items():
-        found = sorted(path.stem for path in (folder / group).glob("*.yaml"))
-        options = [default, *(name for name in found if name != default)]
-        lines.append(_columns(group, ", ".join(options)))
+    lines += _settings(config_folder() / f"{command}.yaml", config_folder() / "base.yaml")
+    lines += ["", "Groups, as group=option (the first is the one in use)"]
+    for group, choice in chosen.items():
+        others = [name for name in loader.get_group_options(group) if name != choice]
+        lines.append(_columns(group, ", ".join([choice or "(none)", *others])))
     nodes = settings_nodes()
-    for group, default in groups.items():
-        if (group, default) in nodes:
-            lines += ["", f"Settings of {group}={default}, as {group}.name=value"]
-            for name, value, meaning in settings_help(nodes[group, default]):
+    for group, choice in chosen.items():
+        if (group, choice) in nodes:
+            lines += ["", f"Settings of {group}={choice}, as {group}.name=value"]
+            for name, value, meaning in settings_help(nodes[group, choice]):
                 lines.append(_line(name, value, meaning))
         elif group == "evaluation":
             lines += ["", "Settings of evaluation, as evaluation.name=value"]
-            lines += _settings((folder / group / f"{default}.yaml").read_text())
+            lines += _settings(config_folder() / group / "default.yaml")
     return "\n".join([*lines, "", _FLAGS])
 
 
-def _settings(*files: str) -> list[str]:
-    """Return a line for each setting with a value; an earlier file's counts."""
-    found = [_SETTING.match(line) for file in files for line in file.splitlines()]
+def _settings(*files: Path) -> list[str]:
+    """Return a line for each setting with a value; the first file that has it counts."""
+    found = [_SETTING.match(line) for file in files for line in file.read_text().splitlines()]
     lines: dict[str, str] = {}
     for m in filter(None, found):
         lines.setdefault(m[1], _line(m[1], m[2], m[3] or ""))
     return list(lines.values())
-
-
-def _groups(yaml: str) -> Iterator[tuple[str, str]]:
-    for line in yaml.splitlines():
-        match = _GROUP.match(line)
-        if match and match[1] != "hydra":
-            yield match[1], match[2]
 
 
 def _line(name: str, value: object, meaning: str) -> str:

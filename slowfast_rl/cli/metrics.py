@@ -1,4 +1,4 @@
-"""Training metrics, Stable-Baselines3's among them, to TensorBoard and ``metrics.csv``."""
+"""Write metrics, among them Stable-Baselines3's, to TensorBoard and ``metrics.csv``."""
 
 import csv
 from io import StringIO
@@ -12,17 +12,17 @@ from slowfast_rl.store.files import write_text_atomically
 
 
 class Metrics:
-    """One file of each kind, written by a logger for each level and one for evaluations.
+    """Loggers for each level's training and for evaluation, that write to the same files.
 
     Args:
-        folder: of the run.
-        agent: name of the agent's run in TensorBoard.
+        folder: the folder of the run.
+        agent: the name of the agent's run in TensorBoard.
     """
 
     def __init__(self, folder: Path, agent: str) -> None:
         table = _WholeTable(folder / "metrics.csv")
         writers: list[KVWriter] = [table, TensorBoardOutputFormat(str(folder_of(folder, agent)))]
-        self.training = {  # by level; Stable-Baselines3 says when
+        self.training = {  # by level; dumped by Stable-Baselines3
             level: Logger(str(folder), [_Prefixed(writer, level) for writer in writers])
             for level in ("slow", "fast")
         }
@@ -34,12 +34,12 @@ class Metrics:
 
 
 def folder_of(folder: Path, agent: str) -> Path:
-    """Return where the TensorBoard events of an agent are: one run per agent, so curves overlay."""
+    """Return the folder of an agent's TensorBoard events; one per agent, so that curves overlay."""
     return folder / "tensorboard" / agent
 
 
 class _WholeTable(KVWriter):
-    """Writes all rows anew each time, so that a killed run leaves a whole table."""
+    """Rewrites the whole table with each row, so that an interrupted run leaves a valid file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

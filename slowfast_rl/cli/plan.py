@@ -1,13 +1,13 @@
-"""slowfast-plan: plan members' weeks, once or week after week.
+"""slowfast-plan: plan the week of many members, once or week after week.
 
   slowfast-plan checkpoint=runs/train/a store=redis members=2048 loop=true
   slowfast-plan checkpoint=runs/train/a store=shared store.name=demo members=2048 loop=true
   slowfast-plan checkpoint=runs/train/a members=features.parquet
 
-With members=<count> it plans for members 0 to count - 1, whose logged features and whose clock the
-executor (slowfast-serve) writes to the store. With members=<parquet> features come from a file:
-entity_id, then one column for each week feature. Plans go to the store and to
-runs/plan/<time>/plans/, what was done to plan.json.
+With members=<count> it plans for members 0 to count - 1; the executor (slowfast-serve) writes their
+logged features and the clock to the store. With members=<parquet> the features are read from a file
+with the column entity_id and one column for each weekly feature. Plans are written to the store and
+to runs/plan/<time>/plans/, and a summary to plan.json.
 """
 
 import json
@@ -66,7 +66,7 @@ class PlanSettings(Settings):
 
 
 class Plan:
-    """Plans from a checkpoint, through the store.
+    """Plans with a checkpoint's planner, and writes the plans to the store.
 
     Raises:
         ValueError: a setting is missing, unknown, of the wrong type or outside what is allowed.
@@ -76,7 +76,7 @@ class Plan:
         s = self.settings = read(PlanSettings, settings)
         self.world = s.make_world()
         self.agent = load_agent(s.checkpoint, self.world, s.device, s.allow, SlowFastAgent)
-        if not isinstance(s.members, str):  # a file's plans may go to files alone
+        if not isinstance(s.members, str):  # plans for a file may be written to files alone
             check_shared(s.store)
         self.store: FeatureStore = build(s.store, "store")
         self.now: int | None = None  # of the features in a file
@@ -120,7 +120,7 @@ class Plan:
             time.sleep(s.poll_seconds)
 
     def _look(self, service: PlanningService, folder: Path) -> None:
-        """Plan what is due; a store out of reach is waited for."""
+        """Plan the members that are due, or wait for a store that does not answer."""
         try:
             planned = service.plan_if_due()
         except StoreUnavailableError as error:
@@ -138,13 +138,13 @@ class Plan:
         self._keep_beliefs(service, planned.now)
 
     def _wait_for(self, what: str | None) -> None:
-        """Print what is waited for when it changes; None for nothing."""
+        """Print what the command waits for, when it changes; None stands for nothing."""
         if what != self.waiting:
             say("the store answers" if what is None else f"waiting for {what}")
             self.waiting = what
 
     def _note(self, service: PlanningService, planned: Planned, folder: Path) -> None:
-        """Keep what was planned, and what is believed."""
+        """Write the plans of a week and the summary."""
         week, count = planned.now // WEEK_SECONDS, len(planned.entity_ids)
         target = planned.plan.target.mean(axis=0).tolist() if count else []
         row = {
@@ -171,7 +171,7 @@ class Plan:
         say(f"week {week}: {count:,} plans written, {planned.refused:,} of them refused{unseen}")
 
     def _keep_beliefs(self, service: PlanningService, now: int) -> None:
-        """Write what is believed, once a week: it changes with the week's first look."""
+        """Write the beliefs once a week; they change with the first observation of a week."""
         path, week = self.settings.beliefs_file, now // WEEK_SECONDS
         if path is not None and week != self.kept_week:
             write_arrays(Path(path), service.state(), {"now": now})

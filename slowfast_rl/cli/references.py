@@ -1,28 +1,39 @@
-"""python -m slowfast_rl.cli.references: compute the returns that agents are measured against.
+"""python -m slowfast_rl.cli.references: compute the returns with which agents are compared.
 
   python -m slowfast_rl.cli.references worlds=[pronounced,calibrated]
   python -m slowfast_rl.cli.references world=two_type weeks=52
   python -m slowfast_rl.cli.references world_file=mine.yaml evaluation.references=here
 
-The best fixed plan and the oracle's plan per member, by living every plan; minutes to an hour.
-Kept in the library's own folder, where train and compare find them, or in the one that
-evaluation.references names, for train and compare too.
+Finds the best fixed plan, and the best plan of each member (the oracle's), by simulating every
+plan; this takes minutes to an hour. The references are written to the library's own folder, where
+slowfast-train and slowfast-compare find them, or to the folder that evaluation.references names;
+give the same evaluation.references to the other commands then. slowfast-train and slowfast-compare
+compute missing references themselves with references=compute.
 """
 
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
 from slowfast_rl.cli.app import check_writable, run
+from slowfast_rl.cli.compose import CONFIG_DIR
 from slowfast_rl.cli.schema import read
 from slowfast_rl.cli.settings import EvaluatedSettings
+from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.evaluation.references import (
+    References,
     compute_references,
     load_references,
     save_references,
 )
 from slowfast_rl.members.loading import load_world
+
+REFERENCE_AGENTS = ("best_fixed", "oracle")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +52,7 @@ class ReferenceSettings(EvaluatedSettings):
 
 
 class ComputeReferences:
-    """Computes the references of one case, or of several worlds, unless they are there.
+    """Computes the references of one case, or of several worlds, unless they exist already.
 
     Raises:
         ValueError: a setting is missing, unknown, of the wrong type or outside what is allowed.
@@ -55,7 +66,7 @@ class ComputeReferences:
         check_writable(s.reference_folders()[0], "references folder")
 
     def run(self, folder: Path) -> None:
-        """Do it; the run's folder keeps only the configuration."""
+        """Run the command; the run's folder holds only the configuration."""
         s = self.settings
         folders = s.reference_folders()
         for world in self.worlds:
@@ -69,6 +80,39 @@ class ComputeReferences:
                 f"{found.best_fixed.mean():.2f}; oracle {found.oracle.mean():.2f}, "
                 f"gap {100 * found.gap:.1f} %"
             )
+
+
+def check_references(agent: str, settings: EvaluatedSettings, found: References | None) -> None:
+    """Check that the references that a baseline needs were computed for a case.
+
+    Raises:
+        ValueError: they were not; with the command that computes them.
+    """
+    if agent in REFERENCE_AGENTS and found is None:
+        raise ValueError(
+            f"{agent!r} needs references of this case, which are not computed yet; add "
+            f"references=compute, or first run: {references_command(settings)}"
+        )
+
+
+def references_command(settings: EvaluatedSettings) -> str:
+    """Return the shell command that computes the references of a case."""
+    config, default = HydraConfig.get(), EvaluationProtocol()
+    overrides = [f"world={settings.world_name}"]
+    for override in OverridesParser.create().parse_overrides(list(config.overrides.task)):
+        if override.key_or_group.startswith(("world.", "world_", "evaluation.references")):
+            overrides.append(str(override.input_line))
+    for name, value in asdict(settings.make_protocol()).items():
+        if value != getattr(default, name):
+            shown = str(list(value)).replace(" ", "") if isinstance(value, tuple) else value
+            where = "evaluation." if name in ("burn_in", "streams") else ""
+            overrides.append(f"{where}{name}={shown}")
+    flags = [
+        f"--config-dir={source.path}"
+        for source in config.runtime.config_sources
+        if source.provider == CONFIG_DIR
+    ]
+    return shlex.join(["python", "-m", "slowfast_rl.cli.references", *flags, *overrides])
 
 
 def main() -> None:

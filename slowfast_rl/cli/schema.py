@@ -1,4 +1,4 @@
-"""Settings of commands and components: dataclasses are the schema, nothing is written twice."""
+"""Check settings of commands and components; their dataclasses are the schema."""
 
 import inspect
 from collections.abc import Mapping
@@ -23,6 +23,7 @@ class _Dataclass(Protocol):
 
 
 T = TypeVar("T", bound=_Dataclass)
+SETTINGS_SUFFIX = "_settings"  # of the config nodes that hold the settings of a class
 _NAMES: dict[type, str] = {
     bool: "true or false", int: "a whole number", float: "a number", str: "text",
     dict: "a mapping", tuple: "a list",
@@ -30,22 +31,22 @@ _NAMES: dict[type, str] = {
 
 
 def settings_nodes() -> dict[tuple[str, str], type[Component]]:
-    """Return the classes whose settings are offered to YAML files, by (group, option)."""
+    """Return the classes whose default settings YAML files can use, by (group, option)."""
     groups = (("slow", "planner"), ("fast", "executor"))
     return {(g, name): cls for g, kind in groups for name, cls in registered(kind).items()}
 
 
 def register_settings() -> None:
-    """Offer the settings of registered classes with their defaults as hydra config nodes.
+    """Register the default settings of all registered classes as hydra config nodes.
 
-    A YAML file of the group lists ``<option>_settings`` in its defaults and holds only what it
-    chooses otherwise.
+    A YAML file of the group lists ``<option>_settings`` in its defaults, and then needs only the
+    settings that differ from them.
     """
     for (group, option), cls in settings_nodes().items():
         node = {"_target_": import_path(cls)} | {
             f.name: default_of(f) for f in fields(cls.Settings)
         }
-        ConfigStore.instance().store(name=f"{option}_settings", group=group, node=node)
+        ConfigStore.instance().store(name=f"{option}{SETTINGS_SUFFIX}", group=group, node=node)
 
 
 def settings_help(cls: type[Component]) -> list[tuple[str, Any, str]]:
@@ -71,7 +72,7 @@ def read(kind: type[T], settings: Mapping[str, Any], where: str = "") -> T:
 
 
 def build(settings: Mapping[str, Any], where: str) -> Any:
-    """Make what a config node describes: ``_target_`` and its arguments, which may be nodes.
+    """Instantiate a config node: ``_target_`` and its arguments, which may be nodes themselves.
 
     Raises:
         ValueError: a setting is unknown, of the wrong type or outside what is allowed, or a class
@@ -133,10 +134,10 @@ def fit_arguments(
 
 
 def fit(value: Any, wanted: Any, where: str) -> Any:
-    """Return a value as its type hint wants it, lists as tuples, mappings as dataclasses.
+    """Convert a value to its type hint: lists to tuples, mappings to dataclasses.
 
     Raises:
-        ValueError: it is of another type.
+        ValueError: the value is of another type.
     """
     kinds = get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
     if value is None and NoneType in kinds:

@@ -1,14 +1,14 @@
-"""slowfast-serve: execute plans from the store, and log every decision.
+"""slowfast-serve: execute the plans in the store, and log every decision.
 
   slowfast-serve checkpoint=runs/train/a store=redis num_members=2048 weeks=4 week_seconds=20
   slowfast-serve checkpoint=runs/train/a store=shared store.name=demo folder=runs/demo
   slowfast-serve checkpoint=runs/train/a store=redis source=stdin < opportunities.jsonl
 
-source=simulation hosts a population: each simulated day it writes the clock and the logged features
-to the store, and it reads the plans that slowfast-plan writes there. folder=<one that was used
-before> resumes from its last day. source=stdin answers one JSON line with another:
-{"member": 17, "now": 28800, "observation": [...]} as Messaging-v0 observes. Decisions go to
-decisions/ in parquet, a simulation's summary to serve.json.
+source=simulation simulates a population: each simulated day it writes the clock and the logged
+features to the store, and reads the plans that slowfast-plan writes there. With the folder of an
+earlier run it resumes from that run's last day. source=stdin answers each JSON line with another:
+{"member": 17, "now": 28800, "observation": [...]}, with an observation of Messaging-v0.
+Decisions are written to decisions/ in parquet, the summary of a simulation to serve.json.
 """
 
 import fcntl
@@ -130,10 +130,10 @@ class Serve:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep a second service out of the folder; the system lets go when this one is killed.
+    """Lock the folder against a second service; the lock ends with the process.
 
     Raises:
-        ValueError: another service is at work in it.
+        ValueError: another service uses it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".serving").open("w") as lock:
@@ -141,13 +141,13 @@ def _alone(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(
-                f"another slowfast-serve is at work in folder {folder}; allowed is another folder"
+                f"another slowfast-serve uses folder {folder}; allowed is another folder"
             ) from None
         yield
 
 
 def summary(service: SimulationService) -> dict[str, Any]:
-    """Return the run summary of a population's service."""
+    """Return the summary of a simulation."""
     population = service.population
     return {
         "world": population.world.name,

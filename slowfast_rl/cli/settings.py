@@ -1,4 +1,4 @@
-"""The types of all settings; their values and what they mean stand in the YAML files."""
+"""The types of the settings that commands share; YAML files hold their values and meanings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,17 +7,27 @@ from typing import Any
 
 import torch
 
+from slowfast_rl.cli.app import check_writable
+from slowfast_rl.cli.results import say
 from slowfast_rl.evaluation.protocol import EvaluationProtocol
-from slowfast_rl.evaluation.references import REFERENCES_FOLDER
+from slowfast_rl.evaluation.references import (
+    REFERENCES_FOLDER,
+    References,
+    compute_references,
+    load_references,
+    save_references,
+)
 from slowfast_rl.members.loading import load_world, world_from_tree
 from slowfast_rl.members.random import check_seeds
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.settings import check_device
 
+REFERENCES = ("stored", "compute")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What every command takes, as in ``configs/base.yaml``."""
+    """Settings of every command, as in ``configs/base.yaml``."""
 
     world: dict[str, Any]
     world_name: str
@@ -39,7 +49,9 @@ class Settings:
         check_seeds(seed=self.seed, population_seed=self.population_seed, luck_seed=self.luck_seed)
         check_device(self.device)
         if self.device.startswith("cuda") and not torch.cuda.is_available():
-            raise ValueError(f"device is {self.device!r}; this machine has none, cpu is allowed")
+            raise ValueError(
+                f"device is {self.device!r}; this machine has no CUDA device, allowed is cpu"
+            )
 
     def make_world(self) -> World:
         """Return the world that the settings describe.
@@ -84,12 +96,31 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedSettings(Settings):
-    """What commands that evaluate take besides."""
+    """Settings of the commands that evaluate agents."""
 
     evaluation: Evaluation
+    references: str = "stored"  # not a setting of the command that computes them
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside what is allowed."""
+        super().__post_init__()
+        if self.references not in REFERENCES:
+            raise ValueError(f"references is {self.references!r}; allowed: {', '.join(REFERENCES)}")
+        if self.references == "compute":
+            check_writable(self.reference_folders()[0], "references folder")
+
+    def find_references(self, world: World, protocol: EvaluationProtocol) -> References | None:
+        """Return the references of a case; compute and keep missing ones if asked to."""
+        folders = self.reference_folders()
+        found = load_references(world, protocol, folders)
+        if found is None and self.references == "compute":
+            say(f"Computing the references of world {world.name}; this takes up to an hour.")
+            found = compute_references(world, protocol)
+            save_references(found, folders[0])
+        return found
 
     def reference_folders(self) -> tuple[Path, ...]:
-        """Return where references are looked for; new ones go to the first."""
+        """Return the folders that are searched for references; the first one is written to."""
         own = self.evaluation.references
         return (REFERENCES_FOLDER,) if own is None else (Path(own), REFERENCES_FOLDER)
 
@@ -106,10 +137,10 @@ class EvaluatedSettings(Settings):
 
 
 def check_private(store: Mapping[str, Any]) -> None:
-    """Refuse a store that others may open: evaluation gives each agent and luck one of its own.
+    """Refuse a store that several agents would share; evaluation needs one per agent and luck.
 
     Raises:
-        ValueError: it has a name or a namespace.
+        ValueError: the store has a name or a namespace.
     """
     for key in ("name", "namespace"):
         if store.get(key) is not None:
@@ -123,12 +154,12 @@ def check_shared(store: Mapping[str, Any]) -> None:
     """Refuse a store that no other process can open.
 
     Raises:
-        ValueError: it has neither a name nor a namespace.
+        ValueError: the store has neither a name nor a namespace.
     """
     if store.get("name") is None and store.get("namespace") is None:
         raise ValueError(
-            "store is this process's own, and nobody else could write to it or read it; allowed "
-            "here are store=redis, or store=shared with a store.name"
+            "store is private to this process, so that no other process can read or write it; "
+            "allowed here are store=redis, or store=shared with a store.name"
         )
 
 

@@ -1,4 +1,4 @@
-"""slowfast-train: train an agent, evaluate it as it goes, end with a leaderboard.
+"""slowfast-train: train an agent, evaluate it during training, and write a leaderboard.
 
   slowfast-train experiment=slowfast seed=0
   slowfast-train experiment=hierarchical_ppo world=calibrated total_opportunities=50000000
@@ -31,7 +31,7 @@ from slowfast_rl.evaluation.contestants import agent_contestants, trained_contes
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import check_training_seed
-from slowfast_rl.evaluation.references import References, load_references
+from slowfast_rl.evaluation.references import References
 from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
@@ -98,15 +98,15 @@ class Train:
         check_private(s.store)
         build(s.store, "store")
 
-    def run(self, folder: Path) -> None:
-        """Run the command."""
+    def run(self, folder: Path) -> Mapping[str, Any]:
+        """Run the command, and return the agent's row of the leaderboard."""
         s, agent, world = self.settings, self.agent, self.world
         say(f"Training {agent.name} in world {world.name}, seed {s.seed}; results go to {folder}")
         for turn in self.turns:
             say(f"  {turn}")
         self._write_start(folder)
         say("The first run on a machine compiles for about half a minute.")
-        references = load_references(world, self.protocol, s.reference_folders())
+        references = s.find_references(world, self.protocol)
         twins = Twins(world, self.protocol)
         metrics = Metrics(folder, agent.name)
         with _Watch(s, agent, self.turns, twins, references, metrics, folder) as watch:
@@ -135,6 +135,7 @@ class Train:
         self._write_end(board, metrics, steps)
         metrics.close()
         write_leaderboard(board, folder, steps, curved=(agent.name,))
+        return board.row(agent.name)
 
     def _write_start(self, folder: Path) -> None:
         """Write what the budget comes to."""

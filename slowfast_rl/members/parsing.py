@@ -25,7 +25,13 @@ def world_from_tree(tree: Mapping[str, Any], name: str) -> World:
     """
     allowed = [f.name for f in fields(World) if f.name != "name"]
     optional = [f.name for f in fields(World) if f.default is not MISSING]
-    _check_keys(tree, allowed, "world", optional)
+    _check_keys(tree, allowed, "world", optional=allowed)
+    missing = [key for key in allowed if key not in tree and key not in optional]
+    if missing:
+        raise ValueError(
+            f"world {name!r} lacks {', '.join(missing)}; a file that gives only what differs names "
+            "the world that it changes, as in 'base: pronounced'"
+        )
     channels = _names(tree["channels"], "channels")
     groups = {
         group: _group(kind, tree[group], channels, group) for group, kind in group_types().items()

@@ -23,6 +23,19 @@ MISTAKES = [
     ("train", ["slow.lr=1"], ["'slow.lr'", "learning_rate"]),
     ("train", ["+slow.lr=1"], ["'slow.lr'", "learning_rate"]),
     ("train", ["hydra.rundir=x"], ["'hydra.rundir'", "sweep"]),
+    ("train", ["experiment=ppo", "slow.nope=5"], ["'slow.nope'", "allowed: num_envs"]),
+    ("train", ["slow=ppo", "slow.nope=5"], ["'slow.nope'", "allowed: num_envs"]),
+    ("train", ["slow=ppo", "slow.num_envs=64", "sede=1"], ["'sede'", "did you mean 'seed'"]),
+    ("train", ["slow.horizon.x=5"], ["'slow.horizon.x'", "allowed: none"]),
+    ("train", ["hydra.job.num=abc"], ["hydra.job.num=abc", "'abc'", "Integer"]),
+    ("train", ["hydra/sweeper=nope"], ["hydra/sweeper 'nope'", "basic"]),
+    ("train", ["experiment=null"], ["experiment 'null'", "allowed: ppo, slowfast"]),
+    ("train", ["--sed=1"], ["'--sed=1'", "--help"]),
+    ("train", ["seed=${nope}"], ["'nope' not found"]),
+    ("train", ["references=maybe"], ["'maybe'", "stored, compute"]),
+    ("train", ["--experimental-rerun", "x.pickle"], ["a pickle"]),
+    ("train", ["-m", "slow.states=interval(8,9)", "sed=1"], ["'sed'", "did you mean 'seed'"]),
+    ("train", ["-m", "slow.states=interval(8,9)"], ["BasicSweeper", "INTERVAL"]),
     ("train", ["slow=nope"], ["slow 'nope'", "allowed: ppo, rollouts"]),
     ("train", ["fast=null"], ["fast 'null'", "affinity, bid_price, coin, quality"]),
     ("train", ["experiment=nope"], ["experiment 'nope'", "slowfast"]),
@@ -162,10 +175,10 @@ def test_one_failing_job_does_not_stop_a_sweep(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(bench.Bench, "run", run)
     result = call(capsys, "bench", "-m", "seed=1,2")
     assert result.code != 0
-    assert "['seed=1']\nerror: seed 1 fails\n" in result.err
+    assert "error: job 0 (seed=1): seed 1 fails\n" in result.err
     assert "Traceback" not in result.err
     (sweep,) = (tmp_path / "runs" / "bench-sweep").iterdir()
-    assert {p.name for p in sweep.iterdir()} == {"1", "multirun.yaml"}
+    assert {p.name for p in sweep.iterdir()} == {"1", "multirun.yaml", "sweep.json", "sweep.md"}
     assert (sweep / "1" / "bench.json").exists()
 
 

@@ -113,7 +113,7 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     ),
     "unknown group": (put("chrun", {}), "unknown parameter 'chrun' in world; allowed: channels"),
     "missing parameter": (drop("churn", "floor"), "churn lacks 'floor'; needed: floor, scale"),
-    "missing group": (drop("churn"), "world lacks 'churn'; needed: channels"),
+    "missing group": (drop("churn"), "lacks churn; a file that gives only what differs"),
     "no group": (put("churn", 3), "churn is 3; a mapping with floor, scale, habit_rate"),
     "unknown law": (
         put("traits", "base_rate_law", "beta"),

@@ -1,0 +1,175 @@
+"""Sweeps: what a sweeper is given and gets back, and the table over the jobs."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+
+from slowfast_rl.cli import bench
+from tests.cli.calls import TINY, TINY_COMPARISON, call
+from tests.cli.test_installed import run
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class Probe(Sweeper):
+    """Runs one job with 4000 for every interval, and keeps what it was given and got back."""
+
+    def setup(self, *, hydra_context, task_function, config):
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments):
+        Probe.given = arguments
+        job = [a.partition("=")[0] + "=4000" if "interval" in a else a for a in arguments]
+        (done,) = self.launcher.launch([job], 0)
+        Probe.returned = done.return_value
+
+
+@pytest.fixture
+def probe(tmp_path, monkeypatch):
+    """The arguments that choose the sweeper above."""
+    module = SimpleNamespace(Probe=Probe, __name__="hydra_plugins.probe")
+    monkeypatch.setattr(Probe, "__module__", module.__name__)  # plugins have to be there
+    monkeypatch.setitem(sys.modules, "hydra_plugins", SimpleNamespace(probe=module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    Plugins.instance().register(Probe)
+    (tmp_path / "own" / "hydra" / "sweeper").mkdir(parents=True)
+    file = tmp_path / "own" / "hydra" / "sweeper" / "probe.yaml"
+    file.write_text(f"_target_: {Probe.__module__}.Probe\n")
+    return ["-m", "--config-dir", "own", "hydra/sweeper=probe"]
+
+
+def row_of(folder, command):
+    (path,) = folder.glob(f"runs/{command}-sweep/*/0/leaderboard.json")
+    return json.loads(path.read_text())["agents"][0]
+
+
+def sweep_of(folder, command):
+    (sweep,) = (folder / "runs" / f"{command}-sweep").iterdir()
+    return sweep, json.loads((sweep / "sweep.json").read_text())["jobs"]
+
+
+def test_a_sweeper_reads_its_own_syntax_and_is_given_the_return_of_training(
+    probe, capsys, tmp_path
+):
+    tiny = [a for a in TINY if not a.startswith("total_opportunities")]
+    swept = "total_opportunities=interval(4000, 5000)"
+    result = call(capsys, "train", *probe, *tiny, swept)
+    assert result.code == 0, result.err
+    assert swept in Probe.given
+    assert Probe.returned == row_of(tmp_path, "train")["return"]
+
+
+def test_a_comparison_returns_the_return_of_its_first_agent(probe, capsys, tmp_path):
+    result = call(capsys, "compare", *probe, "agents=[always,never]", *TINY_COMPARISON)
+    assert result.code == 0, result.err
+    row = row_of(tmp_path, "compare")
+    assert row["name"] == "always"
+    assert Probe.returned == row["return"]
+
+
+def test_a_sweep_ends_with_one_table_over_its_jobs(capsys, tmp_path):
+    arguments = ["-m", "agents=[always],[never]", "luck_seed=5,6", *TINY_COMPARISON]
+    result = call(capsys, "compare", *arguments)
+    assert result.code == 0, result.err
+    sweep, jobs = sweep_of(tmp_path, "compare")
+    assert [job["agent"] for job in jobs] == ["always", "always", "never", "never"]
+    for job in jobs:
+        board = json.loads((sweep / str(job["job"]) / "leaderboard.json").read_text())
+        assert job["return"] == board["agents"][0]["return"]
+        assert job["return_ci95"] == board["agents"][0]["return_ci95"]
+        assert {"num_members=24", f"luck_seed={board['luck_seed']}"} <= set(job["overrides"])
+        assert job["gap_closed"] is None
+    table = (sweep / "sweep.md").read_text()
+    assert table in result.out
+    head, rule, *lines = table.splitlines()
+    assert [cell.strip() for cell in head.split("|")[1:-1]] == [
+        "job", "overrides", "agent", "return", "gap closed",
+    ]  # fmt: skip
+    assert len({len(line) for line in [head, rule, *lines]}) == 1
+    assert "| agents=[always] luck_seed=5 | always" in lines[0]
+    assert "num_members" not in table  # what all jobs share is no column
+    low, high = jobs[0]["return_ci95"]
+    assert f"| {jobs[0]['return']:.2f} [{low:.2f}, {high:.2f}]" in lines[0]
+    assert {path.name for path in sweep.iterdir()} == {
+        "0", "1", "2", "3", "multirun.yaml", "sweep.json", "sweep.md",
+    }  # fmt: skip
+
+
+def test_every_job_that_fails_is_told_with_its_overrides_and_the_others_stand(
+    capsys, tmp_path, monkeypatch
+):
+    def work(self, folder):
+        if self.settings.seed == 2:
+            raise ValueError("this seed fails")
+        if self.settings.seed == 3:
+            raise KeyError("a fault of the program")
+        (folder / "bench.json").write_text("[]")
+
+    monkeypatch.setattr(bench.Bench, "run", work)
+    result = call(capsys, "bench", "-m", "seed=1,2,3,4", "repeats=1")
+    assert result.code == 1
+    assert "error: job 1 (seed=2 repeats=1): this seed fails\n" in result.err
+    assert "error: job 2 (seed=3 repeats=1): 'a fault of the program'\n" in result.err
+    assert 'raise KeyError("a fault of the program")' in result.err
+    sweep, jobs = sweep_of(tmp_path, "bench")
+    assert [job["error"] for job in jobs] == [
+        None, "this seed fails", "'a fault of the program'", None,
+    ]  # fmt: skip
+    assert [(sweep / str(n) / "bench.json").exists() for n in range(4)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    lines = (sweep / "sweep.md").read_text().splitlines()[2:]
+    assert ["failed" in line for line in lines] == [False, True, True, False]
+
+
+def test_an_interrupted_sweep_has_a_table_of_the_jobs_that_ended(capsys, tmp_path, monkeypatch):
+    def work(self, folder):
+        if self.settings.seed == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench.Bench, "run", work)
+    result = call(capsys, "bench", "-m", "seed=1,2,3")
+    assert result.code == 130
+    _, jobs = sweep_of(tmp_path, "bench")
+    assert [job["overrides"] for job in jobs] == [["seed=1"]]
+
+
+def test_a_sweep_folder_may_have_any_name(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench.Bench, "run", lambda self, folder: None)
+    result = call(capsys, "bench", "-m", "seed=1,2", "hydra.sweep.dir='bob\\'s, sweeps'")
+    assert result.code == 0, result.err
+    assert (tmp_path / "bob's, sweeps" / "sweep.md").exists()
+
+
+def test_a_mode_given_as_an_override_sweeps_too(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench.Bench, "run", lambda self, folder: None)
+    assert call(capsys, "bench", "hydra.mode=MULTIRUN", "seed=1,2").code == 0
+    assert len(sweep_of(tmp_path, "bench")[1]) == 2
+
+
+def test_optuna_maximises_the_return_of_a_command(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="the extra sweep")
+    arguments = [
+        "-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2",
+        "hydra.sweeper.sampler.seed=1", "agents=[never]", *TINY_COMPARISON,
+        "world.organic.habit_weight=interval(1.0, 3.0)",
+    ]  # fmt: skip
+    done = run(tmp_path, "slowfast_rl.cli.compare", *arguments)
+    assert done.returncode == 0, done.stderr
+    sweep, jobs = sweep_of(tmp_path, "compare")
+    assert len(jobs) == 6
+    best = (sweep / "optimization_results.yaml").read_text()
+    assert f"best_value: {max(job['return'] for job in jobs)}" in best
