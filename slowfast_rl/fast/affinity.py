@@ -145,7 +145,7 @@ class AffinityRanker(BaseRanker):
             if not is_number(value) or (name == "strength" and value <= 0):
                 allowed = "above 0" if name == "strength" else "a finite number"
                 raise ValueError(f"ranker weight {name} is {value!r}; allowed is {allowed}")
-        ranker = cls(settings)
+        ranker = cls(settings=settings)
         ranker.learned = learned
         return ranker
 

@@ -139,7 +139,7 @@ class BidPricePacer(BasePacer):
                 raise ValueError(
                     f"pacer quantiles are {str(list(law))[:60]}; rising finite numbers are needed"
                 )
-        pacer = cls(settings)
+        pacer = cls(settings=settings)
         pacer.quantiles = tuple(tuple(map(float, law)) for law in quantiles)
         return pacer
 

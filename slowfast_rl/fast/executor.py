@@ -1,7 +1,7 @@
 """The executor put together from a pacer and a ranker, and the two that learn nothing."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -60,7 +60,8 @@ class PacedExecutor(BaseExecutor):
     """
 
     name = "paced"
-    parts = ("pacer", "ranker")
+    parts: ClassVar[Mapping[str, str]] = {"pacer": "pacer", "ranker": "ranker"}
+    needs_plans = False
 
     def __init__(self, pacer: BasePacer | None = None, ranker: BaseRanker | None = None) -> None:
         super().__init__()
@@ -130,11 +131,11 @@ class PacedExecutor(BaseExecutor):
         self, world: World, seed: int = 0, planner: BasePlanner | None = None
     ) -> "PacedExecutor":
         """Return an executor of the same pacer and ranker before they learned."""
-        pacer, ranker = self.pacer, self.ranker
-        return PacedExecutor(
-            type(pacer)(pacer.settings) if pacer.learns else pacer,
-            type(ranker)(ranker.settings) if ranker.learns else ranker,
-        )
+        return self.before_learning()
+
+    def state(self) -> dict[str, Any]:
+        """Return nothing: what was learned is the state of its parts."""
+        return {}
 
     def versioned(self) -> dict[str, Any]:
         """Return what tells one version of the executor from another."""

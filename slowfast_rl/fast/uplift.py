@@ -188,7 +188,7 @@ class UpliftRanker(BaseRanker):
             for value in values:
                 if not is_number(value):
                     raise ValueError(f"ranker weight {name} has {value!r}; allowed: finite numbers")
-        ranker = cls(settings)
+        ranker = cls(settings=settings)
         ranker.learned = Weights(*(tuple(values) for values in learned))
         return ranker
 

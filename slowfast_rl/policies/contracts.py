@@ -5,7 +5,6 @@ optional. Built-in classes derive from the same bases as a user's own.
 """
 
 import inspect
-from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
@@ -14,14 +13,15 @@ import numpy as np
 
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int32, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
+from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.members.features import bounds, opportunity_features, weekly_features
 from slowfast_rl.members.opportunity import PacerFunction, RankerFunction
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import Domain, random_words
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Schedule
-from slowfast_rl.policies.columns import columns, opted_in_columns
-from slowfast_rl.policies.component import Component, does_nothing
+from slowfast_rl.policies.columns import columns, opted_in_columns, slots_of_week
+from slowfast_rl.policies.component import Component, as_vector, does_nothing
 from slowfast_rl.policies.day_weights import pacing_parameters
 from slowfast_rl.policies.guard import NO_CAP, may_send
 from slowfast_rl.store import UNIFORM_SHAPE, PacingPlan
@@ -68,7 +68,7 @@ class BasePlanner(Component):
         "executor", "total_opportunities", "total_cpu_seconds", "seed", "logger", "progress",
         "warm_start",
     )  # fmt: skip
-    fill_in = ("plan",)
+    fill_in = (("plan",),)
     needs_beliefs: bool = False
     privileged: bool = False
     world: World | None = None
@@ -85,12 +85,12 @@ class BasePlanner(Component):
             self.belief_filter = BeliefFilter(world)
         return self
 
-    @abstractmethod
     def plan(self, request: PlanRequest) -> Int64:
         """Return each of B members' plan as an index into ``world.plans``, [B].
 
         A plan that is not feasible is executed with target 0 on channels that the member has left.
         """
+        raise NotImplementedError(f"{type(self).__name__} has no plan")
 
     @does_nothing
     def learn(self, *arguments: Any, **keywords: Any) -> Any:
@@ -163,13 +163,15 @@ class BaseRanker(Component):
     candidates at once.
 
     Attributes:
-        weights: [W] float32 parameters, passed to ``score``.
+        weights: [W] float32 parameters, passed to ``score``. A class that learns them and whose
+            ``score`` reads them gives those that it begins with, as a class attribute.
         opportunities: in the logs that it learned from.
     """
 
     kind = "ranker"
     learn_arguments = ("seed",)
-    fill_in = ("score", "function")
+    fill_in = (("score",), ("function",))
+    untrained_vector = "weights"
     weights: Float32 = _NO_WEIGHTS
     opportunities: int = 0
 
@@ -210,15 +212,20 @@ class BaseRanker(Component):
         """Raise ValueError where the ranker learned in a world of other channels."""
 
     def state(self) -> dict[str, Any]:
-        """Return the weights."""
-        return {"weights": self.weights} if len(self.weights) else {}
+        """Return the weights.
+
+        Raises:
+            ValueError: they are no finite numbers, or not one-dimensional.
+        """
+        weights = as_vector(f"weights of {type(self).__name__}", self.weights)
+        return {"weights": weights} if weights.size else {}
 
     @classmethod
     def from_state(
         cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
     ) -> Self:
         """Rebuild a ranker from its weights."""
-        ranker = cls(settings)
+        ranker = cls.made_of(settings, **parts)
         ranker.weights = _vector(cls.name, "weights", state)
         return ranker
 
@@ -233,13 +240,15 @@ class BasePacer(Component):
     compiled :attr:`function` of its own instead.
 
     Attributes:
-        parameters: [W] float32, passed to ``pace`` from index 1 on.
+        parameters: [W] float32, passed to ``pace`` from index 1 on. A class that learns them and
+            whose ``pace`` reads them gives those that it begins with, as a class attribute.
         opportunities: simulated while it learned.
     """
 
     kind = "pacer"
     learn_arguments = ("ranker", "seed")
-    fill_in = ("pace", "function")
+    fill_in = (("pace",), ("function",))
+    untrained_vector = "parameters"
     parameters: Float32 = _NO_WEIGHTS
     opportunities: int = 0
 
@@ -285,15 +294,20 @@ class BasePacer(Component):
         return self
 
     def state(self) -> dict[str, Any]:
-        """Return the parameters."""
-        return {"parameters": self.parameters} if len(self.parameters) else {}
+        """Return the parameters.
+
+        Raises:
+            ValueError: they are no finite numbers, or not one-dimensional.
+        """
+        parameters = as_vector(f"parameters of {type(self).__name__}", self.parameters)
+        return {"parameters": parameters} if parameters.size else {}
 
     @classmethod
     def from_state(
         cls, world: World, settings: Any, state: Mapping[str, Any], **parts: Any
     ) -> Self:
         """Rebuild a pacer from its parameters."""
-        pacer = cls(settings)
+        pacer = cls.made_of(settings, **parts)
         pacer.parameters = _vector(cls.name, "parameters", state)
         return pacer
 
@@ -322,11 +336,14 @@ class Executor(Protocol):
 class BaseExecutor(Component):
     """Base of executors, the fast policies: choose a message at each opportunity, or hold.
 
-    Fill in :meth:`act`; optionally :meth:`learn`; optionally ``state`` and ``from_state``.
+    Fill in :meth:`act`; optionally :meth:`learn`, which needs ``state`` and ``from_state``. A class
+    that decides otherwise fills in both :meth:`run_week` and :meth:`choose` instead.
 
     Attributes:
         planned: whether it sees plans and is bound by their caps. Without plans the policy alone
             decides how much is sent; the guard keeps the opt-ins.
+        needs_plans: whether one with ``planned = True`` cannot do without a planner, because it
+            reads plans from observations.
         opportunities: send opportunities played in the last training, set-up included.
         cpu_seconds: CPU time of the last training; 0 lets the agent measure it.
         default_opportunities: the budget where none is given; 0 for none, so that one is needed.
@@ -337,8 +354,9 @@ class BaseExecutor(Component):
         "planner", "total_opportunities", "total_cpu_seconds", "seed", "logger", "progress",
         "warm_start",
     )  # fmt: skip
-    fill_in = ("act", "run_week")
+    fill_in = (("act",), ("run_week", "choose"))
     planned: bool = True
+    needs_plans: bool = True
     opportunities: int = 0
     cpu_seconds: float = 0.0
     default_opportunities: ClassVar[int] = 0
@@ -351,7 +369,7 @@ class BaseExecutor(Component):
             masks: [B, 1 + K] actions that the guard allows.
             coins: [B] uniform in [0, 1), keyed by the luck: all the randomness a policy needs.
         """
-        raise TypeError(f"{type(self).__name__} decides in run_week; it has no act")
+        raise NotImplementedError(f"{type(self).__name__} decides in run_week; it has no act")
 
     def run_week(
         self,
@@ -382,27 +400,36 @@ class BaseExecutor(Component):
             obs: [B, F] observations of ``Messaging-v0``.
             plan: the plans in force, [B]; None without plans and caps.
             entity_ids: [B] member ids, which key the coins.
-            times: [B] simulated seconds, which key the coins.
+            times: [B] simulated seconds; their weeks key the coins, with the observed slots.
             seed: of the coins.
+
+        Raises:
+            ValueError: the policy's answer is not one action of 0 to K per member.
         """
+        from slowfast_rl.policies.stepwise import checked_actions, coins_of
+
         column, shown = columns(world), np.array(obs, np.float32)
         rows = np.arange(len(shown))
         here = shown[:, [column[f"slot_is_{c}"] for c in world.channels]].argmax(axis=1)
         sent = shown[:, [column[f"{c}_sends_this_week"] for c in world.channels]]
         opted_in = shown[:, opted_in_columns(world)] > 0.5
-        cap = np.full(len(shown), NO_CAP, np.int32)
+        target, cap = np.zeros(sent.shape, np.int32), np.full(len(shown), NO_CAP, np.int32)
+        planned = plan is not None and self.planned
         if plan is not None and self.planned:
-            cap = plan.cap[rows, here]
-            shown[:, column["has_plan"]] = 1
-            for c, channel in enumerate(world.channels):
-                target = plan.target[:, c]
-                shown[:, column[f"{channel}_plan_target"]] = target
-                shown[:, column[f"{channel}_plan_left"]] = np.maximum(target - sent[:, c], 0)
+            target, cap = plan.target, plan.cap[rows, here]
+        shown[:, column["has_plan"]] = planned
+        high = bounds(weekly_features(world) + opportunity_features(world))[1]
+        for c, channel in enumerate(world.channels):
+            own, left = column[f"{channel}_plan_target"], column[f"{channel}_plan_left"]
+            shown[:, own] = np.minimum(target[:, c], high[own])
+            shown[:, left] = np.clip(target[:, c] - sent[:, c], 0, high[left])
         may = may_send(sent[rows, here], cap, opted_in[rows, here])
         masks = np.column_stack([np.ones(len(shown)), *[may] * world.num_candidates])
-        words = random_words(seed, 0, entity_ids, times // 60, Domain.PACER)
-        coins = (words >> 8).astype(np.float32) * np.float32(2.0**-24)
-        actions = np.asarray(self.act(shown, masks.astype(np.int8), coins), np.int64)
+        slots_left = shown[:, column["slots_left"]].astype(np.int64)
+        of_week = slots_of_week(world)[here, np.clip(slots_left, 0, world.slots_per_week)]
+        slots = times // WEEK_SECONDS * world.slots_per_week + of_week
+        answer = self.act(shown, masks.astype(np.int8), coins_of(seed, 0, entity_ids, slots))
+        actions = checked_actions(answer, len(shown), world.num_candidates)
         return Choice(np.where(may, actions, 0), np.full(len(shown), np.nan))
 
     @does_nothing
@@ -441,7 +468,7 @@ class BaseExecutor(Component):
         self, world: World, seed: int = 0, planner: BasePlanner | None = None
     ) -> "BaseExecutor":
         """Return the executor that training begins with."""
-        return type(self)(self.settings)
+        return self.before_learning()
 
     @property
     def takes_plans(self) -> bool:

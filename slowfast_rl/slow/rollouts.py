@@ -189,7 +189,7 @@ class RolloutPlanner(BasePlanner):
         self, world: World, seed: int = 0, executor: Executor | None = None
     ) -> "RolloutPlanner":
         """Return what training begins with: the most of the safe plan on the menu, for everyone."""
-        return type(self)(self.settings).prepare(world)
+        return type(self)(settings=self.settings).prepare(world)
 
     def prepare(self, world: World) -> Self:
         """Get ready to plan or learn in a world; what was learned is forgotten."""
@@ -230,7 +230,7 @@ class RolloutPlanner(BasePlanner):
         Raises:
             ValueError: the arrays are not those of a planner of this world.
         """
-        planner = cls(settings).prepare(world)
+        planner = cls(settings=settings).prepare(world)
         generator = torch.Generator()
         numbers = {name.split(".")[0] for name in state}
         planner.values = [planner._new_value(world, generator) for _ in numbers]
