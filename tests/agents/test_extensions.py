@@ -160,27 +160,18 @@ def test_an_agent_whose_executor_is_ppo_learns_saves_loads_and_predicts(tmp_path
     fast = PPOExecutor(num_envs=16, weeks=3, n_steps=8, batch_size=64, n_epochs=1, hidden=8)
     agent = sf.SlowFastAgent(FixedPlanner(w, (2, 7)), fast)
     agent.learn(w, total_opportunities=200, seed=1)
-    assert agent.train_opportunities >= 200
+    assert 0 < agent.train_opportunities <= 200  # a small budget has fewer members
     agent.save(tmp_path / "agent.zip")
     again = sf.SlowFastAgent.load(tmp_path / "agent.zip")
-    assert agent.name == again.name == "fixed+ppo"
+    assert agent.name == again.name == "fixed+ppo-quality"
     assert (actions_of(agent, w) > 0).any()
     assert_array_equal(actions_of(again, w), actions_of(agent, w))
-    row = sf.compare([again, "never"], w, SMALL, progress=False).row("fixed+ppo")
+    row = sf.compare([again, "never"], w, SMALL, progress=False).row("fixed+ppo-quality")
     assert row["sends_per_week"]["push"] > 0.5
     before = agent.untrained_copy(w).fast.state()
     assert any((before[k] != v).any() for k, v in agent.fast.state().items())
     for name, array in agent.fast.state().items():
         assert_array_equal(again.fast.state()[name], array)
-
-
-def test_an_executor_that_learns_from_plans_needs_the_budget_that_it_takes():
-    w = small_world()
-    agent = sf.SlowFastAgent(FixedPlanner(w, (2, 7)), PPOExecutor())
-    with pytest.raises(ValueError, match="exactly one of them is needed"):
-        agent.learn(w)
-    with pytest.raises(ValueError, match="plans_for is 'own'"):
-        sf.SlowFastAgent(FixedPlanner(w, (2, 7)), PPOExecutor(), plans_for="own")
 
 
 def test_an_untrained_copy_of_own_parts_has_the_safe_plan():
@@ -290,6 +281,6 @@ def test_the_turns_of_an_agent_are_saved(tmp_path):
     again = sf.SlowFastAgent.load(tmp_path)
     assert again.order == ("fast", "fast")
     content = json.loads((tmp_path / "agent.json").read_text())
-    del content["turns"], content["settings"]  # as older files are
+    del content["turns"]  # as in older files
     (tmp_path / "agent.json").write_text(json.dumps(content))
     assert sf.SlowFastAgent.load(tmp_path).order == ("fast",)

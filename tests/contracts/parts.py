@@ -17,6 +17,8 @@ from slowfast_rl.fast import (
     ThresholdPacer,
     UpliftRanker,
 )
+from slowfast_rl.fast.ppo_network import Scale
+from slowfast_rl.members.features import opportunity_features, weekly_features
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BasePlanner, BaseRanker
@@ -78,7 +80,10 @@ def uplift(w: World) -> UpliftRanker:
 def random_ppo_executor(w: World) -> PPOExecutor:
     """The policy that training begins with, and a correction that is not 0."""
     sizes = {"num_envs": 16, "weeks": 3, "n_steps": 8, "batch_size": 64, "hidden": 8}
-    made = PPOExecutor(uplift(w), **sizes).untrained(w, 3)
+    made = PPOExecutor(ranker=uplift(w), **sizes)
+    width = len(weekly_features(w) + opportunity_features(w))
+    typical = Scale(np.zeros(width, np.float32), np.ones(width, np.float32), 1.0)
+    made.policy = made._network(w, typical, 3)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weights in made.policy.parameters():
