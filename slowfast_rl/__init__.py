@@ -1,6 +1,6 @@
 """Two-level reinforcement learning for messaging: a slow policy plans, a fast one sends."""
 
-from typing import TYPE_CHECKING, Any
+import typing as _typing
 
 from slowfast_rl import envs, evaluation, fast, policies, slow, store
 from slowfast_rl.agents import Agent, FlatPPOAgent, SinglePolicyAgent, SlowFastAgent, ThresholdAgent
@@ -19,7 +19,7 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies import PlanRequest, PlanSource, Settings, register, setting
 from slowfast_rl.store import FeatureHistory, InMemoryFeatureStore, PacingPlan
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from slowfast_rl.store import RedisFeatureStore, SharedMemoryFeatureStore
 
 __version__ = "0.1.0"
@@ -61,7 +61,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     if name in ("RedisFeatureStore", "SharedMemoryFeatureStore"):
         return getattr(store, name)  # what they need is imported when they are asked for
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

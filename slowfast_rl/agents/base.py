@@ -13,7 +13,16 @@ from slowfast_rl.agents import disk
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, Stopwatch, check_budget
-from slowfast_rl.policies.component import Allowed, accepted, check_class, from_node, to_node
+from slowfast_rl.policies.component import (
+    Allowed,
+    accepted,
+    as_allowed,
+    check_class,
+    from_node,
+    import_path,
+    to_node,
+    whole,
+)
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Executor
 from slowfast_rl.store import FeatureStore
 
@@ -69,10 +78,21 @@ class Agent(ABC):
     train_cpu_seconds: float = 0.0
 
     def __init_subclass__(cls, **arguments: Any) -> None:
-        """Let files of this kind be loaded."""
+        """Let files of this kind be loaded.
+
+        Raises:
+            ValueError: another class has the same kind.
+        """
         super().__init_subclass__(**arguments)
-        if "kind" in cls.__dict__:
-            _KINDS[cls.kind] = cls
+        if "kind" not in cls.__dict__:
+            return
+        other = _KINDS.get(cls.kind)
+        if other is not None and import_path(other) != import_path(cls):
+            raise ValueError(
+                f"kind of {cls.__name__} is {cls.kind!r}, that of {import_path(other)}; allowed is "
+                "another one"
+            )
+        _KINDS[cls.kind] = cls
 
     @property
     def executor(self) -> Executor:
@@ -167,21 +187,26 @@ class Agent(ABC):
         class of your own is named by its import path. The store's rows stay where they are.
 
         Raises:
-            ValueError: a class of the agent cannot be imported from where it is defined.
+            ValueError: a class of the agent cannot be imported from where it is defined, or what
+                it learned is nothing that a file can hold.
             RuntimeError: the agent knows no world yet, or has not learned.
         """
         world, arrays = self.known_world(), dict[str, NDArray[Any]]()
         content = {
             "kind": self.kind,
             "name": self.name,
-            "seed": self.seed,
-            "train_opportunities": self.train_opportunities,
-            "train_cpu_seconds": self.train_cpu_seconds,
+            "seed": whole("seed", self.seed),
+            "train_opportunities": whole("train_opportunities", self.train_opportunities),
+            "train_cpu_seconds": float(self.train_cpu_seconds),
             "slow": None if self.slow is None else to_node(self.slow, "slow", arrays),
             "fast": to_node(self.fast, "fast", arrays),
             "plans_for": self.plans_for,
-        }
+        } | self.options()
         disk.write_agent(Path(path), world, content, arrays)
+
+    def options(self) -> dict[str, Any]:
+        """Return what the constructor was given besides the parts, as JSON can hold it."""
+        return {}
 
     @classmethod
     def load(
@@ -197,16 +222,19 @@ class Agent(ABC):
             path: the directory or zip.
             store: as in the constructor of the two-level agent; not used by others.
             device: where networks go; None for where they were.
-            allow: classes of your own, or their import paths, that the file may name. Other
-                classes than the library's are refused, and nothing of them is imported.
+            allow: classes of your own, or their import paths, that the file may name; one, or
+                several. Other classes than the library's and those that you registered are
+                refused, and nothing of them is imported.
 
         Raises:
             ValueError: the files are missing, damaged, of another format or kind, or name a class
                 that is not allowed.
         """
+        allow = as_allowed(allow)
         try:
             world, content, arrays = disk.read_agent(Path(path))
-            kind = _KINDS.get(content["kind"])
+            same = content["kind"] == getattr(cls, "kind", None)
+            kind = cls if same else _KINDS.get(content["kind"])
             if kind is None or not issubclass(kind, cls):
                 allowed = ", ".join(k for k, c in _KINDS.items() if issubclass(c, cls))
                 raise ValueError(f"kind is {content['kind']!r}; allowed: {allowed}")
@@ -216,7 +244,7 @@ class Agent(ABC):
             if content["slow"] is not None:
                 node = content["slow"]
                 slow = from_node(node, "planner", world, "slow", arrays, allow, **changes)
-            agent: Self = kind.assembled(slow, fast, store, content["plans_for"])
+            agent: Self = kind.assembled(slow, fast, store, content)
         except (ValueError, IndexError, OverflowError) as error:  # as damaged numbers raise
             raise ValueError(f"{path} holds no agent that can be loaded: {error}") from error
         agent.name, agent.world, agent.seed = content["name"], world, content["seed"]
@@ -231,9 +259,15 @@ class Agent(ABC):
         slow: BasePlanner | None,
         fast: BaseExecutor,
         store: FeatureStore | None,
-        plans_for: str,
+        content: Mapping[str, Any],
     ) -> Any:
         """Return an agent of parts that were rebuilt from a file.
+
+        Args:
+            slow: the planner.
+            fast: the executor.
+            store: as :meth:`load` was given it.
+            content: of the file, with what :meth:`options` returned.
 
         Raises:
             ValueError: the parts are not those of this kind of agent.
@@ -251,14 +285,20 @@ class Agent(ABC):
 
 
 def checked(part: Any, kind: str, name: str) -> Any:
-    """Return a planner or executor that fulfils its contract.
+    """Return a part of an agent that fulfils its contract.
 
     Raises:
-        ValueError: with what is wrong with its class, before any training.
+        ValueError: with what is wrong with its class or that of one of its parts, before any
+            training; a pacer or ranker that numba cannot compile too.
     """
     check_class(type(part) if not isinstance(part, type) else part, kind)
     if isinstance(part, type):
         raise ValueError(f"{name} is the class {part.__name__}; allowed is one of its instances")
+    if kind in ("pacer", "ranker"):
+        _ = part.function  # compiles it
+    for attribute, its_kind in part.parts.items():
+        if getattr(part, attribute) is not None:
+            checked(getattr(part, attribute), its_kind, f"{name}.{attribute}")
     return part
 
 

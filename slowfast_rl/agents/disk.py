@@ -24,8 +24,10 @@ _JSON, _WEIGHTS = "agent.json", "weights.safetensors"
 _KEYS: dict[str, type | tuple[type, ...]] = {
     "format": int, "weights_sha256": str, "world_name": str, "world": dict, "seed": int,
     "train_opportunities": int, "train_cpu_seconds": float, "kind": str, "name": str,
-    "slow": (dict, NoneType), "fast": dict, "plans_for": str,
+    "slow": (dict, NoneType), "fast": dict, "plans_for": str, "turns": (list, NoneType),
+    "settings": dict,
 }  # fmt: skip
+_DEFAULTS: dict[str, Any] = {"turns": None, "settings": {}}  # of what older files lack
 # What damaged archives and files are known to raise; OSError where there is no file.
 _UNREADABLE = (
     OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error,
@@ -73,6 +75,7 @@ def read_agent(path: Path) -> tuple[World, dict[str, Any], dict[str, NDArray[Any
         raise ValueError(f"unreadable: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"no agent of format {FORMAT}")
+    content = _DEFAULTS | content
     for key, kind in _KEYS.items():
         if not isinstance(content.get(key), kind):
             names = [k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,))]

@@ -24,4 +24,4 @@ class FlatPPOAgent(SinglePolicyAgent):
     def __init__(self, fast: BaseExecutor | None = None, name: str | None = None) -> None:
         super().__init__(PPOExecutor(planned=False) if fast is None else fast, name or self.name)
         if self.fast.planned:
-            raise ValueError("fast reads plans; allowed is one with planned=False")
+            raise ValueError("fast reads plans; allowed is an executor with planned=False")

@@ -1,7 +1,7 @@
 """Agents without a planner: one policy decides at every opportunity, and nothing caps it."""
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -49,7 +49,7 @@ class SinglePolicyAgent(Agent):
         name: what leaderboards call the agent; None for the executor's name.
 
     Raises:
-        ValueError: the executor's class is not complete.
+        ValueError: the executor's class is not complete, or it needs a plan.
     """
 
     kind = "single_policy"
@@ -57,6 +57,8 @@ class SinglePolicyAgent(Agent):
     def __init__(self, fast: BaseExecutor, name: str | None = None) -> None:
         self.slow = None
         self.fast = checked(fast, "executor", "fast")
+        if self.fast.planned and self.fast.needs_plans:
+            raise ValueError("fast reads plans; allowed is an executor with planned=False")
         self.name = fast.name if name is None else name
 
     @property
@@ -91,7 +93,8 @@ class SinglePolicyAgent(Agent):
         self.world, self.seed = world, seed
         training = Training(self, progress)
         for turn in turns:
-            training.run(turn, world, seed=seed, logger=logger_of(logger, turn.level))
+            logger_here = logger_of(logger, turn.level)
+            training.run(turn, world, planner=None, seed=seed, logger=logger_here)
         return self
 
     @property
@@ -147,7 +150,7 @@ class SinglePolicyAgent(Agent):
         slow: BasePlanner | None,
         fast: BaseExecutor,
         store: FeatureStore | None,
-        plans_for: str,
+        content: Mapping[str, Any],
     ) -> Self:
         """Return an agent of an executor that was rebuilt from a file."""
         if slow is not None:

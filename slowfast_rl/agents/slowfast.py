@@ -8,7 +8,7 @@ from stable_baselines3.common.logger import Logger
 
 from slowfast_rl.agents.base import Agent, Training, checked, logger_of
 from slowfast_rl.agents.online import OnlinePredictor
-from slowfast_rl.fast import AffinityRanker, PacedExecutor
+from slowfast_rl.fast import AffinityRanker, BidPricePacer, PacedExecutor
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
@@ -24,7 +24,7 @@ class SlowFastAgent(Agent):
 
     Args:
         slow: the planner; :class:`~slowfast_rl.slow.RolloutPlanner` by default.
-        fast: the executor; exact pacer and affinity ranker by default.
+        fast: the executor; bid-price pacer and affinity ranker by default.
         store: the feature store that :meth:`predict` uses, for one population under one luck;
             None makes one in memory. Evaluation gives every luck a store of its own.
         turns: levels in the order in which they learn, such as ``["slow", "fast", "slow"]``; a
@@ -59,11 +59,8 @@ class SlowFastAgent(Agent):
             raise ValueError(f"plans_for is {plans_for!r}; allowed: default, own")
         self.plans_for = plans_for
         self.slow = RolloutPlanner() if slow is None else checked(slow, "planner", "slow")
-        default = PacedExecutor(ranker=AffinityRanker()) if fast is None else fast
+        default = PacedExecutor(BidPricePacer(), AffinityRanker()) if fast is None else fast
         self.fast = checked(default, "executor", "fast")
-        for part in type(self.fast).parts:
-            if getattr(self.fast, part) is not None:
-                checked(getattr(self.fast, part), part, part)
         if not self.fast.planned:
             raise ValueError("fast sees no plans; allowed is an executor with planned=True")
         self._turns = None if turns is None else tuple(turns)
@@ -101,13 +98,13 @@ class SlowFastAgent(Agent):
             progress: called now and then with the opportunities of the budget played so far.
 
         Raises:
-            ValueError: as :meth:`turns` does.
+            ValueError: as :meth:`turns` does, or the planner cannot plan in this world.
         """
         turns = self.turns(world, total_opportunities, total_cpu_seconds)
         slow, fast = self.slow, self.fast
+        slow.prepare(world)  # may refuse the world; then nothing has changed
         self.world, self.seed, self._predictor = world, seed, None
         training = Training(self, progress)
-        slow.prepare(world)
         executor = fast if self.plans_for == "own" else None
         levels = [turn.level for turn in turns]
         prepared = executor is not None and fast.learns and levels[:1] == ["slow"]
@@ -180,15 +177,19 @@ class SlowFastAgent(Agent):
             self._predictor = OnlinePredictor(world, self.slow, self.fast, self.store, self.seed)
         return self._predictor.choose(obs, entity_ids, now, episode_start), None
 
+    def options(self) -> dict[str, Any]:
+        """Return the turns, as JSON can hold them."""
+        return {"turns": None if self._turns is None else list(self._turns)}
+
     @classmethod
     def assembled(
         cls,
         slow: BasePlanner | None,
         fast: BaseExecutor,
         store: FeatureStore | None,
-        plans_for: str,
+        content: Mapping[str, Any],
     ) -> Self:
         """Return an agent of parts that were rebuilt from a file."""
         if slow is None:
             raise ValueError("slow is null; a two-level agent needs a planner")
-        return cls(slow, fast, store, plans_for)
+        return cls(slow, fast, store, content["plans_for"], turns=content["turns"])

@@ -1,11 +1,13 @@
 """The earlier kind of system: one causal model of a message, one global threshold, no plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from time import process_time
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from slowfast_rl.agents.base import checked
 from slowfast_rl.agents.single import SinglePolicyAgent, Unplanned
 from slowfast_rl.fast import PacedExecutor
 from slowfast_rl.fast.threshold import ThresholdPacer
@@ -17,6 +19,7 @@ from slowfast_rl.policies.component import accepted
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, BaseRanker
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.policies.settings import Settings, check_names, setting
 from slowfast_rl.slow import RandomPlanner
 from slowfast_rl.store import FeatureStore
 
@@ -32,6 +35,17 @@ class Trial(NamedTuple):
     threshold: float
     long_run_return: float  # discounted, per member
     sends: float  # per living member-week
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdAgentSettings(Settings):
+    """Settings of :class:`ThresholdAgent`."""
+
+    sends_per_week: float | None = setting(
+        None, "sends per living member and week; None tunes on return", low=0, above=True
+    )
+    num_members: int = setting(1536, "training members that thresholds are tried on", low=1)
+    weeks: int = setting(104, "weeks that a threshold is tried for", low=1)
 
 
 class ThresholdAgent(SinglePolicyAgent):
@@ -63,13 +77,11 @@ class ThresholdAgent(SinglePolicyAgent):
         weeks: int = 104,
         name: str | None = None,
     ) -> None:
-        if sends_per_week is not None and not sends_per_week > 0:
-            raise ValueError(f"sends_per_week is {sends_per_week}; allowed is above 0")
-        for setting, value in (("num_members", num_members), ("weeks", weeks)):
-            if value < 1:
-                raise ValueError(f"{setting} is {value}; allowed is 1 or more")
-        self.ranker = UpliftRanker() if ranker is None else ranker
-        self.sends_per_week, self.num_members, self.weeks = sends_per_week, num_members, weeks
+        self.settings = ThresholdAgentSettings(
+            sends_per_week=sends_per_week, num_members=num_members, weeks=weeks
+        )
+        own = UpliftRanker() if ranker is None else ranker
+        self.ranker: BaseRanker = checked(own, "ranker", "ranker")
         self.trials: list[Trial] = []  # of the last tuning, by threshold
         super().__init__(self._at(0.0), name or self.name)
 
@@ -112,20 +124,31 @@ class ThresholdAgent(SinglePolicyAgent):
         self.world, self.seed, self.trials = world, seed, []
         self.ranker.learn(world, **accepted(self.ranker.learn, seed=seed))
         self.train_opportunities = self.ranker.opportunities
-        members = Population(world, self.num_members, seed, seed, luck_stream=1)
+        members = Population(world, self.settings.num_members, seed, seed, luck_stream=1)
         planner, executor = RandomPlanner(seed), default_executor()
         for _ in range(_BURN_IN):
             executor.run_week(members, world.plans[planner.plan(plan_request(members))])
-        self.train_opportunities += _BURN_IN * self.num_members * world.slots_per_week
+        self.train_opportunities += _BURN_IN * self.settings.num_members * world.slots_per_week
         report = progress or (lambda _: None)
         report(self.train_opportunities)
-        if self.sends_per_week is None:
+        if self.settings.sends_per_week is None:
             self._tune(members, report)
         else:
-            self._calibrate(members, self.sends_per_week, report)
+            self._calibrate(members, self.settings.sends_per_week, report)
         self.trials.sort()
         self.train_cpu_seconds = process_time() - start
         return self
+
+    def untrained_copy(self, world: World) -> "ThresholdAgent":
+        """Return the same agent before it learned: the ranker's first weights, threshold 0."""
+        ranker = self.ranker.before_learning() if self.ranker.learns else self.ranker
+        agent = ThresholdAgent(ranker, **self.settings.to_dict(), name=self.name)
+        agent.world, agent.seed = world, self.seed
+        return agent
+
+    def options(self) -> dict[str, Any]:
+        """Return the settings."""
+        return {"settings": self.settings.to_dict()}
 
     def try_threshold(self, members: Population, threshold: float) -> Trial:
         """Return what a threshold brings some members, which stay as they are.
@@ -138,7 +161,7 @@ class ThresholdAgent(SinglePolicyAgent):
         discount = population.world.reward.weekly_discount
         no_plan = np.zeros((population.num_members, len(population.world.channels)), np.int32)
         value = sends = lived = 0.0
-        for number in range(self.weeks):
+        for number in range(self.settings.weeks):
             lived += float(population.alive.sum())
             week = executor.run_week(population, no_plan)
             value += discount**number * float(week.reward.mean())
@@ -151,14 +174,15 @@ class ThresholdAgent(SinglePolicyAgent):
         slow: BasePlanner | None,
         fast: BaseExecutor,
         store: FeatureStore | None,
-        plans_for: str,
+        content: Mapping[str, Any],
     ) -> Self:
         """Return an agent of an executor that was rebuilt from a file."""
         fits = isinstance(fast, PacedExecutor) and isinstance(fast.pacer, ThresholdPacer)
         if slow is not None or not fits:
             raise ValueError("fast has no threshold pacer; a threshold agent needs one")
         assert isinstance(fast, PacedExecutor)
-        agent = cls(fast.ranker)
+        check_names("threshold agent", content["settings"], ThresholdAgentSettings)
+        agent = cls(fast.ranker, **content["settings"])
         agent.fast = fast
         return agent
 
@@ -195,6 +219,8 @@ class ThresholdAgent(SinglePolicyAgent):
     ) -> Trial:
         trial = self.try_threshold(members, threshold)
         self.trials.append(trial)
-        self.train_opportunities += self.weeks * members.num_members * members.world.slots_per_week
+        self.train_opportunities += (
+            self.settings.weeks * members.num_members * members.world.slots_per_week
+        )
         report(self.train_opportunities)
         return trial

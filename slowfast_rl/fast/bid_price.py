@@ -144,7 +144,7 @@ class BidPricePacer(BasePacer):
                     f"pacer quantiles are {str(list(law))[:60]}; allowed are finite numbers in "
                     "ascending order"
                 )
-        pacer = cls(settings)
+        pacer = cls(settings=settings)
         pacer.quantiles = tuple(tuple(map(float, law)) for law in quantiles)
         return pacer
 

@@ -34,7 +34,7 @@ from slowfast_rl.members.state import (
     Log,
 )
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.columns import columns, opted_in_columns
+from slowfast_rl.policies.columns import columns, opted_in_columns, slots_of_week
 from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BaseRanker, Choice
 from slowfast_rl.policies.day_weights import day_weights
 from slowfast_rl.policies.executor import exact_pace, exact_pacing, quality_rank
@@ -138,7 +138,7 @@ def choose_candidates(
         *functions,
         np.ascontiguousarray(obs, np.float32),
         *_empty_observed(world, size),
-        _slots(world),
+        slots_of_week(world),
         pack_plans(plan.target, plan.cap, plan.shape),
         pacing,
         ranker.weights,
@@ -192,7 +192,7 @@ def propose(
         quality_rank if ranker is None else ranker.function,
         np.ascontiguousarray(obs, np.float32),
         *observed,
-        _slots(world),
+        slots_of_week(world),
         pack_plans(target, target),
         exact_pacing(world) if pacer is None else pacer.pacing(world),
         np.zeros(0, np.float32) if ranker is None else ranker.weights,
@@ -247,22 +247,6 @@ def _observed_weights(world: World, obs: Float32, shape: Int32) -> Float32 | Non
     no_launches = np.zeros((7, 1), np.float32)
     viewing = obs[:, columns(world)["viewing_days_mean_4_weeks"]]
     return day_weights(world, shape, no_launches, np.zeros(len(obs), np.int32), viewing)
-
-
-@per_world
-def _slots(world: World) -> Int64:
-    """Return the slot of the week by channel and number of slots left, [C, S + 1].
-
-    Column 0 has the number of slots of the channel in a week.
-    """
-    slots = np.zeros((len(world.channels), world.slots_per_week + 1), np.int64)
-    left = np.zeros(len(world.channels), np.int64)
-    for s in range(world.slots_per_week - 1, -1, -1):
-        channel = world.schedule[s].channel
-        left[channel] += 1
-        slots[channel, left[channel]] = s
-    slots[:, 0] = left
-    return slots
 
 
 @kernel

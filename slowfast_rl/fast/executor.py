@@ -1,7 +1,7 @@
 """The executor of a pacer and a ranker, and the pacer and the ranker without training."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -60,7 +60,8 @@ class PacedExecutor(BaseExecutor):
     """
 
     name = "paced"
-    parts = ("pacer", "ranker")
+    parts: ClassVar[Mapping[str, str]] = {"pacer": "pacer", "ranker": "ranker"}
+    needs_plans = False
 
     def __init__(self, pacer: BasePacer | None = None, ranker: BaseRanker | None = None) -> None:
         super().__init__()
@@ -126,11 +127,11 @@ class PacedExecutor(BaseExecutor):
         self, world: World, seed: int = 0, planner: BasePlanner | None = None
     ) -> "PacedExecutor":
         """Return an executor of the same pacer and ranker before their training."""
-        pacer, ranker = self.pacer, self.ranker
-        return PacedExecutor(
-            type(pacer)(pacer.settings) if pacer.learns else pacer,
-            type(ranker)(ranker.settings) if ranker.learns else ranker,
-        )
+        return self.before_learning()
+
+    def state(self) -> dict[str, Any]:
+        """Return nothing: what was learned is the state of the parts."""
+        return {}
 
     def versioned(self) -> dict[str, Any]:
         """Return the settings and the state of pacer and ranker, by name."""

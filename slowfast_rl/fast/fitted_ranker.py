@@ -42,7 +42,7 @@ class FittedRanker(BaseRanker):
         Raises:
             ValueError: a weight is not allowed.
         """
-        ranker = cls(settings)
+        ranker = cls(settings=settings)
         ranker.learned = cls.checked_weights(learned)
         return ranker
 

@@ -115,7 +115,7 @@ class PPOExecutor(BaseExecutor):
     name = "ppo"
     Settings = PPOExecutorSettings
     settings: PPOExecutorSettings
-    parts = ("pacer", "ranker")
+    parts = PacedExecutor.parts
     default_opportunities = 20_000_000
 
     def __init__(

@@ -19,3 +19,19 @@ def columns(world: World) -> dict[str, int]:
 def opted_in_columns(world: World) -> Int64:
     """Return the columns of the opt-in flags, [C]."""
     return np.array([columns(world)[f"{channel}_opted_in"] for channel in world.channels])
+
+
+@per_world
+def slots_of_week(world: World) -> Int64:
+    """Return the slot of the week by channel and that channel's slots left, [C, S + 1].
+
+    In column 0, where no slot is left, stands the number of the channel's slots in a week.
+    """
+    slots = np.zeros((len(world.channels), world.slots_per_week + 1), np.int64)
+    left = np.zeros(len(world.channels), np.int64)
+    for s in range(world.slots_per_week - 1, -1, -1):
+        channel = world.schedule[s].channel
+        left[channel] += 1
+        slots[channel, left[channel]] = s
+    slots[:, 0] = left
+    return slots

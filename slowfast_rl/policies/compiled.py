@@ -1,11 +1,13 @@
 """Compile a user's ``score`` and ``pace`` into the functions that the fused driver calls."""
 
+import inspect
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numba
 import numpy as np
+from numba.core.dispatcher import Dispatcher
 
 from slowfast_rl.members.opportunity import (
     PACER_SIGNATURE,
@@ -24,7 +26,7 @@ def compile_score(score: Callable[..., Any]) -> RankerFunction:
     Raises:
         ValueError: numba cannot compile the function; the message has numba's reason.
     """
-    one = numba.njit(score, **_OPTIONS)
+    one = _jitted(score)
 
     def rank(
         opportunity: Any, topics: Any, qualities: Any, log: Any, launches: Any, ranking: Any
@@ -48,7 +50,7 @@ def compile_pace(pace: Callable[..., Any]) -> PacerFunction:
     Raises:
         ValueError: numba cannot compile the function; the message has numba's reason.
     """
-    one = numba.njit(pace, **_OPTIONS)
+    one = _jitted(pace)
 
     def paced(opportunity: Any, plan_rows: Any, pacing: Any) -> Any:
         least, wanted, of = one(opportunity, plan_rows, pacing)
@@ -58,12 +60,21 @@ def compile_pace(pace: Callable[..., Any]) -> PacerFunction:
     return pacer
 
 
+def _jitted(function: Any) -> Any:
+    """Return a function that compiled code can call; one that is jitted already stays as it is."""
+    if isinstance(function, Dispatcher):
+        return function
+    if not inspect.isfunction(function):
+        raise ValueError(f"{function!r} is no function; allowed is a static method")
+    return numba.njit(function, boundscheck=True, **_OPTIONS)
+
+
 def _compiled(function: Any, signature: Any, own: Callable[..., Any]) -> Any:
     try:
         return numba.njit(signature, **_OPTIONS)(function)
     except numba.core.errors.NumbaError as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), "")
         raise ValueError(
-            f"{own.__qualname__} cannot be compiled by numba; allowed are numbers, NumPy arrays "
-            f"and the fields of its arguments: {reason}"
+            f"{getattr(own, 'py_func', own).__qualname__} cannot be compiled by numba; allowed are "
+            f"numbers, NumPy arrays and the fields of its arguments: {reason}"
         ) from error

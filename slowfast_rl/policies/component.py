@@ -7,10 +7,12 @@ path, so that a file from an untrusted source imports and runs nothing.
 """
 
 import inspect
+import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from operator import index
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
@@ -18,12 +20,14 @@ from numpy.typing import NDArray
 
 from slowfast_rl.members.world import World
 from slowfast_rl.policies import settings as settings_module
-from slowfast_rl.policies.settings import check_names, settings_text
+from slowfast_rl.policies.settings import check_hints, check_names, settings_text
 
 C = TypeVar("C", bound="type[Component]")
 F = TypeVar("F", bound=Callable[..., Any])
 State = Mapping[str, Any]
-Allowed = Iterable["type[Component] | str"]
+Allowed = Iterable["type[Component] | str"] | type["Component"] | str
+KINDS = ("planner", "pacer", "ranker", "executor")
+_BASES: dict[str, "type[Component]"] = {}  # by kind, the class that introduced it
 _REGISTERED: dict[tuple[str, str], "type[Component]"] = {}  # by kind and name
 
 
@@ -35,8 +39,11 @@ class Component:
         name: the name of the class in files, on the command line and in leaderboards.
         Settings: the frozen dataclass of its settings; a subclass of
             :class:`~slowfast_rl.policies.settings.Settings`.
-        parts: names of attributes that hold components, and of the constructor's arguments.
-        fill_in: names of methods of which a subclass must define one.
+        parts: the kind of each attribute that holds a component or None; the constructor takes
+            the same names.
+        fill_in: alternatives, each the methods that a subclass must define.
+        vector: name of the attribute, [W] float32, that ``learn`` sets and a compiled function reads;
+            empty where there is none.
         learn_arguments: names of the arguments that the agent passes to ``learn`` after the world.
         learns: whether the class defines ``learn``.
         settings: the settings of this instance.
@@ -45,8 +52,9 @@ class Component:
     kind: ClassVar[str]
     name: ClassVar[str] = ""
     Settings: ClassVar[type[settings_module.Settings]] = settings_module.Settings
-    parts: ClassVar[tuple[str, ...]] = ()
-    fill_in: ClassVar[tuple[str, ...]] = ()
+    parts: ClassVar[Mapping[str, str]] = {}
+    fill_in: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    vector: ClassVar[str] = ""
     learn_arguments: ClassVar[tuple[str, ...]] = ()
     learns: ClassVar[bool] = False
     settings: Any
@@ -68,6 +76,11 @@ class Component:
     def __init_subclass__(cls, **arguments: Any) -> None:
         """Document the settings, and note whether the class learns."""
         super().__init_subclass__(**arguments)
+        if "kind" in cls.__dict__:
+            _BASES.setdefault(cls.kind, cls)
+        vector = cls.vector
+        if isinstance(cls.__dict__.get(vector), np.ndarray | list | tuple):
+            setattr(cls, vector, as_vector(f"{vector} of {cls.__name__}", cls.__dict__[vector]))
         learn = getattr(cls, "learn", None)
         cls.learns = learn is not None and not getattr(learn, "_does_nothing", False)
         if is_dataclass(cls.__dict__.get("Settings")) and "__init__" not in cls.__dict__:
@@ -79,6 +92,12 @@ class Component:
                     for f in fields(cls.Settings)
                 ]
             )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Keep what a compiled function reads as float32."""
+        if name and name == self.vector:
+            value = as_vector(f"{name} of {type(self).__name__}", value)
+        super().__setattr__(name, value)
 
     def state(self) -> dict[str, Any]:
         """Return the learned state by name: arrays, and values that JSON can represent."""
@@ -101,7 +120,21 @@ class Component:
         """
         if state:
             raise ValueError(f"{cls.name} has state {sorted(state)}; allowed: none")
-        return cls(settings, **parts)
+        return cls.made_of(settings, **parts)
+
+    @classmethod
+    def made_of(cls, settings: Any, **parts: Any) -> Self:
+        """Return a new instance of settings and parts, each by its name."""
+        return cls(**accepted(cast(Any, cls).__init__, settings=settings), **parts)
+
+    def before_learning(self) -> Self:
+        """Return an instance of the same settings and parts, as it was before anything learned."""
+        found = {name: getattr(self, name) for name in self.parts}
+        parts = {
+            name: part.before_learning() if part is not None and part.learns else part
+            for name, part in found.items()
+        }
+        return self.made_of(self.settings, **parts)
 
 
 def does_nothing(method: F) -> F:
@@ -182,7 +215,7 @@ def find_class(kind: str, name: str, allow: Allowed = ()) -> "type[Component]":
     known = registered(kind)
     if name in known:
         return known[name]
-    for allowed in allow:
+    for allowed in as_allowed(allow):
         if name == (allowed if isinstance(allowed, str) else import_path(allowed)):
             cls = import_class(name, "allow") if isinstance(allowed, str) else allowed
             check_class(cls, kind)
@@ -191,10 +224,16 @@ def find_class(kind: str, name: str, allow: Allowed = ()) -> "type[Component]":
     for cls in known.values():  # registered by the caller's own code
         if import_path(cls) == name:
             return cls
+    own = f"that you name, as in allow=[{name!r}]" if "." in name else "that you register"
     raise ValueError(
         f"{kind} {name!r} is not allowed; allowed: {', '.join(sorted(known))}, and your own "
-        f"classes that you name, as in allow=[{name!r}]"
+        f"classes {own}"
     )
+
+
+def as_allowed(allow: Allowed) -> tuple["type[Component] | str", ...]:
+    """Return the classes and import paths that a caller allows; a single one needs no list."""
+    return (allow,) if isinstance(allow, str | type) else tuple(allow)
 
 
 def check_class(cls: Any, kind: str | None = None) -> None:
@@ -208,11 +247,16 @@ def check_class(cls: Any, kind: str | None = None) -> None:
         name = getattr(cls, "__name__", repr(cls))
         wanted = f"a {kind}: derive it from Base{kind.title()}" if kind else "a component"
         raise ValueError(f"{name} is not {wanted}")
-    if kind is not None and getattr(cls, "kind", None) != kind:
+    its_kind = getattr(cls, "kind", None)
+    if kind is not None and its_kind != kind:
         raise ValueError(
-            f"{cls.__name__} is no {kind} but a {getattr(cls, 'kind', 'component')}; "
+            f"{cls.__name__} is no {kind} but a {its_kind or 'component'}; "
             f"derive it from Base{kind.title()}"
         )
+    base: Any = _BASES.get(str(its_kind))
+    if its_kind not in KINDS or not issubclass(cls, base):
+        bases = ", ".join(f"Base{k.title()}" for k in KINDS)
+        raise ValueError(f"{cls.__name__} is none of the parts; derive it from one of {bases}")
     if not isinstance(cls.name, str) or not cls.name:
         raise ValueError(f'{cls.__name__} has no name; give the class one, as in name = "mine"')
     own = cls.Settings
@@ -228,26 +272,61 @@ def check_class(cls: Any, kind: str | None = None) -> None:
         raise ValueError(
             f"{cls.__name__}.Settings has {names} without a text; declare fields with setting(…)"
         )
-    base: Any = next(k for k in cls.__mro__ if k.__dict__.get("kind") == cls.kind)
-    if cls.fill_in and all(getattr(cls, m) is getattr(base, m) for m in cls.fill_in):
-        raise ValueError(f"{cls.__name__} lacks {' or '.join(cls.fill_in)}; define it")
-    saved = cls.state is not base.state
-    rebuilt = cast(Any, cls.from_state).__func__ is not base.from_state.__func__
-    if saved and not rebuilt:
-        has, lacks = "state", "from_state"
-        raise ValueError(f"{cls.__name__} defines {has} and lacks {lacks}; define both or neither")
+    if is_dataclass(own):
+        check_hints(f"{cls.__name__}.Settings", own)
+    parts = cls.parts
+    if not isinstance(parts, Mapping) or not all(part in KINDS for part in parts.values()):
+        raise ValueError(
+            f"{cls.__name__}.parts is {parts!r}; allowed is the kind of each attribute, as in "
+            '{"ranker": "ranker"}'
+        )
+    filled = [all(getattr(cls, m) is not getattr(base, m) for m in ms) for ms in cls.fill_in]
+    if not any(filled):
+        wanted = " or ".join(" and ".join(methods) for methods in cls.fill_in)
+        raise ValueError(f"{cls.__name__} lacks {wanted}; define it")
     if cls.learns:
         _check_learn(cls)
+    saved, rebuilt = cls.state is not base.state, _rebuilds(cls)
+    if saved != rebuilt:
+        has, lacks = ("state", "from_state") if saved else ("from_state", "state")
+        raise ValueError(f"{cls.__name__} defines {has} and lacks {lacks}; define both or neither")
+    vector = cls.vector
+    if cls.learns and not saved and not vector:
+        raise ValueError(
+            f"{cls.__name__} learns and has no state, so that what it learns would not be saved; "
+            "define state and from_state"
+        )
+    if cls.learns and vector and cast(Any, cls).function is base.function:
+        untrained = getattr(cls, vector)
+        if isinstance(untrained, np.ndarray) and not untrained.size:
+            raise ValueError(
+                f"{cls.__name__} learns and has no {vector} before; give the class those that it "
+                f"begins with, as in {vector} = np.zeros(1, np.float32)"
+            )
 
 
 def check_savable(component: "Component") -> None:
-    """Raise ValueError if the class of a component cannot be imported by its path."""
+    """Raise ValueError if a component could not be rebuilt from what is saved of it.
+
+    A class must be registered or have a path that it can be imported by. What its constructor
+    takes must be settings or parts, unless it defines ``state`` and ``from_state``.
+    """
     cls = type(component)
-    if cls.__module__ == "__main__" or "<locals>" in cls.__qualname__:
+    known = registered(cls.kind).get(cls.name) is cls
+    if not known and (cls.__module__ == "__main__" or "<locals>" in cls.__qualname__):
         raise ValueError(
             f"{cls.__name__} is defined in {import_path(cls)}, where it cannot be imported from; "
-            "put it into a module of its own so that it can be saved"
+            "put it into a module of its own, or register it, so that it can be saved"
         )
+    if not _rebuilds(cls):
+        parameters = inspect.signature(cast(Any, cls).__init__).parameters.values()
+        named = {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        lost = sorted(named - {"self", "settings", *cls.parts})
+        if lost:
+            raise ValueError(
+                f"{cls.__name__} takes {', '.join(lost)}, which would not be saved; make them "
+                "settings, or define state and from_state"
+            )
     for part in cls.parts:
         if getattr(component, part) is not None:
             check_savable(getattr(component, part))
@@ -274,13 +353,16 @@ def to_node(component: Component, prefix: str, arrays: dict[str, NDArray[Any]]) 
     for name, value in list(state.items()):
         if isinstance(value, np.ndarray):
             arrays[f"{prefix}.{name}"] = state.pop(name)
+        else:
+            state[name] = _as_json(f"state {name} of {cls.__name__}", value)
+    ours = registered(cls.kind).get(cls.name) is cls and cls.__module__.startswith("slowfast_rl.")
     node: dict[str, Any] = {
-        "class": cls.name if registered(cls.kind).get(cls.name) is cls else import_path(cls),
+        "class": cls.name if ours else import_path(cls),
         "settings": component.settings.to_dict(),
         "state": state,
     }
     if hasattr(component, "policy_version"):
-        node["policy_version"] = component.policy_version
+        node["policy_version"] = whole("policy_version", component.policy_version)
     if cls.parts:
         node["parts"] = {
             part: None
@@ -335,8 +417,8 @@ def from_node(
     parts = {
         part: None
         if given[part] is None
-        else from_node(given[part], part, world, f"{prefix}.{part}", arrays, allow, **changes)
-        for part in cls.parts
+        else from_node(given[part], its_kind, world, f"{prefix}.{part}", arrays, allow, **changes)
+        for part, its_kind in cls.parts.items()
     }
     inner = {f"{prefix}.{part}." for part in cls.parts}
     state = dict(node["state"]) | {
@@ -353,6 +435,33 @@ def from_node(
     return component
 
 
+def as_vector(name: str, value: Any) -> NDArray[np.float32]:
+    """Return numbers as a float32 vector, [W].
+
+    Raises:
+        ValueError: they are not finite, or not one-dimensional.
+    """
+    try:
+        vector = np.array(value, np.float32)
+    except (TypeError, ValueError):
+        vector = np.zeros((0, 0), np.float32)
+    if vector.ndim != 1 or not np.isfinite(vector).all():
+        raise ValueError(f"{name} is {str(value)[:60]!r}; allowed are finite numbers, [W]")
+    return vector
+
+
+def whole(name: str, value: Any) -> int:
+    """Return a whole number of Python or NumPy as Python's.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        return index(value)
+    except TypeError as error:
+        raise ValueError(f"{name} is {value!r}; allowed is a whole number") from error
+
+
 def search_modules_in(folders: Iterable[Any]) -> None:
     """Add folders to the end of the search path of modules."""
     for folder in map(str, folders):
@@ -360,10 +469,42 @@ def search_modules_in(folders: Iterable[Any]) -> None:
             sys.path.append(folder)
 
 
+def _rebuilds(cls: "type[Component]") -> bool:
+    """Return whether a class, or one that it derives from, has a ``from_state`` of its own."""
+    own: Any = cls.from_state
+    base: Any = _BASES[cls.kind].from_state
+    return own.__func__ is not base.__func__
+
+
+def _as_json(name: str, value: Any) -> Any:
+    """Return a value as JSON would give it back, NumPy's numbers as Python's.
+
+    Raises:
+        ValueError: JSON cannot hold it.
+    """
+
+    def number(found: Any) -> Any:
+        if isinstance(found, np.generic):
+            return found.item()
+        raise TypeError(type(found).__name__)
+
+    try:
+        return json.loads(json.dumps(value, allow_nan=False, default=number))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} is {str(value)[:60]!r}; allowed is an array, or what JSON can hold"
+        ) from error
+
+
 def _check_learn(cls: "type[Component]") -> None:
     """Raise ValueError if the agent cannot call ``learn``."""
     given = ("self", "world", *cls.learn_arguments)
-    for name, parameter in inspect.signature(cast(Any, cls).learn).parameters.items():
+    parameters = inspect.signature(cast(Any, cls).learn).parameters
+    positional = [p for p in parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    takes_any = any(p.kind is p.VAR_POSITIONAL for p in positional)
+    if not takes_any and [p.name for p in positional[1:2]] != ["world"]:
+        raise ValueError(f"{cls.__name__}.learn takes no world; allowed is learn(self, world, …)")
+    for name, parameter in parameters.items():
         variadic = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
         if parameter.default is parameter.empty and not variadic and name not in given:
             raise ValueError(

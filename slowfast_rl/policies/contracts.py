@@ -5,7 +5,6 @@ optional. Built-in classes derive from the same bases as a user's own.
 """
 
 import inspect
-from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
@@ -14,14 +13,15 @@ import numpy as np
 
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int32, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
+from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.members.features import bounds, opportunity_features, weekly_features
 from slowfast_rl.members.opportunity import PacerFunction, RankerFunction
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import Domain, random_words, uniforms
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Schedule
-from slowfast_rl.policies.columns import columns, opted_in_columns
-from slowfast_rl.policies.component import Component, does_nothing
+from slowfast_rl.policies.columns import columns, opted_in_columns, slots_of_week
+from slowfast_rl.policies.component import Component, as_vector, does_nothing
 from slowfast_rl.policies.day_weights import pacing_parameters
 from slowfast_rl.policies.guard import NO_CAP, may_send
 from slowfast_rl.store import UNIFORM_SHAPE, PacingPlan
@@ -69,7 +69,7 @@ class BasePlanner(Component):
         "executor", "total_opportunities", "total_cpu_seconds", "seed", "logger", "progress",
         "warm_start",
     )  # fmt: skip
-    fill_in = ("plan",)
+    fill_in = (("plan",),)
     needs_beliefs: bool = False
     privileged: bool = False
     world: World | None = None
@@ -86,12 +86,12 @@ class BasePlanner(Component):
             self.belief_filter = BeliefFilter(world)
         return self
 
-    @abstractmethod
     def plan(self, request: PlanRequest) -> Int64:
         """Return the plan of each of B members as an index into ``world.plans``, [B].
 
         A plan that is not feasible is executed with target 0 on channels that the member has left.
         """
+        raise NotImplementedError(f"{type(self).__name__} has no plan")
 
     @does_nothing
     def learn(self, *arguments: Any, **keywords: Any) -> Any:
@@ -158,17 +158,19 @@ class JittedPart(Component):
     """Base class of rankers and pacers, whose state is one vector unless they override it.
 
     Attributes:
-        vector: name of the attribute that holds the vector, [W] float32.
         opportunities: number of opportunities simulated for its training.
     """
 
-    vector: ClassVar[str]
     opportunities: int = 0
 
     def state(self) -> dict[str, Any]:
-        """Return the vector by its name, unless it is empty."""
-        values = getattr(self, self.vector)
-        return {self.vector: values} if len(values) else {}
+        """Return the vector by its name, unless it is empty.
+
+        Raises:
+            ValueError: it has values that are not finite numbers, or is not one-dimensional.
+        """
+        values = as_vector(f"{self.vector} of {type(self).__name__}", getattr(self, self.vector))
+        return {self.vector: values} if values.size else {}
 
     @classmethod
     def from_state(
@@ -181,7 +183,7 @@ class JittedPart(Component):
             raise ValueError(
                 f"{cls.name} has state {sorted(state)}; allowed: {cls.vector}, finite float32 [W]"
             )
-        part = cls(settings)
+        part = cls.made_of(settings, **parts)
         setattr(part, cls.vector, np.array(values))
         return part
 
@@ -196,12 +198,13 @@ class BaseRanker(JittedPart):
     A class may define a compiled :attr:`function` instead, which ranks all candidates at once.
 
     Attributes:
-        weights: [W] float32 parameters, passed to ``score``.
+        weights: [W] float32 parameters, passed to ``score``. A class that learns them and whose
+            ``score`` reads them defines the weights before training as a class attribute.
     """
 
     kind = "ranker"
     learn_arguments = ("seed", "planner")
-    fill_in = ("score", "function")
+    fill_in = (("score",), ("function",))
     vector = "weights"
     weights: Float32 = _NO_WEIGHTS
 
@@ -253,12 +256,13 @@ class BasePacer(JittedPart):
     A class may define a compiled :attr:`function` instead.
 
     Attributes:
-        parameters: [W] float32, passed to ``pace`` from index 1 on.
+        parameters: [W] float32, passed to ``pace`` from index 1 on. A class that learns them and
+            whose ``pace`` reads them defines those before training as a class attribute.
     """
 
     kind = "pacer"
     learn_arguments = ("ranker", "seed", "planner")
-    fill_in = ("pace", "function")
+    fill_in = (("pace",), ("function",))
     vector = "parameters"
     parameters: Float32 = _NO_WEIGHTS
 
@@ -329,11 +333,14 @@ class Executor(Protocol):
 class BaseExecutor(Component):
     """Base class of executors, the fast policies: at each opportunity, send a message or hold.
 
-    Fill in :meth:`act`; optionally :meth:`learn`; optionally ``state`` and ``from_state``.
+    Fill in :meth:`act`; optionally :meth:`learn`, which needs ``state`` and ``from_state``. A class
+    that decides otherwise fills in both :meth:`run_week` and :meth:`choose` instead.
 
     Attributes:
         planned: whether it observes plans, whose caps are then enforced. Without plans, the policy
             alone decides how much is sent, and the guard enforces the opt-ins only.
+        needs_plans: whether one with ``planned = True`` cannot do without a planner, because it
+            reads plans from observations.
         opportunities: send opportunities simulated in the last training, including set-up.
         cpu_seconds: CPU time of the last training; if it is 0, the agent measures the time.
         default_opportunities: the default budget; 0 if there is none, so that one must be given.
@@ -344,8 +351,9 @@ class BaseExecutor(Component):
         "planner", "total_opportunities", "total_cpu_seconds", "seed", "logger", "progress",
         "warm_start",
     )  # fmt: skip
-    fill_in = ("act", "run_week")
+    fill_in = (("act",), ("run_week", "choose"))
     planned: bool = True
+    needs_plans: bool = True
     opportunities: int = 0
     cpu_seconds: float = 0.0
     default_opportunities: ClassVar[int] = 0
@@ -358,7 +366,7 @@ class BaseExecutor(Component):
             masks: [B, 1 + K] actions that the guard allows.
             coins: [B] random numbers, uniform in [0, 1), which the luck determines.
         """
-        raise TypeError(f"{type(self).__name__} decides in run_week; it has no act")
+        raise NotImplementedError(f"{type(self).__name__} decides in run_week; it has no act")
 
     def run_week(
         self,
@@ -389,26 +397,37 @@ class BaseExecutor(Component):
             obs: [B, F] observations of ``Messaging-v0``.
             plan: the plans in force, [B]; None for no plans and no caps.
             entity_ids: [B] member ids.
-            times: [B] simulated seconds; with the ids and the seed they determine the coins.
+            times: [B] simulated seconds; their weeks, the observed slots, the ids and the seed
+                determine the coins.
             seed: seed of the coins.
+
+        Raises:
+            ValueError: the policy does not return one action of 0 to K per member.
         """
+        from slowfast_rl.policies.stepwise import checked_actions, coins_of
+
         column, shown = columns(world), np.array(obs, np.float32)
         rows = np.arange(len(shown))
         here = shown[:, [column[f"slot_is_{c}"] for c in world.channels]].argmax(axis=1)
         sent = shown[:, [column[f"{c}_sends_this_week"] for c in world.channels]]
         opted_in = shown[:, opted_in_columns(world)] > 0.5
-        cap = np.full(len(shown), NO_CAP, np.int32)
+        target, cap = np.zeros(sent.shape, np.int32), np.full(len(shown), NO_CAP, np.int32)
+        planned = plan is not None and self.planned
         if plan is not None and self.planned:
-            cap = plan.cap[rows, here]
-            shown[:, column["has_plan"]] = 1
-            for c, channel in enumerate(world.channels):
-                target = plan.target[:, c]
-                shown[:, column[f"{channel}_plan_target"]] = target
-                shown[:, column[f"{channel}_plan_left"]] = np.maximum(target - sent[:, c], 0)
+            target, cap = plan.target, plan.cap[rows, here]
+        shown[:, column["has_plan"]] = planned
+        high = bounds(weekly_features(world) + opportunity_features(world))[1]
+        for c, channel in enumerate(world.channels):
+            own, left = column[f"{channel}_plan_target"], column[f"{channel}_plan_left"]
+            shown[:, own] = np.minimum(target[:, c], high[own])
+            shown[:, left] = np.clip(target[:, c] - sent[:, c], 0, high[left])
         may = may_send(sent[rows, here], cap, opted_in[rows, here])
         masks = np.column_stack([np.ones(len(shown)), *[may] * world.num_candidates])
-        coins = uniforms(random_words(seed, 0, entity_ids, times // 60, Domain.PACER))
-        actions = np.asarray(self.act(shown, masks.astype(np.int8), coins), np.int64)
+        slots_left = shown[:, column["slots_left"]].astype(np.int64)
+        of_week = slots_of_week(world)[here, np.clip(slots_left, 0, world.slots_per_week)]
+        slots = times // WEEK_SECONDS * world.slots_per_week + of_week
+        answer = self.act(shown, masks.astype(np.int8), coins_of(seed, 0, entity_ids, slots))
+        actions = checked_actions(answer, len(shown), world.num_candidates)
         return Choice(np.where(may, actions, 0), np.full(len(shown), np.nan))
 
     @does_nothing
@@ -448,7 +467,7 @@ class BaseExecutor(Component):
         self, world: World, seed: int = 0, planner: BasePlanner | None = None
     ) -> "BaseExecutor":
         """Return the executor before training."""
-        return type(self)(self.settings)
+        return self.before_learning()
 
     @property
     def takes_plans(self) -> bool:

@@ -6,10 +6,10 @@ documentation all read it from there.
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
-from math import isfinite
+from math import inf, isfinite
 from numbers import Integral, Real
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -83,10 +83,20 @@ def settings_text(kind: type[Settings]) -> str:
 
 
 def check_names(what: str, given: Mapping[str, Any], kind: type[Settings]) -> None:
-    """Raise ValueError if the names of a mapping are not those of the settings."""
+    """Raise ValueError if a mapping names what is not one of the settings.
+
+    A setting that is missing has its default, because the file may be older than the setting.
+    """
     known = sorted(f.name for f in fields(kind))
-    if sorted(given) != known:
+    if not set(given) <= set(known):
         raise ValueError(f"{what} settings are {sorted(given)}; allowed: {known}")
+
+
+def check_hints(what: str, kind: type[Settings]) -> None:
+    """Raise ValueError where a field's type is none that settings may have."""
+    hints = get_type_hints(kind)
+    for declared in fields(kind):
+        _kind_of(f"{what}.{declared.name}", hints[declared.name])
 
 
 def is_number(value: Any) -> bool:
@@ -155,13 +165,13 @@ def check_weights(arrays: Mapping[str, Any], wanted: Mapping[str, Tensor | NDArr
 
 def _checked(declared: Field[Any], value: Any, hint: Any) -> Any:
     """Return the value of a field, converted to Python's types; raise ValueError if not allowed."""
-    name, kinds = declared.name, get_args(hint) or (hint,)
-    if value is None and NoneType in kinds:
+    name = declared.name
+    kind, optional = _kind_of(name, hint)
+    if value is None and optional:
         return None
     if declared.metadata.get("kind") == _DEVICE:
         check_device(value)
         return value
-    kind = next(k for k in kinds if k is not NoneType)
     low, high = declared.metadata.get("low", -np.inf), declared.metadata.get("high", np.inf)
     if kind is bool:
         if not isinstance(value, bool | np.bool_):
@@ -181,6 +191,18 @@ def _checked(declared: Field[Any], value: Any, hint: Any) -> Any:
     return kind(value)
 
 
+def _kind_of(name: str, hint: Any) -> tuple[type, bool]:
+    """Return a setting's type, and whether it may be None."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    found = [k for k in kinds if k is not NoneType]
+    if len(found) != 1 or found[0] not in (bool, int, float, str):
+        shown = getattr(hint, "__name__", hint) if not get_args(hint) else hint
+        raise ValueError(
+            f"{name} has type {shown}; allowed is bool, int, float or str, or one of them | None"
+        )
+    return found[0], NoneType in kinds
+
+
 def _is_finite(value: Any) -> bool:
     try:
         return isfinite(value)
@@ -189,7 +211,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def _allowed(declared: Field[Any], kind: type) -> str:
-    low, high = declared.metadata["low"], declared.metadata["high"]
+    low, high = declared.metadata.get("low", -inf), declared.metadata.get("high", inf)
     what = "a whole number " if kind is int else ""
     if not isfinite(low) and not isfinite(high):
         return f"{what or 'a finite number'}".strip()

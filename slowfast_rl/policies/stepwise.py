@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Int32, Int64
+from slowfast_rl.members.arrays import Float32, Int32, Int64
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, random_words, uniforms
@@ -64,28 +64,49 @@ class StepwiseExecutor:
         if living.size:
             simulation, slots = population.simulation, population.world.slots_per_week
             times = population.weeks[living].astype(np.int64) * slots + population.slot
-            who = population.members[living]
-            stream = int(simulation.state.stream[0])
-            coins = uniforms(random_words(simulation.seed, stream, who, times, Domain.PACER))
+            stream, who = int(simulation.state.stream[0]), population.members[living]
             observations = opportunity_observation(
                 population, plan_rows[:, 0:-1:2] if self.planned else None
             )
             masks = action_mask(population, plan_rows)[living]
+            coins = coins_of(simulation.seed, stream, who, times)
             answer = self.policy.act(observations[living], masks, coins)
-            actions[living] = _checked(answer, living.size)
+            most = population.world.num_candidates
+            actions[living] = checked_actions(answer, living.size, most)
         return actions
 
 
-def _checked(answer: Any, count: int) -> Int64:
-    """Return the actions of a policy as int64 [B]; the population checks their range.
+def coins_of(seed: int, stream: int, entity_ids: Int64, slots: Int64) -> Float32:
+    """Return the coins of B opportunities, uniform in [0, 1), [B].
+
+    Args:
+        seed: seed of the luck.
+        stream: stream of the luck.
+        entity_ids: [B] member ids.
+        slots: [B] opportunities since the first week began.
+    """
+    return uniforms(random_words(seed, stream, entity_ids, slots, Domain.PACER))
+
+
+def checked_actions(answer: Any, count: int, most: int) -> Int64:
+    """Return the actions of a policy as int64, [B].
+
+    Args:
+        answer: what the policy returned.
+        count: B, the number of members.
+        most: K, the greatest action.
 
     Raises:
-        ValueError: the policy does not return one integer per member.
+        ValueError: the policy does not return one integer of 0 to K per member.
     """
     array = np.asarray(answer)
     if array.dtype.kind not in "iu" or array.shape != (count,):
         raise ValueError(
             f"the policy answered with {array.dtype} of shape {array.shape};"
             f" allowed are integers of shape ({count},)"
+        )
+    if count and not (array.min() >= 0 and array.max() <= most):
+        raise ValueError(
+            f"the policy's actions span {array.min()} to {array.max()}; allowed is 0 to {most}"
         )
     return array.astype(np.int64)

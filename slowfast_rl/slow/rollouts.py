@@ -185,7 +185,7 @@ class RolloutPlanner(BasePlanner):
         self, world: World, seed: int = 0, executor: Executor | None = None
     ) -> "RolloutPlanner":
         """Return the planner before training, which plans the safe plan for all members."""
-        return type(self)(self.settings).prepare(world)
+        return type(self)(settings=self.settings).prepare(world)
 
     def prepare(self, world: World) -> Self:
         """Prepare for planning or learning in a world, and delete all that was learned."""
@@ -226,7 +226,7 @@ class RolloutPlanner(BasePlanner):
         Raises:
             ValueError: the arrays are not those of a planner of this world.
         """
-        planner = cls(settings).prepare(world)
+        planner = cls(settings=settings).prepare(world)
         generator = torch.Generator()
         numbers = {name.split(".")[0] for name in state}
         planner.values = [planner._new_value(world, generator) for _ in numbers]

@@ -135,7 +135,7 @@ class SegmentsPlanner(BasePlanner):
         """
         if sorted(state) != ["plans", "thresholds"]:
             raise ValueError(f"segments planner has {sorted(state)}; allowed: plans, thresholds")
-        planner = cls(settings).prepare(world)
+        planner = cls(settings=settings).prepare(world)
         thresholds, plans, segments = state["thresholds"], state["plans"], planner.settings.segments
         if not (isinstance(plans, list) and len(plans) == segments):
             raise ValueError(f"plans is {plans!r}; allowed is a list of {segments} plans")

@@ -30,11 +30,22 @@ class FixedPlanner(BasePlanner):
 
     def __init__(self, world: World, plan: Sequence[int], shape: str = UNIFORM) -> None:
         super().__init__()
-        if len(plan) != len(world.channels):
-            raise ValueError(f"plan is {plan}; one target per channel {world.channels} is needed")
-        self._feasible = FeasibleIndex(world)
-        self._index = world.plan_index(tuple(plan), shape)
         self.wanted, self.shape = tuple(int(target) for target in plan), shape
+        self.prepare(world)
+
+    def prepare(self, world: World) -> Self:
+        """Find the plan on a world's menu.
+
+        Raises:
+            ValueError: it is not on the menu.
+        """
+        if len(self.wanted) != len(world.channels):
+            raise ValueError(
+                f"plan is {list(self.wanted)}; one target per channel {world.channels} is needed"
+            )
+        self._index = world.plan_index(self.wanted, self.shape)
+        self._feasible = FeasibleIndex(world)
+        return super().prepare(world)
 
     def plan(self, request: PlanRequest) -> Int64:
         """Return the plan's index for each of B members, [B]."""
@@ -57,7 +68,7 @@ class FixedPlanner(BasePlanner):
             raise ValueError(f"fixed planner has {dict(state)}; allowed: a list as plan, a shape")
         if not isinstance(shape, str):
             raise ValueError(f"shape is {shape!r}; allowed is the name of a pacing shape")
-        return cls(world, plan, shape).prepare(world)
+        return cls(world, plan, shape)
 
 
 def safe_planner(world: World) -> FixedPlanner:
@@ -105,6 +116,22 @@ class RandomPlanner(BasePlanner):
     ) -> None:
         super().__init__()
         self.seed, self.domain, self.stream = seed, domain, stream
+
+    def state(self) -> dict[str, Any]:
+        """Return what keys the coins."""
+        return {"seed": self.seed, "domain": int(self.domain), "stream": int(self.stream)}
+
+    @classmethod
+    def from_state(cls, world: World, settings: Any, state: State, **parts: Any) -> Self:
+        """Rebuild a planner from :meth:`state`.
+
+        Raises:
+            ValueError: the state is not that of a random planner.
+        """
+        whole = all(type(value) is int for value in state.values())
+        if sorted(state) != ["domain", "seed", "stream"] or not whole:
+            raise ValueError(f"random planner has {dict(state)}; allowed: domain, seed and stream")
+        return cls(state["seed"], Domain(state["domain"]), state["stream"]).prepare(world)
 
     def plan(self, request: PlanRequest) -> Int64:
         """Return a random feasible plan for each of B members, [B]."""

@@ -188,7 +188,7 @@ class UtilityPlanner(BasePlanner):
         Raises:
             ValueError: the arrays are not those of a planner of this world.
         """
-        planner = cls(settings).prepare(world)
+        planner = cls(settings=settings).prepare(world)
         limits = np.zeros((1, len(weekly_features(world))), np.float32)
         terms, features = observation_terms(world, limits).shape[1], plan_features(world).shape[1]
         shape = (features, 1 + terms, len(outcome_names(world)))

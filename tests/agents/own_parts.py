@@ -38,6 +38,7 @@ class OwnRanker(sf.fast.BaseRanker):
     """Content quality plus a learned bonus for launches, as the affinity ranker scores them."""
 
     name = "own"
+    weights = np.zeros(1, np.float32)  # before it learns
 
     @staticmethod
     def score(opportunity, topic, quality, launch, log, weights):

@@ -1,5 +1,6 @@
 """Parts of a user's own work wherever the library's do."""
 
+import json
 import sys
 
 import numpy as np
@@ -19,6 +20,7 @@ from slowfast_rl.fast.affinity import Weights
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.component import find_class
+from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import FixedPlanner, PPOPlanner
 from slowfast_rl.store import pacing_plan
 from tests.agents.own_parts import (
@@ -88,7 +90,8 @@ def test_every_own_part_of_a_file_must_be_allowed(tmp_path, left_out):
     ("slow", "fast", "name"),
     [
         (None, PacedExecutor(BidPricePacer(), AffinityRanker()), "slowfast"),
-        (None, None, "rollouts+affinity"),
+        (None, None, "slowfast"),
+        (None, PacedExecutor(ranker=AffinityRanker()), "rollouts+affinity"),
         (None, PacedExecutor(CoinPacer(), AffinityRanker()), "rollouts+coin"),
         (PPOPlanner(), PacedExecutor(BidPricePacer(), AffinityRanker()), "ppo+bid_price"),
         (PPOPlanner(), PacedExecutor(CoinPacer()), "ppo+coin-quality"),
@@ -157,27 +160,19 @@ def test_an_agent_whose_executor_is_ppo_learns_saves_loads_and_predicts(tmp_path
     fast = PPOExecutor(num_envs=16, weeks=3, n_steps=8, batch_size=64, n_epochs=1, hidden=8)
     agent = sf.SlowFastAgent(FixedPlanner(w, (2, 7)), fast)
     agent.learn(w, total_opportunities=200, seed=1)
-    assert agent.train_opportunities >= 200
+    assert 0 < agent.train_opportunities <= 200  # a small budget has fewer members
     agent.save(tmp_path / "agent.zip")
     again = sf.SlowFastAgent.load(tmp_path / "agent.zip")
-    assert agent.name == again.name == "fixed+ppo"
+    assert agent.name == again.name == "fixed+ppo-quality"
     assert (actions_of(agent, w) > 0).any()
     assert_array_equal(actions_of(again, w), actions_of(agent, w))
-    row = sf.compare([again, "never"], w, SMALL, progress=False).row("fixed+ppo")
+    row = sf.compare([again, "never"], w, SMALL, progress=False).row("fixed+ppo-quality")
     assert row["sends_per_week"]["push"] > 0.5
     before = agent.untrained_copy(w).fast.state()
-    assert any((before[k] != v).any() for k, v in agent.fast.state().items())
+    assert not before  # it begins as its pacer and its ranker
+    assert agent.fast.state()
     for name, array in agent.fast.state().items():
         assert_array_equal(again.fast.state()[name], array)
-
-
-def test_an_executor_that_learns_from_plans_needs_the_budget_that_it_takes():
-    w = small_world()
-    agent = sf.SlowFastAgent(FixedPlanner(w, (2, 7)), PPOExecutor())
-    with pytest.raises(ValueError, match="exactly one of them is needed"):
-        agent.learn(w)
-    with pytest.raises(ValueError, match="plans_for is 'own'"):
-        sf.SlowFastAgent(FixedPlanner(w, (2, 7)), PPOExecutor(), plans_for="own")
 
 
 def test_an_untrained_copy_of_own_parts_has_the_safe_plan():
@@ -185,5 +180,108 @@ def test_an_untrained_copy_of_own_parts_has_the_safe_plan():
     agent = sf.SlowFastAgent(OwnPlanner(), PacedExecutor(OwnPacer(), OwnRanker())).learn(w)
     copy = agent.untrained_copy(w)
     assert isinstance(copy.slow, FixedPlanner)
-    assert len(copy.fast.ranker.weights) == 0
-    assert len(agent.fast.ranker.weights) == 1
+    assert copy.fast.ranker.weights.tolist() == [0.0]
+    assert agent.fast.ranker.weights.tolist() == [0.5]
+
+
+def test_the_default_agent_is_that_of_the_default_experiment():
+    agent = sf.SlowFastAgent()
+    assert agent.name == "slowfast"
+    assert type(agent.fast.pacer) is BidPricePacer
+    assert type(agent.fast.ranker) is AffinityRanker
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_allow_takes_a_single_class_or_path_and_any_iterable(tmp_path, one):
+    fast = PacedExecutor() if one else PacedExecutor(OwnPacer(), OwnRanker())
+    slow = OwnPlanner() if one else FixedPlanner(world("pronounced"), (3, 1))
+    sf.SlowFastAgent(slow, fast).learn(world("pronounced")).save(tmp_path / "a")
+    allowed = (OwnPlanner, "tests.agents.own_parts.OwnPlanner") if one else (iter(ALL),)
+    for allow in allowed:
+        assert sf.SlowFastAgent.load(tmp_path / "a", allow=allow).slow.name == slow.name
+
+
+def test_an_agent_of_one_policy_refuses_an_executor_that_reads_plans():
+    with pytest.raises(ValueError, match=r"fast reads plans; allowed .* planned=False"):
+        sf.SinglePolicyAgent(OwnExecutor())
+    with pytest.raises(ValueError, match=r"fast reads plans; allowed .* planned=False"):
+        sf.SinglePolicyAgent(PPOExecutor())
+    for fast in (OwnSinglePolicy(), PacedExecutor(), PPOExecutor(planned=False)):
+        assert sf.SinglePolicyAgent(fast).fast is fast
+
+
+class Asking(OwnSinglePolicy):
+    name = "asking"
+    told = None
+
+    def learn(self, world, planner, *, seed=0):
+        self.told = planner, seed
+        return self
+
+    def state(self):
+        return {}
+
+    @classmethod
+    def from_state(cls, world, settings, state, **parts):
+        return super().from_state(world, settings, state, **parts)
+
+
+def test_an_agent_of_one_policy_gives_no_planner():
+    agent = sf.SinglePolicyAgent(Asking()).learn(small_world(), seed=2)
+    assert agent.fast.told == (None, 2)
+
+
+class Renamed(sf.SinglePolicyAgent):
+    """A subclass that does not name a kind."""
+
+
+def test_a_subclass_without_a_kind_of_its_own_is_loaded_as_itself(tmp_path):
+    Renamed(OwnSinglePolicy()).learn(small_world()).save(tmp_path)
+    assert type(Renamed.load(tmp_path, allow=OwnSinglePolicy)) is Renamed
+    assert type(sf.Agent.load(tmp_path, allow=OwnSinglePolicy)) is sf.SinglePolicyAgent
+
+
+def test_a_kind_of_agent_is_named_once():
+    with pytest.raises(ValueError, match=r"kind of Second is 'slowfast', that of .*SlowFastAgent"):
+        type("Second", (sf.SinglePolicyAgent,), {"kind": "slowfast"})
+    assert sf.SlowFastAgent.kind == "slowfast"
+
+
+def test_numbers_of_numpy_are_saved_and_other_seeds_are_named(tmp_path):
+    agent = sf.SlowFastAgent(FixedPlanner(small_world(), (2, 7)), PacedExecutor())
+    agent.learn(small_world(), seed=np.int64(3))
+    agent.train_opportunities, agent.train_cpu_seconds = np.int64(7), np.float32(0.5)
+    agent.save(tmp_path)
+    again = sf.SlowFastAgent.load(tmp_path)
+    assert (again.seed, again.train_opportunities, again.train_cpu_seconds) == (3, 7, 0.5)
+    agent.seed = 1.5
+    with pytest.raises(ValueError, match=r"seed is 1.5; allowed is a whole number"):
+        agent.save(tmp_path)
+
+
+def test_a_fixed_plan_follows_the_agent_into_another_world():
+    two, three = world("pronounced"), world("in_app")
+    agent = sf.SlowFastAgent(FixedPlanner(two, (3, 1)), PacedExecutor()).learn(two)
+    other = next(w for w in map(world, ("eventful", "deathless")) if w.channels == two.channels)
+    agent.learn(other)
+    assert agent.slow.world is other
+    request = plan_request(Population(other, 30, 2, 2))
+    wanted = FixedPlanner(other, (3, 1)).plan(request)
+    assert_array_equal(other.plans[agent.slow.plan(request)], other.plans[wanted])
+    with pytest.raises(ValueError, match="one target per channel"):
+        agent.learn(three)
+    assert agent.world is agent.slow.world is other
+
+
+def test_the_turns_of_an_agent_are_saved(tmp_path):
+    w = small_world()
+    fast = PPOExecutor(num_envs=16, weeks=3, n_steps=8, batch_size=64, n_epochs=1, hidden=8)
+    agent = sf.SlowFastAgent(FixedPlanner(w, (2, 7)), fast, turns=["fast", "fast"])
+    agent.world = w
+    agent.save(tmp_path)
+    again = sf.SlowFastAgent.load(tmp_path)
+    assert again.order == ("fast", "fast")
+    content = json.loads((tmp_path / "agent.json").read_text())
+    del content["turns"]  # as in older files
+    (tmp_path / "agent.json").write_text(json.dumps(content))
+    assert sf.SlowFastAgent.load(tmp_path).order == ("fast",)

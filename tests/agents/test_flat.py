@@ -62,7 +62,9 @@ def test_a_file_of_another_agent_is_refused_in_one_line(agent, tmp_path, changes
 
 
 def test_a_policy_that_reads_plans_is_refused():
-    with pytest.raises(ValueError, match="fast reads plans; allowed is one with planned=False"):
+    with pytest.raises(
+        ValueError, match="fast reads plans; allowed is an executor with planned=False"
+    ):
         FlatPPOAgent(PPOExecutor())
 
 
@@ -87,7 +89,8 @@ def test_predict_is_the_policys_choice_by_coins_of_the_member_and_the_time(agent
     assert (actions[~opted_in] == 0).all()
     rows = np.arange(20, 90)
     some, _ = agent.predict(obs[rows], entity_ids=ids[rows], now=0)
-    later, _ = agent.predict(obs, entity_ids=ids, now=3600)
+    assert_array_equal(agent.predict(obs, entity_ids=ids, now=3600)[0], actions)  # the same slot
+    later, _ = agent.predict(obs, entity_ids=ids, now=7 * 24 * 3600)
     assert_array_equal(some, actions[rows])
     assert (later != actions).any()
     with pytest.raises(RuntimeError, match="no world"):

@@ -107,7 +107,9 @@ def test_a_loaded_agent_lives_the_same_weeks(tuned, tmp_path, name):
         ("fast.parts.ranker.class", "quality"),
         ("fast.parts.pacer.class", "exact"),
         ("fast.parts.pacer.settings", {"threshold": "high"}),
-        ("fast.parts.pacer.settings", {}),
+        ("fast.parts.pacer.settings", {"thresholds": 0.1}),
+        ("settings", {"sends": 3}),
+        ("settings", {"weeks": 0}),
         ("fast.parts.ranker.state", {}),
     ],
 )
@@ -168,3 +170,21 @@ def test_predict_never_sends_to_who_left_the_channel():
         made.predict(np.zeros((3, 5), np.float32), entity_ids=0, now=0)
     with pytest.raises(RuntimeError, match="no world"):
         ThresholdAgent().predict(np.zeros((3, 5), np.float32), entity_ids=0, now=0)
+
+
+def test_a_loaded_agent_keeps_how_it_was_tuned(tmp_path):
+    made = ThresholdAgent(quick_ranker(), sends_per_week=2.5, num_members=40, weeks=7)
+    made.world = world("pronounced")
+    made.save(tmp_path)
+    again = ThresholdAgent.load(tmp_path)
+    assert again.settings.to_dict() == {"sends_per_week": 2.5, "num_members": 40, "weeks": 7}
+
+
+def test_an_untrained_copy_has_neither_the_threshold_nor_the_weights(tuned):
+    copy = tuned.untrained_copy(world("pronounced"))
+    assert type(copy) is ThresholdAgent
+    assert (copy.threshold, copy.name) == (0.0, tuned.name)
+    assert copy.settings == tuned.settings
+    assert copy.ranker is not tuned.ranker
+    assert copy.ranker.state() != tuned.ranker.state()
+    assert tuned.threshold > 0

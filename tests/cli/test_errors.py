@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -190,7 +191,7 @@ def test_a_comparison_trains_the_threshold_once_and_never_on_members_it_is_score
 
     def counted(agent, world, **settings):
         learned.append(settings["seed"])
-        agent.num_members, agent.weeks = 8, 1
+        agent.settings = replace(agent.settings, num_members=8, weeks=1)
         agent.ranker.learn = lambda *_, **__: agent.ranker
         return learn(agent, world, **settings)
 

@@ -17,11 +17,11 @@ from slowfast_rl.fast import (
     ThresholdPacer,
     UpliftRanker,
 )
-from slowfast_rl.fast.ppo_network import typical_scale
+from slowfast_rl.fast.ppo_network import Scale
+from slowfast_rl.members.features import opportunity_features, weekly_features
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BasePlanner, BaseRanker
-from slowfast_rl.slow import RandomPlanner
 from tests.agents.cases import WEIGHTS
 from tests.contracts.component_contract import Part
 from tests.fast.test_decide import made_up
@@ -80,9 +80,10 @@ def uplift(w: World) -> UpliftRanker:
 def random_ppo_executor(w: World) -> PPOExecutor:
     """The policy that training begins with, and a correction that is not 0."""
     sizes = {"num_envs": 16, "weeks": 3, "n_steps": 8, "batch_size": 64, "hidden": 8}
-    made = PPOExecutor(None, uplift(w), **sizes)
-    _, seen = made._begin(w, RandomPlanner(1), 3, made.settings.num_envs)
-    made.policy = made._network(w, typical_scale(made._prior(w), seen), 3)
+    made = PPOExecutor(ranker=uplift(w), **sizes)
+    width = len(weekly_features(w) + opportunity_features(w))
+    typical = Scale(np.zeros(width, np.float32), np.ones(width, np.float32), 1.0)
+    made.policy = made._network(w, typical, 3)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weights in made.policy.parameters():

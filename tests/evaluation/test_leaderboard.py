@@ -200,7 +200,7 @@ NAMES = "never, always, random, best_fixed, oracle, threshold"
             [3],
             "agents has a int; allowed: agents, contestants and the names " + NAMES,
         ),
-        ([SlowFastAgent()], r"'rollouts\+affinity' has no world; call learn or load first"),
+        ([SlowFastAgent()], r"'slowfast' has no world; call learn or load first"),
     ],
 )
 def test_agents_that_cannot_be_evaluated_are_refused_in_one_line(agents, message):

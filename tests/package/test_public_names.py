@@ -87,3 +87,7 @@ def test_the_readmes_numbers_of_the_calibrated_world_are_those_of_the_study():
     assert stated
     study = (ROOT / "experiments" / "world_checks" / "README.md").read_text()
     assert all(numbers in study for numbers in stated)
+
+
+def test_the_package_shows_no_names_that_only_its_types_need():
+    assert not {"Any", "TYPE_CHECKING", "typing"} & set(vars(sf))

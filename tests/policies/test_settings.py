@@ -2,6 +2,7 @@
 
 from dataclasses import FrozenInstanceError, dataclass, fields
 from math import isfinite
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -132,11 +133,31 @@ def test_settings_are_given_as_one_object_of_the_class_or_each_by_its_name():
         AffinityRanker(made.settings, weeks=4)
 
 
-@pytest.mark.parametrize("given", [{}, {"count": 3}, {**Example().to_dict(), "colour": 1}])
-def test_names_of_a_file_that_are_missing_or_unknown_are_refused(given):
+@pytest.mark.parametrize("given", [{"colour": 1}, {**Example().to_dict(), "colour": 1}])
+def test_names_of_a_file_that_are_unknown_are_refused_and_missing_ones_are_not(given):
     known = ["count", "device", "flag", "free", "share", "weight"]
-    check_names("example", Example().to_dict(), Example)
+    for fits in ({}, {"count": 3}, Example().to_dict()):
+        check_names("example", fits, Example)
     with pytest.raises(ValueError, match=r"example settings are \[.*\]; allowed: \[") as raised:
         check_names("example", given, Example)
     assert str(raised.value).endswith(str(known))
     assert str(sorted(given)) in str(raised.value)
+
+
+def test_a_field_without_setting_is_checked_by_its_type():
+    @dataclass(frozen=True, kw_only=True)
+    class Bare(Settings):
+        count: int = 3
+
+    assert Bare(count=np.int64(5)).count == 5
+    with pytest.raises(ValueError, match="count is 'x'; allowed is a whole number"):
+        Bare(count="x")
+
+
+@pytest.mark.parametrize("hint", [tuple[int, ...], Literal["a", "b"], list, int | str, None])
+def test_a_type_that_settings_cannot_have_is_refused_by_name(hint):
+    made = dataclass(frozen=True, kw_only=True)(
+        type("Odd", (Settings,), {"__annotations__": {"odd": hint}, "odd": setting(1, "odd")})
+    )
+    with pytest.raises(ValueError, match=r"odd has type .*; allowed is bool, int, float or str"):
+        made()

@@ -5,13 +5,18 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from slowfast_rl.envs import MessagingVectorEnv
-from slowfast_rl.members.observations import opportunity_features, weekly_features
+from slowfast_rl.members.observations import (
+    opportunity_features,
+    opportunity_observation,
+    weekly_features,
+)
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies import PlanSource
+from slowfast_rl.policies.contracts import BaseExecutor
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.stepwise import StepwiseExecutor
 from slowfast_rl.slow import FixedPlanner
-from slowfast_rl.store import InMemoryFeatureStore
+from slowfast_rl.store import InMemoryFeatureStore, pacing_plan
 from tests.members.worlds import world
 from tests.policies.test_guard import worlds
 
@@ -151,3 +156,72 @@ def test_coins_belong_to_the_member_and_the_luck_not_to_the_batch():
         StepwiseExecutor(coins).run_week(population, no_plan)
     assert_array_equal(np.array(all_of_them.seen)[:, 3:7], some.seen)
     assert 0.4 < np.mean(all_of_them.seen) < 0.6
+
+
+class Served(BaseExecutor):
+    """The default rule, or a coin where no plan is seen; keeps what it saw."""
+
+    name = "served"
+
+    def __init__(self, w, planned=True):
+        super().__init__()
+        self.rule, self.planned, self.seen = Default(w), planned, []
+
+    def act(self, observations, masks, coins):
+        self.seen.append((observations, masks, coins))
+        if self.planned:
+            return self.rule.act(observations, masks, coins)
+        return np.where(coins < 0.2, 2, 0)
+
+
+@pytest.mark.parametrize("planned", [True, False])
+@pytest.mark.parametrize("name", ["eventful", "in_app"])
+def test_a_served_executor_decides_as_in_simulated_weeks(name, planned):
+    w = world(name)
+    one, other = (Population(w, 60, 4, 4) for _ in range(2))
+    simulated, served = Served(w, planned), Served(w, planned)
+    menu = np.random.default_rng(0).integers(0, 40, (60, len(w.channels))).astype(np.int32)
+    for _ in range(3):
+        target = np.where(one.opted_in, menu, 0).astype(np.int32)
+        week = simulated.run_week(one, target)
+        for _ in w.schedule:
+            alive = np.flatnonzero(other.alive)
+            targets = np.where(other.opted_in, target, 0)
+            shown = opportunity_observation(other, targets)  # a plan that only some may see
+            plan = pacing_plan(targets[alive], other.weeks[alive])
+            ids, now = other.members[alive], other.now[alive]
+            actions = np.zeros(60, np.int64)
+            actions[alive] = served.choose(w, shown[alive], plan, ids, now + 7, 4).actions
+            other.step(actions)
+            mine, theirs = simulated.seen.pop(0), served.seen.pop(0)
+            for found, wanted in zip(theirs, mine, strict=True):
+                assert_array_equal(found, wanted)
+        for field in week._fields:
+            if field != "vetoed":  # a forbidden send is held before it is counted
+                assert_array_equal(
+                    getattr(other.last_week(), field), getattr(week, field), err_msg=field
+                )
+        assert week.sends.any()
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (np.full(20, 0.7), r"allowed are integers of shape \(20,\)"),
+        (np.ones((20, 1), int), r"allowed are integers of shape \(20,\)"),
+        (np.full(20, 9), "actions span 9 to 9; allowed is 0 to "),
+        (np.full(20, -1), "actions span -1 to -1; allowed is 0 to "),
+    ],
+)
+def test_an_answer_is_checked_alike_in_simulated_weeks_and_when_served(answer, message):
+    class Odd(Served):
+        def act(self, observations, masks, coins):
+            return answer
+
+    w = world("deathless")
+    population, odd = Population(w, 20), Odd(w)
+    obs, plan = opportunity_observation(population), pacing_plan(np.ones((20, 2), np.int32), 0)
+    with pytest.raises(ValueError, match=message):
+        odd.choose(w, obs, plan, population.members, population.now, 0)
+    with pytest.raises(ValueError, match=message):
+        odd.run_week(population, np.ones((20, 2), np.int32))
