@@ -42,7 +42,7 @@ class Component:
         parts: the kind of each attribute that holds a component or None; the constructor takes
             the same names.
         fill_in: alternatives, each the methods that a subclass must define.
-        vector: name of the attribute, [W] float32, that ``learn`` sets and a compiled function reads;
+        vector: name of the attribute that ``learn`` sets and a compiled function reads, [W];
             empty where there is none.
         learn_arguments: names of the arguments that the agent passes to ``learn`` after the world.
         learns: whether the class defines ``learn``.
