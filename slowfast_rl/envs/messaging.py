@@ -17,7 +17,7 @@ from slowfast_rl.members.observations import (
 )
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.guard import NO_CAP, action_mask, hold_forbidden, pack_plans
-from slowfast_rl.policies.plan_exchange import PlanSource, pack_plan
+from slowfast_rl.policies.plan_exchange import PlanExchange, PlanSource, pack_plan
 from slowfast_rl.store import FeatureStore
 
 
@@ -183,8 +183,9 @@ class MessagingVectorEnv(MemberVectorEnv):
             num_envs,
             weekly_features(resolved) + opportunity_features(resolved),
             1 + resolved.num_candidates,
+            1,
+            PlanExchange(resolved, store if plan_source is None else plan_source.store),
             world=resolved,
-            store=store if plan_source is None else plan_source.store,
             belief_filter=None if plan_source is None else plan_source.planner.belief_filter,
             **episodes,
         )
@@ -207,17 +208,19 @@ class MessagingVectorEnv(MemberVectorEnv):
             ClosedEnvironmentError: the environment is closed.
         """
         population = self.population
-        executed = self._check_actions(actions)
+        executed = self._begin_step(actions)
         vetoed = hold_forbidden(population, self._plan_rows, executed)
-        channel = self.world.schedule[population.slot].channel
+        channel = population.simulation.schedule.channel[population.slots]  # [N]
         reward, events = population.step(executed)
         info: Info = {name: flags.view(np.bool_) for name, flags in events._asdict().items()}
         if self.has_plan and info["opted_out"].any():
-            self._plan_rows[info["opted_out"], 2 * channel : 2 * channel + 2] = (
-                0  # the plan is no longer feasible there
+            left = np.flatnonzero(info["opted_out"])  # the plan is no longer feasible there
+            for column in (2 * channel[left], 2 * channel[left] + 1):
+                self._plan_rows[left, column] = 0
+        if self._lacks_plan.any():
+            self._read_plans(
+                np.flatnonzero(self._lacks_plan & (population.slots > 0) & population.alive)
             )
-        if population.slot and self._lacks_plan.any():
-            self._read_plans(np.flatnonzero(self._lacks_plan))
         return self._complete_step(reward, info | {"vetoed": vetoed})
 
     def _observe(self) -> Float32:

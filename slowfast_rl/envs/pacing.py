@@ -19,6 +19,7 @@ from slowfast_rl.members.observations import (
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import Executor
 from slowfast_rl.policies.guard import feasible_plans
+from slowfast_rl.policies.plan_exchange import PlanExchange
 from slowfast_rl.store import FeatureStore
 
 
@@ -185,9 +186,9 @@ class PacingVectorEnv(MemberVectorEnv):
             num_envs,
             weekly_features(resolved) + (belief_filter.features if belief_filter else ()),
             len(self._plans),
+            resolved.slots_per_week,
+            PlanExchange(resolved, store, executor),
             world=resolved,
-            store=store,
-            executor=executor,
             belief_filter=belief_filter,
             **episodes,
         )
@@ -206,7 +207,7 @@ class PacingVectorEnv(MemberVectorEnv):
             ResetNeeded: the environment has not been reset yet.
             ClosedEnvironmentError: the environment is closed.
         """
-        plans = self._check_actions(actions)
+        plans = self._begin_step(actions)
         self.plan_exchange.issue(self.population, plans)
         week, _ = self.plan_exchange.run_week(self.population)
         info: Info = {

@@ -150,7 +150,8 @@ class PPOExecutor(BaseExecutor):
             gamma=discount,
             seed=seed,
             policy_kwargs=policy_arguments(self._prior(world), observations, s.hidden),
-            **{name: getattr(s, name) for name in SB3_SETTINGS},
+            **{name: getattr(s, name) for name in SB3_SETTINGS}
+            | {"batch_size": min(s.batch_size, s.num_envs * s.n_steps)},
         )
         model.set_logger(logger or Logger(None, []))
         assert isinstance(model.policy, MessagePolicy)
@@ -241,6 +242,7 @@ class PPOExecutor(BaseExecutor):
             weeks=self.settings.weeks,
             population_seed=seed,
             luck_seed=seed,
+            first_member=0,
         )
         observations, _ = env.reset(seed=seed)
         rows, met = np.arange(env.num_envs), [observations[::_SIGNAL_SHARE]]

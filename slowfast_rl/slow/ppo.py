@@ -121,7 +121,8 @@ class PPOPlanner(BasePlanner):
             gamma=world.reward.weekly_discount,
             seed=seed,
             policy_kwargs=policy_arguments(world, observations, s.hidden),
-            **{name: getattr(s, name) for name in SB3_SETTINGS},
+            **{name: getattr(s, name) for name in SB3_SETTINGS}
+            | {"batch_size": min(s.batch_size, s.num_envs * s.n_steps)},
         )
         model.set_logger(logger or Logger(None, []))
         assert isinstance(model.policy, PlanPolicy)
@@ -208,6 +209,7 @@ class PPOPlanner(BasePlanner):
             beliefs=self.settings.beliefs,
             population_seed=seed,
             luck_seed=seed,
+            first_member=0,
         )
         return env, stagger(env, seed)
 
