@@ -82,9 +82,6 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         for name, value in (("weeks", weeks), ("max_episode_steps", max_episode_steps)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; allowed is 1 or more")
-        if render_mode not in (None, *RENDERING["render_modes"]):
-            allowed = ", ".join(["None", *RENDERING["render_modes"]])
-            raise ValueError(f"render_mode is {render_mode!r}; allowed: {allowed}")
         self.num_envs = num_envs
         self.world, self.weeks, self.privileged = world, weeks, privileged
         self.max_episode_steps, self.render_mode = max_episode_steps, render_mode
@@ -112,7 +109,9 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         self._was_reset = self._warned = False
         self._ended = np.zeros(num_envs, np.bool_)  # rows that need a reset before another step
         self._timeline = (
-            None if render_mode is None else Timeline(world, num_envs, weeks, privileged)
+            Timeline(world, num_envs, weeks, privileged)
+            if render_mode in RENDERING["render_modes"]
+            else None
         )
 
     @property
@@ -178,15 +177,15 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
 
         Returns:
             N texts, or N pictures [height, width, 3] of uint8; None, with a warning, where the
-            environment was made without ``render_mode``.
+            environment was made without one of these modes.
 
         Raises:
             ResetNeeded: the environment has not been reset yet.
         """
         if self._timeline is None:
             gym.logger.warn(
-                "render was called on an environment without a render mode; give one when it is"
-                ' made, such as render_mode="rgb_array"'
+                f"render was called and render_mode is {self.render_mode!r}; make the environment"
+                f" with one of {', '.join(RENDERING['render_modes'])}"
             )
             return None
         if not self._was_reset:

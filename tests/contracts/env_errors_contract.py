@@ -100,7 +100,6 @@ class EnvErrorsContract:
         [
             ({"weeks": 0}, "weeks is 0; allowed is 1 or more"),
             ({"max_episode_steps": 0}, "max_episode_steps is 0; allowed is 1 or more"),
-            ({"render_mode": "film"}, "render_mode is 'film'; allowed: None, ansi, rgb_array"),
             ({"autoreset_mode": "Sometimes"}, "allowed: AutoresetMode.NEXT_STEP, "),
             ({"reward": "none"}, "reward is 'none'; allowed: expected, sampled"),
             ({"world": "nowhere"}, "unknown world 'nowhere'"),

@@ -69,7 +69,9 @@ class EnvInterfaceContract:
     def test_a_render_mode_is_needed_to_render_and_a_reset_before(self, case: Case) -> None:
         for env in (case.single(), case.vector(2)):
             env.reset(seed=SEED)
-            with pytest.warns(UserWarning, match=r"without a render mode; give one"):
+            with pytest.warns(
+                UserWarning, match="render_mode is None; make the environment with one of"
+            ):
                 assert env.render() is None
         for mode, kind in (("ansi", str), ("rgb_array", np.ndarray)):
             for env in (case.single(render_mode=mode), case.vector(2, render_mode=mode)):
