@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from time import process_time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -119,7 +119,7 @@ def _time_fused(
 
 def _time_messaging(world: World, members: int, weeks: int, seed: int) -> float:
     """Step with random candidates, sent at a third of the opportunities that the mask allows."""
-    env = MessagingVectorEnv(members, world, weeks=weeks + 1, population_seed=seed)
+    env = MessagingVectorEnv(members, world, **_episodes(weeks, seed))
     draws = np.random.default_rng(seed)
     _, info = env.reset(seed=seed)
     seconds = 0.0
@@ -135,7 +135,7 @@ def _time_messaging(world: World, members: int, weeks: int, seed: int) -> float:
 
 def _time_pacing(world: World, members: int, weeks: int, seed: int) -> float:
     """Step with random plans; targets on channels that a member has left are executed as 0."""
-    env = PacingVectorEnv(members, world, weeks=weeks + 1, population_seed=seed)
+    env = PacingVectorEnv(members, world, **_episodes(weeks, seed))
     draws = np.random.default_rng(seed)
     env.reset(seed=seed)
     return (
@@ -143,6 +143,11 @@ def _time_pacing(world: World, members: int, weeks: int, seed: int) -> float:
         * weeks
         / step_seconds(env, weeks, lambda: draws.integers(len(world.plans), size=members))
     )
+
+
+def _episodes(weeks: int, seed: int) -> dict[str, Any]:
+    """Return an environment's arguments: who is simulated, with what luck, and for how long."""
+    return {"weeks": weeks + 1, "population_seed": seed, "luck_seed": seed, "first_member": 0}
 
 
 def _time_cartpole(seed: int) -> float:

@@ -162,7 +162,9 @@ def _share(world: World, members: int, weeks: int, seed: int) -> float:
     """
     store = TimedStore(InMemoryFeatureStore())
     source: Any = PlanSource(RandomPlanner(seed), store)
-    env = MessagingVectorEnv(members, world, weeks=weeks + 1, plan_source=source, luck_seed=seed)
+    env = MessagingVectorEnv(
+        members, world, weeks=weeks + 1, plan_source=source, luck_seed=seed, first_member=0
+    )
     env.reset(seed=seed)
     hold = np.zeros(members, np.int64)
     reader: Any = env.plan_exchange.reader

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from slowfast_rl.members.features import Feature, privileged_features
-from slowfast_rl.members.opportunity import _world  # loaded there: loading it again costs 6 ms
+from slowfast_rl.members.opportunity import PRONOUNCED
 from slowfast_rl.members.world import World
 
 E = TypeVar("E", bound=type)
@@ -62,8 +62,8 @@ def document_observations(
     """
 
     def complete(environment: E) -> E:
-        features = [feature for group in groups for feature in group(_world)]
-        latents = privileged_features(_world)
+        features = [feature for group in groups for feature in group(PRONOUNCED)]
+        latents = privileged_features(PRONOUNCED)
         text = cleandoc(environment.__doc__ or "")
         text = text.replace("{observation_table}", observation_table(features))
         text = text.replace("{privileged_table}", observation_table(latents, len(features)))

@@ -34,16 +34,34 @@ def end_infos(info: Info, observations: Float32, ended: Bool) -> Info:
     final = np.full(len(ended), None, dtype=object)
     for row in np.flatnonzero(ended):
         final[row] = observations[row].copy()
-    return _restricted(info, ~ended) | {
+    return restricted(info, ~ended) | {
         "final_obs": final,
         "_final_obs": ended.copy(),
-        "final_info": _restricted(info, ended),
+        "final_info": restricted(info, ended),
         "_final_info": ended.copy(),
     }
 
 
-def _restricted(info: Info, rows: Bool) -> Info:
-    """Return an info with zeros outside the given rows [N], and with its masks."""
+def row_info(info: Info, row: int) -> Info:
+    """Return one row's info as Gymnasium's single environments have it, flags as Python's bool.
+
+    Args:
+        info: arrays [N, ...] by name, and masks.
+        row: the row; names whose mask is False there are left out.
+    """
+    names = (name for name in info if not name.startswith("_") and info[f"_{name}"][row])
+    return {name: _value(info[name], row) for name in names}
+
+
+def _value(values: Any, row: int) -> Any:
+    """Return one row's value of an array, or of each array of a wrapper's dictionary."""
+    if isinstance(values, dict):
+        return {name: _value(each, row) for name, each in values.items()}
+    return bool(values[row]) if values.dtype == np.bool_ and values.ndim == 1 else values[row]
+
+
+def restricted(info: Info, rows: Bool) -> Info:
+    """Return an info, arrays [N, ...] by name, with zeros outside some rows [N] and with masks."""
     result: Info = {}
     for name, values in info.items():
         result[name] = np.zeros_like(values)

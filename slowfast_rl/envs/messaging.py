@@ -17,7 +17,7 @@ from slowfast_rl.members.observations import (
 )
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.guard import NO_CAP, action_mask, hold_forbidden, pack_plans
-from slowfast_rl.policies.plan_exchange import PlanSource, pack_plan
+from slowfast_rl.policies.plan_exchange import PlanExchange, PlanSource, pack_plan
 from slowfast_rl.store import FeatureStore
 
 
@@ -89,15 +89,22 @@ class MessagingVectorEnv(MemberVectorEnv):
     ## Starting State
 
     An episode begins at the first slot of week 0 with a member that has not received any message.
-    `reset(seed=s)` sets the luck seed to s, which determines everything that is drawn over time,
-    and begins episode 0, of the member `first_member`. The first `reset()` without a seed uses
-    `luck_seed`; every later one begins the next episode, with another member. In the vector
-    environment, row i simulates the member `first_member + i + e * num_envs` in episode e.
+    `reset(seed=s)` draws the luck seed, which determines everything that is drawn over time, and the
+    first member, and begins episode 0; `s` is any integer of 0 or more, and the same seed gives the
+    same episodes. The first `reset()` without a seed draws both from fresh entropy; every later one
+    begins the next episode, with another member. In the vector environment, row i simulates the
+    member `first_member + i + e * num_envs` in episode e. A `luck_seed` or `first_member` that was
+    given to the constructor holds, whatever the seed; see `docs/seeds.md`.
 
     ## Episode End
 
     1. Termination: the member churns. This is decided at the end of each week.
-    2. Truncation: the episode has lasted `weeks` weeks.
+    2. Truncation: the episode has lasted `weeks` weeks, or `max_episode_steps` steps.
+
+    In the vector environment, `autoreset_mode` is one of Gymnasium's modes. With `SAME_STEP`, a row
+    whose episode ended shows the next episode at once, and `final_obs` and `final_info` hold what
+    the ended one showed. With `NEXT_STEP`, its next step begins the episode: the action is ignored
+    and the reward is 0. With `DISABLED`, `reset(options={"reset_mask": mask})` begins it.
 
     ## Arguments
 
@@ -111,10 +118,12 @@ class MessagingVectorEnv(MemberVectorEnv):
     | `plan_source` | **PlanSource** | `None` | Planner of the weekly plans, and its store. |
     | `store` | **FeatureStore** | `None` | Store to which another program writes plans. |
     | `population_seed` | **int** | `0` | Seed of the members' traits. |
-    | `luck_seed` | **int** | `0` | Luck seed until a reset has a seed. |
-    | `first_member` | **int** | `0` | Id of the member of the first row in episode 0. |
+    | `luck_seed` | **int** | `None` | Luck seed that holds; `None` to draw it. |
+    | `first_member` | **int** | `None` | Id of row 0's member in episode 0; `None` to draw it. |
+    | `max_episode_steps` | **int** | `None` | Steps after which an episode is truncated, if sooner. |
+    | `render_mode` | **str** | `None` | `"ansi"` or `"rgb_array"`: the member's timeline. |
     | `num_envs` | **int** | `1` | Number of rows (vector environment only). |
-    | `autoreset` | **bool** | `True` | SAME_STEP autoreset, or none (vector environment only). |
+    | `autoreset_mode` | **AutoresetMode** | `SAME_STEP` | See Episode End (vector environment only). |
 
     With neither `plan_source` nor `store` there are no plans and no caps. With `store` alone, plans
     are read on Monday 00:00. A member without a plan of this week has a fallback plan, and the
@@ -183,8 +192,9 @@ class MessagingVectorEnv(MemberVectorEnv):
             num_envs,
             weekly_features(resolved) + opportunity_features(resolved),
             1 + resolved.num_candidates,
+            1,
+            PlanExchange(resolved, store if plan_source is None else plan_source.store),
             world=resolved,
-            store=store if plan_source is None else plan_source.store,
             belief_filter=None if plan_source is None else plan_source.planner.belief_filter,
             **episodes,
         )
@@ -207,17 +217,19 @@ class MessagingVectorEnv(MemberVectorEnv):
             ClosedEnvironmentError: the environment is closed.
         """
         population = self.population
-        executed = self._check_actions(actions)
+        executed = self._begin_step(actions)
         vetoed = hold_forbidden(population, self._plan_rows, executed)
-        channel = self.world.schedule[population.slot].channel
+        channel = population.simulation.schedule.channel[population.slots]  # [N]
         reward, events = population.step(executed)
         info: Info = {name: flags.view(np.bool_) for name, flags in events._asdict().items()}
         if self.has_plan and info["opted_out"].any():
-            self._plan_rows[info["opted_out"], 2 * channel : 2 * channel + 2] = (
-                0  # the plan is no longer feasible there
+            left = np.flatnonzero(info["opted_out"])  # the plan is no longer feasible there
+            for column in (2 * channel[left], 2 * channel[left] + 1):
+                self._plan_rows[left, column] = 0
+        if self._lacks_plan.any():
+            self._read_plans(
+                np.flatnonzero(self._lacks_plan & (population.slots > 0) & population.alive)
             )
-        if population.slot and self._lacks_plan.any():
-            self._read_plans(np.flatnonzero(self._lacks_plan))
         return self._complete_step(reward, info | {"vetoed": vetoed})
 
     def _observe(self) -> Float32:

@@ -19,6 +19,7 @@ from slowfast_rl.members.observations import (
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import Executor
 from slowfast_rl.policies.guard import feasible_plans
+from slowfast_rl.policies.plan_exchange import PlanExchange
 from slowfast_rl.store import FeatureStore
 
 
@@ -91,15 +92,22 @@ class PacingVectorEnv(MemberVectorEnv):
     ## Starting State
 
     An episode begins on Monday of week 0 with a member that has not received any message.
-    `reset(seed=s)` sets the luck seed to s, which determines everything that is drawn over time,
-    and begins episode 0, of the member `first_member`. The first `reset()` without a seed uses
-    `luck_seed`; every later one begins the next episode, with another member. In the vector
-    environment, row i simulates the member `first_member + i + e * num_envs` in episode e.
+    `reset(seed=s)` draws the luck seed, which determines everything that is drawn over time, and the
+    first member, and begins episode 0; `s` is any integer of 0 or more, and the same seed gives the
+    same episodes. The first `reset()` without a seed draws both from fresh entropy; every later one
+    begins the next episode, with another member. In the vector environment, row i simulates the
+    member `first_member + i + e * num_envs` in episode e. A `luck_seed` or `first_member` that was
+    given to the constructor holds, whatever the seed; see `docs/seeds.md`.
 
     ## Episode End
 
     1. Termination: the member churns. This is decided at the end of each week.
-    2. Truncation: the episode has lasted `weeks` weeks.
+    2. Truncation: the episode has lasted `weeks` weeks, or `max_episode_steps` steps.
+
+    In the vector environment, `autoreset_mode` is one of Gymnasium's modes. With `SAME_STEP`, a row
+    whose episode ended shows the next episode at once, and `final_obs` and `final_info` hold what
+    the ended one showed. With `NEXT_STEP`, its next step begins the episode: the action is ignored
+    and the reward is 0. With `DISABLED`, `reset(options={"reset_mask": mask})` begins it.
 
     ## Arguments
 
@@ -114,10 +122,12 @@ class PacingVectorEnv(MemberVectorEnv):
     | `store` | **FeatureStore** | `None` | Store of the plans; None makes one in memory. |
     | `executor` | **Executor** | `None` | The fast policy; None uses the default executor. |
     | `population_seed` | **int** | `0` | Seed of the members' traits. |
-    | `luck_seed` | **int** | `0` | Luck seed until a reset has a seed. |
-    | `first_member` | **int** | `0` | Id of the member of the first row in episode 0. |
+    | `luck_seed` | **int** | `None` | Luck seed that holds; `None` to draw it. |
+    | `first_member` | **int** | `None` | Id of row 0's member in episode 0; `None` to draw it. |
+    | `max_episode_steps` | **int** | `None` | Steps after which an episode is truncated, if sooner. |
+    | `render_mode` | **str** | `None` | `"ansi"` or `"rgb_array"`: the member's timeline. |
     | `num_envs` | **int** | `1` | Number of rows (vector environment only). |
-    | `autoreset` | **bool** | `True` | SAME_STEP autoreset, or none (vector environment only). |
+    | `autoreset_mode` | **AutoresetMode** | `SAME_STEP` | See Episode End (vector environment only). |
 
     Each environment needs a store of its own.
 
@@ -185,9 +195,9 @@ class PacingVectorEnv(MemberVectorEnv):
             num_envs,
             weekly_features(resolved) + (belief_filter.features if belief_filter else ()),
             len(self._plans),
+            resolved.slots_per_week,
+            PlanExchange(resolved, store, executor),
             world=resolved,
-            store=store,
-            executor=executor,
             belief_filter=belief_filter,
             **episodes,
         )
@@ -206,7 +216,7 @@ class PacingVectorEnv(MemberVectorEnv):
             ResetNeeded: the environment has not been reset yet.
             ClosedEnvironmentError: the environment is closed.
         """
-        plans = self._check_actions(actions)
+        plans = self._begin_step(actions)
         self.plan_exchange.issue(self.population, plans)
         week, _ = self.plan_exchange.run_week(self.population)
         info: Info = {

@@ -2,35 +2,54 @@
 
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, VecEnvStepReturn
 
 from slowfast_rl.envs.base import MemberVectorEnv
-from slowfast_rl.members.arrays import Float32
+from slowfast_rl.envs.infos import Info, row_info
+from slowfast_rl.members.arrays import Bool, Float32
 
 
 class SB3VecEnv(VecEnv):
     """Adapter from a native vector environment to Stable-Baselines3's ``VecEnv``.
 
-    The infos of ended episodes hold ``terminal_observation`` and ``TimeLimit.truncated``, so that
-    learners bootstrap the value at a time limit and not at a churn, and ``episode``, the record of
-    SB3's ``Monitor``, from which ``ep_rew_mean`` is computed.
+    The info of an ended episode holds ``terminal_observation`` and ``TimeLimit.truncated``, so that
+    learners bootstrap the value at a time limit and not at a churn; ``episode``, the record of
+    SB3's ``Monitor``, from which ``ep_rew_mean`` is computed; and the infos of its last step, such
+    as ``sends`` or ``opened``. Infos of other steps are passed on if ``all_infos`` is true.
+
+    SB3 does not accept a vector environment itself: give it ``SB3VecEnv(gym.make_vec(...))``.
 
     Args:
-        env: a vector environment with autoreset.
+        env: a vector environment of this package, or Gymnasium's vector wrappers around one; its
+            autoreset mode is SAME_STEP, or DISABLED, where the adapter resets rows itself, because
+            some of Gymnasium's observation wrappers refuse SAME_STEP.
+        all_infos: whether every step has infos, which takes about a microsecond per row and value.
 
     Raises:
-        ValueError: the environment has no autoreset.
+        ValueError: the environment is in NEXT_STEP autoreset mode.
+        TypeError: it is not a vector environment of this package.
     """
 
-    def __init__(self, env: MemberVectorEnv) -> None:
-        if not env.autoreset:
-            raise ValueError("the environment has autoreset=False; allowed is True")
-        self.env = env
+    def __init__(self, env: VectorEnv[Any, Any, Any], *, all_infos: bool = False) -> None:
+        native = env.unwrapped
+        if not isinstance(native, MemberVectorEnv):
+            raise TypeError(
+                f"the environment is {env}; allowed is a vector environment of slowfast_rl, such as"
+                ' SB3VecEnv(gym.make_vec("slowfast_rl/Messaging-v0", num_envs=64))'
+            )
+        if native.autoreset_mode is AutoresetMode.NEXT_STEP:
+            raise ValueError(
+                f"the environment has autoreset_mode={native.autoreset_mode}; allowed are"
+                " AutoresetMode.SAME_STEP and AutoresetMode.DISABLED"
+            )
+        self.env, self.all_infos = env, all_infos
+        self._native: MemberVectorEnv = native
         self._actions = np.zeros(env.num_envs, np.int64)
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, np.int64)
@@ -43,11 +62,12 @@ class SB3VecEnv(VecEnv):
         observations, info = self.env.reset(seed=self._seed)
         self.reset_infos = [{"action_mask": mask} for mask in info["action_mask"]]
         self._seed = None
+        self._reset_options()
         self._returns[:], self._lengths[:] = 0, 0
-        return observations
+        return cast(VecEnvObs, observations)
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Set the luck seed of all rows for the next reset; None begins the next episodes."""
+        """Set the seed of all rows for the next reset; None begins the next episodes."""
         self._seed = seed
         return [seed] * self.num_envs
 
@@ -61,10 +81,15 @@ class SB3VecEnv(VecEnv):
         self._returns += rewards
         self._lengths += 1
         done = terminated | truncated
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for row in np.flatnonzero(done):
-            infos[row] = {
-                "terminal_observation": info["final_obs"][row],
+        infos = _by_row(info, ~done) if self.all_infos else [{} for _ in range(self.num_envs)]
+        last: Any = info.get("final_obs")  # where an episode ended
+        last_info: Any = info.get("final_info")
+        if done.any() and self._native.autoreset_mode is AutoresetMode.DISABLED:
+            last, last_info = observations, info
+            observations, _ = self.env.reset(options={"reset_mask": done.copy()})
+        for row in np.flatnonzero(done).tolist():
+            infos[row] = row_info(last_info, row) | {
+                "terminal_observation": last[row],
                 "TimeLimit.truncated": bool(truncated[row]),
                 "episode": {
                     "r": float(self._returns[row]),
@@ -73,30 +98,62 @@ class SB3VecEnv(VecEnv):
                 },
             }
         self._returns[done], self._lengths[done] = 0, 0
-        return observations, rewards.astype(np.float32), done, infos
+        return observations, np.asarray(rewards, np.float32), done, infos
 
     def close(self) -> None:
         """Close the environment."""
         self.env.close()
 
+    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
+        """Return each row's picture; the environment is made with ``render_mode="rgb_array"``."""
+        frames: Any = self.env.render()
+        return [None] * self.num_envs if frames is None else list(frames)
+
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """Return an attribute of the vector environment, once per requested row."""
-        return [getattr(self.env, attr_name) for _ in self._get_indices(indices)]
+        value = getattr(self._owner(attr_name), attr_name)
+        return [value for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Set an attribute of the vector environment, which all rows share."""
-        setattr(self.env, attr_name, value)
+        setattr(self._owner(attr_name), attr_name, value)
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Call a method that returns one value per row, such as ``action_masks``."""
-        values = getattr(self.env, method_name)(*method_args, **method_kwargs)
-        return [values[i] for i in self._get_indices(indices)]
+        """Call a method of the vector environment once; return one value per requested row.
+
+        A method such as ``action_masks`` returns an array with one value per row. Any other value,
+        such as the None of ``close``, is returned for each row.
+        """
+        method = getattr(self._owner(method_name), method_name)
+        values, rows = method(*method_args, **method_kwargs), self._get_indices(indices)
+        per_row = isinstance(values, np.ndarray) and len(values) == self.num_envs
+        return [values[i] if per_row else values for i in rows]
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> list[bool]:
         """Return, per requested row, whether it reports episodes as the given wrapper does."""
-        return [issubclass(wrapper_class, Monitor) for _ in self._get_indices(indices)]
+        wrapped = issubclass(wrapper_class, Monitor) or self._wrapper(wrapper_class) is not None
+        return [wrapped for _ in self._get_indices(indices)]
+
+    def _owner(self, name: str) -> Any:
+        """Return the outermost wrapper, or the environment, that has an attribute."""
+        env: Any = self.env
+        while isinstance(env, VectorWrapper) and not hasattr(env, name):
+            env = env.env
+        return env
+
+    def _wrapper(self, kind: type[Any]) -> Any:
+        """Return the outermost wrapper of a class, or None."""
+        env: Any = self.env
+        while isinstance(env, VectorWrapper) and not isinstance(env, kind):
+            env = env.env
+        return env if isinstance(env, kind) else None
+
+
+def _by_row(info: Info, rows: Bool) -> list[dict[str, Any]]:
+    """Return the infos of a step as one dictionary per row, empty where ``rows`` [N] is False."""
+    return [row_info(info, row) if chosen else {} for row, chosen in enumerate(rows)]
 
 
 class StaggeredVecEnv(SB3VecEnv):
@@ -112,7 +169,7 @@ class StaggeredVecEnv(SB3VecEnv):
 
     def reset(self) -> Float32:
         """Return the current observations, [N, F]."""
-        return self.env.observe()
+        return self._native.observe()
 
     def step_wait(self) -> VecEnvStepReturn:
         """Step all rows; remove the records of episodes that were observed only in part."""

@@ -4,12 +4,11 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import AutoresetMode
 
-from slowfast_rl.envs.base import MemberVectorEnv
-from slowfast_rl.envs.infos import Info
+from slowfast_rl.envs.base import RENDERING, MemberVectorEnv
+from slowfast_rl.envs.infos import Info, row_info
 from slowfast_rl.members.arrays import Bool, Float32
-
-_METADATA: dict[str, Any] = {"render_modes": []}
 
 
 class SingleMemberEnv(gym.Env[Float32, np.int64]):
@@ -17,10 +16,10 @@ class SingleMemberEnv(gym.Env[Float32, np.int64]):
 
     Args:
         arguments: keyword arguments of the vector environment, except ``num_envs`` and
-            ``autoreset``.
+            ``autoreset_mode``.
     """
 
-    metadata = _METADATA
+    metadata = RENDERING
     vector_type: ClassVar[type[Any]]  # a MemberVectorEnv
 
     def __init_subclass__(cls) -> None:
@@ -29,7 +28,10 @@ class SingleMemberEnv(gym.Env[Float32, np.int64]):
         cls.__doc__ = f"{cls.__doc__}\n\n{sections}"
 
     def __init__(self, **arguments: Any) -> None:
-        self.vector: MemberVectorEnv = self.vector_type(num_envs=1, autoreset=False, **arguments)
+        self.vector: MemberVectorEnv = self.vector_type(
+            num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **arguments
+        )
+        self.render_mode = self.vector.render_mode
         self.observation_space = self.vector.single_observation_space
         self.action_space = self.vector.single_action_space
         self.features = self.vector.features
@@ -40,21 +42,23 @@ class SingleMemberEnv(gym.Env[Float32, np.int64]):
         """Begin an episode.
 
         Args:
-            seed: the luck seed, with which ``first_member`` is simulated; None begins an episode
-                of the next member.
+            seed: any integer of 0 or more, from which luck and member are drawn; None begins an
+                episode of the next member, and draws both the first time.
             options: ignored.
 
         Returns:
             The observation [F] and the info.
 
         Raises:
-            ValueError: the seed exceeds 2^32 - 1, or ``options`` has a ``reset_mask``.
             Error: the seed is not an integer of 0 or more (raised by Gymnasium).
             ClosedEnvironmentError: the environment is closed.
         """
+        if self.vector.closed:
+            raise gym.error.ClosedEnvironmentError("the environment is closed; make a new one")
         super().reset(seed=int(seed) if isinstance(seed, np.integer) else seed)
-        observations, info = self.vector.reset(seed=seed, options=options)
-        return observations[0], _first(info)
+        self.vector.np_random = self.np_random  # one generator for both
+        observations, info = self.vector.begin_episodes(first=seed is not None)
+        return observations[0], row_info(info, 0)
 
     def step(self, action: Any) -> tuple[Float32, float, bool, bool, Info]:
         """Simulate one step.
@@ -75,19 +79,22 @@ class SingleMemberEnv(gym.Env[Float32, np.int64]):
         result = self.vector.step(np.asarray(action)[None])
         observations, rewards, terminated, truncated, info = result
         ended = bool(terminated[0]), bool(truncated[0])
-        return observations[0], float(rewards[0]), *ended, _first(info)
+        return observations[0], float(rewards[0]), *ended, row_info(info, 0)
 
     def action_masks(self) -> Bool:
         """Return which actions are allowed now, [actions]; sb3-contrib calls this method."""
         mask: Bool = self.vector.action_masks()[0]
         return mask
 
+    def render(self) -> Any:
+        """Return the member's timeline: a text ("ansi"), a picture ("rgb_array"), or None.
+
+        Raises:
+            ResetNeeded: the environment has not been reset yet.
+        """
+        frames = self.vector.render()
+        return None if frames is None else frames[0]
+
     def close(self) -> None:
         """Close the environment; later calls of ``reset`` and ``step`` are errors."""
         self.vector.close()
-
-
-def _first(info: Info) -> Info:
-    """Return the info of the first row, with Python's bool for flags and without the masks."""
-    first = {name: values[0] for name, values in info.items() if not name.startswith("_")}
-    return {k: bool(v) if isinstance(v, np.bool_) else v for k, v in first.items()}

@@ -362,6 +362,7 @@ class PPOExecutor(BaseExecutor):
             weeks=self.settings.weeks,
             population_seed=seed,
             luck_seed=seed,
+            first_member=0,
         )
         observations, _ = env.reset(seed=seed)
         rows, met = np.arange(env.num_envs), [observations[::_OBSERVED_SHARE]]

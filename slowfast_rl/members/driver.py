@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 
 from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64, UInt8
-from slowfast_rl.members.compile import driver
+from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import (
     GUARD_SIGNATURE,
@@ -38,6 +38,7 @@ from slowfast_rl.members.stepping import (
     candidate_at,
     enter_slot,
     leave_slot,
+    shared_slot,
     skip_week,
     take_slot,
     utility,
@@ -78,36 +79,49 @@ def fill_utility(simulation: SimulationState, window: int, values: Float64) -> N
         values[i] = utility(simulation, i, window)
 
 
-@driver(types.void(SIMULATION, types.int64, _INT64S, _EVENTS, types.Array(types.float64, 1, "C")))
-def step_slot(
-    simulation: SimulationState, s: int, actions: Int64, events: Events, rewards: Float64
+@kernel
+def _step_member(
+    simulation: SimulationState, i: int, s: int, action: int, events: Events, rewards: Float64
 ) -> None:
-    """Simulate slot s with one action per member.
+    """Simulate slot s of member i."""
+    last = s + 1 == simulation.schedule.channel.shape[0]
+    if simulation.state.alive[i]:
+        before = utility(simulation, i, THIS)
+        enter_slot(simulation, i, s)
+        topic, quality = np.uint32(0), ZERO
+        if action:
+            topic, quality = candidate_at(simulation, i, s, action - 1)
+        take_slot(simulation, i, s, action, topic, quality, events, i)
+        leave_slot(simulation, i, s)
+        rewards[i] = utility(simulation, i, LAST if last else THIS) - before
+    else:
+        rewards[i] = 0
+        events.sent[i] = events.opened[i] = events.dismissed[i] = 0
+        events.opted_out[i] = events.viewed[i] = 0
+        if last:
+            skip_week(simulation, i)
+
+
+@driver(types.void(SIMULATION, _INT64S, _INT64S, _EVENTS, types.Array(types.float64, 1, "C")))
+def step_slot(
+    simulation: SimulationState, slots: Int64, actions: Int64, events: Events, rewards: Float64
+) -> None:
+    """Simulate one slot of each member with one action per member.
 
     Args:
-        simulation: N members at slot s.
-        s: the slot's index in the week.
+        simulation: N members.
+        slots: [N] the index in the week of each member's slot.
         actions: [N] 0 holds, j sends candidate j.
         events: [N] filled with what happened.
         rewards: [N] filled with the utility that the slot added, in viewing days.
     """
-    last = s + 1 == simulation.schedule.channel.shape[0]
-    for i in range(actions.shape[0]):
-        if simulation.state.alive[i]:
-            before = utility(simulation, i, THIS)
-            enter_slot(simulation, i, s)
-            topic, quality = np.uint32(0), ZERO
-            if actions[i]:
-                topic, quality = candidate_at(simulation, i, s, actions[i] - 1)
-            take_slot(simulation, i, s, actions[i], topic, quality, events, i)
-            leave_slot(simulation, i, s)
-            rewards[i] = utility(simulation, i, LAST if last else THIS) - before
-        else:
-            rewards[i] = 0
-            events.sent[i] = events.opened[i] = events.dismissed[i] = 0
-            events.opted_out[i] = events.viewed[i] = 0
-            if last:
-                skip_week(simulation, i)
+    shared = shared_slot(slots)
+    if shared >= 0:  # known before the loop, which is a third faster
+        for i in range(actions.shape[0]):
+            _step_member(simulation, i, shared, actions[i], events, rewards)
+    else:
+        for i in range(actions.shape[0]):
+            _step_member(simulation, i, slots[i], actions[i], events, rewards)
 
 
 @driver(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from slowfast_rl.members.arrays import Float32, Int32, Integer, UInt8, UInt32
+from slowfast_rl.members.arrays import Float32, Int32, Int64, Integer, UInt8, UInt32
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.dynamics import candidate
 from slowfast_rl.members.features import (
@@ -59,6 +59,7 @@ _CHANNEL_FEATURES, _TOPIC_FEATURES = DISMISSALS + WINDOWS + 6, 4
 _FLOATS = types.Array(types.float32, 2, "C")
 _WORDS = types.Array(types.uint32, 2, "C")
 _BYTES = types.Array(types.uint8, 2, "C")
+_INT64S = types.Array(types.int64, 1, "C")
 
 
 @kernel
@@ -177,22 +178,22 @@ def clip(row: Float32, limits: Float32) -> None:
         row[k] = limits[1, k] if value > limits[1, k] else value
 
 
-@driver(types.void(SIMULATION, types.int64, _FLOATS, _FLOATS))
+@driver(types.void(SIMULATION, _INT64S, _FLOATS, _FLOATS))
 def fill_weekly_features(
-    simulation: SimulationState, weekday: int, limits: Float32, out: Float32
+    simulation: SimulationState, weekdays: Int64, limits: Float32, out: Float32
 ) -> None:
-    """Fill the first columns of out [N, F] with the weekly features as of a weekday."""
+    """Fill the first columns of out [N, F] with the weekly features as of weekdays [N]."""
     for i in range(out.shape[0]):
         row = out[i]
-        write_weekly_features(simulation, i, weekday, row)
+        write_weekly_features(simulation, i, weekdays[i], row)
         clip(row, limits)
 
 
-@driver(types.void(SIMULATION, types.int64, _WORDS, _BYTES, _FLOATS))
+@driver(types.void(SIMULATION, _INT64S, _WORDS, _BYTES, _FLOATS))
 def fill_candidates(
-    simulation: SimulationState, s: int, words: UInt32, topics: UInt8, qualities: Float32
+    simulation: SimulationState, at: Int64, words: UInt32, topics: UInt8, qualities: Float32
 ) -> None:
-    """Draw the candidates at slot s into topics [K, N] and qualities [K, N].
+    """Draw the candidates at slots ``at`` [N] into topics [K, N] and qualities [K, N].
 
     ``words`` [4 ceil(K / 4), N] is workspace. The inner loops run over members, so that the
     compiler vectorises them.
@@ -205,7 +206,7 @@ def fill_candidates(
         third = words[4 * block + 2]
         fourth = words[4 * block + 3]
         for i in range(words.shape[1]):
-            time = state.week[i] * slots + s
+            time = state.week[i] * slots + at[i]
             first[i], second[i], third[i], fourth[i] = philox(
                 simulation.seed, state.stream[i], state.member[i], time, block, CANDIDATE
             )
@@ -216,12 +217,10 @@ def fill_candidates(
             qualities[j, i] = quality
 
 
-@driver(
-    types.void(SIMULATION, types.int64, PLAN_ROWS, types.int64, _BYTES, _FLOATS, _FLOATS, _FLOATS)
-)
+@driver(types.void(SIMULATION, _INT64S, PLAN_ROWS, types.int64, _BYTES, _FLOATS, _FLOATS, _FLOATS))
 def fill_opportunity_features(
     simulation: SimulationState,
-    s: int,
+    slots: Int64,
     targets: Int32,
     has_plan: int,
     topics: UInt8,
@@ -229,15 +228,15 @@ def fill_opportunity_features(
     limits: Float32,
     out: Float32,
 ) -> None:
-    """Fill the first columns of out [N, F] with weekly features and those of slot s.
+    """Fill the first columns of out [N, F] with weekly features and those of slots [N].
 
     ``targets`` [N, C] are the sends planned for this week, read where ``has_plan`` is 1.
     """
     plan, log = simulation.schedule, simulation.log
-    channel, weekday = plan.channel[s], plan.weekday[s]
     num_channels, num_topics = log.by_channel.shape[1], log.by_topic.shape[1]
     for i in range(out.shape[0]):
-        row = out[i]
+        row, s = out[i], slots[i]
+        channel, weekday = plan.channel[s], plan.weekday[s]
         k = write_weekly_features(simulation, i, weekday, row)
         row[k] = np.float32(weekday)
         k += 1
@@ -297,15 +296,16 @@ def weekly_observation(population: Population, *, privileged: bool = False) -> F
     """
     limits = _week_limits(population.world)
     out = _empty_observation(population, limits, privileged)
-    weekday = population.world.schedule[population.slot].weekday if population.slot else 0
-    fill_weekly_features(population.simulation, weekday, limits, out)
+    slots = population.slots
+    weekdays = np.where(slots, population.simulation.schedule.weekday[slots], 0).astype(np.int64)
+    fill_weekly_features(population.simulation, weekdays, limits, out)
     return out
 
 
 def opportunity_observation(
     population: Population, targets: Int32 | None = None, *, privileged: bool = False
 ) -> Float32:
-    """Return a new observation of the current slot, [N, F_week + F_slot], clipped to bounds.
+    """Return a new observation of each member's slot, [N, F_week + F_slot], clipped to bounds.
 
     Args:
         population: the members.
@@ -321,14 +321,14 @@ def opportunity_observation(
     words = np.empty((-(-world.num_candidates // 4) * 4, n), np.uint32)
     topics = np.empty((world.num_candidates, n), np.uint8)
     qualities = np.empty((world.num_candidates, n), np.float32)
-    fill_candidates(population.simulation, population.slot, words, topics, qualities)
+    fill_candidates(population.simulation, population.slots, words, topics, qualities)
     has_plan, size = targets is not None, (n, len(world.channels))
     planned = np.zeros((0, 0), np.int32) if targets is None else targets
     if has_plan and planned.shape != size:
         raise ValueError(f"targets have shape {planned.shape}; allowed is {size}")
     planned = np.ascontiguousarray(planned, np.int32)
     fill_opportunity_features(
-        population.simulation, population.slot, planned, has_plan, topics, qualities, limits, out
+        population.simulation, population.slots, planned, has_plan, topics, qualities, limits, out
     )
     return out
 

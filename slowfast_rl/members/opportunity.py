@@ -95,13 +95,13 @@ def considered(opportunity: Opportunity, wanted: np.float32, of: np.float32) -> 
 
 PLAN_ROWS = types.Array(types.int32, 2, "C")
 WEIGHTS = types.Array(types.float32, 1, "C")
-_world = load_world("pronounced")
+PRONOUNCED = load_world("pronounced")  # the arrays' types are the same in every world
 _matrix = np.zeros((1, 1), np.float32)
 _simulation = SimulationState(
-    constants(_world),
-    schedule(_world),
+    constants(PRONOUNCED),
+    schedule(PRONOUNCED),
     empty_state(1, 1),
-    draw_traits(_world, 0, np.zeros(1, np.uint32)),
+    draw_traits(PRONOUNCED, 0, np.zeros(1, np.uint32)),
     empty_log(1, 1, 1),
     empty_ledger(1),
     _matrix,

@@ -46,7 +46,8 @@ _CALENDAR_WEEKS = 64  # the launch calendar is extended by this many weeks at a 
 class Population:
     """N members of a world under one luck seed.
 
-    All rows are at the same slot of the week, each in a week of its own. Row i in its episode e
+    Each row is in a week of its own, and :attr:`slots` says at which slot of it. All rows are at
+    the same slot unless some were restarted in the middle of a week. Row i in its episode e
     simulates member ``first_member + i + e * stride``.
 
     Args:
@@ -89,7 +90,7 @@ class Population:
         num_channels, n = len(world.channels), num_members
         self.world = world
         self.population_seed = population_seed
-        self.slot = 0
+        self.slots = np.zeros(n, np.int64)  # [N] of the week, where each row is
         self.stride = n
         self.first_members = first_member + np.arange(n, dtype=np.int64)  # [N] of episode 0
         self.episodes = np.zeros(n, np.int64)  # [N]
@@ -114,6 +115,18 @@ class Population:
     def num_members(self) -> int:
         """N."""
         return len(self.first_members)
+
+    @property
+    def slot(self) -> int:
+        """The slot of the week that all rows are at.
+
+        Raises:
+            ValueError: rows are at different slots.
+        """
+        slot = int(self.slots[0])
+        if (self.slots != slot).any():
+            raise ValueError(f"rows are at slots {np.unique(self.slots).tolist()}, not at one slot")
+        return slot
 
     @property
     def members(self) -> Int64:
@@ -143,17 +156,15 @@ class Population:
     @property
     def now(self) -> Int64:
         """[N] seconds since each row's Monday 00:00 of week 0; at slot 0 this week's Monday."""
-        into_week = 0
-        if self.slot:
-            slot = self.world.schedule[self.slot]
-            into_week = slot.weekday * DAY_SECONDS + slot.second
+        seconds = [slot.weekday * DAY_SECONDS + slot.second for slot in self.world.schedule]
+        into_week = np.array([0, *seconds[1:]], np.int64)[self.slots]
         return self.simulation.state.week.astype(np.int64) * WEEK_SECONDS + into_week
 
     def step(self, actions: Int64) -> tuple[Float64, Events]:
-        """Simulate one slot.
+        """Simulate one slot of each member.
 
         Args:
-            actions: [N] integers; 0 holds, j sends candidate j of this slot.
+            actions: [N] integers; 0 holds, j sends candidate j of the member's slot.
 
         Returns:
             The rewards [N] of the slot, in viewing days, and its events. Churn at the end of a week
@@ -175,10 +186,9 @@ class Population:
             )
         rewards = np.empty(self.num_members, np.float64)
         self.keep_calendar()
-        driver.step_slot(self.simulation, self.slot, actions, self._events, rewards)
-        self.slot = (self.slot + 1) % self.world.slots_per_week
-        if self.slot == 0:
-            self._update_beliefs()
+        driver.step_slot(self.simulation, self.slots, actions, self._events, rewards)
+        self.slots = (self.slots + 1) % self.world.slots_per_week
+        self._update_beliefs()
         return rewards, Events(*(e.copy() for e in self._events))
 
     def run_week(self, policy: FastPolicy, guard: Callable[..., bool], plan_rows: Int32) -> Week:
@@ -197,8 +207,10 @@ class Population:
             ValueError: the population is not at the beginning of a week, or ``plan_rows`` does not
                 have N rows.
         """
-        if self.slot:
-            raise ValueError(f"the population is at slot {self.slot}; a week starts at slot 0")
+        if self.slots.any():
+            raise ValueError(
+                f"the population is at slot {self.slots.max()}; a week starts at slot 0"
+            )
         if plan_rows.shape[0] != self.num_members:
             raise ValueError(
                 f"plan_rows has {plan_rows.shape[0]} rows; allowed is {self.num_members}"
@@ -259,6 +271,7 @@ class Population:
         simulation = self.simulation
         other.first_members = self.first_members[rows]
         other.episodes = self.episodes[rows]
+        other.slots = self.slots[rows]
         other.simulation = simulation._replace(
             state=take_rows(simulation.state, rows),
             traits=take_rows(simulation.traits, rows),
@@ -276,27 +289,33 @@ class Population:
             rows: indices or a mask.
 
         Raises:
-            ValueError: the population is in the middle of a week, or a row is named twice.
+            ValueError: a row is named twice.
         """
-        if self.slot:
-            raise ValueError(f"the population is at slot {self.slot}; members start at slot 0")
         rows = np.arange(self.num_members)[rows]  # rows may be a mask
         if len(np.unique(rows)) < len(rows):
             raise ValueError(f"rows are {rows.tolist()}; each row is allowed at most once")
         self.episodes[rows] += 1
         self._begin_episodes(rows)
 
-    def reset(self, luck_seed: int | None = None) -> None:
+    def reset(self, luck_seed: int | None = None, first_member: int | None = None) -> None:
         """Begin the next episode in all rows, or episode 0 under another luck seed.
 
         Args:
             luck_seed: the new luck seed; None to keep luck and begin the next episode.
+            first_member: the id of row 0's member in the episode 0 that begins; None to keep it.
+
+        Raises:
+            ValueError: a seed or id is not allowed, or only ``first_member`` is given.
         """
-        self.slot = 0
         if luck_seed is None:
+            if first_member is not None:
+                raise ValueError("first_member is given without luck_seed; allowed is both")
             self.episodes += 1
         else:
             check_seeds(luck_seed=luck_seed)
+            if first_member is not None:
+                check_seeds(first_member=first_member)
+                self.first_members = self.first_members + (first_member - self.first_members[0])
             self.episodes[:] = 0
             calendar = launch_intensity(self.world, luck_seed, _CALENDAR_WEEKS)
             self.simulation = self.simulation._replace(seed=luck_seed, launches=calendar)
@@ -315,13 +334,15 @@ class Population:
             self.simulation = self.simulation._replace(launches=calendar)
 
     def _update_beliefs(self) -> None:
-        """Update the beliefs, if there are any, with the week that ended."""
-        if self.beliefs is not None:
-            self.beliefs.update(self.simulation.log, self.simulation.state.alive)
+        """Update the beliefs, if there are any, of the rows whose week just ended."""
+        begins = self.slots == 0
+        if self.beliefs is not None and begins.any():
+            self.beliefs.update(self.simulation.log, self.simulation.state.alive * begins)
 
     def _begin_episodes(self, rows: Int64) -> None:
         """Set rows to the beginning of their current episode, with its member's traits."""
         simulation, rows = self.simulation, np.ascontiguousarray(rows, np.int64)
+        self.slots[rows] = 0
         members = self.first_members[rows] + self.episodes[rows] * self.stride
         simulation.state.member[rows] = (members % 2**32).astype(np.uint32)
         traits = draw_traits(self.world, self.population_seed, simulation.state.member[rows])
@@ -386,6 +407,6 @@ def restore_population(population: Population, arrays: Mapping[str, NDArray[Any]
     simulation.ledger[:] = arrays["ledger"]
     population.first_members[:] = arrays["first_members"]
     population.episodes[:] = arrays["episodes"]
-    population.slot = int(arrays["slot"][0])
+    population.slots = np.full(population.num_members, arrays["slot"][0], np.int64)
     traits = draw_traits(population.world, population.population_seed, simulation.state.member)
     put_rows(simulation.traits, slice(None), traits)

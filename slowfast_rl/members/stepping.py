@@ -6,7 +6,7 @@ Drivers call ``enter_slot``, ``take_slot`` and ``leave_slot`` in this order for 
 import numpy as np
 
 from slowfast_rl.members import dynamics
-from slowfast_rl.members.arrays import Float32, Integer
+from slowfast_rl.members.arrays import Float32, Int64, Integer
 from slowfast_rl.members.compile import kernel
 from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.random import CANDIDATE, DAY, OUTCOME, WEEK, draw, philox, uniform
@@ -285,3 +285,13 @@ def take_slot(
     events.dismissed[e] = dismissed
     events.opted_out[e] = opted_out
     events.viewed[e] = new_view
+
+
+@kernel
+def shared_slot(slots: Int64) -> int:
+    """Return the slot that all members are at; -1 if they are at different slots."""
+    for i in range(1, slots.shape[0]):
+        if slots[i] != slots[0]:
+            return -1
+    slot: int = slots[0]
+    return slot

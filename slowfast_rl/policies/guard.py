@@ -6,9 +6,9 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from slowfast_rl.members.arrays import Bool, Float32, Int8, Int32, Int64, UInt8
+from slowfast_rl.members.arrays import Bool, Float32, Int8, Int32, Int64, UInt8, UInt32
 from slowfast_rl.members.compile import driver, kernel
-from slowfast_rl.members.opportunity import GUARD_SIGNATURE, Opportunity
+from slowfast_rl.members.opportunity import GUARD_SIGNATURE, PLAN_ROWS, Opportunity
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import SENDS, THIS
 
@@ -62,6 +62,24 @@ def _fill_may_send(sent: Float32, cap: Int32, opted_in: UInt8, may: UInt8) -> No
         may[i] = allowed(sent[i], cap[i], opted_in[i])
 
 
+@driver(
+    types.void(
+        types.Array(types.uint32, 1, "C"),
+        types.Array(types.int64, 1, "C"),
+        types.Array(types.float32, 3, "C"),
+        types.Array(types.uint8, 2, "C"),
+        PLAN_ROWS,
+        types.Array(types.uint8, 1, "C"),
+    )
+)
+def _fill_may_send_now(
+    channels: UInt32, slots: Int64, logged: Float32, opted_in: UInt8, rows: Int32, may: UInt8
+) -> None:
+    for i in range(may.shape[0]):
+        c = channels[slots[i]]
+        may[i] = allowed(logged[i, c, SENDS + THIS], cap_of(rows, i, c), opted_in[i, c])
+
+
 def may_send(sent: Float32 | Int32, cap: Int32, opted_in: NDArray[np.bool_ | np.number]) -> Bool:
     """Return whether the guard allows each of B members one more send on a channel, [B].
 
@@ -89,15 +107,22 @@ def may_send(sent: Float32 | Int32, cap: Int32, opted_in: NDArray[np.bool_ | np.
 
 
 def may_send_now(population: Population, plan_rows: Int32) -> Bool:
-    """Return whether the guard allows a send at this slot, [N].
+    """Return whether the guard allows a send at each member's slot, [N].
 
     Args:
         population: the members.
         plan_rows: [N, 2 C + 1] plans in force.
     """
-    simulation, channel = population.simulation, population.world.schedule[population.slot].channel
-    sent = simulation.log.by_channel[:, channel, SENDS + THIS]
-    return may_send(sent, plan_rows[:, 2 * channel + 1], simulation.state.opted_in[:, channel])
+    simulation, may = population.simulation, np.empty(population.num_members, np.uint8)
+    _fill_may_send_now(
+        simulation.schedule.channel,
+        population.slots,
+        simulation.log.by_channel,
+        simulation.state.opted_in,
+        np.ascontiguousarray(plan_rows, np.int32),
+        may,
+    )
+    return may.view(np.bool_)
 
 
 def action_mask(population: Population, plan_rows: Int32) -> Int8:

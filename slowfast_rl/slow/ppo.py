@@ -232,6 +232,7 @@ class PPOPlanner(BasePlanner):
             beliefs=self.settings.beliefs,
             population_seed=seed,
             luck_seed=seed,
+            first_member=0,
         )
         return env, stagger(env, seed)
 

@@ -4,9 +4,16 @@ from itertools import combinations
 
 import gymnasium as gym
 import numpy as np
+import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.passive_env_checker import data_shares_objects
 from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers.vector import (
+    NormalizeObservation,
+    NormalizeReward,
+    RecordEpisodeStatistics,
+    RescaleObservation,
+)
 from numpy.testing import assert_array_equal
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
@@ -47,6 +54,62 @@ class EnvInterfaceContract:
         assert vector.unwrapped is vector
         assert vector.spec is not None
         assert vector.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+
+    def test_everything_that_make_passes_is_accepted(self, case: Case) -> None:
+        env = gym.make(case.id, render_mode=None, max_episode_steps=2, **case.arguments())
+        env.reset(seed=SEED)
+        assert [env.step(0)[3] for _ in range(2)] == [False, True]
+        assert env.unwrapped.render_mode is None
+        vector = case.vector(2, render_mode=None, max_episode_steps=2)
+        _, one, two = play(vector, np.zeros((2, 2), np.int64))
+        assert not (one[2] | one[3]).any()
+        assert (two[2] | two[3]).all()
+        assert gym.make_vec(vector.spec).num_envs == 2
+
+    def test_a_render_mode_is_needed_to_render_and_a_reset_before(self, case: Case) -> None:
+        for env in (case.single(), case.vector(2)):
+            env.reset(seed=SEED)
+            with pytest.warns(
+                UserWarning, match="render_mode is None; make the environment with one of"
+            ):
+                assert env.render() is None
+        for mode, kind in (("ansi", str), ("rgb_array", np.ndarray)):
+            for env in (case.single(render_mode=mode), case.vector(2, render_mode=mode)):
+                assert env.render_mode == mode
+                assert mode in env.metadata["render_modes"]
+                with pytest.raises(gym.error.ResetNeeded, match="call reset first"):
+                    env.render()
+                env.reset(seed=SEED)
+                frame = env.render()
+                assert isinstance(frame if isinstance(env, gym.Env) else frame[1], kind)
+
+    def test_gymnasiums_collection_of_frames_films_an_episode(self, case: Case) -> None:
+        film = gym.make(case.id, render_mode="rgb_array_list", **case.arguments())
+        film.reset(seed=SEED)
+        ended = False
+        while not ended:
+            *_, terminated, truncated, _ = film.step(0)
+            ended = terminated or truncated
+        frames = film.render()
+        assert len({frame.shape for frame in frames}) == 1
+        assert frames[0].dtype == np.uint8
+        assert frames[0].shape[0] % 2 == frames[0].shape[1] % 2 == 0, "a film needs even sides"
+        assert any((one != frames[0]).any() for one in frames)
+        assert film.metadata["render_fps"] > 0
+
+    def test_gymnasiums_vector_wrappers_work(self, case: Case) -> None:
+        env = case.vector(3, autoreset_mode=AutoresetMode.NEXT_STEP)
+        wrapped = NormalizeReward(NormalizeObservation(RecordEpisodeStatistics(env)))
+        wrapped.reset(seed=SEED)
+        records = 0
+        for actions in actions_of(env, steps(env, 2 * WEEKS)):
+            observations, rewards, _, _, info = wrapped.step(actions)
+            assert np.isfinite(observations).all()
+            assert np.isfinite(rewards).all()
+            records += info.get("_episode", np.zeros(3)).sum()
+        assert records >= 3
+        rescaled = RescaleObservation(env, np.float32(0), np.float32(1))
+        assert rescaled.observation_space.contains(rescaled.reset(seed=SEED)[0])
 
     def test_its_documentation_has_gymnasiums_headings(self, case: Case) -> None:
         for env in (case.single(), case.vector(2)):
@@ -112,7 +175,10 @@ class EnvInterfaceContract:
             result[-1]["action_mask"][:] = 1
 
     def test_rewards_are_as_drawn_where_asked(self, case: Case) -> None:
-        sampled, expected = (case.vector(50, reward=r) for r in ("sampled", "expected"))
+        sampled, expected = (
+            case.vector(50, reward=r, luck_seed=SEED, first_member=0)
+            for r in ("sampled", "expected")
+        )
         actions = actions_of(sampled, steps(sampled, 1))
         drawn = np.array([r[1] for r in play(sampled, actions)[1:]])
         smooth = np.array([r[1] for r in play(expected, actions)[1:]])

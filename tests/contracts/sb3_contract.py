@@ -1,7 +1,14 @@
 """What every environment does behind Stable-Baselines3's ``VecEnv``."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers.vector import (
+    ClipReward,
+    RecordEpisodeStatistics,
+    TransformObservation,
+)
 from numpy.testing import assert_array_equal
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
@@ -54,7 +61,7 @@ class SB3Contract:
             assert [info["TimeLimit.truncated"] for info in infos] == [limit] * 6
 
     def test_the_seed_serves_one_reset(self, case: Case) -> None:
-        adapted = adapter(case)
+        adapted = adapter(case, first_member=0)
         assert adapted.seed(SEED) == [SEED] * 6
         first = adapted.reset()
         assert_array_equal(adapted.env.population.members, np.arange(6))
@@ -78,9 +85,89 @@ class SB3Contract:
         adapted.set_attr("weeks", WEEKS + 1)
         assert adapted.env.weeks == WEEKS + 1
 
-    def test_an_environment_without_autoreset_is_refused(self, case: Case) -> None:
-        with pytest.raises(ValueError, match="autoreset=False; allowed is True"):
-            adapter(case, autoreset=False)
+    def test_an_environment_that_resets_in_the_next_step_is_refused(self, case: Case) -> None:
+        with pytest.raises(ValueError, match=r"allowed are AutoresetMode\.SAME_STEP and"):
+            adapter(case, autoreset_mode=AutoresetMode.NEXT_STEP)
+
+    def test_another_packages_environment_is_refused_with_what_to_use(self, case: Case) -> None:
+        other = gym.make_vec("CartPole-v1", num_envs=2)
+        with pytest.raises(TypeError, match=r"such as SB3VecEnv\(gym.make_vec"):
+            SB3VecEnv(other)
+
+    def test_the_infos_of_an_episodes_last_step_are_passed_on_and_all_on_request(
+        self, case: Case
+    ) -> None:
+        few, env = adapter(case), case.vector(6)
+        every = SB3VecEnv(case.vector(6), all_infos=True)
+        for each in (few, every):
+            each.seed(SEED)
+            each.reset()
+        env.reset(seed=SEED)
+        ended = 0
+        for action in actions_of(env, steps(env, 2 * WEEKS)):
+            *_, done, infos = few.step(action)
+            all_infos = every.step(action)[-1]
+            info = env.step(action)[-1]
+            names = {name for name in info if not name.startswith(("_", "final"))} - {"action_mask"}
+            assert names >= {"vetoed"}
+            for row in range(6):
+                source = info["final_info"] if done[row] else info
+                for name in names:
+                    assert np.array_equal(all_infos[row][name], source[name][row])
+                    assert (name in infos[row]) == done[row]
+                    if done[row]:
+                        ended += 1
+                        assert np.array_equal(infos[row][name], source[name][row])
+        assert ended
+
+    @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.DISABLED])
+    def test_it_works_around_gymnasiums_vector_wrappers(
+        self, case: Case, mode: AutoresetMode
+    ) -> None:
+        env, plain = case.vector(3, autoreset_mode=mode), adapter(case, 3)
+        around = RecordEpisodeStatistics(ClipReward(env, -0.1, 0.1))
+        if mode is AutoresetMode.DISABLED:  # this wrapper refuses SAME_STEP
+            around = TransformObservation(around, lambda o: o, None)
+        wrapped = SB3VecEnv(around)
+        for each in (plain, wrapped):
+            each.seed(SEED)
+            each.reset()
+        ended = 0
+        for action in actions_of(env, steps(env, 2 * WEEKS)):
+            expected, rewards, done, infos = plain.step(action)
+            observations, clipped, done_too, infos_too = wrapped.step(action)
+            assert_array_equal(observations, expected)
+            assert_array_equal(clipped, np.clip(rewards, -0.1, 0.1))
+            assert_array_equal(done, done_too)
+            for row in np.flatnonzero(done):
+                ended += 1
+                assert infos[row].keys() <= infos_too[row].keys()
+                assert_array_equal(
+                    infos[row]["terminal_observation"], infos_too[row]["terminal_observation"]
+                )
+                assert infos[row]["episode"]["l"] == infos_too[row]["episode"]["l"]
+        assert ended
+        assert_array_equal(wrapped.env_method("action_masks"), env.action_masks())
+        assert wrapped.get_attr("weeks") == [WEEKS] * 3
+        assert wrapped.env_is_wrapped(ClipReward) == [True] * 3
+        assert plain.env_is_wrapped(ClipReward) == [False] * 3
+        wrapped.set_attr("weeks", WEEKS + 1)
+        assert env.weeks == WEEKS + 1
+
+    def test_a_method_that_returns_one_value_for_all_rows_returns_it_for_each(
+        self, case: Case
+    ) -> None:
+        adapted = adapter(case, 2)
+        adapted.reset()
+        assert adapted.env_method("close") == [None, None]
+        adapted.close()
+
+    def test_its_pictures_are_those_of_the_rows(self, case: Case) -> None:
+        adapted = adapter(case, 2, render_mode="rgb_array")
+        adapted.reset()
+        one, two = adapted.get_images()
+        assert_array_equal(adapted.render()[: one.shape[0], : one.shape[1]], one)
+        assert one.shape == two.shape
 
     @pytest.mark.parametrize("kind", [PPO, MaskablePPO])
     def test_stable_baselines3_learns_and_evaluates_on_it(

@@ -141,7 +141,7 @@ class TestStoreFaults:
 
     def test_rows_of_an_earlier_life_are_not_believed(self) -> None:
         store = InMemoryFeatureStore()
-        env = MessagingVectorEnv(N, world("deathless"), weeks=2, store=store)
+        env = MessagingVectorEnv(N, world("deathless"), weeks=2, store=store, first_member=0)
         everyone = np.arange(2 * N)
         plans = pacing_plan(np.tile((5, 3), (2 * N, 1)), 0)
         assert write_plans(store, everyone, plans, 0) == 2 * N

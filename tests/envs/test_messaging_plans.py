@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from slowfast_rl.envs import MessagingVectorEnv, PacingVectorEnv
-from slowfast_rl.policies import PlanSource
+from slowfast_rl.policies import PlanSource, default_executor
 from slowfast_rl.store import InMemoryFeatureStore
 from tests.envs.messaging import N, feasible, holds, shown, with_planner
 from tests.envs.planners import ConstantPlanner, VariedPlanner
@@ -116,6 +116,10 @@ class TestThePlanner:
 
 
 class TestTheSameWeekAsPacing:
+    def test_an_executor_is_refused_because_the_actions_are_the_decisions(self) -> None:
+        with pytest.raises(TypeError, match="unexpected keyword argument 'executor'"):
+            MessagingVectorEnv(1, executor=default_executor())
+
     def test_the_default_executor_played_by_hand_earns_what_pacing_earns(self) -> None:
         planner = VariedPlanner(world("eventful"))
         messaging = with_planner(planner, population_seed=3)

@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
+from slowfast_rl.members.observations import opportunity_observation, weekly_observation
 from slowfast_rl.members.opportunity import FastPolicy
 from slowfast_rl.members.population import Population, branch
+from tests.members.beliefs import believing
 from tests.members.policies import (
     SEEN,
     allow_all,
@@ -168,15 +171,35 @@ def test_a_wrong_argument_is_refused(arguments: dict[str, int], message: str) ->
         Population(world("pronounced"), **({"num_members": 2} | arguments))
 
 
-MID_WEEK: dict[str, Wrong] = {
-    "restart": lambda p: p.restart(np.array([0])),
-    "run_week": lambda p: p.run_week(script(np.zeros((21, 4))), allow_all, no_rows(4)),
-}
-
-
-@pytest.mark.parametrize("call", MID_WEEK)
-def test_in_the_middle_of_a_week_only_steps_are_possible(call: str) -> None:
+def test_in_the_middle_of_a_week_no_whole_week_is_simulated() -> None:
     p = population(num_members=4)
     p.step(np.zeros(4, np.int64))
     with pytest.raises(ValueError, match=r"the population is at slot 1; .* slot 0"):
-        MID_WEEK[call](p)
+        p.run_week(script(np.zeros((21, 4))), allow_all, no_rows(4))
+
+
+def test_a_row_restarted_in_the_middle_of_a_week_simulates_its_own_slots() -> None:
+    p, alone = believing("eventful", 6), believing("eventful", 1, first_member=6 + 2)
+    actions = np.random.default_rng(3).integers(0, 5, (60, 6))
+    for count, taken in enumerate(actions):
+        if count == 5:
+            p.restart(np.array([2]))
+            with pytest.raises(ValueError, match=r"rows are at slots \[0, 5\]"):
+                _ = p.slot
+        if count >= 5:
+            own = alone.step(taken[2:3])
+            rewards, events = p.step(taken)
+            assert rewards[2] == own[0][0]
+            assert [e[2] for e in events] == [e[0] for e in own[1]]
+            assert p.now[2] == alone.now[0]
+            assert_array_equal(opportunity_observation(p)[2], opportunity_observation(alone)[0])
+            assert_array_equal(weekly_observation(p)[2], weekly_observation(alone)[0])
+            assert_array_equal(p.beliefs.observations()[2], alone.beliefs.observations()[0])
+        else:
+            p.step(taken)
+    steady = believing("eventful", 6)
+    for taken in actions:
+        steady.step(taken)
+    others = [0, 1, 3, 4, 5]
+    for observe in (opportunity_observation, lambda each: each.beliefs.observations()):
+        assert_array_equal(observe(p)[others], observe(steady)[others])

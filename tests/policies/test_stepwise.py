@@ -105,7 +105,9 @@ def test_a_policy_sees_what_the_environment_shows(planned):
     w = world("deathless")
     script = np.random.default_rng(0).integers(0, 5, (63, 20))
     plans = {"plan_source": PlanSource(FixedPlanner(w, (5, 2)), InMemoryFeatureStore())}
-    env = MessagingVectorEnv(20, w, population_seed=3, luck_seed=3, **(plans if planned else {}))
+    env = MessagingVectorEnv(
+        20, w, population_seed=3, luck_seed=3, first_member=0, **(plans if planned else {})
+    )
     observation, info = env.reset(seed=3)
     recorder, population = Recorder(script), Population(w, 20, 3, 3)
     for week in range(3):
