@@ -9,6 +9,7 @@ Writes to runs/train/<time>: config.yaml, training.json, checkpoints/, metrics.c
 events, and at the end leaderboard.md and leaderboard.json.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ from slowfast_rl.store.files import write_text_atomically
 
 _BASELINES = ("never", "always", "random")
 _REFERENCES = ("best_fixed", "oracle")
-_LEVELS = {"slow": "planner", "fast": "executor"}
+_MOST_SHOWN = 2  # settings in an agent's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +74,8 @@ class TrainSettings(EvaluatedSettings):
         parts = {k: build(node, k) for k, node in levels.items() if node is not None}
         own = {k: v for k, v in self.agent.items() if k != "_target_"}
         agent: Agent = fit_arguments(target, own, "agent", **parts, name=self.name)
-        suffix = "".join(f",{key}={value}" for key, value in chosen_settings().items())
-        if self.name is None or "name" not in overrides():
-            agent.name += suffix.replace("/", "-")
+        if "name" not in overrides():
+            agent.name += settings_suffix()
         return agent
 
 
@@ -260,20 +260,25 @@ def overrides() -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def chosen_settings() -> dict[str, str]:
-    """Return the settings of agent and levels on the command line, and a sweep's seed.
+def settings_suffix() -> str:
+    """Return what tells apart two agents of the same classes, for the end of a name.
 
-    They tell apart two agents of the same classes, and so are a part of an agent's name.
+    Settings of agent and levels that the command line gives, and in a sweep the seed. Where there
+    are many, their digest takes their place.
     """
     found = {
         key.removeprefix("slow.").removeprefix("agent."): value
         for key, value in overrides().items()
         if key.startswith(("agent.", "slow.", "fast.")) and not key.endswith(("_target_", "device"))
     }
+    parts = [f"{key}={value}" for key, value in found.items()]
+    if len(parts) > _MOST_SHOWN:
+        digest = hashlib.sha256(",".join(sorted(parts)).encode()).hexdigest()[:6]
+        parts = [f"{len(parts)}_settings_{digest}"]
     swept = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     if swept and "seed" in overrides():
-        found["seed"] = overrides()["seed"]
-    return found
+        parts.append(f"seed={overrides()['seed']}")
+    return "".join(f",{part}" for part in parts).replace("/", "-")
 
 
 def _scalars(tree: Mapping[str, Any]) -> dict[str, Any]:

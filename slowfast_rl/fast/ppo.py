@@ -116,7 +116,7 @@ class PPOExecutor(BaseExecutor):
     Settings = PPOExecutorSettings
     settings: PPOExecutorSettings
     parts = PacedExecutor.parts
-    default_opportunities = 20_000_000
+    default_opportunities = 10_000_000
 
     def __init__(
         self,

@@ -1,0 +1,117 @@
+"""Every experiment trains, is saved, is compared, and has a name of its own."""
+
+import json
+
+import pytest
+
+from slowfast_rl.agents import Agent
+from slowfast_rl.members.loading import config_folder
+from tests.cli.calls import call, settings
+
+SMALL = ("num_members=24", "weeks=2", "evaluation.burn_in=1", "evaluation.streams=[0]")
+FITTED = "num_members: 32, weeks: 6"  # an executor's logs
+SHORT = {  # what makes a planner's training short
+    "utility": ["slow.num_members=64", "slow.weeks=16"],
+    "segments": ["slow.num_members=16", "slow.weeks=3"],
+    "fixed": ["slow.num_members=16", "slow.weeks=3"],
+    "threshold": ["agent.num_members=16", "agent.weeks=2"],
+}
+BUDGET = ["total_opportunities=20000"]
+PARTS = {  # of executors that are fitted
+    "threshold": [f"agent.ranker={{_target_: slowfast_rl.fast.UpliftRanker, {FITTED}}}"],
+    "flat_ppo": [],
+}
+PACED = [
+    f"fast.pacer={{_target_: slowfast_rl.fast.BidPricePacer, {FITTED}, burn_in: 2}}",
+    f"fast.ranker={{_target_: slowfast_rl.fast.AffinityRanker, {FITTED}}}",
+]
+EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
+
+
+def short(experiment):
+    """The overrides of a short training."""
+    training = SHORT.get(experiment, BUDGET)
+    return [f"experiment={experiment}", *SMALL, *training, *PARTS.get(experiment, PACED)]
+
+
+def test_the_experiments_are_those_of_the_contract():
+    assert set(EXPERIMENTS) == {
+        "slowfast", "slowfast_own", "plain_rollouts", "privileged", "utility", "segments", "fixed",
+        "ppo", "fast_ppo", "hierarchical_ppo", "threshold", "flat_ppo",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_trains_is_saved_and_stands_in_a_leaderboard(
+    experiment, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    trained = call(capsys, "train", *short(experiment), f"name={experiment}", "hydra.run.dir=run")
+    assert trained.code == 0, trained.err
+    agent = Agent.load(tmp_path / "run" / "checkpoints" / "final.zip")
+    assert agent.name == experiment
+    compared = call(capsys, "compare", *SMALL, "checkpoints=[run]", "agents=[never]",
+                    "hydra.run.dir=compared")  # fmt: skip
+    assert compared.code == 0, compared.err
+    first = json.loads((tmp_path / "compared" / "leaderboard.json").read_text())["agents"][0]
+    assert (first["name"], first["checkpoint"]) == (experiment, "run")
+    assert first["executor"] == ("own" if experiment in ("threshold", "flat_ppo") else "default")
+    again = json.loads((tmp_path / "run" / "leaderboard.json").read_text())["agents"][0]
+    assert first["return"] == again["return"]
+    assert first["train_opportunities"] > 0
+
+
+def test_an_agent_is_named_by_its_experiment_and_by_the_settings_that_were_changed():
+    from slowfast_rl.cli.train import Train  # composes its configuration first
+
+    def name(*overrides):
+        return Train(settings("train", *overrides)).agent.name
+
+    assert [name(f"experiment={experiment}") for experiment in EXPERIMENTS] == EXPERIMENTS
+    assert name("experiment=ppo", "slow.hidden=32") == "ppo,hidden=32"
+    assert name("slow=ppo", "fast=coin", "agent.plans_for=own") == "ppo+coin,plans_for=own"
+    assert name("experiment=ppo", "slow.hidden=32", "name=mine") == "mine"
+    many = ["slow.hidden=32", "slow.n_epochs=1", "slow.gae_lambda=0.9"]
+    assert name("experiment=ppo", *many).startswith("ppo,3_settings_")
+    assert name("experiment=ppo", *many) != name("experiment=ppo", *many[:2], "slow.weeks=9")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["experiment=utility", "total_opportunities=5"], "nothing in utility takes a budget"),
+        (["experiment=threshold", "total_cpu_seconds=5"], "takes a budget; allowed is null"),
+        (["total_opportunities=5", "total_cpu_seconds=5"], "exactly one of them is needed"),
+        (["total_opportunities=0"], "total_opportunities is 0; allowed is above 0"),
+        (["agent.turns=[slow,middle]"], "turns are"),
+        (["experiment=flat_ppo", "slow=ppo"], "slow is given, and FlatPPOAgent takes none"),
+    ],
+)
+def test_a_budget_or_a_level_that_is_not_used_is_an_error(
+    overrides, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    result = call(capsys, "train", *overrides)
+    assert result.code == 2
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_a_budget_comes_to_is_printed_and_written_before_training(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    small = ["slow.states=24", "slow.branches=3", "slow.horizon=3", "slow.ages=4"]
+    small += ["slow.weeks_between=2", "slow.hold=1", "name=small"]
+    budget = "total_opportunities=9000"
+    result = call(capsys, "train", *SMALL, *small, *PACED, budget, "hydra.run.dir=run")
+    assert result.code == 0, result.err
+    line = "planner rollouts: at most 8,778 opportunities, 3 iterations, 11 members"
+    assert line in result.err
+    written = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert [turn["level"] for turn in written["turns"]] == ["fast", "slow"]
+    assert written["turns"][1]["schedule"]["opportunities"] == 8778
+    row = json.loads((tmp_path / "run" / "leaderboard.json").read_text())["agents"][0]
+    logs = 32 * 6 * 21 * 2
+    assert logs < row["train_opportunities"] <= logs + 8778
