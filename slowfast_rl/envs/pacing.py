@@ -166,6 +166,8 @@ class PacingVectorEnv(MemberVectorEnv):
 
     ```
 
+    Stable-Baselines3 refuses a vector environment; give it `slowfast_rl.envs.SB3VecEnv(envs)`.
+
     ## Version History
 
     * v0: Initial version.

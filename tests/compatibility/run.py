@@ -115,7 +115,9 @@ def outcomes(
     report.unlink(missing_ok=True)
     (tests / "sitecustomize.py").write_text(REPLACEMENT.read_text() if variant else "")
     environment = os.environ | variant
-    environment["PYTHONPATH"] = os.pathsep.join([str(tests), str(ROOT)])
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(tests), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    )
     environment |= {"SDL_VIDEODRIVER": "dummy", "OMP_NUM_THREADS": "1"}
     suites = [f"tests/{suite}" for suite in project.suites]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(workers)]
