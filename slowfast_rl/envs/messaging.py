@@ -89,12 +89,13 @@ class MessagingVectorEnv(MemberVectorEnv):
     ## Starting State
 
     An episode begins at the first slot of week 0 with a member that has not received any message.
-    `reset(seed=s)` draws the luck seed, which determines everything that is drawn over time, and the
-    first member, and begins episode 0; `s` is any integer of 0 or more, and the same seed gives the
-    same episodes. The first `reset()` without a seed draws both from fresh entropy; every later one
-    begins the next episode, with another member. In the vector environment, row i simulates the
-    member `first_member + i + e * num_envs` in episode e. A `luck_seed` or `first_member` that was
-    given to the constructor holds, whatever the seed; see `docs/seeds.md`.
+    `reset(seed=s)` draws two numbers and begins episode 0: the luck seed, which determines
+    everything that is drawn over time, and the first member. `s` is any integer of 0 or more; the
+    same seed gives the same episodes. The first `reset()` without a seed draws both numbers from
+    fresh entropy; every later one begins the next episode, with another member. In the vector
+    environment, row i simulates the member `first_member + i + e * num_envs` in episode e. A
+    `luck_seed` or `first_member` that was given to the constructor holds, whatever the seed; see
+    `docs/seeds.md`.
 
     ## Episode End
 
@@ -120,10 +121,10 @@ class MessagingVectorEnv(MemberVectorEnv):
     | `population_seed` | **int** | `0` | Seed of the members' traits. |
     | `luck_seed` | **int** | `None` | Luck seed that holds; `None` to draw it. |
     | `first_member` | **int** | `None` | Id of row 0's member in episode 0; `None` to draw it. |
-    | `max_episode_steps` | **int** | `None` | Steps after which an episode is truncated, if sooner. |
+    | `max_episode_steps` | **int** | `None` | Truncate after so many steps, if that is sooner. |
     | `render_mode` | **str** | `None` | `"ansi"` or `"rgb_array"`: the member's timeline. |
     | `num_envs` | **int** | `1` | Number of rows (vector environment only). |
-    | `autoreset_mode` | **AutoresetMode** | `SAME_STEP` | See Episode End (vector environment only). |
+    | `autoreset_mode` | **AutoresetMode** | `SAME_STEP` | See Episode End (vector only). |
 
     With neither `plan_source` nor `store` there are no plans and no caps. With `store` alone, plans
     are read on Monday 00:00. A member without a plan of this week has a fallback plan, and the
@@ -162,6 +163,8 @@ class MessagingVectorEnv(MemberVectorEnv):
     ((1000, 90), (1000,), (1000,))
 
     ```
+
+    Stable-Baselines3 refuses a vector environment; give it `slowfast_rl.envs.SB3VecEnv(envs)`.
 
     ## Version History
 

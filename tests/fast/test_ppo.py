@@ -156,6 +156,18 @@ def test_training_is_reproducible_and_starts_anew():
     assert any(differs)
 
 
+def test_a_gradient_step_takes_a_whole_rollout_where_that_is_smaller_without_a_warning():
+    w = world("pronounced")
+    large, whole = (
+        PPOExecutor(None, **TINY | {"batch_size": size, "planned": False})
+        .learn(w, total_opportunities=1024, seed=3)
+        .state()
+        for size in (1500, 1024)
+    )
+    for name, values in whole.items():
+        assert_array_equal(values, large[name])
+
+
 def test_it_learns_to_hold_where_a_message_costs_a_day():
     dear = load_world("pronounced", {"reward.message_cost": 1})
     executor = PPOExecutor(

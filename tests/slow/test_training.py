@@ -178,3 +178,12 @@ def test_a_time_limit_is_bootstrapped_and_a_churn_is_not(monkeypatch):
             after = world.reward.weekly_discount * 10 if truncated[row] else 0
             assert_allclose(stored[row] - rewards[row], after, atol=1e-4)
     assert ends == {(False, None), (True, True), (True, False)}
+
+
+def test_a_gradient_step_takes_a_whole_rollout_where_that_is_smaller_without_a_warning():
+    world = small_world("pronounced")
+    large, whole = (
+        tiny_planner(batch_size=size).learn(world, total_opportunities=ROLLOUT, seed=3)
+        for size in (200, 32 * 4)
+    )
+    assert_same_weights(weights(large), weights(whole))
