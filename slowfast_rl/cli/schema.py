@@ -39,14 +39,21 @@ def settings_nodes() -> dict[tuple[str, str], type[Component]]:
 def register_settings() -> None:
     """Register the default settings of all registered classes as hydra config nodes.
 
-    A YAML file of the group lists ``<option>_settings`` in its defaults, and then needs only the
-    settings that differ from them.
+    A YAML file of a level lists ``<option>_settings`` in its defaults, and then needs only the
+    settings that differ from them. Pacers and rankers are options themselves, of the groups
+    ``fast/pacer`` and ``fast/ranker``.
     """
+    store = ConfigStore.instance().store
     for (group, option), cls in settings_nodes().items():
-        node = {"_target_": import_path(cls)} | {
-            f.name: default_of(f) for f in fields(cls.Settings)
-        }
-        ConfigStore.instance().store(name=f"{option}{SETTINGS_SUFFIX}", group=group, node=node)
+        store(name=f"{option}{SETTINGS_SUFFIX}", group=group, node=_node(cls))
+    for part in ("pacer", "ranker"):
+        for option, cls in registered(part).items():
+            store(name=option, group=f"fast/{part}", node=_node(cls))
+
+
+def _node(cls: type[Component]) -> dict[str, Any]:
+    """Return the config node of a class with its default settings."""
+    return {"_target_": import_path(cls)} | {f.name: default_of(f) for f in fields(cls.Settings)}
 
 
 def settings_help(cls: type[Component]) -> list[tuple[str, Any, str]]:

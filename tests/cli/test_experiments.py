@@ -9,7 +9,6 @@ from slowfast_rl.members.loading import config_folder
 from tests.cli.calls import call, settings
 
 SMALL = ("num_members=24", "weeks=2", "evaluation.burn_in=1", "evaluation.streams=[0]")
-FITTED = "num_members: 32, weeks: 6"  # an executor's logs
 SHORT = {  # what makes a planner's training short
     "utility": ["slow.num_members=64", "slow.weeks=16"],
     "segments": ["slow.num_members=16", "slow.weeks=3"],
@@ -17,14 +16,11 @@ SHORT = {  # what makes a planner's training short
     "threshold": ["agent.num_members=16", "agent.weeks=2"],
 }
 BUDGET = ["total_opportunities=20000"]
-PARTS = {  # of executors that are fitted
-    "threshold": [f"agent.ranker={{_target_: slowfast_rl.fast.UpliftRanker, {FITTED}}}"],
-    "flat_ppo": [],
-}
-PACED = [
-    f"fast.pacer={{_target_: slowfast_rl.fast.BidPricePacer, {FITTED}, burn_in: 2}}",
-    f"fast.ranker={{_target_: slowfast_rl.fast.AffinityRanker, {FITTED}}}",
-]
+PARTS = {"threshold": ["agent.ranker.num_members=64", "agent.ranker.weeks=6"], "flat_ppo": []}
+PACED = [  # of the executor's logs
+    "fast.pacer.num_members=32", "fast.pacer.weeks=6", "fast.pacer.burn_in=2",
+    "fast.ranker.num_members=32", "fast.ranker.weeks=6",
+]  # fmt: skip
 EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
 
 
@@ -70,6 +66,7 @@ def test_an_agent_is_named_by_its_experiment_and_by_the_settings_that_were_chang
     assert [name(f"experiment={experiment}") for experiment in EXPERIMENTS] == EXPERIMENTS
     assert name("experiment=ppo", "slow.hidden=32") == "ppo,hidden=32"
     assert name("slow=ppo", "fast=coin", "agent.plans_for=own") == "ppo+coin,plans_for=own"
+    assert name("slow=ppo", "fast/pacer=coin", "fast/ranker=quality") == "ppo+coin-quality"
     assert name("experiment=ppo", "slow.hidden=32", "name=mine") == "mine"
     many = ["slow.hidden=32", "slow.n_epochs=1", "slow.gae_lambda=0.9"]
     assert name("experiment=ppo", *many).startswith("ppo,3_settings_")
