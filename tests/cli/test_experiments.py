@@ -104,11 +104,11 @@ def test_what_a_budget_comes_to_is_printed_and_written_before_training(
     budget = "total_opportunities=9000"
     result = call(capsys, "train", *SMALL, *small, *PACED, budget, "hydra.run.dir=run")
     assert result.code == 0, result.err
-    line = "planner rollouts: at most 8,778 opportunities, 3 iterations, 11 members"
+    line = "planner rollouts: at most 8,820 opportunities, 3 iterations, 12 members"
     assert line in result.err
     written = json.loads((tmp_path / "run" / "training.json").read_text())
     assert [turn["level"] for turn in written["turns"]] == ["fast", "slow"]
-    assert written["turns"][1]["schedule"]["opportunities"] == 8778
+    assert written["turns"][1]["schedule"]["opportunities"] == 8820
     row = json.loads((tmp_path / "run" / "leaderboard.json").read_text())["agents"][0]
     logs = 32 * 6 * 21 * 2
-    assert logs < row["train_opportunities"] <= logs + 8778
+    assert logs < row["train_opportunities"] <= logs + 8820
