@@ -272,17 +272,17 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
             info: the step's info, arrays [N, ...] by name.
         """
         population, mode = self.population, self.autoreset_mode
-        stepped = np.ones(self.num_envs, np.bool_)
         if mode is AutoresetMode.NEXT_STEP and self._ended.any():
-            stepped = ~self._ended
+            infos = restricted(info, ~self._ended)
             self._replace_members(np.flatnonzero(self._ended))
+        else:
+            infos = with_masks(info, self.num_envs)
         if self._timeline is not None:
             self._timeline.record(population)
         terminated = ~population.alive
         truncated = ~terminated & self._at_limit()
         ended = terminated | truncated
         monday = population.slots == 0
-        infos = restricted(info, stepped)
         if mode is AutoresetMode.SAME_STEP and ended.any():
             self._begin_week(np.flatnonzero(ended & monday))  # final_obs shows the week to come
             infos = end_infos(info | {"action_mask": self._mask()}, self._observe(), ended)

@@ -234,9 +234,12 @@ def fill_opportunity_features(
     """
     plan, log = simulation.schedule, simulation.log
     num_channels, num_topics = log.by_channel.shape[1], log.by_topic.shape[1]
+    s, channel, weekday = slots[0], plan.channel[slots[0]], plan.weekday[slots[0]]
     for i in range(out.shape[0]):
-        row, s = out[i], slots[i]
-        channel, weekday = plan.channel[s], plan.weekday[s]
+        row = out[i]
+        if slots[i] != s:  # seldom: nearly always all members are at one slot
+            s = slots[i]
+            channel, weekday = plan.channel[s], plan.weekday[s]
         k = write_weekly_features(simulation, i, weekday, row)
         row[k] = np.float32(weekday)
         k += 1

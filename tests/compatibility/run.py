@@ -84,6 +84,8 @@ CARTPOLES_OWN = {
     "tests.envs.registration.test_make_vec.test_make_vec_with_spec[env_id18-kwargs18]": _ARGUMENT,
     "tests.envs.registration.test_make_vec.test_make_vec_with_spec[env_id19-kwargs19]": _ARGUMENT,
     "tests.test_core.test_get_set_wrapper_attr": _GRAVITY,
+    "tests.test_vec_normalize.test_get_original": "a reward of 1 in every step",
+    "tests.test_vec_normalize.test_normalize_external": "returns above 1 in every episode",
     "tests.vector.test_async_vector_env.test_reset_async_vector_env": "an empty info",
     "tests.vector.test_vector_wrapper.test_vector_env_wrapper_attributes": _GRAVITY,
     "tests.wrappers.test_clip_reward.test_clip_reward_wrapper": "a reward of 1 in every step",
