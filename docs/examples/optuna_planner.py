@@ -1,8 +1,8 @@
 """Optuna searches a planner's learning rate.
 
-Each trial trains the planner with its own learning rate and is scored by its return on members that
-no trial trains on. The protocol has a seed of its own, so that the leaderboard's members stay unseen
-until the search is over.
+Each trial trains the planner with its own learning rate. Its score is the return on members that no
+trial trains on. They are not the members of the leaderboard either: those stay unseen until the
+search is over.
 
     pip install optuna
     python docs/examples/optuna_planner.py --steps 20000000 --trials 20
