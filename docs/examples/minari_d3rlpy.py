@@ -1,7 +1,7 @@
 """A Minari dataset of logged weeks, and discrete conservative Q-learning from it with d3rlpy.
 
-The logged policy chooses feasible plans at random, on the vector environment. Its episodes are built
-as ``EpisodeBuffer``, because Minari's ``DataCollector`` records a single environment.
+The logged policy chooses feasible plans at random. Episodes of the vector environment are built as
+``EpisodeBuffer``, because Minari's ``DataCollector`` records a single environment.
 
     pip install "minari[hdf5]" d3rlpy==2.8.0
     python docs/examples/minari_d3rlpy.py --num-envs 1024 --steps 20000
