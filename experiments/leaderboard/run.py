@@ -23,7 +23,7 @@ from slowfast_rl.members.loading import config_folder
 
 FIRST = "slowfast"
 BASELINES = ("best_fixed", "oracle", "never", "always")
-LONGER = {"flat_ppo_long": ("flat_ppo", "total_opportunities=40000000")}  # another budget
+LONGER = {"flat_ppo_long": ("flat_ppo", "total_cpu_seconds=1200")}  # another budget
 EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
 OTHER_WORLDS = {  # what is compared in worlds but the first
     "no_dismissals": ("slowfast", "plain_rollouts"),
@@ -50,7 +50,7 @@ ABOUT = {  # what a table says of an agent
     "hierarchical_ppo": "PPO on both levels, in turns",
     "threshold": "uplift threshold, tuned on return",
     "flat_ppo": "PPO at every opportunity, without a planner",
-    "flat_ppo_long": "the same with twice the budget",
+    "flat_ppo_long": "the same, 20 CPU-minutes",
     "best_fixed": "the best fixed plan, default executor",
     "oracle": "the best constant plan per member, default executor",
     "never": "nothing",

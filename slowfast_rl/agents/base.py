@@ -189,7 +189,7 @@ class Agent(ABC):
         Raises:
             ValueError: a class of the agent cannot be imported from where it is defined, or what
                 it learned is nothing that a file can hold.
-            RuntimeError: the agent knows no world yet, or has not learned.
+            RuntimeError: the agent has no world yet, or has not learned.
         """
         world, arrays = self.known_world(), dict[str, NDArray[Any]]()
         content = {

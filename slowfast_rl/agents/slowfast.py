@@ -170,7 +170,7 @@ class SlowFastAgent(Agent):
 
         Raises:
             ValueError: observations, ids or times of another shape.
-            RuntimeError: the agent knows no world yet.
+            RuntimeError: the agent has no world yet; call learn or load first.
         """
         if self._predictor is None:
             world = self.known_world()

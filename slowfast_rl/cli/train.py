@@ -1,8 +1,7 @@
 """slowfast-train: train an agent, evaluate it during training, and write a leaderboard.
 
   slowfast-train experiment=slowfast seed=0
-  slowfast-train experiment=hierarchical_ppo world=calibrated total_opportunities=50000000
-  slowfast-train slow=ppo fast=coin slow.learning_rate=3e-4
+  slowfast-train experiment=ppo fast=coin world=calibrated slow.learning_rate=3e-4
   slowfast-train -m seed=1,2,3 'world_overrides={opt_out.hazard: 0.002}'
 
 Writes to runs/train/<time>: config.yaml, training.json, checkpoints/, metrics.csv, TensorBoard
@@ -10,6 +9,7 @@ events, and at the end leaderboard.md and leaderboard.json.
 """
 
 import hashlib
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +36,7 @@ from slowfast_rl.evaluation.references import References
 from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
+from slowfast_rl.members.loading import config_folder
 from slowfast_rl.policies.component import check_savable, import_class
 from slowfast_rl.slow import FixedPlanner, PerMemberPlanner
 from slowfast_rl.store.files import write_text_atomically
@@ -70,10 +71,15 @@ class TrainSettings(EvaluatedSettings):
         target = import_class(self.agent.get("_target_", ""), "agent._target_")
         if not (isinstance(target, type) and issubclass(target, Agent)):
             raise ValueError(f"agent._target_ is {self.agent['_target_']!r}; allowed is an agent")
+        taken = inspect.signature(target).parameters
         levels = {"slow": self.slow, "fast": self.fast}
+        for level in levels:  # a default that the agent does not take is left out
+            if level not in taken and not any(k.split(".")[0] == level for k in overrides()):
+                levels[level] = None
         parts = {k: build(node, k) for k, node in levels.items() if node is not None}
         own = {k: v for k, v in self.agent.items() if k != "_target_"}
-        agent: Agent = fit_arguments(target, own, "agent", **parts, name=self.name)
+        name = self.name or _name_by_choices(parts)
+        agent: Agent = fit_arguments(target, own, "agent", **parts, name=name)
         if "name" not in overrides():
             agent.name += settings_suffix()
         return agent
@@ -258,6 +264,25 @@ def overrides() -> dict[str, str]:
         return {}
     pairs = (word.lstrip("+").partition("=") for word in HydraConfig.get().overrides.task)
     return {key: value for key, _, value in pairs}
+
+
+def _name_by_choices(parts: Mapping[str, Any]) -> str | None:
+    """Return a name for a planner or executor that a YAML file of the user's own describes.
+
+    Returns:
+        the names of the two files, or None where both levels are named by their classes.
+    """
+    if not HydraConfig.initialized() or set(parts) != {"slow", "fast"}:
+        return None
+    found = {"slow": parts["slow"].name, "fast": parts["fast"].label}
+    choices = HydraConfig.get().runtime.choices
+    own = {
+        level: choices[level]
+        for level in found
+        if not (config_folder() / level / f"{choices.get(level)}.yaml").is_file()
+        and f"{level}._target_" not in overrides()
+    }
+    return "+".join((found | own).values()) if own else None
 
 
 def settings_suffix() -> str:

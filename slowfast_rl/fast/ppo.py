@@ -290,10 +290,15 @@ class PPOExecutor(BaseExecutor):
         return np.where(send, scores.argmax(axis=1) + 1, 0)
 
     def state(self) -> dict[str, Any]:
-        """Return a copy of the network's arrays; empty before it learned."""
-        if self.policy is None:
+        """Return a copy of the network's arrays; empty before it learned corrections.
+
+        Raises:
+            RuntimeError: the policy has not learned, and has no pacer and ranker to begin as.
+        """
+        if self.policy is None and self._fitted() is not None:
             return {}
-        return {k: v.cpu().numpy().copy() for k, v in self.policy.state_dict().items()}
+        policy = self._trained()
+        return {k: v.cpu().numpy().copy() for k, v in policy.state_dict().items()}
 
     @classmethod
     def from_state(

@@ -21,7 +21,8 @@ def agent():
 
 
 def test_it_counts_what_it_played_and_what_it_took(agent):
-    assert agent.train_opportunities == 1024 + 32 * 3 * 21
+    planned = agent.fast.schedule(small_world(), 1000)
+    assert agent.train_opportunities == planned.opportunities == 5 * (3 * 21 + 4 * 32)
     assert agent.train_cpu_seconds > 0
 
 
@@ -73,7 +74,7 @@ def test_an_agent_that_has_not_learned_cannot_be_saved(tmp_path):
     with pytest.raises(RuntimeError, match="has no world; call learn or load first"):
         agent.save(tmp_path)
     agent.world = small_world()
-    with pytest.raises(RuntimeError, match="has no network; call learn or from_state first"):
+    with pytest.raises(RuntimeError, match="has no network; call learn or load first"):
         agent.save(tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -81,7 +81,7 @@ def test_an_agent_is_named_by_its_experiment_and_by_the_settings_that_were_chang
         (["total_opportunities=5", "total_cpu_seconds=5"], "exactly one of them is needed"),
         (["total_opportunities=0"], "total_opportunities is 0; allowed is above 0"),
         (["agent.turns=[slow,middle]"], "turns are"),
-        (["experiment=flat_ppo", "slow=ppo"], "slow is given, and FlatPPOAgent takes none"),
+        (["experiment=flat_ppo", "slow=ppo"], "slow is given, and SinglePolicyAgent takes none"),
     ],
 )
 def test_a_budget_or_a_level_that_is_not_used_is_an_error(
@@ -112,3 +112,28 @@ def test_what_a_budget_comes_to_is_printed_and_written_before_training(
     row = json.loads((tmp_path / "run" / "leaderboard.json").read_text())["agents"][0]
     logs = 32 * 6 * 21 * 2
     assert logs < row["train_opportunities"] <= logs + 8820
+
+
+@pytest.mark.long
+def test_a_sweep_of_planners_executors_and_seeds_has_as_many_names_and_one_table(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own" / "slow").mkdir(parents=True)
+    (tmp_path / "own" / "slow" / "blind.yaml").write_text(
+        "defaults: [rollouts_settings, _self_]\nbeliefs: false\n"
+    )
+    swept = ["slow=rollouts,ppo,blind", "fast=bid_price,coin", "seed=0,1"]
+    fitted = ["fast.ranker.num_members=32", "fast.ranker.weeks=6"]
+    result = call(capsys, "train", "--config-dir", "own", "-m", *swept, *SMALL, *fitted, *BUDGET)
+    assert result.code == 0, result.err
+    (table,) = tmp_path.glob("**/sweep.json")
+    names = [row["agent"] for row in json.loads(table.read_text())["jobs"]]
+    assert len(set(names)) == len(names) == 12
+    assert "ppo+coin,2_settings" not in " ".join(names)
+    assert {name.split("+")[0].split(",")[0] for name in names} == {
+        "slowfast",
+        "ppo",
+        "blind",
+        "rollouts",
+    }

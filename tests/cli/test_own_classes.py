@@ -47,6 +47,7 @@ class MyPlanner(sf.slow.BasePlanner):
         planner.more = state["more"]
         return planner
 '''
+NAME = "mine+quality,sends=1"
 TRAIN = ("slow._target_=mine.MyPlanner", "+slow.sends=1", "fast=quality", "seed=2")
 
 
@@ -61,8 +62,8 @@ def test_an_own_planner_trains_is_refused_unasked_and_is_loaded_where_it_is_allo
     assert done.returncode == 0, done.stderr
     (trained,) = tmp_path.glob("runs/train/*")
     board = rows(trained)
-    assert {"mine+quality", "mine+quality_dealt", "mine+quality_untrained"} <= set(board)
-    most = board["mine+quality"]["sends_per_week"]
+    assert {NAME, f"{NAME}_dealt", f"{NAME}_untrained"} <= set(board)
+    most = board[NAME]["sends_per_week"]
     assert 2 < most["push"] <= 3  # 1 set and 2 learned, of the opted-in
     with pytest.raises(ValueError, match=r"'mine\.MyPlanner' is not allowed"):
         SlowFastAgent.load(trained / "checkpoints" / "final.zip")
@@ -78,7 +79,7 @@ def test_an_own_planner_trains_is_refused_unasked_and_is_loaded_where_it_is_allo
     allowed = run(tmp_path, "slowfast_rl.cli.compare", *compare, "allow=[mine.MyPlanner]")
     assert allowed.returncode == 0, allowed.stderr
     (compared,) = tmp_path.glob("runs/compare/*")
-    assert rows(compared)["mine+quality"]["return"] == board["mine+quality"]["return"]
+    assert rows(compared)[NAME]["return"] == board[NAME]["return"]
 
 
 def assert_one_line(text, *parts):

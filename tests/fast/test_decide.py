@@ -47,6 +47,6 @@ def test_an_untrained_model_ranks_on_quality():
         None,
         UpliftRanker.with_weights(UNTRAINED._replace(candidate=(2.0,) + (0.0,) * 5)),
         opportunity_observation(population),
-    )
+    ).scores
     assert effects.shape == (30, 4)
     assert_array_equal(effects.argsort(axis=1), quality.argsort(axis=1))

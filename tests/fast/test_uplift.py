@@ -214,7 +214,7 @@ def test_a_model_of_other_channels_is_refused_in_one_line():
         lambda: executor.run_week(population, plan.target),
         lambda: executor.choose(w, obs, plan, ids, now, 0),
         lambda: BidPricePacer(num_members=4, weeks=9).learn(w, two_channels),
-        lambda: PPOExecutor(two_channels, num_envs=2, weeks=2, planned=False).untrained(w),
+        lambda: PPOExecutor(ranker=two_channels, num_envs=2, weeks=2, planned=False).untrained(w),
     ):
         with pytest.raises(
             ValueError, match="ranker learned on 2 channels; 3 are needed"
