@@ -168,8 +168,11 @@ class MessageLogits(nn.Module):
         state, flat, scores, margin, considered = torch.split(latent, self.sizes, dim=1)
         candidates = flat.view(-1, self.num_candidates, self.width)
         mixed = torch.relu(self.context(state)[:, None] + self.candidate(candidates))
-        scores = scores + self.score(mixed).squeeze(2)
-        return scores, (margin + self.margin(state)).squeeze(1), considered.squeeze(1)
+        corrected = scores + self.score(mixed).squeeze(2)
+        # What the candidates gain by their corrections counts for sending at all.
+        gain = torch.logsumexp(corrected, dim=1) - torch.logsumexp(scores, dim=1)
+        margin = (margin + self.margin(state)).squeeze(1) + gain
+        return corrected, margin, considered.squeeze(1)
 
     def forward(self, latent: Tensor) -> Tensor:
         """Return the logits of holding and of sending each candidate, [B, 1 + K]."""
