@@ -100,16 +100,26 @@ def compared(world: str, seed: int, options: Options) -> list[dict]:
     trained = options.kept / world / str(seed)
     runs = sorted(p.parent for p in trained.glob("*/leaderboard.json") if p.parent.name in ABOUT)
     runs.sort(key=lambda run: run.name != FIRST)
-    folder = options.kept / world / f"compared-{seed}"
+    agents = [*BASELINES[2 * options.quick :]]  # no references come with a quick run's case
+    rows = leaderboard(world, f"compared-{seed}", runs, agents, "controls=false", options)
+    rows += leaderboard(world, f"dealt-{seed}", runs[:1], [], "controls=true", options)[1:]
+    return [row_of(row, seed) for row in rows]
+
+
+def leaderboard(
+    world: str, name: str, runs: list[Path], agents: list[str], controls: str, options: Options
+) -> list[dict]:
+    """Return the rows of a comparison, which is run if it is not there yet."""
+    folder = options.kept / world / name
     board = folder / "leaderboard.json"
     if not board.is_file() or _checkpoints(board) != {str(run) for run in runs}:
         shutil.rmtree(folder, ignore_errors=True)
         run(
-            "compare", f"world={world}", f"checkpoints=[{','.join(map(str, runs))}]",
-            f"agents=[{','.join(BASELINES[2 * options.quick :])}]", f"hydra.run.dir={folder}",
+            "compare", f"world={world}", f"checkpoints=[{','.join(map(str, runs))}]", controls,
+            f"agents=[{','.join(agents)}]", f"hydra.run.dir={folder}",
             *(SMALL if options.quick else ()),
         )  # fmt: skip
-    return [row_of(row, seed) for row in json.loads(board.read_text())["agents"]]
+    return json.loads(board.read_text())["agents"]
 
 
 def row_of(row: dict, seed: int) -> dict:
