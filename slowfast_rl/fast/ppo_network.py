@@ -146,10 +146,19 @@ class MessageLogits(nn.Module):
     """Corrects the pacer's margin and the ranker's scores; the corrections are 0 at first.
 
     The correction of a score is the same function for every candidate.
+
+    Args:
+        hidden: width of the latent that the nets read.
+        num_candidates: K.
+        width: features of a candidate.
+        gains: whether what the candidates gain by their corrections counts for sending at all.
+            Without a pacer nothing else tells a good moment; with one, the margin holds the best
+            score already, and the gain adds noise to it.
     """
 
-    def __init__(self, hidden: int, num_candidates: int, width: int) -> None:
+    def __init__(self, hidden: int, num_candidates: int, width: int, gains: bool) -> None:
         super().__init__()
+        self.gains = gains
         self.sizes = [hidden, num_candidates * width, num_candidates, 1, 1]
         self.num_candidates, self.width = num_candidates, width
         self.context = nn.Linear(hidden, hidden)
@@ -169,9 +178,9 @@ class MessageLogits(nn.Module):
         candidates = flat.view(-1, self.num_candidates, self.width)
         mixed = torch.relu(self.context(state)[:, None] + self.candidate(candidates))
         corrected = scores + self.score(mixed).squeeze(2)
-        # What the candidates gain by their corrections counts for sending at all.
-        gain = torch.logsumexp(corrected, dim=1) - torch.logsumexp(scores, dim=1)
-        margin = (margin + self.margin(state)).squeeze(1) + gain
+        margin = (margin + self.margin(state)).squeeze(1)
+        if self.gains:
+            margin += torch.logsumexp(corrected, dim=1) - torch.logsumexp(scores, dim=1)
         return corrected, margin, considered.squeeze(1)
 
     def forward(self, latent: Tensor) -> Tensor:
@@ -188,14 +197,15 @@ class MessageLogits(nn.Module):
 class MessageDistribution(CategoricalDistribution):
     """A distribution over holding and candidates."""
 
-    def __init__(self, num_candidates: int, width: int) -> None:
+    def __init__(self, num_candidates: int, width: int, gains: bool) -> None:
         super().__init__(1 + num_candidates)
-        self.num_candidates, self.width = num_candidates, width
+        self.num_candidates, self.width, self.gains = num_candidates, width, gains
 
     def proba_distribution_net(self, latent_dim: int) -> nn.Module:
         """Return the layer from the latent to logits."""
         others = self.num_candidates * (self.width + 1) + 2
-        return MessageLogits(latent_dim - others, self.num_candidates, self.width)
+        hidden = latent_dim - others
+        return MessageLogits(hidden, self.num_candidates, self.width, self.gains)
 
 
 class MessagePolicy(ActorCriticPolicy):
@@ -225,7 +235,9 @@ class MessagePolicy(ActorCriticPolicy):
 
     def _build(self, lr_schedule: Any) -> None:
         extractor = self.features_extractor
-        self.action_dist = MessageDistribution(extractor.num_candidates, extractor.width)
+        gains = extractor.prior.send_share is not None  # there is no pacer
+        size = extractor.num_candidates, extractor.width
+        self.action_dist = MessageDistribution(*size, gains)
         super()._build(lr_schedule)
         self.action_net.begin()
 
