@@ -13,17 +13,11 @@ from slowfast_rl.agents import disk
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, Stopwatch, check_budget
-from slowfast_rl.policies.component import (
-    Allowed,
-    accepted,
-    as_allowed,
-    check_class,
-    from_node,
-    import_path,
-    to_node,
-    whole,
-)
+from slowfast_rl.policies.class_checks import check_class
+from slowfast_rl.policies.component import accepted
+from slowfast_rl.policies.component_files import from_node, to_node, whole
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Executor
+from slowfast_rl.policies.registry import Allowed, as_allowed, import_path
 from slowfast_rl.store import FeatureStore
 
 _KINDS: dict[str, "type[Agent]"] = {}  # by name

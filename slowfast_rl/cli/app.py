@@ -29,7 +29,7 @@ from slowfast_rl.cli.guide import guide
 from slowfast_rl.cli.schema import register_settings
 from slowfast_rl.cli.sweep import JobError, note_job, one_by_one, write_table
 from slowfast_rl.members.loading import config_folder
-from slowfast_rl.policies.component import search_modules_in
+from slowfast_rl.policies.registry import search_modules_in
 from slowfast_rl.store.files import write_text_atomically
 
 CONFIG_FILE = "config.yaml"  # a folder that has one is a run

@@ -8,13 +8,9 @@ from typing import Any, ClassVar, Protocol, TypeVar, Union, get_args, get_origin
 
 from hydra.core.config_store import ConfigStore
 
-from slowfast_rl.policies.component import (
-    Component,
-    check_class,
-    import_class,
-    import_path,
-    registered,
-)
+from slowfast_rl.policies.class_checks import check_class
+from slowfast_rl.policies.component import Component
+from slowfast_rl.policies.registry import import_class, import_path, registered
 from slowfast_rl.policies.settings import default_of
 
 

@@ -37,7 +37,8 @@ from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.loading import config_folder
-from slowfast_rl.policies.component import check_savable, import_class
+from slowfast_rl.policies.component_files import check_savable
+from slowfast_rl.policies.registry import import_class
 from slowfast_rl.slow import FixedPlanner, PerMemberPlanner
 from slowfast_rl.store.files import write_text_atomically
 

@@ -18,9 +18,9 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import TOPIC_LAST_SENT, TOPIC_OPENS, TOPIC_SENDS, Log
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.columns import columns
-from slowfast_rl.policies.component import register
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import plans_of_planner
+from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _SHORT, _LONG = np.float32(7), np.float32(30)  # days of the two recency features

@@ -27,12 +27,12 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import SimulationState
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.component import register
 from slowfast_rl.policies.contracts import BasePacer, BasePlanner, BaseRanker
 from slowfast_rl.policies.day_weights import pacing_parameters, weighed_slots
 from slowfast_rl.policies.executor import exact_pace, exact_pacing
 from slowfast_rl.policies.guard import pack_plans, target_of
 from slowfast_rl.policies.plan_exchange import plans_of_planner
+from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _QUANTILES = 200  # number of quantiles of a channel's scores

@@ -7,10 +7,10 @@ from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity, PacerFunction
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.component import register
 from slowfast_rl.policies.contracts import BasePacer
 from slowfast_rl.policies.day_weights import pacing_parameters, weighed_slots
 from slowfast_rl.policies.guard import cap_of, target_of
+from slowfast_rl.policies.registry import register
 
 
 @driver(PACER_SIGNATURE)

@@ -47,6 +47,10 @@ SOURCES = ("plan", "remembered", "safe")  # of the plan in force, by their names
 _FLOATS = types.Array(types.float32, 2, "C")
 _BYTES = types.Array(types.uint8, 2, "C")
 _INT64S = types.Array(types.int64, 1, "C")
+_GIVEN = (  # pacer, ranker, observations, what they are read into, slots, plans, parameters
+    types.FunctionType(PACER_SIGNATURE), types.FunctionType(RANKER_SIGNATURE), _FLOATS, LOG,
+    _FLOATS, _BYTES, _FLOATS, types.Array(types.int64, 2, "C"), PLAN_ROWS, WEIGHTS, WEIGHTS,
+)  # fmt: skip
 
 
 class _Observed(NamedTuple):
@@ -305,17 +309,7 @@ def _read_opportunity(
 
 @driver(
     types.void(
-        types.FunctionType(PACER_SIGNATURE),
-        types.FunctionType(RANKER_SIGNATURE),
-        _FLOATS,
-        LOG,
-        _FLOATS,
-        _BYTES,
-        _FLOATS,
-        types.Array(types.int64, 2, "C"),
-        PLAN_ROWS,
-        WEIGHTS,
-        WEIGHTS,
+        *_GIVEN,
         _INT64S,
         _INT64S,
         types.int64,
@@ -367,17 +361,7 @@ _decide_entry = entry_point(_decide)
 
 @driver(
     types.void(
-        types.FunctionType(PACER_SIGNATURE),
-        types.FunctionType(RANKER_SIGNATURE),
-        _FLOATS,
-        LOG,
-        _FLOATS,
-        _BYTES,
-        _FLOATS,
-        types.Array(types.int64, 2, "C"),
-        PLAN_ROWS,
-        WEIGHTS,
-        WEIGHTS,
+        *_GIVEN,
         types.float32,
         types.boolean,
         WEIGHTS,

@@ -11,7 +11,7 @@ from slowfast_rl.members.opportunity import FastPolicy, PacerFunction, RankerFun
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.component import accepted, register
+from slowfast_rl.policies.component import accepted
 from slowfast_rl.policies.contracts import (
     BaseExecutor,
     BasePacer,
@@ -21,6 +21,7 @@ from slowfast_rl.policies.contracts import (
 )
 from slowfast_rl.policies.executor import JittedExecutor, exact_pace, quality_rank
 from slowfast_rl.policies.guard import NO_CAP
+from slowfast_rl.policies.registry import register
 from slowfast_rl.store import UNIFORM_SHAPE, PacingPlan, pacing_plan
 
 

@@ -30,9 +30,9 @@ from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Budget, Progress, Schedule, check_budget, schedule
-from slowfast_rl.policies.component import register
 from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BasePlanner, BaseRanker, Choice
 from slowfast_rl.policies.plan_exchange import PlanSource
+from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import (
     Settings,
     check_rollout,
@@ -144,7 +144,7 @@ class PPOExecutor(BaseExecutor):
     def prepare(self, world: World, seed: int = 0) -> Self:
         """Fit pacer and ranker, so that it executes plans as they do until it learns."""
         self.policy, self.opportunities = None, 0
-        fitted = self._fitted()
+        fitted = self._paced()
         if fitted is not None:
             self.opportunities = fitted.learn(world, seed=seed).opportunities
         return self
@@ -238,7 +238,7 @@ class PPOExecutor(BaseExecutor):
     ) -> "PPOExecutor":
         """Return an executor of the same pacer and ranker with corrections of 0."""
         executor = type(self)(self.pacer, self.ranker, self.settings)
-        if executor._fitted() is None:  # without them a network decides from the start
+        if executor._paced() is None:  # without them a network decides from the start
             _, observations = executor._begin(world, planner, seed, self.settings.num_envs)
             typical = typical_scale(executor._prior(world), observations)
             executor.policy = executor._network(world, typical, seed)
@@ -251,8 +251,8 @@ class PPOExecutor(BaseExecutor):
         cap: Int32 | None = None,
         shape: Int32 | int = UNIFORM_SHAPE,
     ) -> Week:
-        """Simulate one week, before it learned as its pacer and ranker do."""
-        fitted = self._fitted()
+        """Simulate one week; until it has learned, it decides as its pacer and ranker do."""
+        fitted = self._paced()
         if self.policy is None and fitted is not None:
             return fitted.run_week(population, target, cap, shape)
         return super().run_week(population, target, cap, shape)
@@ -266,8 +266,8 @@ class PPOExecutor(BaseExecutor):
         times: Int64,
         seed: int,
     ) -> Choice:
-        """Return what the executor does at B opportunities that a service received."""
-        fitted = self._fitted()
+        """Return the decisions at B opportunities; see :meth:`run_week`."""
+        fitted = self._paced()
         given = world, obs, plan, entity_ids, times, seed
         if self.policy is None and fitted is not None:
             return fitted.choose(*given)
@@ -295,7 +295,7 @@ class PPOExecutor(BaseExecutor):
         Raises:
             RuntimeError: the policy has not learned, and has no pacer and ranker to begin as.
         """
-        if self.policy is None and self._fitted() is not None:
+        if self.policy is None and self._paced() is not None:
             return {}
         policy = self._trained()
         return {k: v.cpu().numpy().copy() for k, v in policy.state_dict().items()}
@@ -323,13 +323,13 @@ class PPOExecutor(BaseExecutor):
     @property
     def label(self) -> str:
         """The algorithm, and what it begins as where that is not the default experiment's."""
-        fitted = self._fitted()
+        fitted = self._paced()
         begins = fitted.label if fitted is not None else "bid_price"
         return self.name if begins == "bid_price" else f"{self.name}-{begins}"
 
     def versioned(self) -> dict[str, Any]:
         """Return what tells one version of the executor from another."""
-        fitted = self._fitted()
+        fitted = self._paced()
         return super().versioned() | ({} if fitted is None else fitted.versioned())
 
     def _trained(self) -> MessagePolicy:
@@ -337,7 +337,7 @@ class PPOExecutor(BaseExecutor):
             raise RuntimeError("the executor has no network; call learn or load first")
         return self.policy
 
-    def _fitted(self) -> PacedExecutor | None:
+    def _paced(self) -> PacedExecutor | None:
         """Return the executor of its pacer and ranker; None if it lacks one of them."""
         if self.pacer is None or self.ranker is None:
             return None

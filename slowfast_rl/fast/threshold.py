@@ -9,8 +9,8 @@ from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity, PacerFunction
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.component import register
 from slowfast_rl.policies.contracts import BasePacer
+from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, setting
 
 

@@ -26,7 +26,7 @@ from slowfast_rl.members.numerics import ONE, logistic
 from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity, RankerFunction
 from slowfast_rl.members.state import Log, take_rows
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.component import register
+from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, is_number, setting
 
 _DAYS = 7

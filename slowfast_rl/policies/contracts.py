@@ -13,17 +13,13 @@ import numpy as np
 
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int32, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
-from slowfast_rl.members.clock import WEEK_SECONDS
-from slowfast_rl.members.features import bounds, opportunity_features, weekly_features
 from slowfast_rl.members.opportunity import PacerFunction, RankerFunction
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Schedule
-from slowfast_rl.policies.columns import columns, opted_in_columns, slots_of_week
 from slowfast_rl.policies.component import Component, as_vector, does_nothing
 from slowfast_rl.policies.day_weights import pacing_parameters
-from slowfast_rl.policies.guard import NO_CAP, may_send
 from slowfast_rl.store import UNIFORM_SHAPE, PacingPlan
 
 _NO_WEIGHTS = np.zeros(0, np.float32)
@@ -404,31 +400,9 @@ class BaseExecutor(Component):
         Raises:
             ValueError: the policy does not return one action of 0 to K per member.
         """
-        from slowfast_rl.policies.stepwise import checked_actions, coins_of
+        from slowfast_rl.policies.stepwise import choose_observed  # it imports these contracts
 
-        column, shown = columns(world), np.array(obs, np.float32)
-        rows = np.arange(len(shown))
-        here = shown[:, [column[f"slot_is_{c}"] for c in world.channels]].argmax(axis=1)
-        sent = shown[:, [column[f"{c}_sends_this_week"] for c in world.channels]]
-        opted_in = shown[:, opted_in_columns(world)] > 0.5
-        target, cap = np.zeros(sent.shape, np.int32), np.full(len(shown), NO_CAP, np.int32)
-        planned = plan is not None and self.planned
-        if plan is not None and self.planned:
-            target, cap = plan.target, plan.cap[rows, here]
-        shown[:, column["has_plan"]] = planned
-        high = bounds(weekly_features(world) + opportunity_features(world))[1]
-        for c, channel in enumerate(world.channels):
-            own, left = column[f"{channel}_plan_target"], column[f"{channel}_plan_left"]
-            shown[:, own] = np.minimum(target[:, c], high[own])
-            shown[:, left] = np.clip(target[:, c] - sent[:, c], 0, high[left])
-        may = may_send(sent[rows, here], cap, opted_in[rows, here])
-        masks = np.column_stack([np.ones(len(shown)), *[may] * world.num_candidates])
-        slots_left = shown[:, column["slots_left"]].astype(np.int64)
-        of_week = slots_of_week(world)[here, np.clip(slots_left, 0, world.slots_per_week)]
-        slots = times // WEEK_SECONDS * world.slots_per_week + of_week
-        answer = self.act(shown, masks.astype(np.int8), coins_of(seed, 0, entity_ids, slots))
-        actions = checked_actions(answer, len(shown), world.num_candidates)
-        return Choice(np.where(may, actions, 0), np.full(len(shown), np.nan))
+        return choose_observed(self, world, obs, plan, entity_ids, times, seed)
 
     @does_nothing
     def learn(self, *arguments: Any, **keywords: Any) -> Any:

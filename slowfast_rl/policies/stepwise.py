@@ -1,17 +1,21 @@
-"""An executor that calls a policy at each slot, for policies that numba cannot compile."""
+"""Decisions of a policy that numba cannot compile: slot by slot, or on received observations."""
 
 from typing import Any
 
 import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Int32, Int64
+from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.members.features import bounds, opportunity_features, weekly_features
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, random_words, uniforms
 from slowfast_rl.members.state import VETOED, Week
-from slowfast_rl.policies.contracts import BaseExecutor
-from slowfast_rl.policies.guard import NO_CAP, action_mask, hold_forbidden, pack_plans
-from slowfast_rl.store import UNIFORM_SHAPE
+from slowfast_rl.members.world import World
+from slowfast_rl.policies.columns import columns, opted_in_columns, slots_of_week
+from slowfast_rl.policies.contracts import BaseExecutor, Choice
+from slowfast_rl.policies.guard import NO_CAP, action_mask, hold_forbidden, may_send, pack_plans
+from slowfast_rl.store import UNIFORM_SHAPE, PacingPlan
 
 
 class StepwiseExecutor:
@@ -74,6 +78,45 @@ class StepwiseExecutor:
             most = population.world.num_candidates
             actions[living] = checked_actions(answer, living.size, most)
         return actions
+
+
+def choose_observed(
+    executor: BaseExecutor,
+    world: World,
+    obs: Float32,
+    plan: PacingPlan | None,
+    entity_ids: Int64,
+    times: Int64,
+    seed: int,
+) -> Choice:
+    """Return an executor's decisions at opportunities that a service received.
+
+    They are those that :class:`StepwiseExecutor` makes in a simulated week. The arguments are those
+    of :meth:`~slowfast_rl.policies.contracts.BaseExecutor.choose`.
+    """
+    column, shown = columns(world), np.array(obs, np.float32)
+    rows = np.arange(len(shown))
+    here = shown[:, [column[f"slot_is_{c}"] for c in world.channels]].argmax(axis=1)
+    sent = shown[:, [column[f"{c}_sends_this_week"] for c in world.channels]]
+    opted_in = shown[:, opted_in_columns(world)] > 0.5
+    target, cap = np.zeros(sent.shape, np.int32), np.full(len(shown), NO_CAP, np.int32)
+    planned = plan is not None and executor.planned
+    if plan is not None and executor.planned:
+        target, cap = plan.target, plan.cap[rows, here]
+    shown[:, column["has_plan"]] = planned
+    high = bounds(weekly_features(world) + opportunity_features(world))[1]
+    for c, channel in enumerate(world.channels):
+        own, left = column[f"{channel}_plan_target"], column[f"{channel}_plan_left"]
+        shown[:, own] = np.minimum(target[:, c], high[own])
+        shown[:, left] = np.clip(target[:, c] - sent[:, c], 0, high[left])
+    may = may_send(sent[rows, here], cap, opted_in[rows, here])
+    masks = np.column_stack([np.ones(len(shown)), *[may] * world.num_candidates])
+    slots_left = shown[:, column["slots_left"]].astype(np.int64)
+    of_week = slots_of_week(world)[here, np.clip(slots_left, 0, world.slots_per_week)]
+    slots = times // WEEK_SECONDS * world.slots_per_week + of_week
+    answer = executor.act(shown, masks.astype(np.int8), coins_of(seed, 0, entity_ids, slots))
+    actions = checked_actions(answer, len(shown), world.num_candidates)
+    return Choice(np.where(may, actions, 0), np.full(len(shown), np.nan))
 
 
 def coins_of(seed: int, stream: int, entity_ids: Int64, slots: Int64) -> Float32:

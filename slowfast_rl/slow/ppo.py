@@ -19,10 +19,11 @@ from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.observations import Feature, bounds, weekly_features
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Budget, Progress, Schedule, check_budget, schedule
-from slowfast_rl.policies.component import State, register
+from slowfast_rl.policies.component import State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.networks import MIN_SCALE
 from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import (
     Settings,
     check_rollout,

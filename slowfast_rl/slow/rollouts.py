@@ -14,10 +14,11 @@ from slowfast_rl.members.observations import privileged_features, weekly_feature
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, Stopwatch, check_budget, schedule
-from slowfast_rl.policies.component import State, register
+from slowfast_rl.policies.component import State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, check_weights, device_setting, setting
 from slowfast_rl.slow.branches import advance_population, branched_returns, feasible_sample
 from slowfast_rl.slow.plan_value import Branched, PlanValue, fit, joined, plan_table

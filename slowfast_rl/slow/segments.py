@@ -11,9 +11,10 @@ from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Stopwatch
-from slowfast_rl.policies.component import State, register
+from slowfast_rl.policies.component import State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, is_number, setting
 from slowfast_rl.slow.branches import burn_in, constant_plan_returns
 from slowfast_rl.slow.plan_effect_features import mean_viewing

@@ -9,8 +9,9 @@ from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.shapes import UNIFORM
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.component import State, register
+from slowfast_rl.policies.component import State
 from slowfast_rl.policies.contracts import BasePlanner, PlanRequest
+from slowfast_rl.policies.registry import register
 
 
 @register

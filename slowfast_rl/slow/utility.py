@@ -10,8 +10,9 @@ from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Stopwatch
-from slowfast_rl.policies.component import State, register
+from slowfast_rl.policies.component import State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
+from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, check_weights, setting
 from slowfast_rl.slow.effects import Effects, fit_effects, plan_effects, plan_features
 from slowfast_rl.slow.plan_effect_features import observation_terms

@@ -19,8 +19,8 @@ from slowfast_rl.fast import (
 from slowfast_rl.fast.affinity import Weights
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.policies.component import find_class
 from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.policies.registry import find_class
 from slowfast_rl.slow import FixedPlanner, PPOPlanner
 from slowfast_rl.store import pacing_plan
 from tests.agents.own_parts import (

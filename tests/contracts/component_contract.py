@@ -13,8 +13,11 @@ from numpy.testing import assert_array_equal
 
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.component import Component, check_class, from_node, registered, to_node
+from slowfast_rl.policies.class_checks import check_class
+from slowfast_rl.policies.component import Component
+from slowfast_rl.policies.component_files import from_node, to_node
 from slowfast_rl.policies.contracts import Executor
+from slowfast_rl.policies.registry import registered
 from tests.members.worlds import world
 
 

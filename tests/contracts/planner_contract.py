@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from slowfast_rl.members.population import Population
-from slowfast_rl.policies.component import from_node, to_node
+from slowfast_rl.policies.component_files import from_node, to_node
 from slowfast_rl.policies.contracts import PlanRequest
 from slowfast_rl.policies.plan_exchange import PlanExchange, choose_plans, plan_request
 from tests.members.worlds import world

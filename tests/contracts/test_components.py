@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 
-from slowfast_rl.policies.component import registered
+from slowfast_rl.policies.registry import registered
 from tests.contracts.component_contract import (
     ComponentContract,
     FastContract,

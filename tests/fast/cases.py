@@ -12,7 +12,7 @@ from slowfast_rl.members.observations import (
 from slowfast_rl.members.opportunity import Opportunity, draw_candidates, opportunity_at
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import TOPIC_LAST_SENT
-from slowfast_rl.policies.component import from_node, to_node
+from slowfast_rl.policies.component_files import from_node, to_node
 from tests.members.reference import Reference
 from tests.members.worlds import world
 

@@ -18,7 +18,7 @@ from slowfast_rl.fast.ppo_network import layout, typical_scale
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
-from slowfast_rl.policies.component import from_node, to_node
+from slowfast_rl.policies.component_files import from_node, to_node
 from slowfast_rl.policies.guard import NO_CAP
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import FixedPlanner, RandomPlanner

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from slowfast_rl.fast import AffinityRanker, UpliftRanker
-from slowfast_rl.policies.component import registered
+from slowfast_rl.policies.registry import registered
 from slowfast_rl.policies.settings import (
     Settings,
     check_names,

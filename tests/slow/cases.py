@@ -9,7 +9,7 @@ from slowfast_rl.members.arrays import Float32
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.observations import Feature, bounds, privileged_features, weekly_features
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.component import from_node, to_node
+from slowfast_rl.policies.component_files import from_node, to_node
 from slowfast_rl.policies.contracts import PlanRequest
 from slowfast_rl.policies.guard import feasible_plans
 from slowfast_rl.slow import PPOPlanner, RolloutPlanner

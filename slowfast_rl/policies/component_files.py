@@ -1,0 +1,169 @@
+"""Components as JSON and arrays, and back."""
+
+import inspect
+import json
+from collections.abc import Mapping
+from operator import index
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slowfast_rl.members.world import World
+from slowfast_rl.policies.class_checks import rebuilds
+from slowfast_rl.policies.component import Component
+from slowfast_rl.policies.registry import Allowed, find_class, import_path, registered
+from slowfast_rl.policies.settings import check_names
+
+
+def check_savable(component: Component) -> None:
+    """Raise ValueError if a component could not be rebuilt from what is saved of it.
+
+    A class must be registered or have a path that it can be imported by. What its constructor
+    takes must be settings or parts, unless it defines ``state`` and ``from_state``.
+    """
+    cls = type(component)
+    known = registered(cls.kind).get(cls.name) is cls
+    if not known and (cls.__module__ == "__main__" or "<locals>" in cls.__qualname__):
+        raise ValueError(
+            f"{cls.__name__} is defined in {import_path(cls)}, where it cannot be imported from; "
+            "put it into a module of its own, or register it, so that it can be saved"
+        )
+    if not rebuilds(cls):
+        parameters = inspect.signature(cast(Any, cls).__init__).parameters.values()
+        named = {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        lost = sorted(named - {"self", "settings", *cls.parts})
+        if lost:
+            raise ValueError(
+                f"{cls.__name__} takes {', '.join(lost)}, which would not be saved; make them "
+                "settings, or define state and from_state"
+            )
+    for part in cls.parts:
+        if getattr(component, part) is not None:
+            check_savable(getattr(component, part))
+
+
+def to_node(component: Component, prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return a component as values for JSON, and add its arrays to ``arrays`` under a prefix.
+
+    Raises:
+        ValueError: the class cannot be imported by its path, or JSON cannot represent its state.
+        RuntimeError: the component has not learned yet.
+    """
+    check_savable(component)
+    cls, state = type(component), dict(component.state())
+    for name, value in list(state.items()):
+        if isinstance(value, np.ndarray):
+            arrays[f"{prefix}.{name}"] = state.pop(name)
+        else:
+            state[name] = _as_json(f"state {name} of {cls.__name__}", value)
+    ours = registered(cls.kind).get(cls.name) is cls and cls.__module__.startswith("slowfast_rl.")
+    node: dict[str, Any] = {
+        "class": cls.name if ours else import_path(cls),
+        "settings": component.settings.to_dict(),
+        "state": state,
+    }
+    if hasattr(component, "policy_version"):
+        node["policy_version"] = whole("policy_version", component.policy_version)
+    if cls.parts:
+        node["parts"] = {
+            part: None
+            if getattr(component, part) is None
+            else to_node(getattr(component, part), f"{prefix}.{part}", arrays)
+            for part in cls.parts
+        }
+    return node
+
+
+def from_node(
+    node: Any,
+    kind: str,
+    world: World,
+    prefix: str,
+    arrays: Mapping[str, NDArray[Any]],
+    allow: Allowed = (),
+    **changes: Any,
+) -> Any:
+    """Rebuild a component from :func:`to_node`.
+
+    Args:
+        node: the result of :func:`to_node`, read from JSON.
+        kind: the kind that it must have.
+        world: the world in which it was trained.
+        prefix: the prefix of its arrays' names.
+        arrays: all arrays of the file.
+        allow: the caller's own classes, or their import paths.
+        changes: new values of settings, for classes that have these settings.
+
+    Raises:
+        ValueError: a class is not allowed, or settings or state do not fit.
+    """
+    keys = {"class", "settings", "state", "policy_version", "parts"}
+    if not isinstance(node, dict) or not {"class", "settings", "state"} <= set(node) <= keys:
+        raise ValueError(f"{kind} is {str(node)[:60]!r}; needed: class, settings and state")
+    if not isinstance(node["class"], str):
+        raise ValueError(f"{kind} has class {node['class']!r}; a name is needed")
+    cls = find_class(kind, node["class"], allow)
+    for what in ("settings", "state"):
+        if not isinstance(node[what], dict):
+            raise ValueError(f"{what} of {kind} are {node[what]!r}; a mapping is needed")
+    check_names(kind, node["settings"], cls.Settings)
+    known = {name for name in changes if name in node["settings"]}
+    settings = cls.Settings(**node["settings"] | {name: changes[name] for name in known})
+    given = node.get("parts", {})
+    if not isinstance(given, dict) or sorted(given) != sorted(cls.parts):
+        raise ValueError(
+            f"{kind} {cls.name!r} has parts {str(given)[:60]}; "
+            f"allowed: {', '.join(cls.parts) or 'none'}"
+        )
+    parts = {
+        part: None
+        if given[part] is None
+        else from_node(given[part], its_kind, world, f"{prefix}.{part}", arrays, allow, **changes)
+        for part, its_kind in cls.parts.items()
+    }
+    inner = {f"{prefix}.{part}." for part in cls.parts}
+    state = dict(node["state"]) | {
+        name.removeprefix(f"{prefix}."): array
+        for name, array in arrays.items()
+        if name.startswith(f"{prefix}.") and not any(name.startswith(p) for p in inner)
+    }
+    component = cls.from_state(world, settings, state, **parts)
+    if hasattr(component, "policy_version"):
+        version = node.get("policy_version")
+        if type(version) is not int or version < 0:
+            raise ValueError(f"policy_version is {version!r}; allowed is a whole number from 0")
+        component.policy_version = version
+    return component
+
+
+def whole(name: str, value: Any) -> int:
+    """Return a whole number of Python or NumPy as Python's.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        return index(value)
+    except TypeError as error:
+        raise ValueError(f"{name} is {value!r}; allowed is a whole number") from error
+
+
+def _as_json(name: str, value: Any) -> Any:
+    """Return a value as JSON would give it back, NumPy's numbers as Python's.
+
+    Raises:
+        ValueError: JSON cannot hold it.
+    """
+
+    def number(found: Any) -> Any:
+        if isinstance(found, np.generic):
+            return found.item()
+        raise TypeError(type(found).__name__)
+
+    try:
+        return json.loads(json.dumps(value, allow_nan=False, default=number))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} is {str(value)[:60]!r}; allowed is an array, or what JSON can hold"
+        ) from error
