@@ -1,5 +1,6 @@
 """Two-level reinforcement learning for messaging: a slow policy plans, a fast one sends."""
 
+import importlib as _importlib
 import typing as _typing
 
 from slowfast_rl import envs, evaluation, fast, policies, slow, store
@@ -20,6 +21,8 @@ from slowfast_rl.policies import PlanRequest, PlanSource, Settings, register, se
 from slowfast_rl.store import FeatureHistory, InMemoryFeatureStore, PacingPlan
 
 if _typing.TYPE_CHECKING:
+    from slowfast_rl.evaluation import plots
+    from slowfast_rl.members.frames import to_frame
     from slowfast_rl.store import RedisFeatureStore, SharedMemoryFeatureStore
 
 __version__ = "0.1.0"
@@ -50,11 +53,13 @@ __all__ = [
     "load_world",
     "opportunity_features",
     "opportunity_observation",
+    "plots",
     "policies",
     "privileged_features",
     "register",
     "setting",
     "slow",
+    "to_frame",
     "weekly_features",
     "weekly_observation",
     "world_names",
@@ -64,4 +69,8 @@ __all__ = [
 def __getattr__(name: str) -> _typing.Any:
     if name in ("RedisFeatureStore", "SharedMemoryFeatureStore"):
         return getattr(store, name)  # what they need is imported when they are asked for
+    if name == "plots":
+        return _importlib.import_module("slowfast_rl.evaluation.plots")
+    if name == "to_frame":
+        return _importlib.import_module("slowfast_rl.members.frames").to_frame
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,9 +1,11 @@
 """What every agent is: policies that learn in a world, are saved, and are rebuilt."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,14 +13,21 @@ from stable_baselines3.common.logger import Logger
 
 from slowfast_rl.agents import disk
 from slowfast_rl.members.arrays import Float32, Int64
+from slowfast_rl.members.loading import world_hash
+from slowfast_rl.members.observations import weekly_features
+from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, Stopwatch, check_budget
 from slowfast_rl.policies.class_checks import check_class
 from slowfast_rl.policies.component import accepted
-from slowfast_rl.policies.component_files import from_node, to_node, whole
+from slowfast_rl.policies.component_files import from_node, recipe, to_node, whole
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Executor
+from slowfast_rl.policies.plan_exchange import choose_plans, plan_request
 from slowfast_rl.policies.registry import Allowed, as_allowed, import_path
 from slowfast_rl.store import FeatureStore
+
+if TYPE_CHECKING:
+    import pandas
 
 _KINDS: dict[str, "type[Agent]"] = {}  # by name
 
@@ -70,6 +79,59 @@ class Agent(ABC):
     seed: int = 0
     train_opportunities: int = 0
     train_cpu_seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        """Return the agent's name, what it is made of, and where it was trained."""
+        parts = [repr(part) for part in (self.slow, self.fast) if part is not None]
+        trained = "not trained" if self.world is None else f"world {self.world.name}"
+        return f"<{type(self).__name__} {self.name}: {', '.join(parts)}; {trained}>"
+
+    def plan_table(self, members: Population) -> "pandas.DataFrame":
+        """Return what the planner sees of members, what it chooses, and how it scores each plan.
+
+        Args:
+            members: N members at the beginning of a week. A planner with beliefs needs a population
+                with its filter: ``Population(…, belief_filter=agent.slow.belief_filter)``.
+
+        Returns:
+            One row per living member, named by its id. The columns are the features of
+            ``sf.weekly_features(world)``, those of the beliefs, the plan (``plan_push``, …, and
+            ``plan_shape`` where the world has shapes) and, where the planner has such numbers, the
+            score of each plan (``score 3 push + 1 email``).
+
+        Raises:
+            ValueError: the agent has no planner, or the population keeps no beliefs.
+            ImportError: pandas is missing; it comes with the extra ``report``.
+        """
+        from slowfast_rl.members.frames import join, to_frame
+
+        if self.slow is None:
+            raise ValueError(f"{self.name} has no planner; allowed is an agent that plans")
+        world, planner = members.world, self.slow
+        request = plan_request(members, np.flatnonzero(members.alive), planner)
+        chosen, ids = choose_plans(planner, request), request.entity_ids
+        tables = [to_frame(request.observations, weekly_features(world), ids)]
+        if request.beliefs is not None and planner.belief_filter is not None:
+            tables.append(to_frame(request.beliefs, planner.belief_filter.features, ids))
+        plan = {
+            f"plan_{channel}": world.plans[chosen, c] for c, channel in enumerate(world.channels)
+        }
+        if world.shapes:
+            plan["plan_shape"] = np.array(world.shape_names)[world.plan_shapes[chosen]]
+        scores = planner.plan_scores(request)
+        if scores is not None:
+            plan |= {f"score {name}": scores[:, o] for o, name in enumerate(world.plan_names)}
+        return join(tables, plan)
+
+    def recipe(self) -> str:
+        """Return a digest of all that was chosen but the seed and the budget.
+
+        Two trained agents of one recipe, and of like budgets, differ in their training seed alone.
+        """
+        parts = [None if part is None else recipe(part) for part in (self.slow, self.fast)]
+        world = world_hash(self.known_world())
+        content = [self.kind, parts, self.plans_for, self.options(), world]
+        return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         """Let files of this kind be loaded.

@@ -108,7 +108,7 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         self._luck_seed, self._first_member = luck_seed, first_member
         self._was_reset = self._warned = False
         self._ended = np.zeros(num_envs, np.bool_)  # rows that need a reset before another step
-        self._timeline = (
+        self.timeline = (
             Timeline(world, num_envs, weeks, privileged)
             if render_mode in RENDERING["render_modes"]
             else None
@@ -182,7 +182,7 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         Raises:
             ResetNeeded: the environment has not been reset yet.
         """
-        if self._timeline is None:
+        if self.timeline is None:
             gym.logger.warn(
                 f"render was called and render_mode is {self.render_mode!r}; make the environment"
                 f" with one of {', '.join(RENDERING['render_modes'])}"
@@ -190,7 +190,7 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
             return None
         if not self._was_reset:
             raise gym.error.ResetNeeded("render was called before reset; call reset first")
-        draw = self._timeline.text if self.render_mode == "ansi" else self._timeline.image
+        draw = self.timeline.text if self.render_mode == "ansi" else self.timeline.image
         return tuple(draw(row) for row in range(self.num_envs))
 
     def action_masks(self) -> Bool:
@@ -239,8 +239,8 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         """Clear what is kept of members that start an episode in some rows."""
         self.plan_exchange.forget(entity_ids)
         self._ended[rows] = self._warned = False
-        if self._timeline is not None:
-            self._timeline.record(self.population)
+        if self.timeline is not None:
+            self.timeline.record(self.population)
 
     def _begin_step(self, actions: Any) -> Int64:
         """Return valid actions as a new int64 array, [N], after a look at rows that have ended.
@@ -277,8 +277,8 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
             self._replace_members(np.flatnonzero(self._ended))
         else:
             infos = with_masks(info, self.num_envs)
-        if self._timeline is not None:
-            self._timeline.record(population)
+        if self.timeline is not None:
+            self.timeline.record(population)
         terminated = ~population.alive
         truncated = ~terminated & self._at_limit()
         ended = terminated | truncated

@@ -49,8 +49,13 @@ class Timeline:
         self._members = np.zeros(num_envs, np.int64)
         self._weeks = np.zeros(num_envs, np.int64)  # weeks that have begun
 
-    def record(self, population: Population) -> None:
-        """Record the present week of N members; a member whose episode begins starts anew."""
+    def record(self, population: Population, since: int = 0) -> None:
+        """Record the present week of N members; a member whose episode begins starts anew.
+
+        Args:
+            population: the members.
+            since: the week of their episodes with which the timeline begins.
+        """
         log, state = population.simulation.log, population.simulation.state
         rows, weeks = np.arange(population.num_members), population.weeks.astype(np.int64)
         ended = population.slots == 0  # the week before this one is complete
@@ -63,7 +68,7 @@ class Timeline:
         lines.append(log.by_member[rows, window])
         if self.privileged:
             lines += [*state.fatigue.T, state.goodwill]
-        week = weeks - ended
+        week = weeks - ended - since
         self.values[week < 0] = 0
         shown = (week >= 0) & (week < self.values.shape[2])
         self.values[rows[shown], :, week[shown]] = np.stack(lines, axis=1)[shown]

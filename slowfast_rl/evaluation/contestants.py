@@ -27,6 +27,7 @@ class Contestant(NamedTuple):
     train_opportunities: int = 0
     single: bool = False  # a single policy without planner, scored with its own executor
     checkpoint: str | None = None  # where the agent was loaded from
+    group: str | None = None  # digest that agents share which differ in their seed alone
 
 
 Entrant = Agent | Contestant | str  # what can be entered in a leaderboard
@@ -67,20 +68,21 @@ def trained_contestant(agent: Agent, world: World) -> Contestant:
         agent.train_cpu_seconds,
         agent.train_opportunities,
         single=agent.slow is None,
+        group=agent.recipe(),
     )
 
 
 def dealt_contestant(trained: Contestant) -> Contestant:
     """Return a contestant whose plans are exchanged at random among members with equal opt-ins."""
     dealt = DealtPlanner(trained.planner, _CONTROL_SEED)
-    return trained._replace(name=f"{trained.name}_dealt", planner=dealt)
+    return trained._replace(name=f"{trained.name}_dealt", planner=dealt, group=None)
 
 
 def untrained_contestant(agent: Agent, world: World) -> Contestant:
     """Return an agent in the state before its training, as a contestant."""
     untrained = trained_contestant(agent.untrained_copy(world), world)
     return untrained._replace(
-        name=f"{agent.name}_untrained", train_cpu_seconds=0.0, train_opportunities=0
+        name=f"{agent.name}_untrained", train_cpu_seconds=0.0, train_opportunities=0, group=None
     )
 
 

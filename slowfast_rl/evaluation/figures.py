@@ -1,4 +1,4 @@
-"""The figures of studies, in one style. Needs the extra ``notebooks``.
+"""The one style of all figures, and their common parts. Needs the extra ``report``.
 
 Example::
 
@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 try:
     from cycler import cycler
-    from matplotlib import rc_context
-    from matplotlib.axes import Axes
+    from matplotlib import pyplot, rc_context
+    from matplotlib.axes import Axes as Axes  # for those that draw, also outside this file
     from matplotlib.figure import Figure
 except ImportError as error:
-    raise ImportError("figures need matplotlib: pip install 'slowfast_rl[notebooks]'") from error
+    raise ImportError("figures need matplotlib: pip install 'slowfast_rl[report]'") from error
 
 BLUE, ORANGE, GREY, GREEN, DARK = "#2a6f97", "#d9772b", "#8a8f98", "#5b8c5a", "#333333"
 COLOURS = (BLUE, ORANGE, GREY, DARK, GREEN, "#a4508b")
@@ -48,6 +48,18 @@ STYLE: Any = {  # matplotlib's parameters
     "ytick.labelsize": 8,
 }
 _DOTS_PER_INCH = 120
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))  # legible without colour
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+in_style = rc_context(STYLE)  # a decorator of functions that draw
+
+
+def axes_of_size(ax: Axes | None, width: float, height: float) -> Axes:
+    """Return the axes, or where there are none those of a new figure, sized in inches."""
+    if ax is not None:
+        return ax
+    _, made = pyplot.subplots(figsize=(width, height), layout="constrained")
+    return made
 
 
 @contextmanager

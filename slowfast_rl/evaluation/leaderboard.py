@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slowfast_rl.evaluation.contestants import Contestant, Entrant, make_contestants
+from slowfast_rl.evaluation.contestants import (
+    Contestant,
+    Entrant,
+    make_contestants,
+    named_contestant,
+)
 from slowfast_rl.evaluation.protocol import SEGMENTS, EvaluationProtocol, check_training_seed
 from slowfast_rl.evaluation.references import (
     References,
@@ -14,11 +19,14 @@ from slowfast_rl.evaluation.references import (
     load_references,
     reference_key,
 )
-from slowfast_rl.evaluation.statistics import Interval, mean_interval
+from slowfast_rl.evaluation.statistics import Interval, mean_interval, mean_intervals
 from slowfast_rl.evaluation.twins import Rollout, StoreFactory, Twins
-from slowfast_rl.members.arrays import Float64
+from slowfast_rl.members.arrays import Float64, Int64
 from slowfast_rl.members.world import World
 from slowfast_rl.store import InMemoryFeatureStore
+
+if TYPE_CHECKING:
+    import pandas
 
 WEEKS_PER_MONTH = 365.25 / 12 / 7
 
@@ -33,6 +41,13 @@ class Leaderboard:
         rows: one mapping per agent, as written to ``leaderboard.json``.
         rollouts: rollouts by the agent's name.
         references: the references of ``gap_closed``, or None.
+        baseline: the policy over which leads are measured: "best_fixed", or without references
+            "never"; it runs through the default executor.
+        baseline_rollout: its rollout.
+        segments: [N] each member's segment, as an index into ``SEGMENTS``.
+        contestants: planners and executors by the agent's name.
+        groups: statistics over training seeds of agents that differ in their seed alone; see
+            :func:`slowfast_rl.evaluation.seeds.statistics_over_seeds`.
     """
 
     world: World
@@ -40,6 +55,49 @@ class Leaderboard:
     rows: list[dict[str, Any]]
     rollouts: dict[str, Rollout]
     references: References | None
+    baseline: str
+    baseline_rollout: Rollout
+    segments: Int64
+    contestants: dict[str, Contestant]
+    groups: list[dict[str, Any]]
+
+    def __repr__(self) -> str:
+        """Return a short text: who was compared, and on how many members."""
+        agents = ", ".join(row["name"] for row in self.rows)
+        return f"<Leaderboard of {agents} in {self.world.name}, {self.protocol}>"
+
+    def _repr_html_(self) -> str:
+        """Show the board as a table in a notebook."""
+        return str(self.to_frame().round(3).to_html(notebook=True))
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Return the leaderboard as a table, one row per agent, best return first.
+
+        Intervals are the columns ``…_low`` and ``…_high``; channels are columns such as
+        ``push_sends_per_week``.
+
+        Raises:
+            ImportError: pandas is missing; it comes with the extra ``report``.
+        """
+        from slowfast_rl.members.frames import frame_of_rows
+
+        return frame_of_rows(sorted(self.rows, key=lambda row: -row["return"]))
+
+    def lead(self, name: str, cumulative: bool = False) -> Float64:
+        """Return an agent's weekly lead over the baseline, [W, 3]: mean, low and high.
+
+        The lead is the difference between the rewards of twins: the same members, under the same
+        luck. The intervals are 95 %, paired over members.
+
+        Args:
+            name: the agent's name.
+            cumulative: whether to sum the lead over the weeks so far, without discount.
+
+        Raises:
+            KeyError: there is no agent of this name.
+        """
+        leads = self.rollouts[name].rewards - self.baseline_rollout.rewards
+        return mean_intervals(leads.cumsum(axis=0, dtype=np.float64) if cumulative else leads)
 
     def row(self, name: str) -> dict[str, Any]:
         """Return an agent's row.
@@ -58,6 +116,7 @@ class Leaderboard:
             "population_seed": self.protocol.population_seed,
             "luck_seed": self.protocol.luck_seed,
             "agents": self.rows,
+            "groups": self.groups,
         }
 
 
@@ -113,12 +172,35 @@ def compare(
             bar = f"{c.name}, default executor" if progress else None
             planner_rollouts[c.name] = twins.rollout(c.planner, None, store_factory, bar)
     first = evaluated[0].name
+    baseline = "never" if references is None else "best_fixed"
+    entered = next((c.name for c, a in zip(evaluated, agents, strict=True) if a == baseline), None)
+    if entered is None:
+        bar = f"{baseline}, baseline of leads" if progress else None
+        planner = named_contestant(baseline, world, references).planner
+        baseline_rollout = twins.rollout(planner, None, store_factory, bar)
+    else:
+        baseline_rollout = rollouts[entered]
     rows = [
         _row(c, rollouts[c.name], first, rollouts[first], twins)
         | _reference_columns(references, rollouts[c.name], planner_rollouts[c.name])
         for c in evaluated
     ]
-    return Leaderboard(world, protocol, rows, rollouts, references)
+    return Leaderboard(
+        world, protocol, rows, rollouts, references, baseline, baseline_rollout, twins.segments,
+        {c.name: c for c in evaluated}, _over_seeds(rows, rollouts, twins.segments),
+    )  # fmt: skip
+
+
+def _over_seeds(
+    rows: list[dict[str, Any]], rollouts: dict[str, Rollout], segments: Int64
+) -> list[dict[str, Any]]:
+    """Return the statistics over training seeds; none where no recipe has several."""
+    if len({row["group"] for row in rows if row["group"]}) == len([r for r in rows if r["group"]]):
+        return []
+    from slowfast_rl.evaluation.seeds import groups, statistics_over_seeds
+
+    returns = {name: rollout.returns for name, rollout in rollouts.items()}
+    return statistics_over_seeds(groups(rows), returns, segments)
 
 
 def _row(
@@ -134,6 +216,7 @@ def _row(
         "executor": "own" if contestant.single else "default",  # the executor of gap_closed
         "seeds": list(contestant.seeds),
         "checkpoint": contestant.checkpoint,
+        "group": contestant.group,
         "return": own.mean,
         "return_ci95": _ends(own),
         "paired_vs": None if is_first else first,

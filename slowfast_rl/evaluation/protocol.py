@@ -1,6 +1,7 @@
 """The evaluation protocol: members, weeks, seeds and luck streams of an evaluation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from slowfast_rl.evaluation.statistics import quantile_groups
 from slowfast_rl.members.arrays import Int64
@@ -37,6 +38,11 @@ class EvaluationProtocol:
     population_seed: int = 1_000_000
     luck_seed: int = 1_000_000
     streams: tuple[int, ...] = SCORING_STREAMS
+
+    def few(self, num_members: int, lucks: int | None = None) -> Self:
+        """Return the protocol of the first members, and of the first lucks or all."""
+        size = min(max(num_members, 2), self.num_members)
+        return replace(self, num_members=size, streams=self.streams[:lucks])
 
     def __post_init__(self) -> None:
         """Validate the values."""

@@ -63,6 +63,13 @@ class References:
     fixed_returns: dict[str, float]
     best_fixed_shape: str = UNIFORM
 
+    def __repr__(self) -> str:
+        """Return the case and the two returns."""
+        return (
+            f"<References of {self.world}, {len(self.oracle)} members: best fixed "
+            f"{self.best_fixed.mean():.2f}, oracle {self.oracle.mean():.2f}>"
+        )
+
     @property
     def gap(self) -> float:
         """The oracle's mean return divided by that of the best fixed plan, minus 1."""

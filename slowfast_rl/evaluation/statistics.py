@@ -28,6 +28,18 @@ def mean_interval(values: Float64) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
+def mean_intervals(values: Float64 | Float32) -> Float64:
+    """Return means over members with their intervals.
+
+    Args:
+        values: [W, N], one row of N members for each of W means.
+
+    Returns:
+        [W, 3]: mean, low and high.
+    """
+    return np.array([mean_interval(row) for row in values.astype(np.float64)])
+
+
 def ratio_interval(numerator: Float64, denominator: Float64) -> Interval | None:
     """Return mean(numerator) / mean(denominator) with its interval, by the delta method.
 

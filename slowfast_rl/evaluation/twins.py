@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import SEGMENTS, EvaluationProtocol, burned_in, segments
-from slowfast_rl.members.arrays import Float64, Int64
+from slowfast_rl.members.arrays import Float32, Float64, Int64
+from slowfast_rl.members.observations import weekly_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BasePlanner, Executor
@@ -18,6 +19,7 @@ from slowfast_rl.policies.plan_exchange import PlanExchange
 from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
 
 StoreFactory = Callable[[], FeatureStore]
+_SAMPLED_EVERY = 13  # weeks between those whose observations a rollout keeps
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,12 @@ class Rollout:
             reward, viewing_days, sends, opens, opt_outs, opted_in, alive, churned, goodwill,
             fatigue, plan_changes. Members count if they were alive at the beginning of the week;
             goodwill and fatigue are those at its end.
-        lucks: number of lucks.
+        luck_returns: [L, N] the same, for each of the L lucks.
+        rewards: [W, N] reward of each member in each week, not discounted, mean over lucks.
+        plan_counts: [3 segments, O] number of member-weeks in which each plan was chosen.
+        observations: [M, F_week] weekly observations of living members in every 13th week of the
+            first luck.
+        observed_plans: [M] the plans that were chosen on them, as indices into the menu.
         fallbacks: number of member-weeks in which a remembered or the safe plan was used.
         mid_week_plan_changes: number of member-weeks in which a plan of the week replaced such a
             fallback.
@@ -41,12 +48,29 @@ class Rollout:
 
     returns: Float64
     weekly: dict[str, Float64]
-    lucks: int
+    luck_returns: Float64
+    rewards: Float32
+    plan_counts: Int64
+    observations: Float32
+    observed_plans: Int64
     fallbacks: int
     mid_week_plan_changes: int
     vetoed: int
     refused_writes: int
     stale_reads: int
+
+    def __repr__(self) -> str:
+        """Return the mean return and the size."""
+        weeks, members = self.rewards.shape
+        return (
+            f"<Rollout of {members} members, {self.lucks} lucks, {weeks} weeks: "
+            f"return {self.returns.mean():.2f}>"
+        )
+
+    @property
+    def lucks(self) -> int:
+        """Number of lucks."""
+        return len(self.luck_returns)
 
     @property
     def sends_per_week(self) -> Float64:
@@ -115,7 +139,11 @@ class Twins:
             weekly={
                 name: np.sum([p.weekly[name] for p in parts], axis=0) for name in parts[0].weekly
             },
-            lucks=len(parts),
+            luck_returns=np.concatenate([p.luck_returns for p in parts]),
+            rewards=np.mean([p.rewards for p in parts], axis=0, dtype=np.float32),
+            plan_counts=np.sum([p.plan_counts for p in parts], axis=0),
+            observations=parts[0].observations,
+            observed_plans=parts[0].observed_plans,
             fallbacks=sum(p.fallbacks for p in parts),
             mid_week_plan_changes=sum(p.mid_week_plan_changes for p in parts),
             vetoed=sum(p.vetoed for p in parts),
@@ -146,6 +174,9 @@ class Twins:
         discount = self.world.reward.weekly_discount
         returns = np.zeros(population.num_members)
         weekly: dict[str, list[Float64]] = {}
+        rewards: list[Float32] = []
+        plan_counts = np.zeros((len(SEGMENTS), len(self.world.plans)), np.int64)
+        sampled: list[tuple[Float32, Int64]] = []
         vetoed = 0.0
         previous: Int64 | None = None
         plans = np.zeros(population.num_members, np.int64)
@@ -155,8 +186,12 @@ class Twins:
             if planned(number):
                 plans = plan_exchange.choose_plans(population, planner)
                 plan_exchange.issue(population, plans, planner.policy_version)
+            np.add.at(plan_counts, (self.segments[alive], plans[alive]), 1)
+            if number % _SAMPLED_EVERY == 0:
+                sampled.append((weekly_observation(population)[alive], plans[alive]))
             week, _ = plan_exchange.run_week(population)
             returns += discount**number * week.reward
+            rewards.append(week.reward.astype(np.float32))
             vetoed += float(week.vetoed.sum())
             changed = np.zeros(len(plans)) if previous is None else plans != previous
             previous = plans
@@ -180,7 +215,11 @@ class Twins:
         return Rollout(
             returns=returns,
             weekly={name: np.stack(values) for name, values in weekly.items()},
-            lucks=1,
+            luck_returns=returns[None],
+            rewards=np.stack(rewards),
+            plan_counts=plan_counts,
+            observations=np.concatenate([observations for observations, _ in sampled]),
+            observed_plans=np.concatenate([plans for _, plans in sampled]),
             fallbacks=counters.fallbacks,
             mid_week_plan_changes=counters.mid_week_plan_changes,
             vetoed=int(vetoed),

@@ -255,6 +255,15 @@ class Population:
             reward=reward,
         )
 
+    def __repr__(self) -> str:
+        """Return the world, how many members are alive, and the weeks that they are in."""
+        first, last = int(self.weeks.min()), int(self.weeks.max())
+        weeks = f"week {first}" if first == last else f"weeks {first} to {last}"
+        return (
+            f"<Population of {self.num_members} members in {self.world.name}, "
+            f"{int(self.alive.sum())} alive, {weeks}>"
+        )
+
     def clone(self) -> "Population":
         """Return a copy that continues identically under the same actions."""
         return self.take(np.arange(self.num_members))

@@ -151,6 +151,24 @@ class World:
         shapes = np.arange(len(self.shape_names), dtype=np.int32)
         return np.repeat(shapes, prod(len(targets) for targets in self.menu))
 
+    @property
+    def plan_names(self) -> tuple[str, ...]:
+        """A text for each plan, [O], such as "3 push + 1 email", and its shape if not uniform."""
+        names = [
+            " + ".join(f"{target} {c}" for target, c in zip(plan, self.channels, strict=True))
+            for plan in self.plans.tolist()
+        ]
+        shapes = [self.shape_names[shape] for shape in self.plan_shapes]
+        pairs = zip(names, shapes, strict=True)
+        return tuple(name if shape == UNIFORM else f"{name}, {shape}" for name, shape in pairs)
+
+    def __repr__(self) -> str:
+        """Return the name and sizes; :func:`dataclasses.asdict` shows every parameter."""
+        return (
+            f"<World {self.name}: {', '.join(self.channels)}; {self.slots_per_week} slots a week, "
+            f"{len(self.plans)} plans>"
+        )
+
     def plan_index(self, plan: tuple[int, ...] | dict[str, int] | Any, shape: str = UNIFORM) -> int:
         """Return the index of a plan among :attr:`plans`.
 

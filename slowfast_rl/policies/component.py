@@ -86,6 +86,16 @@ class Component:
             value = as_vector(f"{name} of {type(self).__name__}", value)
         super().__setattr__(name, value)
 
+    def __repr__(self) -> str:
+        """Return the class with its parts and the settings that differ from their defaults."""
+        given = {name: getattr(self, name) for name in self.parts}
+        for field in fields(self.settings) if is_dataclass(self.settings) else ():
+            value = getattr(self.settings, field.name)
+            if value != field.default:
+                given[field.name] = value
+        shown = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        return f"{type(self).__name__}({shown})"
+
     def state(self) -> dict[str, Any]:
         """Return the learned state by name: arrays, and values that JSON can represent."""
         return {}

@@ -75,6 +75,16 @@ def to_node(component: Component, prefix: str, arrays: dict[str, NDArray[Any]]) 
     return node
 
 
+def recipe(component: Component) -> dict[str, Any]:
+    """Return a component's class, settings and parts, as JSON can hold them, without its state."""
+    found = {part: getattr(component, part) for part in component.parts}
+    return {
+        "class": import_path(type(component)),
+        "settings": component.settings.to_dict(),
+        "parts": {name: None if part is None else recipe(part) for name, part in found.items()},
+    }
+
+
 def from_node(
     node: Any,
     kind: str,

@@ -89,6 +89,14 @@ class BasePlanner(Component):
         """
         raise NotImplementedError(f"{type(self).__name__} has no plan")
 
+    def plan_scores(self, request: PlanRequest) -> Float32 | None:
+        """Return how good every plan is for each of B members, [B, O], for people to look at.
+
+        A higher score is better; units differ between planners, and infeasible plans have scores
+        too. None where a planner has no such numbers.
+        """
+        return None
+
     @does_nothing
     def learn(self, *arguments: Any, **keywords: Any) -> Any:
         """Train from the start. A subclass declares those of the arguments below that it uses.

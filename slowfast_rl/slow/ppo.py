@@ -189,6 +189,20 @@ class PPOPlanner(BasePlanner):
             chosen = policy.get_distribution(observations).mode()
         return chosen.cpu().numpy().astype(np.int64)
 
+    def plan_scores(self, request: PlanRequest) -> Float32:
+        """Return the probability of every plan, [B, O]; :meth:`plan` is nearest to their mean.
+
+        Raises:
+            RuntimeError: the planner has not learned yet.
+        """
+        policy = self._trained()
+        policy.set_training_mode(False)
+        with torch.no_grad():
+            observations = torch.as_tensor(self.inputs(request), device=policy.device)
+            distribution: Any = policy.get_distribution(observations).distribution
+        probabilities: Float32 = distribution.probs.cpu().numpy()
+        return probabilities
+
     def state(self) -> dict[str, Any]:
         """Return a copy of the network's arrays.
 

@@ -9,7 +9,7 @@ import torch
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import get_device
 
-from slowfast_rl.members.arrays import Int64
+from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.observations import privileged_features, weekly_features
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
@@ -202,13 +202,27 @@ class RolloutPlanner(BasePlanner):
         """
         if self._first is None:
             raise RuntimeError("the planner has no world yet; call learn or load first")
-        if not self.values:
+        scores = self.plan_scores(request)
+        if scores is None:
             return self._first.plan(request)
+        best: Int64 = np.where(request.feasible, scores, -np.inf).argmax(axis=1)
+        return best
+
+    def plan_scores(self, request: PlanRequest) -> Float32 | None:
+        """Return the ensemble's mean value of every plan, [B, O]; None before training.
+
+        Differences between a member's plans are in standard deviations of the differences that
+        training saw.
+
+        Raises:
+            ValueError: the request lacks beliefs or latents that the planner needs.
+        """
+        if not self.values:
+            return None
         observations = self.inputs(request)
         q = torch.stack([value.mean(observations) for value in self.values]).mean(dim=0)
-        q = q.masked_fill(~torch.as_tensor(request.feasible), -torch.inf)
-        best: Int64 = q.argmax(dim=1).numpy()
-        return best
+        scores: Float32 = q.numpy()
+        return scores
 
     def state(self) -> dict[str, Any]:
         """Return a copy of the nets' arrays.

@@ -173,6 +173,10 @@ class UtilityPlanner(BasePlanner):
         chosen: Int64 = utilities.argmax(axis=1)
         return chosen
 
+    def plan_scores(self, request: PlanRequest) -> Float32:
+        """Return the utility of every plan relative to sending nothing, [B, O]."""
+        return self.utilities(request.observations).astype(np.float32)
+
     def state(self) -> dict[str, Any]:
         """Return a copy of the effects' arrays.
 

@@ -38,4 +38,4 @@ def test_without_matplotlib_the_message_names_the_extra() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    assert last == "ImportError: figures need matplotlib: pip install 'slowfast_rl[notebooks]'"
+    assert last == "ImportError: figures need matplotlib: pip install 'slowfast_rl[report]'"

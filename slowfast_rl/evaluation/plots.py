@@ -1,0 +1,442 @@
+"""Figures of leaderboards, plans and members, for notebooks and the report: ``sf.plots``.
+
+Every function returns matplotlib's Axes and draws into ``ax`` if it is given. Needs the extra
+``report``. Example::
+
+    board = sf.compare([agent, "never", "best_fixed", "oracle"], world)
+    sf.plots.long_term(board)
+    sf.plots.plan_map(board, "slowfast")
+    sf.plots.member_year(population, member=17, agent=agent)
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slowfast_rl.agents import Agent
+from slowfast_rl.envs.base import MemberVectorEnv
+from slowfast_rl.envs.timeline import Timeline
+from slowfast_rl.evaluation.contestants import Contestant, trained_contestant
+from slowfast_rl.evaluation.figures import (
+    BLUE,
+    COLOURS,
+    DARK,
+    GREEN,
+    GREY,
+    LINES,
+    MARKERS,
+    ORANGE,
+    Axes,
+    axes_of_size,
+    in_style,
+    intervals,
+    line,
+    zero,
+)
+from slowfast_rl.evaluation.leaderboard import Leaderboard
+from slowfast_rl.evaluation.protocol import SEGMENTS
+from slowfast_rl.evaluation.statistics import mean_interval, quantile_groups
+from slowfast_rl.members.observations import weekly_features
+from slowfast_rl.members.population import Population
+from slowfast_rl.policies.plan_exchange import PlanExchange
+from slowfast_rl.slow.simple import safe_planner
+from slowfast_rl.store import InMemoryFeatureStore
+
+WEEKS_OF_A_YEAR = 52
+_MOST_LINES = 6  # of agents in one panel, as many as there are line styles
+_QUINTILES = 5
+_MOST_FEATURES = 8
+_LEAST_SHARE = 0.005  # of member-weeks, for a number in the plan map
+
+
+@in_style
+def long_term(
+    board: Leaderboard,
+    agents: Sequence[str] | None = None,
+    *,
+    cumulative: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw agents' lead over the baseline, week by week, with paired 95 % bands.
+
+    Args:
+        board: the leaderboard; its baseline is the best fixed plan, or "never" where there are no
+            references.
+        agents: names; None for the six with the highest returns.
+        cumulative: whether to sum the lead over the weeks so far, without discount.
+        ax: axes to draw into; None makes a figure.
+
+    Raises:
+        KeyError: the board has no agent of a name.
+    """
+    ax = axes_of_size(ax, 7, 3.6)
+    rows = [row["name"] for row in _by_return(board) if row["name"] != board.baseline]
+    weeks = np.arange(1, board.protocol.weeks + 1)
+    ends = []
+    for number, name in enumerate(rows[:_MOST_LINES] if agents is None else agents):
+        style, colour = LINES[number % len(LINES)], COLOURS[number % len(COLOURS)]
+        lead = board.lead(name, cumulative)
+        line(ax, weeks, lead, marker="", linestyle=style, color=colour, label=name)
+        ends.append((float(lead[-1, 0]), name, colour))
+    zero(ax)
+    ax.set_xlim(1, board.protocol.weeks)
+    ax.set_xlabel("week")
+    unit = "viewing days, summed" if cumulative else "viewing days a week"
+    ax.set_ylabel(f"lead over {board.baseline}\n({unit})")
+    ax.set_title("Lead over the same members under the same luck, 95 % bands")
+    _label_ends(ax, ends)
+    return ax
+
+
+@in_style
+def forest(board: Leaderboard, *, ax: Axes | None = None) -> Axes:
+    """Draw each agent's lead in return over the baseline, with its paired 95 % interval.
+
+    Args:
+        board: the leaderboard.
+        ax: axes to draw into; None makes a figure.
+    """
+    rows = _by_return(board)[::-1]
+    ax = axes_of_size(ax, 7, 0.8 + 0.28 * len(rows))
+    base = board.baseline_rollout.returns
+    leads = [mean_interval(board.rollouts[row["name"]].returns - base) for row in rows]
+    places = np.arange(len(rows))
+    intervals(ax, places, leads, across=True, color=DARK)
+    zero(ax, across=True)
+    ax.set_yticks(places, [row["name"] for row in rows])
+    for place, lead in zip(places, leads, strict=True):
+        text = f" {lead.mean:+.2f} [{lead.low:+.2f}, {lead.high:+.2f}]"
+        ax.annotate(text, (1.01, place), xycoords=("axes fraction", "data"), va="center")
+    ax.set_xlabel(f"lead over {board.baseline} in return (discounted viewing days a member)")
+    ax.set_title("Who wins, and by how much: paired over members, 95 %")
+    return ax
+
+
+@in_style
+def plan_map(board: Leaderboard, agent: str, *, ax: Axes | None = None) -> Axes:
+    """Draw how often an agent chose each plan: the first two channels, other ones summed up.
+
+    Args:
+        board: the leaderboard.
+        agent: the agent's name.
+        ax: axes to draw into; None makes a figure.
+
+    Raises:
+        KeyError: the board has no agent of this name.
+    """
+    world = board.world
+    ax = axes_of_size(ax, 4.6, 4.0)
+    counts = board.rollouts[agent].plan_counts.sum(axis=0)  # [O]
+    across = world.menu[1] if len(world.channels) > 1 else (0,)
+    shares = np.zeros((len(world.menu[0]), len(across)))
+    for plan, count in zip(world.plans, counts, strict=True):
+        column = across.index(plan[1]) if len(world.channels) > 1 else 0
+        shares[world.menu[0].index(plan[0]), column] += count / max(counts.sum(), 1)
+    ax.imshow(shares, cmap="Blues", origin="lower", aspect="auto", vmin=0)
+    for (row, column), share in np.ndenumerate(shares):
+        if share >= _LEAST_SHARE:
+            colour = "white" if share > shares.max() / 2 else DARK
+            ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour)
+    ax.set_xticks(range(len(across)), [str(target) for target in across])
+    ax.set_yticks(range(len(shares)), [str(target) for target in world.menu[0]])
+    ax.set_ylabel(f"{world.channels[0]} a week")
+    ax.set_xlabel(f"{world.channels[1]} a week" if len(world.channels) > 1 else "")
+    ax.set_title(f"{agent}: plans, % of member-weeks")
+    return ax
+
+
+@in_style
+def who_gains(board: Leaderboard, agent: str | None = None, *, ax: Axes | None = None) -> Axes:
+    """Draw each segment's gain in return over the baseline, absolute and in per cent.
+
+    Args:
+        board: the leaderboard.
+        agent: the agent's name; None for the first one.
+        ax: axes to draw into; None makes a figure.
+
+    Raises:
+        KeyError: the board has no agent of this name.
+    """
+    ax = axes_of_size(ax, 4.6, 3.2)
+    name = board.rows[0]["name"] if agent is None else agent
+    own, base = board.rollouts[name].returns, board.baseline_rollout.returns
+    groups = [board.segments == s for s in range(len(SEGMENTS))]
+    shown = [(s, g) for s, g in zip(SEGMENTS, groups, strict=True) if g.any()]
+    gains = [mean_interval(own[g] - base[g]) for _, g in shown]
+    places = np.arange(len(shown))
+    ax.bar(places, [gain.mean for gain in gains], width=0.6, color=BLUE, alpha=0.35)
+    intervals(ax, places, gains, color=DARK, fmt="none")
+    for place, gain, (_, g) in zip(places, gains, shown, strict=True):
+        share = gain.mean / max(float(base[g].mean()), 1e-9)
+        ax.annotate(
+            f"{gain.mean:+.1f}\n({share:+.0%})", (place, max(gain.high, 0)), (0, 3),
+            textcoords="offset points", ha="center", va="bottom",
+        )  # fmt: skip
+    zero(ax)
+    ax.margins(y=0.25)
+    ax.set_xticks(places, [segment for segment, _ in shown])
+    ax.set_ylabel(f"gain over {board.baseline}\n(viewing days)")
+    ax.set_xlabel("members by how much they view without messages")
+    ax.set_title(f"{name}: who gains")
+    return ax
+
+
+@in_style
+def sends_by_segment(
+    board: Leaderboard, agent: str | None = None, *, ax: Axes | None = None
+) -> Axes:
+    """Draw an agent's sends a week to each segment, by channel.
+
+    Args:
+        board: the leaderboard.
+        agent: the agent's name; None for the first one.
+        ax: axes to draw into; None makes a figure.
+
+    Raises:
+        KeyError: the board has no agent of this name.
+    """
+    ax = axes_of_size(ax, 4.6, 3.2)
+    row = board.row(board.rows[0]["name"] if agent is None else agent)
+    channels, segments = board.world.channels, row["by_segment"]
+    places, width = np.arange(len(segments)), 0.8 / len(channels)
+    for c, channel in enumerate(channels):
+        sends = [part["sends_per_week"][channel] for part in segments.values()]
+        at = places + (c - (len(channels) - 1) / 2) * width
+        bars = ax.bar(at, sends, width * 0.95, label=channel, color=COLOURS[c], hatch="/" * (2 * c))
+        ax.bar_label(bars, fmt="%.1f")
+    ax.set_xticks(places, list(segments))
+    ax.set_ylabel("sends a week")
+    ax.set_xlabel("members by how much they view without messages")
+    ax.set_title(f"{row['name']}: sends by segment")
+    ax.legend()
+    return ax
+
+
+@in_style
+def plan_reactions(board: Leaderboard, agent: str, *, ax: Axes | None = None) -> Axes:
+    """Draw how an agent's plans differ with what it observes of a member.
+
+    Each line is a feature; each column a fifth of the member-weeks by that feature, from its lowest
+    values to its highest; each number the mean sends a week that were planned. The eight features
+    with the largest differences are shown, the largest first; features that count sends are not.
+
+    Args:
+        board: the leaderboard.
+        agent: the agent's name.
+        ax: axes to draw into; None makes a figure.
+
+    Raises:
+        KeyError: the board has no agent of this name.
+    """
+    rollout, world = board.rollouts[agent], board.world
+    planned = world.plans[rollout.observed_plans].sum(axis=1)  # [M] sends a week
+    found: list[tuple[float, str, NDArray[Any]]] = []
+    for column, feature in enumerate(weekly_features(world)):
+        if "send" in feature.name:
+            continue  # what the agent did before is no signal of the member
+        groups = quantile_groups(rollout.observations[:, column], _QUINTILES)
+        sizes = np.bincount(groups, minlength=_QUINTILES)
+        sums = np.bincount(groups, planned, _QUINTILES)
+        means = np.where(sizes >= len(planned) / 50, sums / np.maximum(sizes, 1), np.nan)
+        if np.isfinite(means).sum() > 1:
+            found.append((float(np.nanmax(means) - np.nanmin(means)), feature.name, means))
+    found.sort(key=lambda entry: -entry[0])
+    shown = found[:_MOST_FEATURES]
+    ax = axes_of_size(ax, 6, 0.9 + 0.3 * max(len(shown), 1))
+    table = np.array([means for _, _, means in shown]).reshape(-1, _QUINTILES)
+    ax.imshow(table, cmap="Blues", aspect="auto")
+    middle = np.nanmean([np.nanmin(table), np.nanmax(table)]) if shown else 0.0
+    for (row, column), value in np.ndenumerate(table):
+        text = "" if np.isnan(value) else f"{value:.1f}"
+        colour = "white" if value > middle else DARK
+        ax.text(column, row, text, ha="center", va="center", color=colour)
+    ax.set_yticks(range(len(shown)), [name.replace("_", " ") for _, name, _ in shown])
+    ax.set_xticks(range(_QUINTILES), ["lowest fifth", "", "middle", "", "highest fifth"])
+    ax.set_title(f"{agent}: planned sends a week by what it observes")
+    return ax
+
+
+@in_style
+def sends_and_return(board: Leaderboard, *, ax: Axes | None = None) -> Axes:
+    """Draw each agent's sends a week against its lead in return over the baseline.
+
+    Where the case has references, each fixed plan is a grey dot at its planned sends, and a line
+    joins the best one of each number of sends; these were measured on the members on which the best
+    fixed plan was chosen.
+
+    Args:
+        board: the leaderboard.
+        ax: axes to draw into; None makes a figure.
+    """
+    ax = axes_of_size(ax, 6, 3.8)
+    base = board.baseline_rollout.returns
+    if board.references is not None:
+        returns = board.references.fixed_returns
+        best = max(returns.values())
+        fixed = {key: value - best for key, value in returns.items()}
+        sends = {key: sum(map(int, key.split(" ")[0].split(","))) for key in fixed}
+        ax.plot(
+            list(sends.values()), list(fixed.values()), ".", color=GREY, alpha=0.5,
+            label="fixed plans",
+        )  # fmt: skip
+        totals = sorted(set(sends.values()))
+        frontier = [max(fixed[key] for key in fixed if sends[key] == total) for total in totals]
+        ax.plot(totals, frontier, color=GREY, linewidth=1)
+    labels = []
+    for number, row in enumerate(_by_return(board)):
+        lead = mean_interval(board.rollouts[row["name"]].returns - base)
+        sent = sum(row["sends_per_week"].values())
+        colour = COLOURS[number % len(COLOURS)]
+        intervals(ax, [sent], [lead], color=colour, fmt=MARKERS[number % len(MARKERS)])
+        labels.append((lead.mean, row["name"], colour, sent))
+    ax.margins(0.08, 0.15)
+    heights = _spread(ax, [middle for middle, *_ in labels])
+    right = 0.012 * np.ptp(ax.get_xlim())
+    for height, (_, name, colour, sent) in zip(heights, labels, strict=True):
+        ax.text(sent + right, height, name, color=colour, va="center")
+    zero(ax)
+    ax.set_xlabel("sends a week to a living member")
+    ax.set_ylabel(f"lead over {board.baseline}\nin return (viewing days)")
+    ax.set_title("Sends against return" + ("; grey: fixed plans" if board.references else ""))
+    return ax
+
+
+@in_style
+def member_year(
+    source: Any,
+    member: int = 0,
+    agent: Agent | Contestant | None = None,
+    *,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a member's weeks: sends, opens, dismissals, opt-outs, viewing days and latents.
+
+    Args:
+        source: a population, of which a copy is simulated for 52 weeks; or an environment that was
+            made with a ``render_mode``, whose present episodes are shown.
+        member: the member's id, which the source must have.
+        agent: who plans and sends; None for the world's safe plan. An environment has its own.
+        ax: axes to draw into; None makes a figure.
+
+    Raises:
+        ValueError: the source is neither, does not have the member, or recorded no timeline.
+    """
+    timeline, row = _timeline_of(source, member, agent)
+    values = dict(zip(timeline.names, timeline.values[row], strict=True))
+    world, weeks = timeline.world, timeline.values.shape[2]
+    lanes = [*world.channels, "viewing days"] + (["latents"] if timeline.privileged else [])
+    ax = axes_of_size(ax, 8, 0.8 + 0.75 * len(lanes))
+    x = np.arange(weeks)
+    for lane, channel in enumerate(world.channels):
+        base = np.full(weeks, float(-lane))
+        most = max(float(values[f"{channel} sends"].max()), 1.0) / 0.42
+        sends, opens = values[f"{channel} sends"] / most, values[f"{channel} opens"] / most
+        ax.bar(x, sends, 0.9, base, color=BLUE, alpha=0.3, label=_once(lane, "sends"))
+        ax.bar(x, opens, 0.9, base, color=BLUE, label=_once(lane, "opens"))
+        hanging = values[f"{channel} dismissals"] / most
+        label = _once(lane, "dismissals (downwards)")
+        ax.bar(x, -hanging, 0.9, base, color=ORANGE, hatch="//", label=label)
+        left = np.flatnonzero(values[f"{channel} opt-outs"])
+        ax.plot(left, base[left], "X", color=DARK, markersize=8, label=_once(lane, "opt-out"))
+    base = np.full(weeks, float(-len(world.channels)))
+    ax.bar(x, values["viewing days"] / 7 * 0.8, 0.9, base - 0.4, color=GREEN, label="viewing days")
+    if timeline.privileged:
+        bottom = -len(lanes) + 1 - 0.4
+        tired = np.max([values[f"{channel} fatigue"] for channel in world.channels], axis=0)
+        peak = max(float(tired.max()), 1e-9)
+        ax.plot(x, bottom + 0.8 * tired / peak, color=ORANGE, label=f"fatigue (peak {peak:.1f})")
+        ax.plot(x, bottom + 0.8 * values["goodwill"], "--", color=DARK, label="goodwill (0 to 1)")
+    ax.set_yticks([-float(lane) for lane in range(len(lanes))], lanes)
+    ax.set_xlim(-0.6, weeks - 0.4)
+    ax.set_xlabel("week")
+    who = "" if agent is None else f" under {agent.name}"
+    ax.set_title(f"Member {member}{who}")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def _timeline_of(
+    source: Any, member: int, agent: Agent | Contestant | None
+) -> tuple[Timeline, int]:
+    """Return a timeline and the row of a member in it."""
+    if isinstance(source, Population):
+        rows = np.flatnonzero(source.members == member)
+        if not rows.size:
+            raise ValueError(f"member is {member}; allowed are {_span(source.members)}")
+        return _simulated(source.take(rows[:1]), agent), 0
+    env = getattr(source, "unwrapped", source)
+    env = getattr(env, "vector", env)
+    if not isinstance(env, MemberVectorEnv):
+        raise ValueError(
+            f"source is a {type(source).__name__}; allowed is a population or an environment"
+        )
+    timeline = env.timeline
+    if timeline is None:
+        raise ValueError("the environment records no timeline; make it with render_mode='ansi'")
+    rows = np.flatnonzero(env.population.members == member)
+    if not rows.size:
+        raise ValueError(f"member is {member}; allowed are {_span(env.population.members)}")
+    return timeline, int(rows[0])
+
+
+def _simulated(population: Population, agent: Agent | Contestant | None) -> Timeline:
+    """Return the timeline of a population of one member, simulated for a year."""
+    world = population.world
+    entrant = trained_contestant(agent, world) if isinstance(agent, Agent) else agent
+    planner = safe_planner(world) if entrant is None else entrant.planner
+    executor = None if entrant is None else entrant.executor
+    exchange = PlanExchange(world, InMemoryFeatureStore(), executor)
+    timeline = Timeline(world, 1, WEEKS_OF_A_YEAR, privileged=True)
+    start = int(population.weeks[0])
+    for _ in range(WEEKS_OF_A_YEAR):
+        if population.alive[0]:
+            plans = exchange.choose_plans(population, planner)
+            exchange.issue(population, plans, planner.policy_version)
+        exchange.run_week(population)
+        timeline.record(population, since=start)
+    return timeline
+
+
+def _by_return(board: Leaderboard) -> list[dict[str, Any]]:
+    return sorted(board.rows, key=lambda row: -row["return"])
+
+
+def _label_ends(ax: Axes, ends: list[tuple[float, str, str]]) -> None:
+    """Write names at the right ends of lines, moved apart where they would overlap."""
+    for at, (_, name, colour) in zip(_spread(ax, [end[0] for end in ends]), ends, strict=True):
+        place, area = (1.01, at), ("axes fraction", "data")
+        ax.annotate(name, place, xycoords=area, color=colour, va="center", annotation_clip=False)
+
+
+def _spread(ax: Axes, heights: Sequence[float]) -> list[float]:
+    """Return the heights of labels, moved upwards where they would overlap."""
+    low, high = ax.get_ylim()
+    least, at = (high - low) * 0.055, -np.inf
+    moved = [0.0] * len(heights)
+    for index in np.argsort(heights):
+        at = max(heights[index], at + least)
+        moved[index] = at
+    return moved
+
+
+def _once(number: int, label: str) -> str | None:
+    """Return a label for the first of several; others do not repeat it in the legend."""
+    return label if number == 0 else None
+
+
+def _span(members: NDArray[Any]) -> str:
+    return f"{members.min()} to {members.max()}"
+
+
+__all__ = [
+    "forest",
+    "long_term",
+    "member_year",
+    "plan_map",
+    "plan_reactions",
+    "sends_and_return",
+    "sends_by_segment",
+    "who_gains",
+]
