@@ -5,7 +5,8 @@
   slowfast-compare mode=ab checkpoints=[runs/train/a,runs/train/b]
 
 The first checkpoint, or without checkpoints the first agent, is compared with all others. Writes to
-runs/compare/<time>: config.yaml, leaderboard.md, leaderboard.json and TensorBoard events.
+runs/compare/<time>: config.yaml, report.html, leaderboard.md, leaderboard.json, figures/ and
+TensorBoard events.
 
 mode=ab is a factorial test: it divides members over the planners and, independently, over the
 executors of two checkpoints. It reports the effect of each exchange and their interaction, both as
@@ -20,6 +21,7 @@ from typing import Any
 
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
+from slowfast_rl.cli.metrics import log_directory
 from slowfast_rl.cli.references import REFERENCE_AGENTS, check_references
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, read
@@ -117,7 +119,9 @@ class Compare:
             references=self.references,
             store_factory=lambda: build(self.settings.store, "store"),
         )
-        write_leaderboard(board, folder)
+        runs = {c.name: c.name.replace("/", "-") for c in board.contestants.values()}
+        kept = {name: run for name, run in runs.items() if not board.contestants[name].control}
+        write_leaderboard(board, folder, kept, log_directory(folder), report=self.settings.report)
         return board.rows[0]
 
     def _test(self, folder: Path) -> None:

@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from slowfast_rl.cli.schema import SETTINGS_SUFFIX
 
@@ -30,6 +30,11 @@ def make_hydra(name: str, folder: str, config_dir: str | None) -> Hydra:
     Raises:
         ValueError: ``config_dir`` does not exist.
     """
+    OmegaConf.register_new_resolver(
+        "first_given",
+        lambda *values: next((v for v in values if v not in (None, "null")), None),
+        replace=True,
+    )
     search_path = create_config_search_path(folder)
     if config_dir is not None:
         if not Path(config_dir).is_dir():

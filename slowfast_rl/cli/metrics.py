@@ -1,4 +1,7 @@
-"""Write metrics, among them Stable-Baselines3's, to TensorBoard and ``metrics.csv``."""
+"""Write metrics, among them Stable-Baselines3's, to TensorBoard and ``metrics.csv``.
+
+The step of every metric is the number of send opportunities played.
+"""
 
 import csv
 from io import StringIO
@@ -6,6 +9,8 @@ from numbers import Number
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 
 from slowfast_rl.store.files import write_text_atomically
@@ -16,15 +21,16 @@ class Metrics:
 
     Args:
         folder: the folder of the run.
-        agent: the name of the agent's run in TensorBoard.
+        events: the folder of the agent's TensorBoard events.
+        slots_per_week: opportunities in a week, which is a step of a planner's learner.
     """
 
-    def __init__(self, folder: Path, agent: str) -> None:
+    def __init__(self, folder: Path, events: Path, slots_per_week: int) -> None:
         table = _WholeTable(folder / "metrics.csv")
-        writers: list[KVWriter] = [table, TensorBoardOutputFormat(str(folder_of(folder, agent)))]
+        writers: list[KVWriter] = [table, TensorBoardOutputFormat(str(events))]
         self.training = {  # by level; dumped by Stable-Baselines3
-            level: Logger(str(folder), [_Prefixed(writer, level) for writer in writers])
-            for level in ("slow", "fast")
+            level: Logger(str(folder), [_OfLevel(writer, level, step) for writer in writers])
+            for level, step in (("slow", slots_per_week), ("fast", 1))
         }
         self.evaluation = Logger(str(folder), writers)
 
@@ -33,9 +39,25 @@ class Metrics:
         self.evaluation.close()
 
 
-def folder_of(folder: Path, agent: str) -> Path:
-    """Return the folder of an agent's TensorBoard events; one per agent, so that curves overlay."""
-    return folder / "tensorboard" / agent
+def log_directory(folder: Path) -> Path:
+    """Return TensorBoard's log directory of a run; the jobs of a sweep share one."""
+    job = HydraConfig.get() if HydraConfig.initialized() else None
+    if job is not None and job.mode == RunMode.MULTIRUN:
+        folder = Path(job.sweep.dir)
+    return folder / "tensorboard"
+
+
+def new_run(directory: Path, name: str) -> str:
+    """Make the folder of an agent's TensorBoard run, and return its name; a taken one gets "#2"."""
+    name, number = name.replace("/", "-"), 1
+    while True:
+        run = name if number == 1 else f"{name} #{number}"
+        try:
+            (directory / run).mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return run
 
 
 class _WholeTable(KVWriter):
@@ -67,11 +89,11 @@ class _WholeTable(KVWriter):
         """Do nothing: every row is on disk."""
 
 
-class _Prefixed(KVWriter):
-    """Puts a prefix before every tag."""
+class _OfLevel(KVWriter):
+    """Puts a level's name before every tag, and counts opportunities instead of its steps."""
 
-    def __init__(self, writer: KVWriter, prefix: str) -> None:
-        self._writer, self._prefix = writer, prefix
+    def __init__(self, writer: KVWriter, prefix: str, opportunities: int) -> None:
+        self._writer, self._prefix, self._opportunities = writer, prefix, opportunities
 
     def write(
         self,
@@ -83,7 +105,7 @@ class _Prefixed(KVWriter):
         self._writer.write(
             {f"{self._prefix}/{key}": key_values[key] for key in sorted(key_values)},
             {f"{self._prefix}/{key}": key_excluded[key] for key in sorted(key_excluded)},
-            step,
+            step * self._opportunities,
         )
 
     def close(self) -> None:

@@ -1,11 +1,14 @@
 """What commands print and write at their end."""
 
+import importlib
 import json
+import shlex
 import sys
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
-from slowfast_rl.evaluation.curves import write_curves
+from slowfast_rl.evaluation.curves import Level, write_curves
 from slowfast_rl.evaluation.leaderboard import Leaderboard
 from slowfast_rl.evaluation.tables import markdown, terminal
 from slowfast_rl.store.files import write_text_atomically
@@ -17,19 +20,46 @@ def say(text: str) -> None:
 
 
 def write_leaderboard(
-    board: Leaderboard, folder: Path, steps: int | None = None, curved: Collection[str] = ()
+    board: Leaderboard,
+    folder: Path,
+    runs: Mapping[str, str],
+    directory: Path,
+    *,
+    level: Level | None = None,
+    texts: Mapping[str, str] | None = None,
+    report: bool = True,
 ) -> None:
-    """Write curves, Markdown and, last, ``leaderboard.json``; print the table.
+    """Write curves, report, Markdown and, last, ``leaderboard.json``; print the table.
 
     Args:
         board: the leaderboard.
         folder: of the run.
-        steps: training steps behind it, where there was training.
-        curved: agents whose evaluations in training were written already.
+        runs: names of the agents' runs in TensorBoard, by the agents' names.
+        directory: TensorBoard's log directory.
+        level: of baselines' lines beside an agent's evaluations in training.
+        texts: Markdown by title, for TensorBoard.
+        report: whether to write ``report.html``, and figures.
     """
-    write_curves(board, folder / "tensorboard", steps, curved)
+    drawing = _report_module() if report else None
+    figures = None if drawing is None else drawing.agent_figures
+    write_curves(board, directory, runs, level=level, texts=texts, figures=figures)
+    page = None
+    if drawing is not None:
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        page = drawing.write_report(board, folder, command)
     write_text_atomically(folder / "leaderboard.md", markdown(board))
     write_text_atomically(folder / "leaderboard.json", json.dumps(board.to_json(), indent=1))
     print(terminal(board))
     print(f"All results  {folder}")
-    print(f"Curves       tensorboard --logdir {folder / 'tensorboard'}")
+    if page is not None:
+        print(f"Report       {page}")
+    print(f"Curves       tensorboard --logdir {directory}")
+
+
+def _report_module() -> ModuleType | None:
+    """Return the module that draws; where a package is missing, say which extra has it."""
+    try:
+        return importlib.import_module("slowfast_rl.evaluation.report")
+    except ImportError as error:
+        say(f"report.html and figures are left out: {error}")
+        return None

@@ -77,7 +77,8 @@ class Evaluation:
 
     burn_in: int
     streams: tuple[int, ...]
-    every_opportunities: int
+    every_opportunities: int | None
+    curve_members: int
     references: str | None
 
     def __post_init__(self) -> None:
@@ -87,11 +88,10 @@ class Evaluation:
                 f"evaluation.streams is {list(self.streams)}; allowed are different whole numbers "
                 "of 0 or more, at least one"
             )
-        if self.every_opportunities < 1:
-            raise ValueError(
-                f"evaluation.every_opportunities is {self.every_opportunities}; "
-                "allowed is 1 or more"
-            )
+        for name, least in (("every_opportunities", 1), ("curve_members", 2)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"evaluation.{name} is {value}; allowed is {least} or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +99,7 @@ class EvaluatedSettings(Settings):
     """Settings of the commands that evaluate agents."""
 
     evaluation: Evaluation
+    report: bool = True
     references: str = "stored"  # not a setting of the command that computes them
 
     def __post_init__(self) -> None:

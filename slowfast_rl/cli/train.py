@@ -4,14 +4,15 @@
   slowfast-train experiment=ppo fast=coin world=calibrated slow.learning_rate=3e-4
   slowfast-train -m seed=1,2,3 'world_overrides={opt_out.hazard: 0.002}'
 
-Writes to runs/train/<time>: config.yaml, training.json, checkpoints/, metrics.csv, TensorBoard
-events, and at the end leaderboard.md and leaderboard.json.
+Writes to runs/train/<experiment>-<time>: config.yaml, training.json, checkpoints/, metrics.csv,
+TensorBoard events, and at the end report.html, figures/, leaderboard.md and leaderboard.json. The
+jobs of a sweep share one log directory of TensorBoard, in the sweep's folder.
 """
 
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,27 +24,34 @@ from stable_baselines3.common.logger import HParam
 
 from slowfast_rl.agents import Agent
 from slowfast_rl.agents.base import Turn
-from slowfast_rl.cli.app import run
-from slowfast_rl.cli.metrics import Metrics
+from slowfast_rl.cli.app import CONFIG_FILE, run
+from slowfast_rl.cli.metrics import Metrics, log_directory, new_run
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, fit_arguments, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
-from slowfast_rl.evaluation.contestants import agent_contestants, trained_contestant
+from slowfast_rl.evaluation.contestants import (
+    agent_contestants,
+    named_contestant,
+    trained_contestant,
+)
+from slowfast_rl.evaluation.curves import Level, evaluation, final_metrics
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import check_training_seed
 from slowfast_rl.evaluation.references import References
-from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.loading import config_folder
 from slowfast_rl.policies.component_files import check_savable
 from slowfast_rl.policies.registry import import_class
-from slowfast_rl.slow import FixedPlanner, PerMemberPlanner
+from slowfast_rl.slow import PerMemberPlanner
 from slowfast_rl.store.files import write_text_atomically
 
 _BASELINES = ("never", "always", "random")
 _REFERENCES = ("best_fixed", "oracle")
+_BESIDE = {True: _REFERENCES, False: ("never",)}  # in TensorBoard, by whether there are references
+_EVALUATIONS = 20  # during training, by default
+_SOME_OPPORTUNITIES = 300_000_000  # a budget, where it is given in CPU time
 _MOST_SHOWN = 2  # settings in an agent's name
 
 
@@ -115,7 +123,9 @@ class Train:
         say("The first run on a machine compiles for about half a minute.")
         references = s.find_references(world, self.protocol)
         twins = Twins(world, self.protocol)
-        metrics = Metrics(folder, agent.name)
+        directory = log_directory(folder)
+        run_name = new_run(directory, agent.name)
+        metrics = Metrics(folder, directory / run_name, world.slots_per_week)
         with _Watch(s, agent, self.turns, twins, references, metrics, folder) as watch:
             agent.learn(
                 world,
@@ -125,6 +135,7 @@ class Train:
                 logger=metrics.training,
                 progress=watch,
             )
+            watch.evaluate()
         agent.save(folder / "checkpoints" / "final.zip")
         board = compare(
             [
@@ -138,10 +149,20 @@ class Train:
             twins=twins,
             store_factory=lambda: build(s.store, "store"),
         )
-        steps = agent.train_opportunities // world.slots_per_week
-        self._write_end(board, metrics, steps)
+        self._write_hparams(board, metrics)
         metrics.close()
-        write_leaderboard(board, folder, steps, curved=(agent.name,))
+        runs = {agent.name: run_name} | {
+            name: name + _swept(("world",)) for name in _BESIDE[references is not None]
+        }
+        write_leaderboard(
+            board,
+            folder,
+            runs,
+            directory,
+            level=Level(watch.num_members, agent.train_opportunities),
+            texts={"configuration": f"```yaml\n{(folder / CONFIG_FILE).read_text()}```"},
+            report=s.report,
+        )
         return board.row(agent.name)
 
     def _write_start(self, folder: Path) -> None:
@@ -155,26 +176,25 @@ class Train:
         content = {"name": self.agent.name, "seed": self.settings.seed, "turns": turns}
         write_text_atomically(folder / "training.json", json.dumps(content, indent=1))
 
-    def _write_end(self, board: Leaderboard, metrics: Metrics, steps: int) -> None:
-        """Write the final return, by all lucks, and what it was reached with."""
-        row = board.row(self.agent.name)
-        results = {"return": row["return"]} | dict(
-            zip(("return_ci_low", "return_ci_high"), row["return_ci95"], strict=True)
-        )
-        if row["gap_closed"] is not None:
-            results["gap_closed"] = row["gap_closed"]
-        s = self.settings
-        used = _scalars({"agent": s.agent, "slow": s.slow, "fast": s.fast})
-        used |= {
-            "seed": s.seed,
+    def _write_hparams(self, board: Leaderboard, metrics: Metrics) -> None:
+        """Write what was chosen and the final metrics for TensorBoard's tab HParams."""
+        s, agent = self.settings, self.agent
+        final = final_metrics(board, agent.name)
+        chosen = {
+            "planner": "none" if agent.slow is None else agent.slow.name,
+            "executor": agent.fast.name,
+            **{part: getattr(agent.fast, part).name for part in agent.fast.parts},
+            "plans_for": agent.plans_for,
             "world": board.world.name,
-            "opportunities": row["train_opportunities"],
+            "seed": s.seed,
+            "opportunities": agent.train_opportunities,
+            "overrides": " ".join(f"{key}={value}" for key, value in overrides().items()),
         }
-        shown = {f"eval/{k}": results[k] for k in ("return", "gap_closed") if k in results}
-        metrics.evaluation.record("hparams", HParam(used, shown))
-        for name, value in results.items():
-            metrics.evaluation.record(f"eval/{name}", value)
-        metrics.evaluation.dump(steps)
+        chosen |= _scalars({"agent": s.agent, "slow": s.slow, "fast": s.fast})
+        metrics.evaluation.record("hparams", HParam(chosen, final))
+        for tag, value in final.items():
+            metrics.evaluation.record(tag, value)
+        metrics.evaluation.dump(agent.train_opportunities)
 
 
 class _Watch:
@@ -190,16 +210,17 @@ class _Watch:
         metrics: Metrics,
         folder: Path,
     ) -> None:
-        self._agent, self._twins, self._references = agent, twins.first_luck(), references
-        self._metrics, self._folder = metrics, folder
-        self._every = settings.evaluation.every_opportunities
+        self._agent, self._twins = agent, twins.few(settings.evaluation.curve_members)
+        self._references, self._metrics, self._folder = references, metrics, folder
         self._next = 0
-        self._fixed_and_oracle: tuple[Float64, Float64] | None = None
+        self._compared: tuple[Float64, Float64 | None] | None = None
         # A part whose own settings say how long it learns has nothing to show before its end.
         budgeted = [turn for turn in turns if turn.budget]
         self._budgeted = bool(budgeted)
         known = budgeted and all(turn.schedule.opportunities for turn in budgeted)
         total = sum(turn.schedule.opportunities or 0 for turn in budgeted) if known else None
+        every = settings.evaluation.every_opportunities
+        self._every = every or max((total or _SOME_OPPORTUNITIES) // _EVALUATIONS, 1)
         self._bar = progress_bar(
             total, "fitting to logs", " opportunities", leave=True, unit_scale=True
         )
@@ -224,39 +245,43 @@ class _Watch:
         self._bar.update(opportunities - self._bar.n)
         if self._budgeted and opportunities >= self._next:
             self._next = opportunities + self._every
-            self._evaluate(self._agent.train_opportunities // self._twins.world.slots_per_week)
+            self.evaluate()
             self._agent.save(self._folder / "checkpoints" / "latest.zip")
 
-    def _evaluate(self, step: int) -> None:
-        """Write the return on the first luck alone, which is quick, with its interval."""
+    @property
+    def num_members(self) -> int:
+        """Number of members of the evaluations."""
+        return self._twins.protocol.num_members
+
+    def evaluate(self) -> None:
+        """Write the return of a few members on the first luck, which is quick, with intervals."""
         entrant = trained_contestant(self._agent, self._twins.world)
         returns = self._twins.rollout(entrant.planner, entrant.executor).returns
-        result = mean_interval(returns)
-        log = self._metrics.evaluation
-        log.record("eval/return", result.mean)
-        log.record("eval/return_ci_low", result.low)
-        log.record("eval/return_ci_high", result.high)
-        shown = f"return {result.mean:.2f}"
-        if self._references is not None:
-            planned = returns if entrant.single else self._twins.rollout(entrant.planner).returns
-            fixed, oracle = self._reference_returns(self._references)
-            gap = ratio_interval(planned - fixed, oracle - fixed)
-            if gap is not None:
-                log.record("eval/gap_closed", gap.mean)
-                shown += f", gap closed {gap.mean:.2f}"
-        log.dump(step)
+        planned = returns
+        if self._references is not None and not entrant.single:
+            planned = self._twins.rollout(entrant.planner).returns
+        name = "never" if self._references is None else "best_fixed"
+        base, oracle = self._compared_with(name)
+        metrics = evaluation(returns, planned, name, base, oracle)
+        for tag, value in metrics.items():
+            self._metrics.evaluation.record(tag, value)
+        self._metrics.evaluation.dump(self._agent.train_opportunities)
+        shown = f"return {metrics['eval/return']:.2f}"
+        if "eval/gap_closed" in metrics:
+            shown += f", gap closed {metrics['eval/gap_closed']:.2f}"
         self._bar.set_postfix_str(shown, refresh=False)
 
-    def _reference_returns(self, references: References) -> tuple[Float64, Float64]:
-        """Return the best fixed plan's and the oracle's returns [N] under the same first luck."""
-        if self._fixed_and_oracle is None:
-            world = self._twins.world
-            fixed = FixedPlanner(world, references.best_fixed_plan, references.best_fixed_shape)
-            self._fixed_and_oracle = (
-                self._twins.rollout(fixed).returns,
-                self._twins.rollout(PerMemberPlanner(world, references.oracle_plans)).returns,
-            )
-        return self._fixed_and_oracle
+    def _compared_with(self, name: str) -> tuple[Float64, Float64 | None]:
+        """Return the returns [N] of a baseline and, with references, of the oracle."""
+        if self._compared is None:
+            world, references = self._twins.world, self._references
+            base = self._twins.rollout(named_contestant(name, world, references).planner).returns
+            oracle = None
+            if references is not None:
+                planner = PerMemberPlanner(world, references.oracle_plans)
+                oracle = self._twins.rollout(planner).returns
+            self._compared = base, oracle
+        return self._compared
 
 
 def overrides() -> dict[str, str]:
@@ -301,10 +326,15 @@ def settings_suffix() -> str:
     if len(parts) > _MOST_SHOWN:
         digest = hashlib.sha256(",".join(sorted(parts)).encode()).hexdigest()[:6]
         parts = [f"{len(parts)}_settings_{digest}"]
-    swept = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    if swept and "seed" in overrides():
-        parts.append(f"seed={overrides()['seed']}")
-    return "".join(f",{part}" for part in parts).replace("/", "-")
+    return ("".join(f",{part}" for part in parts) + _swept(("world", "seed"))).replace("/", "-")
+
+
+def _swept(keys: Sequence[str]) -> str:
+    """Return the values of these keys in a job of a sweep, for the end of a name."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return ""
+    given = overrides()
+    return "".join(f",{key}={given[key]}" for key in keys if key in given)
 
 
 def _scalars(tree: Mapping[str, Any]) -> dict[str, Any]:

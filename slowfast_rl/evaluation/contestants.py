@@ -26,6 +26,7 @@ class Contestant(NamedTuple):
     train_cpu_seconds: float = 0.0
     train_opportunities: int = 0
     single: bool = False  # a single policy without planner, scored with its own executor
+    control: bool = False  # shown in tables alone
     checkpoint: str | None = None  # where the agent was loaded from
     group: str | None = None  # digest that agents share which differ in their seed alone
 
@@ -75,14 +76,18 @@ def trained_contestant(agent: Agent, world: World) -> Contestant:
 def dealt_contestant(trained: Contestant) -> Contestant:
     """Return a contestant whose plans are exchanged at random among members with equal opt-ins."""
     dealt = DealtPlanner(trained.planner, _CONTROL_SEED)
-    return trained._replace(name=f"{trained.name}_dealt", planner=dealt, group=None)
+    return trained._replace(name=f"{trained.name}_dealt", planner=dealt, group=None, control=True)
 
 
 def untrained_contestant(agent: Agent, world: World) -> Contestant:
     """Return an agent in the state before its training, as a contestant."""
     untrained = trained_contestant(agent.untrained_copy(world), world)
     return untrained._replace(
-        name=f"{agent.name}_untrained", train_cpu_seconds=0.0, train_opportunities=0, group=None
+        name=f"{agent.name}_untrained",
+        train_cpu_seconds=0.0,
+        train_opportunities=0,
+        group=None,
+        control=True,
     )
 
 

@@ -1,68 +1,170 @@
 """Long-term curves in TensorBoard: one run per agent, with the simulated week as step."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from slowfast_rl.evaluation.leaderboard import Leaderboard
 from slowfast_rl.evaluation.protocol import SEGMENTS
+from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Rollout
+from slowfast_rl.members.arrays import Float64
 
-LAYOUT = {
-    "Long-term reward": {
-        "return, 95 % interval": [
-            "Margin",
-            ["eval/return", "eval/return_ci_low", "eval/return_ci_high"],
-        ],
-        "reward per week": ["Multiline", ["Long-term reward/per_week"]],
-        "cumulative reward": ["Multiline", ["Long-term reward/cumulative"]],
-    },
-} | {
-    f"Segment {s}": {
-        name.replace("_", " "): ["Multiline", [f"segment/{s}/{name}$"]]
-        for name in ("reward", "viewing_days", "sends")
-    }
-    for s in SEGMENTS
-}
 _COUNTS = ("store_fallbacks", "refused_writes", "stale_reads", "mid_week_plan_changes")
 
 
-def write_curves(
-    board: Leaderboard, folder: Path, steps: int | None = None, curved: Collection[str] = ()
-) -> None:
-    """Write each agent's long-term curves to ``folder/<agent>``.
+def layout(baseline: str) -> dict[str, Any]:
+    """Return the charts of TensorBoard's tab Custom Scalars."""
+    lead = f"lead_over_{baseline}"
+    per_week = [f"Long-term reward/{lead}", "lead/per_week_ci_low", "lead/per_week_ci_high"]
+    summed = ["lead/summed", "lead/summed_ci_low", "lead/summed_ci_high"]
+    return {
+        "Long-term reward": {
+            f"lead over {baseline} per week, 95 % band": ["Margin", per_week],
+            f"lead over {baseline}, summed over the weeks, 95 % band": ["Margin", summed],
+            "reward per week": ["Multiline", ["Long-term reward/per_week"]],
+            "cumulative reward": ["Multiline", ["Long-term reward/cumulative"]],
+        },
+        "During training": {
+            f"lead over {baseline} in return, 95 % band": [
+                "Margin",
+                [f"eval/{lead}", f"eval/{lead}_ci_low", f"eval/{lead}_ci_high"],
+            ],
+            "gap closed": ["Multiline", ["eval/gap_closed"]],
+        },
+    } | {
+        f"Segment {s}": {
+            name.replace("_", " "): ["Multiline", [f"segment/{s}/{name}$"]]
+            for name in ("reward", "viewing_days", "sends")
+        }
+        for s in SEGMENTS
+    }
 
-    An agent's return is written at steps 0 and ``steps``: a horizontal line, for comparison with
-    the returns that training writes.
+
+class Level(NamedTuple):
+    """Level lines of baselines beside an agent's evaluations during training.
+
+    Attributes:
+        num_members: number of members of those evaluations, under the first luck.
+        opportunities: the step at which the lines end.
+    """
+
+    num_members: int
+    opportunities: int
+
+
+def write_curves(
+    board: Leaderboard,
+    folder: Path,
+    runs: Mapping[str, str],
+    *,
+    level: Level | None = None,
+    texts: Mapping[str, str] | None = None,
+    figures: Callable[[Leaderboard, str], Iterator[tuple[str, Any]]] | None = None,
+) -> None:
+    """Write agents' long-term curves, each to a run of its own.
+
+    A baseline's run that is there already is left alone, so that the jobs of a sweep write each
+    baseline once.
 
     Args:
         board: a leaderboard.
         folder: TensorBoard's log directory.
-        steps: the step at which the horizontal lines end; None for the number of weeks.
-        curved: names of the agents whose returns training has written already.
+        runs: the runs' names by the agents' names; other agents of the board are left out.
+        level: the evaluations during training beside which baselines get level lines; None where
+            there was no training.
+        texts: Markdown by title, for the runs of trained agents.
+        figures: yields the title and figure of each figure of a trained agent; None for none.
     """
-    end = board.protocol.weeks if steps is None else steps
-    for row in board.rows:
-        with SummaryWriter(str(folder / row["name"])) as writer:
-            _write_weeks(writer, board.rollouts[row["name"]], board)
-            if row["name"] not in curved:
-                for step in (0, end):
-                    _write_return(writer, row, step)
-            for name in _COUNTS:
-                tag = f"store/{name.removeprefix('store_')}"
-                writer.add_scalar(tag, row[name], board.protocol.weeks)
-            writer.add_custom_scalars(LAYOUT)
+    for name, run in runs.items():
+        baseline = not board.row(name)["seeds"]
+        if baseline and (folder / run).exists():
+            continue
+        with SummaryWriter(str(folder / run)) as writer:
+            _write_weeks(writer, board.rollouts[name], board)
+            _write_lead(writer, name, board)
+            _write_final(writer, name, board)
+            if baseline and level is not None:
+                _write_level(writer, name, board, level)
+            if not baseline:
+                for title, text in (texts or {}).items():
+                    writer.add_text(title, text)
+                for title, figure in figures(board, name) if figures is not None else ():
+                    writer.add_figure(title, figure, board.protocol.weeks)
+            writer.add_custom_scalars(layout(board.baseline))
 
 
-def _write_return(writer: SummaryWriter, row: dict[str, Any], step: int) -> None:
-    writer.add_scalar("eval/return", row["return"], step)
-    writer.add_scalar("eval/return_ci_low", row["return_ci95"][0], step)
-    writer.add_scalar("eval/return_ci_high", row["return_ci95"][1], step)
+def evaluation(
+    returns: Float64, planned: Float64, baseline: str, base: Float64, oracle: Float64 | None
+) -> dict[str, float]:
+    """Return the metrics ``eval/…`` of an evaluation during training, by tag.
+
+    Args:
+        returns: [N] return of each member.
+        planned: [N] the same under the default executor, which scores ``gap_closed``.
+        baseline: name of the policy over which leads are measured.
+        base: [N] its returns.
+        oracle: [N] the oracle's returns; None without references.
+    """
+    own, lead = mean_interval(returns), mean_interval(returns - base)
+    found = {"return": own, f"lead_over_{baseline}": lead}
+    metrics = {f"eval/{name}": interval.mean for name, interval in found.items()}
+    for name, interval in found.items():
+        metrics |= {f"eval/{name}_ci_low": interval.low, f"eval/{name}_ci_high": interval.high}
+    gap = None if oracle is None else ratio_interval(planned - base, oracle - base)
+    return metrics if gap is None else metrics | {"eval/gap_closed": gap.mean}
+
+
+def final_metrics(board: Leaderboard, name: str) -> dict[str, float]:
+    """Return the metrics ``final/…`` of an agent: the whole evaluation, by tag."""
+    row, base = board.row(name), board.baseline_rollout.returns
+    lead = float((board.rollouts[name].returns - base).mean())
+    found = {"return": row["return"], f"lead_over_{board.baseline}": lead}
     if row["gap_closed"] is not None:
-        writer.add_scalar("eval/gap_closed", row["gap_closed"], step)
+        found["gap_closed"] = row["gap_closed"]
+    return {f"final/{metric}": value for metric, value in found.items()}
+
+
+def _write_final(writer: SummaryWriter, name: str, board: Leaderboard) -> None:
+    for tag, value in final_metrics(board, name).items():
+        writer.add_scalar(tag, value, board.row(name)["train_opportunities"])
+    leads = board.rollouts[name].returns - board.baseline_rollout.returns
+    writer.add_histogram(f"members/lead_over_{board.baseline}", leads, board.protocol.weeks)
+
+
+def _write_level(writer: SummaryWriter, name: str, board: Leaderboard, level: Level) -> None:
+    """Write a baseline's level lines, on the members and luck of the evaluations in training."""
+
+    def first(rollout: Rollout) -> Float64:
+        return rollout.luck_returns[0, : level.num_members]
+
+    oracle = board.rollouts.get("oracle") if board.references is not None else None
+    metrics = evaluation(
+        first(board.rollouts[name]),
+        first(board.rollouts[name]),
+        board.baseline,
+        first(board.baseline_rollout),
+        None if oracle is None else first(oracle),
+    )
+    for step in (0, level.opportunities):
+        for tag, value in metrics.items():
+            writer.add_scalar(tag, value, step)
+
+
+def _write_lead(writer: SummaryWriter, name: str, board: Leaderboard) -> None:
+    """Write the lead over the baseline, paired over members, and the ends of its interval."""
+    per_week = f"Long-term reward/lead_over_{board.baseline}"
+    for tag, band, cumulative in (
+        (per_week, "lead/per_week", False),
+        ("lead/summed", "lead/summed", True),
+    ):
+        for week, (mean, low, high) in enumerate(board.lead(name, cumulative)):
+            writer.add_scalar(tag, mean, week)
+            writer.add_scalar(f"{band}_ci_low", low, week)
+            writer.add_scalar(f"{band}_ci_high", high, week)
 
 
 def _write_weeks(writer: SummaryWriter, rollout: Rollout, board: Leaderboard) -> None:

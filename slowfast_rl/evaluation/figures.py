@@ -7,7 +7,7 @@ Example::
         zero(axes[0, 0])
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ STYLE: Any = {  # matplotlib's parameters
     "ytick.color": "#555555",
     "ytick.labelsize": 8,
 }
-_DOTS_PER_INCH = 120
+DOTS_PER_INCH = 120
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))  # legible without colour
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
@@ -60,6 +60,14 @@ def axes_of_size(ax: Axes | None, width: float, height: float) -> Axes:
         return ax
     _, made = pyplot.subplots(figsize=(width, height), layout="constrained")
     return made
+
+
+@in_style
+def figure_of(draw: Callable[..., Axes], size: tuple[float, float]) -> Figure:
+    """Return a figure with what a function draws into its ``ax``, sized in inches."""
+    figure = Figure(figsize=size, layout="constrained")
+    draw(ax=figure.subplots())
+    return figure
 
 
 @contextmanager
@@ -95,7 +103,7 @@ def panels(
             made = [part.subplots(1, columns, squeeze=False, **layout)[0] for part in parts]
             axes = np.array(made)
         yield axes
-        figure.savefig(path, dpi=_DOTS_PER_INCH)
+        figure.savefig(path, dpi=DOTS_PER_INCH)
 
 
 def line(ax: Axes, x: ArrayLike, y: ArrayLike, marker: str = "o", **line2d: Any) -> None:

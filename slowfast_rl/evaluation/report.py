@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from slowfast_rl.evaluation import plots
-from slowfast_rl.evaluation.figures import Axes, panels
+from slowfast_rl.evaluation.figures import DOTS_PER_INCH, Axes, figure_of
 from slowfast_rl.evaluation.formatting import number
 from slowfast_rl.evaluation.leaderboard import Leaderboard
 from slowfast_rl.evaluation.protocol import burned_in
@@ -73,6 +73,17 @@ def write_report(board: Leaderboard, folder: Path, command: str) -> Path:
     path = folder / "report.html"
     write_text_atomically(path, text)
     return path
+
+
+def agent_figures(board: Leaderboard, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield titles and figures of one agent, for TensorBoard."""
+    drawn: dict[str, Callable[..., Axes]] = {
+        "plans": partial(plots.plan_map, board, name),
+        "sends by segment": partial(plots.sends_by_segment, board, name),
+        "one member's year": partial(_draw_member, board, name),
+    }
+    for title, draw in drawn.items():
+        yield f"figures/{title}", figure_of(draw, (9, 3.6) if "member" in title else (5, 4))
 
 
 def headline(board: Leaderboard) -> str:
@@ -145,7 +156,7 @@ def _figures(
     yield (
         "member_year", f"A year of member {_member(board)} under {first}; fatigue and goodwill "
         "are hidden from the agent.",
-        (9, 3.6), partial(_draw_member, board),
+        (9, 3.6), partial(_draw_member, board, first),
     )  # fmt: skip
 
 
@@ -157,9 +168,9 @@ def _member(board: Leaderboard) -> int:
     return min(_MEMBER, board.protocol.num_members - 1)
 
 
-def _draw_member(board: Leaderboard, *, ax: Axes) -> Axes:
-    """Draw a member's year under the first agent, from the end of the burn-in on."""
-    contestant = next(iter(board.contestants.values()))
+def _draw_member(board: Leaderboard, name: str, *, ax: Axes) -> Axes:
+    """Draw a member's year under an agent, from the end of the burn-in on."""
+    contestant = board.contestants[name]
     few = board.protocol.few(_member(board) + 1)
     stream, beliefs = few.streams[0], contestant.planner.belief_filter
     population = burned_in(board.world, few, stream, None, beliefs)
@@ -168,8 +179,7 @@ def _draw_member(board: Leaderboard, *, ax: Axes) -> Axes:
 
 def _draw(path: Path, size: tuple[float, float], draw: Callable[..., Axes]) -> str:
     """Draw a figure to a file, and return its content in base64."""
-    with panels(path, 1, 1, size) as axes:
-        draw(ax=axes[0, 0])
+    figure_of(draw, size).savefig(path, dpi=DOTS_PER_INCH)
     return base64.b64encode(path.read_bytes()).decode()
 
 

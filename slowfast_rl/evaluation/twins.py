@@ -1,7 +1,7 @@
 """Rollouts of agents on the same members under the same luck, with plans in a feature store."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -99,10 +99,11 @@ class Twins:
         self._starts_with_beliefs: tuple[World, Sequence[Population]] | None = None
         self.segments: Int64 = segments(self.starts[0])
 
-    def first_luck(self) -> "Twins":
-        """Return the same members under the first luck alone, for faster and noisier estimates."""
-        protocol = replace(self.protocol, streams=self.protocol.streams[:1])
-        return Twins(self.world, protocol, self.starts[:1])
+    def few(self, num_members: int) -> "Twins":
+        """Return the first members under the first luck, for faster and noisier estimates."""
+        protocol = self.protocol.few(num_members, lucks=1)
+        start = self.starts[0].shard(0, protocol.num_members)
+        return Twins(self.world, protocol, [start])
 
     def rollout(
         self,
