@@ -25,9 +25,9 @@ TINY = (
     "num_members=24", "weeks=3", "evaluation.burn_in=1", "evaluation.streams=[0,1]",
     "total_opportunities=4000", "evaluation.every_opportunities=2000", "slow=ppo", "fast=quality",
     "slow.num_envs=16", "slow.n_steps=4", "slow.weeks=6", "slow.batch_size=64", "slow.n_epochs=1",
-    "slow.hidden=8", "name=ppo+quality",
+    "slow.hidden=8", "name=ppo+quality", "report=false",
 )  # fmt: skip
-TINY_COMPARISON = TINY[:4]
+TINY_COMPARISON = (*TINY[:4], "report=false")
 
 
 class Result(NamedTuple):

@@ -100,7 +100,7 @@ def test_a_ranker_changes_an_agents_return_but_not_how_much_of_the_gap_its_plann
 def test_the_json_has_every_field_of_the_contract(board):
     content = json.loads(json.dumps(board.to_json(), allow_nan=False))
     assert list(content) == [
-        "world", "num_members", "weeks", "population_seed", "luck_seed", "agents",
+        "world", "num_members", "weeks", "population_seed", "luck_seed", "agents", "groups",
     ]  # fmt: skip
     assert content["world"] == "pronounced"
     assert content["num_members"] == 192

@@ -10,7 +10,7 @@ from slowfast_rl.fast import AffinityRanker, PacedExecutor
 from slowfast_rl.fast.affinity import Weights
 from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
 from slowfast_rl.members.loading import load_world
-from slowfast_rl.members.observations import privileged_observation
+from slowfast_rl.members.observations import privileged_observation, weekly_observation
 from slowfast_rl.policies import default_executor
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.guard import feasible_target
@@ -114,7 +114,7 @@ def test_each_planner_gets_the_beliefs_of_its_own_filter():
 def test_under_the_first_luck_alone_beliefs_are_those_of_the_first_luck():
     w = small_world()
     quick, whole = (Curious(w, BeliefFilter(w)) for _ in range(2))
-    twins().first_luck().rollout(quick)
+    twins().few(TINY.num_members).rollout(quick)
     twins().rollout(whole)
     for (one, _), (other, _) in zip(quick.told, whole.told[: TINY.weeks], strict=True):
         assert_array_equal(one, other)
@@ -149,12 +149,33 @@ def test_returns_are_the_mean_over_lucks_which_differ():
     assert_allclose(twins().rollout(planner).returns, (first + second) / 2)
 
 
-def test_the_first_luck_is_that_of_the_first_stream_alone():
+def test_few_twins_are_the_first_members_under_the_first_luck():
     planner = AlternatingPlanner()
-    alone = Twins(small_world(), replace(TINY, streams=(0,)))
-    quick = twins().first_luck()
+    alone = Twins(small_world(), replace(TINY, streams=(0,), num_members=8))
+    quick = twins().few(8)
     assert quick.protocol == alone.protocol
-    assert_same(quick.rollout(planner), alone.rollout(planner))
+    assert_array_equal(quick.rollout(planner).returns, alone.rollout(planner).returns)
+    whole = twins().rollout(planner)
+    assert_array_equal(quick.rollout(planner).returns, whole.luck_returns[0, :8])
+    assert twins().few(10**6).protocol.num_members == TINY.num_members
+
+
+def test_weekly_rewards_and_chosen_plans_add_up_to_the_sums_by_segment():
+    rollout = twins().rollout(AlternatingPlanner())
+    assert rollout.rewards.shape == (TINY.weeks, TINY.num_members)
+    sums = rollout.weekly["reward"].sum(axis=1) / rollout.lucks
+    assert_allclose(rollout.rewards.sum(axis=1), sums, rtol=1e-5)
+    assert_array_equal(rollout.plan_counts.sum(axis=1), rollout.weekly["alive"].sum(axis=0))
+    assert rollout.plan_counts[:, 0].sum() == rollout.weekly["alive"][::2].sum()  # even weeks
+    discount = small_world().reward.weekly_discount ** np.arange(TINY.weeks)
+    assert_allclose(discount @ rollout.rewards, rollout.returns, rtol=1e-4)
+
+
+def test_sampled_observations_are_those_of_the_first_week_and_of_living_members():
+    rollout = twins().rollout(AlternatingPlanner())
+    start = twins().starts[0]
+    assert_array_equal(rollout.observations, weekly_observation(start)[start.alive])
+    assert_array_equal(rollout.observed_plans, 0)  # an even week
 
 
 def test_every_luck_has_a_store_of_its_own():

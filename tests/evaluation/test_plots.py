@@ -1,0 +1,171 @@
+"""Figures: what they draw, where they draw it, and what they refuse."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+from numpy.testing import assert_allclose
+
+import slowfast_rl as sf
+from slowfast_rl.evaluation.report import agent_figures, headline, write_report
+from slowfast_rl.slow.simple import RandomPlanner
+from tests.evaluation.cases import TINY, references, small_world, twins
+
+mpl.use("Agg")
+THREE_CHANNELS = Path(__file__).parents[1] / "members" / "in_app.yaml"
+
+
+@pytest.fixture(scope="module")
+def agent():
+    planner = sf.SlowFastAgent(slow=RandomPlanner(3), fast=sf.fast.PacedExecutor(), name="mine")
+    planner.world = small_world()
+    return planner
+
+
+@pytest.fixture(scope="module")
+def board(agent):
+    return sf.compare(
+        [agent, "never", "oracle"], small_world(), TINY, references=references(), twins=twins(),
+        progress=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    pyplot.close("all")
+
+
+OF_BOARD = {
+    "long_term": (), "forest": (), "who_gains": (), "sends_by_segment": (), "sends_and_return": (),
+    "plan_map": ("mine",), "plan_reactions": ("mine",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_BOARD)
+def test_a_figure_makes_axes_or_draws_into_those_that_it_is_given(board, name):
+    draw = getattr(sf.plots, name)
+    assert draw(board, *OF_BOARD[name]).get_title(loc="left")
+    ax = Figure().subplots()
+    assert draw(board, *OF_BOARD[name], ax=ax) is ax
+
+
+def test_the_long_term_figure_draws_the_leads_with_their_bands(board):
+    ax = sf.plots.long_term(board, ["mine", "never"])
+    assert [line.get_label() for line in ax.lines[:2]] == ["mine", "never"]
+    assert_allclose(ax.lines[0].get_ydata(), board.lead("mine", cumulative=True)[:, 0])
+    assert len(ax.collections) == 2
+    assert len({line.get_linestyle() for line in ax.lines[:2]}) == 2  # legible without colour
+
+
+def test_the_plan_map_shows_shares_of_member_weeks(board):
+    (image,) = sf.plots.plan_map(board, "mine").images
+    shares = np.asarray(image.get_array())
+    assert shares.shape == (3, 2)
+    assert_allclose(shares.sum(), 1)
+    counts = board.rollouts["mine"].plan_counts.sum(axis=0)
+    assert_allclose(shares.ravel(), counts / counts.sum())
+
+
+def test_a_world_of_three_channels_has_a_plan_map_of_the_first_two(tmp_path):
+    world = sf.load_world(THREE_CHANNELS)
+    board = sf.compare(["random"], world, sf.EvaluationProtocol(8, 2, 0), progress=False)
+    assert sf.plots.plan_map(board, "random").images
+    assert write_report(board, tmp_path, "python").is_file()
+
+
+def test_the_forest_has_an_interval_for_each_agent_best_at_the_top(board):
+    labels = [text.get_text() for text in sf.plots.forest(board).get_yticklabels()]
+    returns = [board.row(name)["return"] for name in labels]
+    assert len(labels) == 3
+    assert returns == sorted(returns)
+
+
+def test_a_year_of_a_population_leaves_the_population_as_it_was(agent):
+    population = twins().starts[0].clone()
+    before = population.weeks.copy()
+    assert sf.plots.member_year(population, 5, agent).get_title(loc="left") == "Member 5 under mine"
+    assert (population.weeks == before).all()
+    assert sf.plots.member_year(population, 5).get_title(loc="left") == "Member 5"
+
+
+def test_an_environment_shows_the_member_that_it_plays():
+    env = gym.make("slowfast_rl/Pacing-v0", weeks=4, render_mode="ansi", first_member=7)
+    env.reset(seed=0)
+    env.step(1)
+    assert sf.plots.member_year(env, 7).get_title(loc="left") == "Member 7"
+    with pytest.raises(ValueError, match="member is 3; allowed are 7 to 7"):
+        sf.plots.member_year(env, 3)
+
+
+def test_what_has_no_timeline_is_refused_in_one_line(board):
+    env = gym.make("slowfast_rl/Pacing-v0", weeks=4)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="make it with render_mode='ansi'"):
+        sf.plots.member_year(env)
+    with pytest.raises(ValueError, match="source is a Leaderboard; allowed is a population or an"):
+        sf.plots.member_year(board)
+    with pytest.raises(ValueError, match="member is 99; allowed are 0 to 31"):
+        sf.plots.member_year(twins().starts[0], 99)
+
+
+def test_the_report_is_one_file_that_needs_no_network(board, tmp_path):
+    path = write_report(board, tmp_path, "slowfast-compare agents=[never]")
+    page = path.read_text()
+    assert "http" not in page
+    assert page.count("data:image/png;base64,") == len(list((tmp_path / "figures").iterdir()))
+    assert headline(board).replace("'", "&#39;") in page
+    for name in ("mine", "never", "oracle"):
+        assert f"<td>{name}</td>" in page
+    assert "slowfast-compare agents=[never]" in page
+    assert "None" not in page
+
+
+def test_a_name_with_markup_is_shown_as_it_is(agent, tmp_path):
+    other = agent.untrained_copy(small_world())
+    other.name = "<script>"
+    board = sf.compare([other], small_world(), TINY, twins=twins(), progress=False)
+    page = write_report(board, tmp_path, "").read_text()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_the_headline_names_the_winner_its_lead_and_what_it_sends(board):
+    winner = max(board.rows, key=lambda row: row["return"])
+    text = headline(board)
+    assert text.startswith(f"{winner['name']} has the highest return")
+    assert "95 % interval" in text
+    assert "email a week" in text
+
+
+def test_a_board_of_the_baseline_alone_has_a_report(tmp_path):
+    board = sf.compare(["never"], small_world(), TINY, twins=twins(), progress=False)
+    assert "No agent has a higher return than never" in headline(board)
+    assert write_report(board, tmp_path, "").is_file()
+
+
+def test_tensorboard_gets_three_figures_of_an_agent(board):
+    titles = [title for title, _ in agent_figures(board, "mine")]
+    assert titles == ["figures/plans", "figures/sends by segment", "figures/one member's year"]
+
+
+@pytest.mark.parametrize(
+    ("package", "module", "what"),
+    [
+        ("jinja2", "slowfast_rl.evaluation.report", "the report needs jinja2"),
+        ("scipy", "slowfast_rl.evaluation.seeds", "statistics over seeds need scipy"),
+        ("pandas", "slowfast_rl.members.frames", "tables need pandas"),
+        ("matplotlib", "slowfast_rl.evaluation.plots", "figures need matplotlib"),
+    ],
+)
+def test_a_missing_package_names_the_extra(package, module, what):
+    code = f"import sys; sys.modules[{package!r}] = None; import {module}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert last == f"ImportError: {what}: pip install 'slowfast_rl[report]'"
