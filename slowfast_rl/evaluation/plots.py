@@ -38,6 +38,7 @@ from slowfast_rl.evaluation.figures import (
 from slowfast_rl.evaluation.leaderboard import Leaderboard
 from slowfast_rl.evaluation.protocol import SEGMENTS
 from slowfast_rl.evaluation.statistics import mean_interval, quantile_groups
+from slowfast_rl.evaluation.world.sweeps import Sweep
 from slowfast_rl.members.observations import weekly_features
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.plan_exchange import PlanExchange
@@ -304,6 +305,69 @@ def sends_and_return(board: Leaderboard, *, ax: Axes | None = None) -> Axes:
 
 
 @in_style
+def horizons(
+    sweep: Sweep, weeks: Sequence[int] = (1, 8, 26, 104), *, ax: Axes | None = None
+) -> Axes:
+    """Draw the return of constant plans against their sends a week, for several horizons.
+
+    Each line joins the best plan of each number of sends; its highest point is marked. Returns are
+    a member's mean lead over sending nothing, divided by the horizon's discounted weeks.
+
+    Args:
+        sweep: of plans that include sending nothing, see
+            :func:`slowfast_rl.evaluation.world.sweeps.sweep`.
+        weeks: horizons; those longer than the sweep are left out.
+        ax: axes to draw into; None makes a figure.
+    """
+    ax = axes_of_size(ax, 6, 3.6)
+    sends, nothing = sweep.plans.sum(axis=1), int(sweep.plans.sum(axis=1).argmin())
+    totals = np.unique(sends)
+    for number, horizon in enumerate(w for w in weeks if w in sweep.returns):
+        leads = sweep.returns[horizon].mean(axis=1)
+        leads = (leads - leads[nothing]) / horizon
+        best = np.array([leads[sends == total].max() for total in totals])
+        style, colour = LINES[number % len(LINES)], COLOURS[number % len(COLOURS)]
+        unit = "week" if horizon == 1 else "weeks"
+        ax.plot(totals, best, linestyle=style, color=colour, label=f"over {horizon} {unit}")
+        ax.plot(totals[best.argmax()], best.max(), MARKERS[number], color=colour)
+    zero(ax)
+    ax.set_xlabel("planned sends a week")
+    ax.set_ylabel("lead over sending nothing\n(viewing days a week)")
+    ax.set_title("The best frequency of each horizon (marked)")
+    ax.legend()
+    return ax
+
+
+@in_style
+def beliefs(population: Population, *, ax: Axes | None = None) -> Axes:
+    """Draw what the belief filter believes of members' fatigue sensitivity against the truth.
+
+    Args:
+        population: members with a belief filter, after some weeks of messages.
+        ax: axes to draw into; None makes a figure.
+
+    Raises:
+        ValueError: the population keeps no beliefs.
+    """
+    if population.beliefs is None:
+        raise ValueError(
+            "the population keeps no beliefs; make it with belief_filter=sf.BeliefFilter(world)"
+        )
+    ax = axes_of_size(ax, 4.6, 4)
+    names = [feature.name for feature in population.beliefs.filter.features]
+    believed = population.beliefs.observations()[:, names.index("belief_log_sensitivity")]
+    truth = np.log(population.simulation.traits.fatigue_sensitivity)
+    ax.plot(truth, believed, ".", color=BLUE, alpha=0.3, markersize=3)
+    ends = [float(truth.min()), float(truth.max())]
+    ax.plot(ends, ends, color=GREY, linewidth=1)
+    share = np.corrcoef(truth, believed)[0, 1]
+    ax.set_xlabel("fatigue sensitivity (natural log)")
+    ax.set_ylabel("belief (natural log)")
+    ax.set_title(f"Week {int(population.weeks[0])}: correlation {share:.2f}")
+    return ax
+
+
+@in_style
 def member_year(
     source: Any,
     member: int = 0,
@@ -431,7 +495,9 @@ def _span(members: NDArray[Any]) -> str:
 
 
 __all__ = [
+    "beliefs",
     "forest",
+    "horizons",
     "long_term",
     "member_year",
     "plan_map",
