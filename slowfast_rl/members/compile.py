@@ -9,9 +9,10 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, update_wrapper
 from pathlib import Path
-from typing import Any, TypeVar
+from threading import RLock
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -19,11 +20,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _PACKAGE = Path(__file__).parent.parent
 _LAYERS_WITH_KERNELS = ("members", "policies", "fast")
+_LOCK = RLock()
 
 
 def kernel(function: F) -> F:
     """Compile a function that other kernels inline; Python code does not call it."""
-    return _jit(function, None, forceinline=True)
+    return _jit(function, forceinline=True)
 
 
 def driver(signature: Any = None) -> Callable[[F], F]:
@@ -32,7 +34,48 @@ def driver(signature: Any = None) -> Callable[[F], F]:
     The signature of a driver that receives a compiled function must name that function's
     ``FunctionType``; without it, every process would compile the driver again.
     """
-    return lambda function: _jit(function, signature, forceinline=False)
+
+    def decorate(function: F) -> F:
+        dispatcher = _jit(function, forceinline=False)
+        return dispatcher if signature is None else cast(F, Driver(dispatcher, signature))
+
+    return decorate
+
+
+class Driver:
+    """A function with one explicit signature, compiled or loaded from the cache when it is needed.
+
+    numba itself compiles a function with a signature where it is defined, so that every import
+    would wait for all of them.
+    """
+
+    def __init__(self, dispatcher: Any, signature: Any) -> None:
+        update_wrapper(self, dispatcher)
+        self._dispatcher, self._signature = dispatcher, signature
+
+    @property
+    def compiled(self) -> Any:
+        """numba's dispatcher, with its one compiled version."""
+        dispatcher = self._dispatcher
+        if not dispatcher.overloads:
+            with _LOCK:  # another thread may need it too
+                if not dispatcher.overloads:
+                    dispatcher.compile(self._signature)
+                    dispatcher.disable_compile()  # other arguments are an error
+        return dispatcher
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the compiled function."""
+        return self.compiled(*map(dispatcher_of, arguments))
+
+    def __reduce__(self) -> str:
+        """Return the name by which a copy or another process finds this very object."""
+        return str(self.__qualname__)
+
+
+def dispatcher_of(value: Any) -> Any:
+    """Return the dispatcher of a driver, which compiled code calls fastest; others as they are."""
+    return value.compiled if isinstance(value, Driver) else value
 
 
 class Address:
@@ -43,7 +86,7 @@ class Address:
     """
 
     def __init__(self, function: Any) -> None:
-        compiled = next(iter(function.overloads.values()))
+        compiled = next(iter(dispatcher_of(function).overloads.values()))
         name = compiled.fndesc.llvm_cfunc_wrapper_name
         self._address = int(compiled.library.get_pointer_to_function(name))
         self._function = function  # keeps the code alive
@@ -59,23 +102,24 @@ def address_of(function: Any) -> Address:
     return Address(function)
 
 
-def entry_point(compiled: Any) -> Callable[..., None]:
+@cache
+def entry_point(function: Any) -> Callable[..., None]:
     """Return a driver with one explicit signature as the function that numba's dispatcher calls.
 
     It does not look at argument types, which takes longer than a short kernel: arguments must be
     exactly of the signature's types.
     """
-    found: Callable[..., None] = next(iter(compiled.overloads.values())).entry_point
+    overloads = dispatcher_of(function).overloads
+    found: Callable[..., None] = next(iter(overloads.values())).entry_point
     return found
 
 
-def _jit(function: F, signature: Any, *, forceinline: bool) -> F:
+def _jit(function: F, *, forceinline: bool) -> F:
     own_layer = Path(function.__code__.co_filename).parent.name
     previous = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(_cache_folder(own_layer == "members"))
     try:
         decorate = numba.njit(
-            *(() if signature is None else (signature,)),
             cache=True,
             nogil=True,
             error_model="numpy",
