@@ -3,11 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from stable_baselines3.common.logger import Logger
 
 from slowfast_rl.agents import disk
 from slowfast_rl.members.arrays import Float32, Int64
@@ -19,6 +18,9 @@ from slowfast_rl.policies.component_files import from_node, to_node, whole
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Executor
 from slowfast_rl.policies.registry import Allowed, as_allowed, import_path
 from slowfast_rl.store import FeatureStore
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.logger import Logger
 
 _KINDS: dict[str, "type[Agent]"] = {}  # by name
 
@@ -296,7 +298,7 @@ def checked(part: Any, kind: str, name: str) -> Any:
     return part
 
 
-def logger_of(logger: Logger | Mapping[str, Logger] | None, level: str) -> Logger | None:
+def logger_of(logger: "Logger | Mapping[str, Logger] | None", level: str) -> "Logger | None":
     """Return the logger of a level, where there may be one for each."""
     return logger.get(level) if isinstance(logger, Mapping) else logger
 

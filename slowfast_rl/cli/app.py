@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-import torch
 from hydra import version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
@@ -190,6 +189,8 @@ def _run_job(config: DictConfig, make: Maker) -> float | None:
         if (folder / CONFIG_FILE).exists():
             raise ValueError(f"{folder} holds a run already; allowed is another hydra.run.dir")
         with _removed_if_nothing_came(folder):
+            import torch  # here, because --help does without it
+
             torch.set_num_threads(config.num_threads)
             command = make(settings_of(config))
             write_text_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from slowfast_rl.evaluation.curves import write_curves
 from slowfast_rl.evaluation.leaderboard import Leaderboard
 from slowfast_rl.evaluation.tables import markdown, terminal
 from slowfast_rl.store.files import write_text_atomically
@@ -27,6 +26,8 @@ def write_leaderboard(
         steps: training steps behind it, where there was training.
         curved: agents whose evaluations in training were written already.
     """
+    from slowfast_rl.evaluation.curves import write_curves  # imports torch; --help does without it
+
     write_curves(board, folder / "tensorboard", steps, curved)
     write_text_atomically(folder / "leaderboard.md", markdown(board))
     write_text_atomically(folder / "leaderboard.json", json.dumps(board.to_json(), indent=1))

@@ -15,16 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from stable_baselines3.common.logger import HParam
 
 from slowfast_rl.agents import Agent
 from slowfast_rl.agents.base import Turn
 from slowfast_rl.cli.app import run
-from slowfast_rl.cli.metrics import Metrics
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, fit_arguments, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
@@ -41,6 +39,9 @@ from slowfast_rl.policies.component_files import check_savable
 from slowfast_rl.policies.registry import import_class
 from slowfast_rl.slow import FixedPlanner, PerMemberPlanner
 from slowfast_rl.store.files import write_text_atomically
+
+if TYPE_CHECKING:
+    from slowfast_rl.cli.metrics import Metrics
 
 _BASELINES = ("never", "always", "random")
 _REFERENCES = ("best_fixed", "oracle")
@@ -111,6 +112,8 @@ class Train:
         say(f"Training {agent.name} in world {world.name}, seed {s.seed}; results go to {folder}")
         for turn in self.turns:
             say(f"  {turn}")
+        from slowfast_rl.cli.metrics import Metrics  # imports torch; --help does without it
+
         self._write_start(folder)
         say("The first run on a machine compiles for about half a minute.")
         references = s.find_references(world, self.protocol)
@@ -155,8 +158,10 @@ class Train:
         content = {"name": self.agent.name, "seed": self.settings.seed, "turns": turns}
         write_text_atomically(folder / "training.json", json.dumps(content, indent=1))
 
-    def _write_end(self, board: Leaderboard, metrics: Metrics, steps: int) -> None:
+    def _write_end(self, board: Leaderboard, metrics: "Metrics", steps: int) -> None:
         """Write the final return, by all lucks, and what it was reached with."""
+        from stable_baselines3.common.logger import HParam
+
         row = board.row(self.agent.name)
         results = {"return": row["return"]} | dict(
             zip(("return_ci_low", "return_ci_high"), row["return_ci95"], strict=True)
@@ -187,7 +192,7 @@ class _Watch:
         turns: list[Turn],
         twins: Twins,
         references: References | None,
-        metrics: Metrics,
+        metrics: "Metrics",
         folder: Path,
     ) -> None:
         self._agent, self._twins, self._references = agent, twins.first_luck(), references

@@ -55,7 +55,7 @@ class Driver:
 
     @property
     def compiled(self) -> Any:
-        """numba's dispatcher, with its one compiled version."""
+        """The dispatcher of numba, with its one compiled version."""
         dispatcher = self._dispatcher
         if not dispatcher.overloads:
             with _LOCK:  # another thread may need it too
@@ -70,7 +70,7 @@ class Driver:
 
     def __reduce__(self) -> str:
         """Return the name by which a copy or another process finds this very object."""
-        return str(self.__qualname__)
+        return str(self._dispatcher.__qualname__)
 
 
 def dispatcher_of(value: Any) -> Any:

@@ -1,14 +1,15 @@
 """The value of each plan for a member: an ensemble of pairs of nets with a product as output."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from slowfast_rl.members.arrays import Float32, Int64
+from slowfast_rl.members.arrays import Bool, Float32, Int64
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.networks import MIN_SCALE
+from slowfast_rl.policies.settings import MIN_SCALE
 
 _FAR = 5.0  # standard deviations beyond which a feature is clipped
 _CHUNK = 2048  # rows at a time, so that activations fit the cache
@@ -75,6 +76,20 @@ class PlanValue(nn.Module):
         """Return the ensemble's mean values of all plans, [B, O], on the CPU."""
         chunks = torch.split(torch.as_tensor(observations, device=self.centre.device), _CHUNK)
         return torch.cat([self(chunk).mean(dim=0) for chunk in chunks]).cpu()
+
+
+def best_plans(values: Sequence[PlanValue], observations: Float32, feasible: Bool) -> Int64:
+    """Return the feasible plan of the highest value, averaged over nets' ensembles, [B].
+
+    Args:
+        values: ensembles of nets.
+        observations: [B, F].
+        feasible: [B, O].
+    """
+    q = torch.stack([value.mean(observations) for value in values]).mean(dim=0)
+    q = q.masked_fill(~torch.as_tensor(feasible), -torch.inf)
+    best: Int64 = q.argmax(dim=1).numpy()
+    return best
 
 
 def plan_table(world: World) -> Tensor:
