@@ -114,8 +114,8 @@ class Train:
             say(f"  {turn}")
         from slowfast_rl.cli.metrics import Metrics  # imports torch; --help does without it
 
+        say("Bars show the time that is left of training, then of each policy's evaluation.")
         self._write_start(folder)
-        say("The first run on a machine compiles for about half a minute.")
         references = s.find_references(world, self.protocol)
         twins = Twins(world, self.protocol)
         metrics = Metrics(folder, agent.name)
@@ -223,6 +223,9 @@ class _Watch:
         self._bar.close()
 
     def __call__(self, opportunities: int) -> None:
+        if not self._bar.n:  # what came before says nothing of the time that is left
+            self._bar.initial = self._bar.n = opportunities
+            self._bar.unpause()
         self._bar.set_description("learning", refresh=False)
         if self._bar.total is not None and opportunities > self._bar.total:
             self._bar.total = opportunities
@@ -231,6 +234,7 @@ class _Watch:
             self._next = opportunities + self._every
             self._evaluate(self._agent.train_opportunities // self._twins.world.slots_per_week)
             self._agent.save(self._folder / "checkpoints" / "latest.zip")
+            self._bar.unpause()  # evaluation says nothing of the time that is left either
 
     def _evaluate(self, step: int) -> None:
         """Write the return on the first luck alone, which is quick, with its interval."""

@@ -6,6 +6,7 @@ therefore named by a hash of all source files that a kernel can reach.
 """
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -15,12 +16,15 @@ from threading import RLock
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.event import Listener, register
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PACKAGE = Path(__file__).parent.parent
 _LAYERS_WITH_KERNELS = ("members", "policies", "fast")
+_LOG = logging.getLogger("slowfast_rl")
 _LOCK = RLock()
+_CACHED: set[Any] = set()  # Python functions whose compiled versions are kept in the cache folder
 
 
 def kernel(function: F) -> F:
@@ -115,6 +119,7 @@ def entry_point(function: Any) -> Callable[..., None]:
 
 
 def _jit(function: F, *, forceinline: bool) -> F:
+    _CACHED.add(function)
     own_layer = Path(function.__code__.co_filename).parent.name
     previous = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(_cache_folder(own_layer == "members"))
@@ -153,3 +158,21 @@ def _cache_folder(members_only: bool) -> Path:
         if os.access(folder, os.W_OK):
             return folder
     raise OSError(f"no writable folder for compiled kernels: tried {home} and the temporary folder")
+
+
+class _Notice(Listener):  # type: ignore[misc]  # numba is untyped
+    """Logs one line when the first function begins to compile that the cache does not have."""
+
+    logged = False
+
+    def on_start(self, event: Any) -> None:
+        """Log the line, once in a process."""
+        if not self.logged and event.data["dispatcher"].py_func in _CACHED:
+            self.logged = True
+            _LOG.warning("Compiling the simulation, once on this machine: up to a minute.")
+
+    def on_end(self, event: Any) -> None:
+        """Do nothing: other functions follow."""
+
+
+register("numba:compile", _Notice())

@@ -116,7 +116,7 @@ policies.play_weeks(population, actions)
 kernels = (driver.begin, driver.step_slot, driver.run_week, driver.fill_utility,
            policies.scripted_pace, policies.scripted_rank, policies.allow_all)
 for kernel in kernels:
-    stats = kernel.stats
+    stats = kernel.compiled.stats
     print(kernel.__name__, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
 
