@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from stable_baselines3.common.logger import Logger
 
 from slowfast_rl.agents import disk
 from slowfast_rl.members.arrays import Float32, Int64
@@ -28,6 +27,7 @@ from slowfast_rl.store import FeatureStore
 
 if TYPE_CHECKING:
     import pandas
+    from stable_baselines3.common.logger import Logger
 
 _KINDS: dict[str, "type[Agent]"] = {}  # by name
 
@@ -358,7 +358,7 @@ def checked(part: Any, kind: str, name: str) -> Any:
     return part
 
 
-def logger_of(logger: Logger | Mapping[str, Logger] | None, level: str) -> Logger | None:
+def logger_of(logger: "Logger | Mapping[str, Logger] | None", level: str) -> "Logger | None":
     """Return the logger of a level, where there may be one for each."""
     return logger.get(level) if isinstance(logger, Mapping) else logger
 

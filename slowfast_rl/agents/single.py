@@ -1,11 +1,10 @@
 """Agents without a planner: one policy decides at every opportunity, and nothing caps it."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from stable_baselines3.common.logger import Logger
 
 from slowfast_rl.agents.base import Agent, Training, as_batch, checked, logger_of
 from slowfast_rl.members.arrays import Float32, Int32, Int64
@@ -17,6 +16,9 @@ from slowfast_rl.policies.columns import columns
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Executor
 from slowfast_rl.policies.guard import NO_CAP
 from slowfast_rl.store import UNIFORM_SHAPE, FeatureStore
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.logger import Logger
 
 
 class Unplanned:
@@ -73,7 +75,7 @@ class SinglePolicyAgent(Agent):
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
         seed: int = 0,
-        logger: Logger | Mapping[str, Logger] | None = None,
+        logger: "Logger | Mapping[str, Logger] | None" = None,
         progress: Progress | None = None,
     ) -> Self:
         """Train from the start.

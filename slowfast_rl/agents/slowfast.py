@@ -1,10 +1,9 @@
 """The two-level agent: a slow planner, a fast executor, and the store between them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import ArrayLike
-from stable_baselines3.common.logger import Logger
 
 from slowfast_rl.agents.base import Agent, Training, checked, logger_of
 from slowfast_rl.agents.online import OnlinePredictor
@@ -15,6 +14,9 @@ from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
 from slowfast_rl.slow import RolloutPlanner
 from slowfast_rl.slow.simple import safe_planner
 from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.logger import Logger
 
 _DEFAULT = "rollouts+bid_price"
 
@@ -81,7 +83,7 @@ class SlowFastAgent(Agent):
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
         seed: int = 0,
-        logger: Logger | Mapping[str, Logger] | None = None,
+        logger: "Logger | Mapping[str, Logger] | None" = None,
         progress: Callable[[int], None] | None = None,
     ) -> Self:
         """Train both levels in turns, from the start.

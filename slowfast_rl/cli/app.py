@@ -1,6 +1,7 @@
 """What all commands share: compose with hydra, check early, report errors in one line."""
 
 import argparse
+import logging
 import os
 import sys
 import traceback
@@ -10,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-import torch
 from hydra import version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
@@ -22,10 +22,12 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from tqdm import tqdm
 
 from slowfast_rl.cli.compose import make_hydra
 from slowfast_rl.cli.explain import explain
 from slowfast_rl.cli.guide import guide
+from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import register_settings
 from slowfast_rl.cli.sweep import JobError, note_job, one_by_one, write_table
 from slowfast_rl.members.loading import config_folder
@@ -49,6 +51,17 @@ class Command(Protocol):
 
 
 Maker = Callable[[dict[str, Any]], Command]
+
+
+class _AboveBars(logging.Handler):
+    """Prints what the library logs, on a terminal above its progress bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        if sys.stderr.isatty():
+            tqdm.write(self.format(record), file=sys.stderr)
+        else:
+            say(self.format(record))
 
 
 def run(name: str, make: Maker, text: str) -> None:
@@ -189,7 +202,11 @@ def _run_job(config: DictConfig, make: Maker) -> float | None:
     try:
         if (folder / CONFIG_FILE).exists():
             raise ValueError(f"{folder} holds a run already; allowed is another hydra.run.dir")
+        logger = logging.getLogger("slowfast_rl")
+        logger.handlers, logger.propagate = [_AboveBars()], False
         with _removed_if_nothing_came(folder):
+            import torch  # here, because --help does without it
+
             torch.set_num_threads(config.num_threads)
             command = make(settings_of(config))
             write_text_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))

@@ -21,9 +21,8 @@ from typing import Any
 
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
-from slowfast_rl.cli.metrics import log_directory
 from slowfast_rl.cli.references import REFERENCE_AGENTS, check_references
-from slowfast_rl.cli.results import say, write_leaderboard
+from slowfast_rl.cli.results import log_directory, say, write_leaderboard
 from slowfast_rl.cli.schema import build, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
 from slowfast_rl.evaluation.ab import factorial_test

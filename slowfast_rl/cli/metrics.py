@@ -9,8 +9,6 @@ from numbers import Number
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 
 from slowfast_rl.store.files import write_text_atomically
@@ -37,27 +35,6 @@ class Metrics:
     def close(self) -> None:
         """Close the files."""
         self.evaluation.close()
-
-
-def log_directory(folder: Path) -> Path:
-    """Return TensorBoard's log directory of a run; the jobs of a sweep share one."""
-    job = HydraConfig.get() if HydraConfig.initialized() else None
-    if job is not None and job.mode == RunMode.MULTIRUN:
-        folder = Path(job.sweep.dir)
-    return folder / "tensorboard"
-
-
-def new_run(directory: Path, name: str) -> str:
-    """Make the folder of an agent's TensorBoard run, and return its name; a taken one gets "#2"."""
-    name, number = name.replace("/", "-"), 1
-    while True:
-        run = name if number == 1 else f"{name} #{number}"
-        try:
-            (directory / run).mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        else:
-            return run
 
 
 class _WholeTable(KVWriter):

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
 from slowfast_rl.evaluation.curves import Level, write_curves
 from slowfast_rl.evaluation.leaderboard import Leaderboard
 from slowfast_rl.evaluation.tables import markdown, terminal
@@ -17,6 +20,27 @@ from slowfast_rl.store.files import write_text_atomically
 def say(text: str) -> None:
     """Print progress to stderr; results go to stdout."""
     print(text, file=sys.stderr, flush=True)
+
+
+def log_directory(folder: Path) -> Path:
+    """Return TensorBoard's log directory of a run; the jobs of a sweep share one."""
+    job = HydraConfig.get() if HydraConfig.initialized() else None
+    if job is not None and job.mode == RunMode.MULTIRUN:
+        folder = Path(job.sweep.dir)
+    return folder / "tensorboard"
+
+
+def new_run(directory: Path, name: str) -> str:
+    """Make the folder of an agent's TensorBoard run, and return its name; a taken one gets "#2"."""
+    name, number = name.replace("/", "-"), 1
+    while True:
+        run = name if number == 1 else f"{name} #{number}"
+        try:
+            (directory / run).mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return run
 
 
 def write_leaderboard(

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from slowfast_rl.cli.app import check_writable
 from slowfast_rl.cli.results import say
 from slowfast_rl.evaluation.protocol import EvaluationProtocol
@@ -48,10 +46,13 @@ class Settings:
                 raise ValueError(f"{name} is {getattr(self, name)}; allowed is 1 or more")
         check_seeds(seed=self.seed, population_seed=self.population_seed, luck_seed=self.luck_seed)
         check_device(self.device)
-        if self.device.startswith("cuda") and not torch.cuda.is_available():
-            raise ValueError(
-                f"device is {self.device!r}; this machine has no CUDA device, allowed is cpu"
-            )
+        if self.device.startswith("cuda"):
+            import torch  # here, because --help does without it
+
+            if not torch.cuda.is_available():
+                raise ValueError(
+                    f"device is {self.device!r}; this machine has no CUDA device, allowed is cpu"
+                )
 
     def make_world(self) -> World:
         """Return the world that the settings describe.

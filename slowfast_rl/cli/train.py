@@ -16,17 +16,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from stable_baselines3.common.logger import HParam
 
 from slowfast_rl.agents import Agent
 from slowfast_rl.agents.base import Turn
 from slowfast_rl.cli.app import CONFIG_FILE, run
-from slowfast_rl.cli.metrics import Metrics, log_directory, new_run
-from slowfast_rl.cli.results import say, write_leaderboard
+from slowfast_rl.cli.results import log_directory, new_run, say, write_leaderboard
 from slowfast_rl.cli.schema import build, fit_arguments, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
 from slowfast_rl.evaluation.contestants import (
@@ -46,6 +44,9 @@ from slowfast_rl.policies.component_files import check_savable
 from slowfast_rl.policies.registry import import_class
 from slowfast_rl.slow import PerMemberPlanner
 from slowfast_rl.store.files import write_text_atomically
+
+if TYPE_CHECKING:
+    from slowfast_rl.cli.metrics import Metrics
 
 _BASELINES = ("never", "always", "random")
 _REFERENCES = ("best_fixed", "oracle")
@@ -119,8 +120,10 @@ class Train:
         say(f"Training {agent.name} in world {world.name}, seed {s.seed}; results go to {folder}")
         for turn in self.turns:
             say(f"  {turn}")
+        from slowfast_rl.cli.metrics import Metrics  # imports torch; --help does without it
+
+        say("Bars show the time that is left of training, then of each policy's evaluation.")
         self._write_start(folder)
-        say("The first run on a machine compiles for about half a minute.")
         references = s.find_references(world, self.protocol)
         twins = Twins(world, self.protocol)
         directory = log_directory(folder)
@@ -176,8 +179,10 @@ class Train:
         content = {"name": self.agent.name, "seed": self.settings.seed, "turns": turns}
         write_text_atomically(folder / "training.json", json.dumps(content, indent=1))
 
-    def _write_hparams(self, board: Leaderboard, metrics: Metrics) -> None:
+    def _write_hparams(self, board: Leaderboard, metrics: "Metrics") -> None:
         """Write what was chosen and the final metrics for TensorBoard's tab HParams."""
+        from stable_baselines3.common.logger import HParam
+
         s, agent = self.settings, self.agent
         final = final_metrics(board, agent.name)
         chosen = {
@@ -207,7 +212,7 @@ class _Watch:
         turns: list[Turn],
         twins: Twins,
         references: References | None,
-        metrics: Metrics,
+        metrics: "Metrics",
         folder: Path,
     ) -> None:
         self._agent, self._twins = agent, twins.few(settings.evaluation.curve_members)
@@ -239,6 +244,9 @@ class _Watch:
         self._bar.close()
 
     def __call__(self, opportunities: int) -> None:
+        if not self._bar.n:  # what came before says nothing of the time that is left
+            self._bar.initial = self._bar.n = opportunities
+            self._bar.unpause()
         self._bar.set_description("learning", refresh=False)
         if self._bar.total is not None and opportunities > self._bar.total:
             self._bar.total = opportunities
@@ -247,6 +255,7 @@ class _Watch:
             self._next = opportunities + self._every
             self.evaluate()
             self._agent.save(self._folder / "checkpoints" / "latest.zip")
+            self._bar.unpause()  # evaluation says nothing of the time that is left either
 
     @property
     def num_members(self) -> int:

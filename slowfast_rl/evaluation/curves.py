@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from torch.utils.tensorboard import SummaryWriter
 
 from slowfast_rl.evaluation.leaderboard import Leaderboard
 from slowfast_rl.evaluation.protocol import SEGMENTS
 from slowfast_rl.evaluation.statistics import mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Rollout
 from slowfast_rl.members.arrays import Float64
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 _COUNTS = ("store_fallbacks", "refused_writes", "stale_reads", "mid_week_plan_changes")
 
@@ -79,6 +81,8 @@ def write_curves(
         texts: Markdown by title, for the runs of trained agents.
         figures: yields the title and figure of each figure of a trained agent; None for none.
     """
+    from torch.utils.tensorboard import SummaryWriter  # imports torch, which --help does without
+
     for name, run in runs.items():
         baseline = not board.row(name)["seeds"]
         if baseline and (folder / run).exists():
@@ -128,14 +132,14 @@ def final_metrics(board: Leaderboard, name: str) -> dict[str, float]:
     return {f"final/{metric}": value for metric, value in found.items()}
 
 
-def _write_final(writer: SummaryWriter, name: str, board: Leaderboard) -> None:
+def _write_final(writer: "SummaryWriter", name: str, board: Leaderboard) -> None:
     for tag, value in final_metrics(board, name).items():
         writer.add_scalar(tag, value, board.row(name)["train_opportunities"])
     leads = board.rollouts[name].returns - board.baseline_rollout.returns
     writer.add_histogram(f"members/lead_over_{board.baseline}", leads, board.protocol.weeks)
 
 
-def _write_level(writer: SummaryWriter, name: str, board: Leaderboard, level: Level) -> None:
+def _write_level(writer: "SummaryWriter", name: str, board: Leaderboard, level: Level) -> None:
     """Write a baseline's level lines, on the members and luck of the evaluations in training."""
 
     def first(rollout: Rollout) -> Float64:
@@ -154,7 +158,7 @@ def _write_level(writer: SummaryWriter, name: str, board: Leaderboard, level: Le
             writer.add_scalar(tag, value, step)
 
 
-def _write_lead(writer: SummaryWriter, name: str, board: Leaderboard) -> None:
+def _write_lead(writer: "SummaryWriter", name: str, board: Leaderboard) -> None:
     """Write the lead over the baseline, paired over members, and the ends of its interval."""
     per_week = f"Long-term reward/lead_over_{board.baseline}"
     for tag, band, cumulative in (
@@ -167,7 +171,7 @@ def _write_lead(writer: SummaryWriter, name: str, board: Leaderboard) -> None:
             writer.add_scalar(f"{band}_ci_high", high, week)
 
 
-def _write_weeks(writer: SummaryWriter, rollout: Rollout, board: Leaderboard) -> None:
+def _write_weeks(writer: "SummaryWriter", rollout: Rollout, board: Leaderboard) -> None:
     members = board.protocol.num_members * rollout.lucks
     weekly = rollout.weekly
     cumulative = 0.0

@@ -13,7 +13,7 @@ from numba import types
 
 from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64, Integer, UInt8
 from slowfast_rl.members.clock import WEEK_SECONDS
-from slowfast_rl.members.compile import address_of, driver, entry_point, kernel
+from slowfast_rl.members.compile import address_of, dispatcher_of, driver, entry_point, kernel
 from slowfast_rl.members.features import per_world
 from slowfast_rl.members.observations import read_candidates, read_weekly
 from slowfast_rl.members.opportunity import (
@@ -135,11 +135,10 @@ def choose_candidates(
     size = len(obs)
     choice = Choice(np.empty(size, np.int64), np.empty(size))
     pacing = pacer.pacing(world, _observed_weights(world, obs, plan.shape))
-    functions: tuple[Any, Any] = pacer.function, ranker.function
-    if size < _FEW:
-        functions = address_of(functions[0]), address_of(functions[1])
-    _decide_entry(
-        *functions,
+    pass_function = address_of if size < _FEW else dispatcher_of
+    entry_point(_decide)(
+        pass_function(pacer.function),
+        pass_function(ranker.function),
         np.ascontiguousarray(obs, np.float32),
         *_empty_observed(world, size),
         slots_of_week(world),
@@ -354,9 +353,6 @@ def _decide(
         read_candidates(row, first, topics[i], qualities[i], launches.shape[1])
         best, score = rank(opportunity, topics[i], qualities[i], log, launches[i], ranking)
         actions[i], propensity[i] = (best if score >= least else 0), share
-
-
-_decide_entry = entry_point(_decide)
 
 
 @driver(

@@ -3,45 +3,30 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import process_time
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
-from gymnasium import spaces
-from stable_baselines3 import PPO
-from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.utils import get_device
-from stable_baselines3.common.vec_env import VecNormalize
 
 from slowfast_rl.envs.messaging import MessagingVectorEnv
-from slowfast_rl.envs.sb3 import StaggeredVecEnv
 from slowfast_rl.fast.executor import ExactPacer, PacedExecutor, QualityRanker
-from slowfast_rl.fast.ppo_network import (
-    MessagePolicy,
-    Prior,
-    Scale,
-    policy_arguments,
-    typical_scale,
-)
+from slowfast_rl.fast.prior import Prior, Scale, typical_scale
 from slowfast_rl.members.arrays import Float32, Int8, Int32, Int64
 from slowfast_rl.members.observations import bounds, opportunity_features, weekly_features
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import Budget, Progress, Schedule, check_budget, schedule
+from slowfast_rl.policies.budget import Progress, Schedule, check_budget, schedule
 from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BasePlanner, BaseRanker, Choice
 from slowfast_rl.policies.plan_exchange import PlanSource
 from slowfast_rl.policies.registry import register
-from slowfast_rl.policies.settings import (
-    Settings,
-    check_rollout,
-    check_weights,
-    device_setting,
-    sb3_arguments,
-    setting,
-)
+from slowfast_rl.policies.settings import Settings, check_rollout, device_setting, setting
 from slowfast_rl.store import UNIFORM_SHAPE, InMemoryFeatureStore, PacingPlan
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.logger import Logger
+
+    from slowfast_rl.fast.ppo_network import MessagePolicy
 
 _ENDLESS = 2**40  # rollouts, where CPU time is the budget
 _LEAST_ROLLOUTS = 4  # with fewer, a policy hardly moves
@@ -157,7 +142,7 @@ class PPOExecutor(BaseExecutor):
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
         seed: int = 0,
-        logger: Logger | None = None,
+        logger: "Logger | None" = None,
         progress: Progress | None = None,
         warm_start: bool = False,
     ) -> Self:
@@ -179,6 +164,9 @@ class PPOExecutor(BaseExecutor):
         Raises:
             ValueError: not exactly one budget above 0, or a planner missing or not wanted.
         """
+        from slowfast_rl.envs.sb3_training import Budget, ppo_model  # imports torch
+        from slowfast_rl.fast.ppo_network import MessagePolicy, policy_arguments
+
         check_budget(total_opportunities, total_cpu_seconds)
         if (planner is not None) != self.planned:
             raise ValueError(f"planner is {planner} and planned is {self.planned}; both or neither")
@@ -188,17 +176,16 @@ class PPOExecutor(BaseExecutor):
         num_envs = planned.members or s.num_envs
         env, observations = self._begin(world, planner, seed, num_envs)
         before += num_envs * (s.weeks - 1) * world.slots_per_week
-        discount = world.reward.weekly_discount ** (1 / world.slots_per_week)
         prior = self._prior(world)
-        model = PPO(
+        model = ppo_model(
             MessagePolicy,
-            VecNormalize(StaggeredVecEnv(env), norm_obs=False, gamma=discount),
-            gamma=discount,
+            env,
+            s,
+            discount=world.reward.weekly_discount ** (1 / world.slots_per_week),
             seed=seed,
-            policy_kwargs=policy_arguments(prior, typical_scale(prior, observations), s.hidden),
-            **sb3_arguments(s, num_envs),
+            policy_arguments=policy_arguments(prior, typical_scale(prior, observations), s.hidden),
+            logger=logger,
         )
-        model.set_logger(logger or Logger(None, []))
         assert isinstance(model.policy, MessagePolicy)
         if self.policy is not None:
             model.policy.load_state_dict(self.policy.state_dict())
@@ -279,11 +266,7 @@ class PPOExecutor(BaseExecutor):
         Raises:
             RuntimeError: the policy has not learned yet.
         """
-        policy = self._trained()
-        policy.set_training_mode(False)
-        with torch.no_grad():
-            seen = torch.as_tensor(observations, device=policy.device)
-            scores, margin, considered = (p.cpu().numpy() for p in policy.corrected(seen))
+        scores, margin, considered = self._trained().corrections(observations)
         # Without a pacer the margin is all that says how much is sent, and a coin decides.
         worth = margin >= 0 if self.pacer is not None else 1 / (1 + np.exp(-margin))
         send = (coins < considered * worth) & (masks[:, 1] > 0)
@@ -309,14 +292,15 @@ class PPOExecutor(BaseExecutor):
         Raises:
             ValueError: the arrays are not those of a policy of this world.
         """
+        from slowfast_rl.policies.networks import load_weights  # imports torch
+
         executor = cls(settings=settings, **parts)
         executor._prior(world)
         if state:
             width = len(weekly_features(world) + opportunity_features(world))
             typical = Scale(np.zeros(width, np.float32), np.ones(width, np.float32), 1.0)
             policy = executor._network(world, typical, 0)
-            check_weights(state, policy.state_dict())
-            policy.load_state_dict({k: torch.as_tensor(v) for k, v in state.items()})
+            load_weights(policy, state)
             executor.policy = policy
         return executor
 
@@ -332,7 +316,7 @@ class PPOExecutor(BaseExecutor):
         fitted = self._paced()
         return super().versioned() | ({} if fitted is None else fitted.versioned())
 
-    def _trained(self) -> MessagePolicy:
+    def _trained(self) -> "MessagePolicy":
         if self.policy is None:
             raise RuntimeError("the executor has no network; call learn or load first")
         return self.policy
@@ -386,15 +370,16 @@ class PPOExecutor(BaseExecutor):
                 observations = env.observe()
         return env, np.concatenate(met)
 
-    def _network(self, world: World, typical: Scale, seed: int) -> MessagePolicy:
+    def _network(self, world: World, typical: Scale, seed: int) -> "MessagePolicy":
         """Return a new network; the caller's random numbers stay as they are."""
-        low, high = bounds(weekly_features(world) + opportunity_features(world))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            policy = MessagePolicy(
-                spaces.Box(low, high, dtype=np.float32),
-                spaces.Discrete(1 + world.num_candidates),
-                lambda _: float(self.settings.learning_rate),
-                **policy_arguments(self._prior(world), typical, self.settings.hidden),
-            )
-        return policy.to(get_device(self.settings.device))
+        from slowfast_rl.fast.ppo_network import MessagePolicy, policy_arguments  # imports torch
+        from slowfast_rl.policies.networks import new_policy
+
+        return new_policy(
+            MessagePolicy,
+            bounds(weekly_features(world) + opportunity_features(world)),
+            1 + world.num_candidates,
+            self.settings,
+            seed,
+            policy_arguments(self._prior(world), typical, self.settings.hidden),
+        )

@@ -3,7 +3,6 @@
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.distributions import CategoricalDistribution
@@ -12,16 +11,15 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
 from slowfast_rl.fast.decide import propose
+from slowfast_rl.fast.prior import Prior, Scale
 from slowfast_rl.members.arrays import Float32
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.columns import columns
-from slowfast_rl.policies.contracts import BasePacer, BaseRanker
-from slowfast_rl.policies.networks import MIN_SCALE, PassThroughMlp
+from slowfast_rl.policies.networks import PassThroughMlp
 
 _MINUS_INFINITY = -1e9  # as a logit; a true infinity makes entropies NaN
 _MOST_MARGIN = 6.0  # in units of the temperature: leaves a chance of .002 to explore
 _MOST_SEND, _LEAST_SHARE = 1 - 1e-6, 1e-6  # probabilities whose logarithms stay finite
-_MIN_SCORE_DEVIATION = 1e-4  # in scores as the ranker gives them; an effect is a probability
 
 
 class Layout(NamedTuple):
@@ -46,44 +44,6 @@ def layout(world: World) -> Layout:
         shared=[k for k in range(len(column)) if k not in taken],
         candidates=candidates,
         topics=[[column[f"topic_{d}_{p}"] for p in parts] for d in range(world.num_topics)],
-    )
-
-
-class Prior(NamedTuple):
-    """What a policy does before it learns: what a pacer and a ranker do.
-
-    Attributes:
-        world: the world.
-        pacer: says with which probability a send is considered and the least score worth one.
-        ranker: scores the candidates; None for candidates that are all alike.
-        send_share: probability of a send where the pacer considers one, instead of a comparison of
-            the best score with the least one; None for that comparison.
-        temperature: of the softmax over scores, in their standard deviations.
-    """
-
-    world: World
-    pacer: BasePacer | None
-    ranker: BaseRanker | None
-    send_share: float | None
-    temperature: float
-
-
-class Scale(NamedTuple):
-    """What inputs are standardised with."""
-
-    centre: Float32  # [F] of observations
-    scale: Float32  # [F]
-    scores: float  # standard deviation of candidates' scores
-
-
-def typical_scale(prior: Prior, observations: Float32) -> Scale:
-    """Return the scale of typical observations [B, F]."""
-    proposal = propose(prior.world, prior.pacer, prior.ranker, observations)
-    deviation = float(proposal.scores.std()) if prior.ranker is not None else 1.0
-    return Scale(
-        observations.mean(axis=0),
-        np.maximum(observations.std(axis=0), MIN_SCALE),
-        max(deviation, _MIN_SCORE_DEVIATION),
     )
 
 
@@ -227,6 +187,14 @@ class MessagePolicy(ActorCriticPolicy):
             observations, self.features_extractor
         )
         return self.action_net.corrected(self.mlp_extractor.forward_actor(features))
+
+    @torch.no_grad()
+    def corrections(self, observations: Float32) -> tuple[Float32, Float32, Float32]:
+        """Return :meth:`corrected` of observations [B, F] as arrays."""
+        self.set_training_mode(False)
+        seen = torch.as_tensor(observations, device=self.device)
+        scores, margin, considered = (part.cpu().numpy() for part in self.corrected(seen))
+        return scores, margin, considered
 
     def _build_mlp_extractor(self) -> None:
         extractor = self.features_extractor

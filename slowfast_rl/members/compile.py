@@ -6,24 +6,30 @@ therefore named by a hash of all source files that a kernel can reach.
 """
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, update_wrapper
 from pathlib import Path
-from typing import Any, TypeVar
+from threading import RLock
+from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.event import Listener, register
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PACKAGE = Path(__file__).parent.parent
 _LAYERS_WITH_KERNELS = ("members", "policies", "fast")
+_LOG = logging.getLogger("slowfast_rl")
+_LOCK = RLock()
+_CACHED: set[Any] = set()  # Python functions whose compiled versions are kept in the cache folder
 
 
 def kernel(function: F) -> F:
     """Compile a function that other kernels inline; Python code does not call it."""
-    return _jit(function, None, forceinline=True)
+    return _jit(function, forceinline=True)
 
 
 def driver(signature: Any = None) -> Callable[[F], F]:
@@ -32,7 +38,48 @@ def driver(signature: Any = None) -> Callable[[F], F]:
     The signature of a driver that receives a compiled function must name that function's
     ``FunctionType``; without it, every process would compile the driver again.
     """
-    return lambda function: _jit(function, signature, forceinline=False)
+
+    def decorate(function: F) -> F:
+        dispatcher = _jit(function, forceinline=False)
+        return dispatcher if signature is None else cast(F, Driver(dispatcher, signature))
+
+    return decorate
+
+
+class Driver:
+    """A function with one explicit signature, compiled or loaded from the cache when it is needed.
+
+    numba itself compiles a function with a signature where it is defined, so that every import
+    would wait for all of them.
+    """
+
+    def __init__(self, dispatcher: Any, signature: Any) -> None:
+        update_wrapper(self, dispatcher)
+        self._dispatcher, self._signature = dispatcher, signature
+
+    @property
+    def compiled(self) -> Any:
+        """The dispatcher of numba, with its one compiled version."""
+        dispatcher = self._dispatcher
+        if not dispatcher.overloads:
+            with _LOCK:  # another thread may need it too
+                if not dispatcher.overloads:
+                    dispatcher.compile(self._signature)
+                    dispatcher.disable_compile()  # other arguments are an error
+        return dispatcher
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the compiled function."""
+        return self.compiled(*map(dispatcher_of, arguments))
+
+    def __reduce__(self) -> str:
+        """Return the name by which a copy or another process finds this very object."""
+        return str(self._dispatcher.__qualname__)
+
+
+def dispatcher_of(value: Any) -> Any:
+    """Return the dispatcher of a driver, which compiled code calls fastest; others as they are."""
+    return value.compiled if isinstance(value, Driver) else value
 
 
 class Address:
@@ -43,7 +90,7 @@ class Address:
     """
 
     def __init__(self, function: Any) -> None:
-        compiled = next(iter(function.overloads.values()))
+        compiled = next(iter(dispatcher_of(function).overloads.values()))
         name = compiled.fndesc.llvm_cfunc_wrapper_name
         self._address = int(compiled.library.get_pointer_to_function(name))
         self._function = function  # keeps the code alive
@@ -59,23 +106,25 @@ def address_of(function: Any) -> Address:
     return Address(function)
 
 
-def entry_point(compiled: Any) -> Callable[..., None]:
+@cache
+def entry_point(function: Any) -> Callable[..., None]:
     """Return a driver with one explicit signature as the function that numba's dispatcher calls.
 
     It does not look at argument types, which takes longer than a short kernel: arguments must be
     exactly of the signature's types.
     """
-    found: Callable[..., None] = next(iter(compiled.overloads.values())).entry_point
+    overloads = dispatcher_of(function).overloads
+    found: Callable[..., None] = next(iter(overloads.values())).entry_point
     return found
 
 
-def _jit(function: F, signature: Any, *, forceinline: bool) -> F:
+def _jit(function: F, *, forceinline: bool) -> F:
+    _CACHED.add(function)
     own_layer = Path(function.__code__.co_filename).parent.name
     previous = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(_cache_folder(own_layer == "members"))
     try:
         decorate = numba.njit(
-            *(() if signature is None else (signature,)),
             cache=True,
             nogil=True,
             error_model="numpy",
@@ -109,3 +158,21 @@ def _cache_folder(members_only: bool) -> Path:
         if os.access(folder, os.W_OK):
             return folder
     raise OSError(f"no writable folder for compiled kernels: tried {home} and the temporary folder")
+
+
+class _Notice(Listener):  # type: ignore[misc]  # numba is untyped
+    """Logs one line when the first function begins to compile that the cache does not have."""
+
+    logged = False
+
+    def on_start(self, event: Any) -> None:
+        """Log the line, once in a process."""
+        if not self.logged and event.data["dispatcher"].py_func in _CACHED:
+            self.logged = True
+            _LOG.warning("Compiling the simulation, once on this machine: up to a minute.")
+
+    def on_end(self, event: Any) -> None:
+        """Do nothing: other functions follow."""
+
+
+register("numba:compile", _Notice())

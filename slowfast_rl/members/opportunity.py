@@ -20,7 +20,7 @@ from slowfast_rl.members.state import (
     empty_log,
     empty_state,
 )
-from slowfast_rl.members.traits import draw_traits
+from slowfast_rl.members.traits import empty_traits
 
 
 class Opportunity(NamedTuple):
@@ -101,7 +101,7 @@ _simulation = SimulationState(
     constants(PRONOUNCED),
     schedule(PRONOUNCED),
     empty_state(1, 1),
-    draw_traits(PRONOUNCED, 0, np.zeros(1, np.uint32)),
+    empty_traits(1, 1, 1),
     empty_log(1, 1, 1),
     empty_ledger(1),
     _matrix,

@@ -103,6 +103,21 @@ def draw_traits(world: World, population_seed: int, members: UInt32) -> MemberTr
     )
 
 
+def empty_traits(num_members: int, num_channels: int, num_topics: int) -> MemberTraits:
+    """Return zeroed trait arrays."""
+    member, channel = np.zeros(num_members, np.float32), (num_members, num_channels)
+    return MemberTraits(
+        base_rate=member,
+        base_logit=member.copy(),
+        fatigue_sensitivity=member.copy(),
+        dismissal_propensity=member.copy(),
+        responsiveness=np.zeros(channel, np.float32),
+        opt_out_frailty=np.zeros(channel, np.float32),
+        taste=np.zeros((num_members, num_topics), np.float32),
+        opt_in_start=np.zeros(channel, np.float32),
+    )
+
+
 def _lognormal(spread: float, z: Float64) -> Float64:
     """Return the lognormal variable of mean 1 at standard normal z."""
     return np.asarray(np.exp(spread * z - spread**2 / 2), np.float64)

@@ -1,15 +1,9 @@
-"""What a training budget comes to, how it is kept, and random numbers independent of callbacks."""
+"""What a training budget comes to, and how CPU time is measured."""
 
 from collections.abc import Callable
 from math import inf
 from time import process_time
 from typing import NamedTuple
-
-import numpy as np
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.utils import set_random_seed
-
-from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 
 Progress = Callable[[int], object]
 
@@ -114,39 +108,3 @@ class Stopwatch:
     def untimed(self, progress: Progress | None) -> Progress | None:
         """Return ``progress`` as a function whose time is not counted."""
         return None if progress is None else lambda steps: self.call_untimed(progress, steps)
-
-
-class Budget(BaseCallback):
-    """Stops training when its CPU time is spent, and calls ``progress`` before each rollout.
-
-    Every rollout and its updates draw from (seed, rollout) alone, whatever ``progress`` drew.
-
-    Args:
-        seed: of the training.
-        cpu_seconds: that training may take, those of ``progress`` not counted; None for no limit.
-        progress: called with the steps so far.
-    """
-
-    def __init__(self, seed: int, cpu_seconds: float | None, progress: Progress) -> None:
-        super().__init__()
-        self._seed, self._cpu_seconds, self._progress = seed, cpu_seconds, progress
-        self._watch, self._rollouts = Stopwatch(), 0
-        self._stop = False
-
-    @property
-    def spent(self) -> float:
-        """CPU seconds of training since this was made, those of ``progress`` not counted."""
-        return self._watch.spent
-
-    def _on_rollout_start(self) -> None:
-        self._watch.call_untimed(self._progress, self.num_timesteps)
-        rollout = np.array([self._rollouts])
-        stream, member = ExplorationStream.TRAINING_ROLLOUTS, np.zeros(1, int)
-        words = random_words(self._seed, stream, member, rollout, Domain.EXPLORATION)
-        set_random_seed(int(words[0]))
-        spent = self._cpu_seconds is not None and self.spent >= self._cpu_seconds
-        self._stop = spent and self._rollouts > 0  # between rollouts: none is played in vain
-        self._rollouts += 1
-
-    def _on_step(self) -> bool:
-        return not self._stop

@@ -1,11 +1,20 @@
-"""Parts that the networks of planners and executors share."""
+"""What the networks of planners and executors share."""
 
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
 import torch
+from gymnasium import spaces
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import MlpExtractor
+from stable_baselines3.common.utils import get_device
 from torch import Tensor, nn
 
-#: Inputs are divided by their standard deviation, or by this number if that is smaller.
-MIN_SCALE = 0.01
+from slowfast_rl.members.arrays import Float32
+from slowfast_rl.policies.settings import check_weights
+
+P = TypeVar("P", bound=ActorCriticPolicy)
 
 
 class PassThroughMlp(MlpExtractor):
@@ -32,3 +41,42 @@ class PassThroughMlp(MlpExtractor):
         """Return the value's latent, [B, hidden]."""
         value: Tensor = self.value_net(features[:, : self.num_inputs])
         return value
+
+
+def new_policy(
+    kind: type[P],
+    bounds: Float32,
+    num_actions: int,
+    settings: Any,
+    seed: int,
+    arguments: Mapping[str, Any],
+) -> P:
+    """Return a new network; the caller's random numbers stay as they are.
+
+    Args:
+        kind: its class.
+        bounds: least and greatest observation, [2, F].
+        num_actions: that it chooses among.
+        settings: of the planner or executor, for learning rate and device.
+        seed: of the weights.
+        arguments: what the class takes besides Stable-Baselines3's own arguments.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        policy = kind(
+            spaces.Box(*bounds, dtype=np.float32),
+            spaces.Discrete(num_actions),
+            lambda _: float(settings.learning_rate),
+            **arguments,
+        )
+    return policy.to(get_device(settings.device))
+
+
+def load_weights(network: nn.Module, arrays: Mapping[str, Any]) -> None:
+    """Give a network its arrays by name.
+
+    Raises:
+        ValueError: the arrays are not those of such a network.
+    """
+    check_weights(arrays, network.state_dict())
+    network.load_state_dict({name: torch.as_tensor(array) for name, array in arrays.items()})

@@ -4,19 +4,23 @@ A setting is written once, as a field. Python, hydra, ``--help``, checkpoints an
 documentation all read it from there.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from math import inf, isfinite
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _DEVICE = "device"
+#: Inputs of networks are divided by their standard deviation, or by this if that is smaller.
+MIN_SCALE = 0.01
 _SB3_SETTINGS = (  # that Stable-Baselines3's PPO gets unchanged
     "n_steps", "n_epochs", "learning_rate", "gae_lambda", "ent_coef", "device",
 )  # fmt: skip
@@ -129,15 +133,11 @@ def check_device(device: Any) -> None:
     Raises:
         ValueError: it is neither the CPU nor a CUDA device.
     """
-    try:
-        kind = torch.device(device).type
-    except (RuntimeError, TypeError):
-        kind = "unknown"
-    if kind not in ("cpu", "cuda"):
+    if not re.fullmatch(r"(cpu|cuda)(:\d+)?", str(device)):
         raise ValueError(f"device is {device!r}; allowed is cpu or cuda")
 
 
-def check_weights(arrays: Mapping[str, Any], wanted: Mapping[str, Tensor | NDArray[Any]]) -> None:
+def check_weights(arrays: Mapping[str, Any], wanted: Mapping[str, "Tensor | NDArray[Any]"]) -> None:
     """Check the arrays of a network.
 
     Args:

@@ -1,9 +1,9 @@
 """Simulation of members of all ages, and the returns of plans under the same luck."""
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from slowfast_rl.members.arrays import Bool, Float64, Int64
 from slowfast_rl.members.population import Population, branch
@@ -12,6 +12,9 @@ from slowfast_rl.policies.contracts import BasePlanner, Executor
 from slowfast_rl.policies.plan_exchange import plan_request, plans_of_planner
 from slowfast_rl.policies.simulate import discounted_returns, run_plans
 from slowfast_rl.slow.simple import RandomPlanner
+
+if TYPE_CHECKING:
+    from torch import Generator
 
 Played = Callable[[int], None]
 _BLOCK = 64  # members at a time
@@ -64,7 +67,7 @@ def advance_population(
         population.restart(rows[~population.alive | (population.weeks >= most)])
 
 
-def feasible_sample(feasible: Bool, count: int, generator: torch.Generator) -> Int64:
+def feasible_sample(feasible: Bool, count: int, generator: "Generator") -> Int64:
     """Return different feasible plans for each of B members, [B, count].
 
     If a member has fewer than ``count`` feasible plans, they are repeated.
@@ -74,7 +77,9 @@ def feasible_sample(feasible: Bool, count: int, generator: torch.Generator) -> I
         count: number of plans for each member.
         generator: generator of the random choice.
     """
-    keys = torch.rand(feasible.shape, generator=generator).numpy()
+    from torch import rand
+
+    keys = rand(feasible.shape, generator=generator).numpy()
     order = np.argsort(np.where(feasible, keys, 2), axis=1)
     place = np.arange(count) % feasible.sum(axis=1, keepdims=True)
     return np.take_along_axis(order, place, axis=1).astype(np.int64)

@@ -14,7 +14,7 @@ import numpy as np
 
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.networks import MIN_SCALE
+from slowfast_rl.policies.settings import MIN_SCALE
 
 _FAR = 5  # standard deviations at which terms are clipped
 _BASELINE_RIDGE = 1e-4

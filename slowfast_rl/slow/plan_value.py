@@ -1,5 +1,6 @@
 """The value of each plan for a member: an ensemble of pairs of nets with a product as output."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.networks import MIN_SCALE
+from slowfast_rl.policies.settings import MIN_SCALE
 
 _FAR = 5.0  # standard deviations beyond which a feature is clipped
 _CHUNK = 2048  # rows at a time, so that activations fit the cache
@@ -75,6 +76,18 @@ class PlanValue(nn.Module):
         """Return the ensemble's mean values of all plans, [B, O], on the CPU."""
         chunks = torch.split(torch.as_tensor(observations, device=self.centre.device), _CHUNK)
         return torch.cat([self(chunk).mean(dim=0) for chunk in chunks]).cpu()
+
+
+def mean_values(values: Sequence[PlanValue], observations: Float32) -> Float32:
+    """Return the values of all plans, averaged over ensembles of nets, [B, O].
+
+    Args:
+        values: the ensembles.
+        observations: [B, F].
+    """
+    q = torch.stack([value.mean(observations) for value in values]).mean(dim=0)
+    mean: Float32 = q.numpy()
+    return mean
 
 
 def plan_table(world: World) -> Tensor:

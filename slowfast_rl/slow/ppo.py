@@ -2,41 +2,31 @@
 
 from dataclasses import dataclass
 from time import process_time
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
-from gymnasium import spaces
-from stable_baselines3 import PPO
-from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.utils import get_device
-from stable_baselines3.common.vec_env import VecNormalize
 
 from slowfast_rl.envs.base import MemberVectorEnv
 from slowfast_rl.envs.pacing import PacingVectorEnv
-from slowfast_rl.envs.sb3 import StaggeredVecEnv
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.observations import Feature, bounds, weekly_features
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import Budget, Progress, Schedule, check_budget, schedule
+from slowfast_rl.policies.budget import Progress, Schedule, check_budget, schedule
 from slowfast_rl.policies.component import State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
-from slowfast_rl.policies.networks import MIN_SCALE
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.policies.registry import register
-from slowfast_rl.policies.settings import (
-    Settings,
-    check_rollout,
-    check_weights,
-    device_setting,
-    sb3_arguments,
-    setting,
-)
-from slowfast_rl.slow.ppo_network import ObservationExtractor, PlanPolicy
+from slowfast_rl.policies.settings import Settings, check_rollout, device_setting, setting
 from slowfast_rl.slow.simple import RandomPlanner
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.logger import Logger
+
+    from slowfast_rl.slow.ppo_network import PlanPolicy
 
 _ENDLESS = 2**40  # rollouts, where CPU time is the budget
 _LEAST_ROLLOUTS = 4  # with fewer, a policy hardly moves
+_SIGNAL_SHARE = 8  # one member in so many gives its features each week
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +84,7 @@ class PPOPlanner(BasePlanner):
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
         seed: int = 0,
-        logger: Logger | None = None,
+        logger: "Logger | None" = None,
         progress: Progress | None = None,
         warm_start: bool = False,
     ) -> Self:
@@ -116,21 +106,24 @@ class PPOPlanner(BasePlanner):
         Raises:
             ValueError: not exactly one budget above 0 is given.
         """
+        from slowfast_rl.envs.sb3_training import Budget, ppo_model  # imports torch
+        from slowfast_rl.slow.ppo_network import PlanPolicy, policy_arguments
+
         check_budget(total_opportunities, total_cpu_seconds)
         start, s = process_time(), self.settings
         planned = self.schedule(world, total_opportunities)
         num_envs = planned.members or s.num_envs
         env, observations = self._begin(world, executor, seed, num_envs)
         played_before = num_envs * (s.weeks - 1) * world.slots_per_week
-        model = PPO(
+        model = ppo_model(
             PlanPolicy,
-            VecNormalize(StaggeredVecEnv(env), norm_obs=False, gamma=world.reward.weekly_discount),
-            gamma=world.reward.weekly_discount,
+            env,
+            s,
+            discount=world.reward.weekly_discount,
             seed=seed,
-            policy_kwargs=policy_arguments(world, observations, s.hidden),
-            **sb3_arguments(s, num_envs),
+            policy_arguments=policy_arguments(world, observations, s.hidden),
+            logger=logger,
         )
-        model.set_logger(logger or Logger(None, []))
         assert isinstance(model.policy, PlanPolicy)
         if warm_start and self.policy is not None:
             model.policy.load_state_dict(self.policy.state_dict())
@@ -182,12 +175,7 @@ class PPOPlanner(BasePlanner):
         Raises:
             RuntimeError: the planner has not learned yet.
         """
-        policy = self._trained()
-        policy.set_training_mode(False)
-        with torch.no_grad():
-            observations = torch.as_tensor(self.inputs(request), device=policy.device)
-            chosen = policy.get_distribution(observations).mode()
-        return chosen.cpu().numpy().astype(np.int64)
+        return self._trained().modes(self.inputs(request))
 
     def plan_scores(self, request: PlanRequest) -> Float32:
         """Return the probability of every plan, [B, O]; :meth:`plan` is nearest to their mean.
@@ -195,13 +183,7 @@ class PPOPlanner(BasePlanner):
         Raises:
             RuntimeError: the planner has not learned yet.
         """
-        policy = self._trained()
-        policy.set_training_mode(False)
-        with torch.no_grad():
-            observations = torch.as_tensor(self.inputs(request), device=policy.device)
-            distribution: Any = policy.get_distribution(observations).distribution
-        probabilities: Float32 = distribution.probs.cpu().numpy()
-        return probabilities
+        return self._trained().probabilities(self.inputs(request))
 
     def state(self) -> dict[str, Any]:
         """Return a copy of the network's arrays.
@@ -218,18 +200,19 @@ class PPOPlanner(BasePlanner):
         Raises:
             ValueError: the arrays are not those of a planner of this world.
         """
+        from slowfast_rl.policies.networks import load_weights  # imports torch
+
         planner = cls(settings).prepare(world)
         width = len(planner._features(world))
         policy = planner._network(world, np.zeros((1, width), np.float32), 0)
-        check_weights(state, policy.state_dict())
-        policy.load_state_dict({k: torch.as_tensor(v) for k, v in state.items()})
+        load_weights(policy, state)
         planner.policy = policy
         return planner
 
     def _features(self, world: World) -> tuple[Feature, ...]:
         return weekly_features(world) + (self.belief_filter.features if self.belief_filter else ())
 
-    def _trained(self) -> PlanPolicy:
+    def _trained(self) -> "PlanPolicy":
         if self.policy is None:
             raise RuntimeError("the planner has no network; call learn or load first")
         return self.policy
@@ -251,41 +234,19 @@ class PPOPlanner(BasePlanner):
         )
         return env, stagger(env, seed)
 
-    def _network(self, world: World, observations: Float32, seed: int) -> PlanPolicy:
+    def _network(self, world: World, observations: Float32, seed: int) -> "PlanPolicy":
         """Return a new network; the caller's random numbers stay as they are."""
-        low, high = bounds(self._features(world))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            policy = PlanPolicy(
-                spaces.Box(low, high, dtype=np.float32),
-                spaces.Discrete(len(world.plans)),
-                lambda _: float(self.settings.learning_rate),
-                **policy_arguments(world, observations, self.settings.hidden),
-            )
-        return policy.to(get_device(self.settings.device))
+        from slowfast_rl.policies.networks import new_policy  # imports torch
+        from slowfast_rl.slow.ppo_network import PlanPolicy, policy_arguments
 
-
-def policy_arguments(world: World, observations: Float32, hidden: int) -> dict[str, Any]:
-    """Return what :class:`PlanPolicy` needs: the world, and typical observations [B, F]."""
-    names = [feature.name for feature in weekly_features(world)]
-    plans = world.plans.tolist()
-    return {
-        "plans": plans,
-        "num_shapes": len(world.shape_names),
-        "hidden": hidden,
-        "features_extractor_class": ObservationExtractor,
-        "features_extractor_kwargs": {
-            "centre": observations.mean(axis=0),
-            "scale": np.maximum(observations.std(axis=0), MIN_SCALE),
-            "plans": plans,
-            "opt_in_columns": [names.index(f"{channel}_opted_in") for channel in world.channels],
-        },
-    }
-
-
-__all__ = ["StaggeredVecEnv", "stagger"]
-
-_SIGNAL_SHARE = 8  # one member in so many gives its features each week
+        return new_policy(
+            PlanPolicy,
+            bounds(self._features(world)),
+            len(world.plans),
+            self.settings,
+            seed,
+            policy_arguments(world, observations, self.settings.hidden),
+        )
 
 
 def stagger(env: MemberVectorEnv, seed: int) -> Float32:

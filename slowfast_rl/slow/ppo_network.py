@@ -10,8 +10,11 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
-from slowfast_rl.members.arrays import Float32
+from slowfast_rl.members.arrays import Float32, Int64
+from slowfast_rl.members.observations import weekly_features
+from slowfast_rl.members.world import World
 from slowfast_rl.policies.networks import PassThroughMlp
+from slowfast_rl.policies.settings import MIN_SCALE
 
 Plans = list[list[int]]  # [O, C] sends a week, as SB3 keeps arguments
 _MINUS_INFINITY = -1e9  # as a logit; a true infinity makes entropies NaN
@@ -120,6 +123,24 @@ class PlanPolicy(ActorCriticPolicy):
         self._plans, self._num_shapes, self._hidden = plans, num_shapes, hidden
         super().__init__(*args, **kwargs)
 
+    @torch.no_grad()
+    def probabilities(self, observations: Float32) -> Float32:
+        """Return the probability of every plan for observations [B, F], [B, O]."""
+        self.set_training_mode(False)
+        distribution: Any = self.get_distribution(
+            torch.as_tensor(observations, device=self.device)
+        ).distribution
+        found: Float32 = distribution.probs.cpu().numpy()
+        return found
+
+    @torch.no_grad()
+    def modes(self, observations: Float32) -> Int64:
+        """Return the deterministic choices at observations [B, F], [B]."""
+        self.set_training_mode(False)
+        chosen = self.get_distribution(torch.as_tensor(observations, device=self.device)).mode()
+        found: Int64 = chosen.cpu().numpy().astype(np.int64)
+        return found
+
     def _build_mlp_extractor(self) -> None:
         num_plans = len(self._plans)
         self.mlp_extractor = PassThroughMlp(self.features_dim - num_plans, num_plans, self._hidden)
@@ -127,6 +148,24 @@ class PlanPolicy(ActorCriticPolicy):
     def _build(self, lr_schedule: Any) -> None:
         self.action_dist = PlanDistribution(self._plans, self._num_shapes)
         super()._build(lr_schedule)
+
+
+def policy_arguments(world: World, observations: Float32, hidden: int) -> dict[str, Any]:
+    """Return what :class:`PlanPolicy` needs: the world, and typical observations [B, F]."""
+    names = [feature.name for feature in weekly_features(world)]
+    plans = world.plans.tolist()
+    return {
+        "plans": plans,
+        "num_shapes": len(world.shape_names),
+        "hidden": hidden,
+        "features_extractor_class": ObservationExtractor,
+        "features_extractor_kwargs": {
+            "centre": observations.mean(axis=0),
+            "scale": np.maximum(observations.std(axis=0), MIN_SCALE),
+            "plans": plans,
+            "opt_in_columns": [names.index(f"{channel}_opted_in") for channel in world.channels],
+        },
+    }
 
 
 def nearest_feasible(probabilities: Tensor, targets: Tensor) -> Tensor:

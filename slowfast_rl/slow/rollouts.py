@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
-from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.utils import get_device
 
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.observations import privileged_features, weekly_features
@@ -21,8 +18,13 @@ from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, check_weights, device_setting, setting
 from slowfast_rl.slow.branches import advance_population, branched_returns, feasible_sample
-from slowfast_rl.slow.plan_value import Branched, PlanValue, fit, joined, plan_table
 from slowfast_rl.slow.simple import FixedPlanner, safe_planner
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.logger import Logger
+    from torch import Generator, Tensor
+
+    from slowfast_rl.slow.plan_value import PlanValue
 
 _LEAST_ITERATIONS = 3  # with fewer, the policy is much worse than with smaller ones
 _FIT = ("epochs", "batch_size", "learning_rate", "weight_decay")
@@ -100,7 +102,7 @@ class RolloutPlanner(BasePlanner):
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
         seed: int = 0,
-        logger: Logger | None = None,
+        logger: "Logger | None" = None,
         progress: Progress | None = None,
         warm_start: bool = False,
     ) -> Self:
@@ -113,12 +115,16 @@ class RolloutPlanner(BasePlanner):
         Raises:
             ValueError: not exactly one budget above 0 is given.
         """
+        from torch import Generator
+
+        from slowfast_rl.slow.plan_value import Branched, fit, joined  # imports torch
+
         check_budget(total_opportunities, total_cpu_seconds)
         watch, s, executor = Stopwatch(), self.settings, executor or default_executor()
         if not warm_start:
             self.prepare(world)
         self.opportunities, self.cpu_seconds = 0, 0.0
-        generator = torch.Generator().manual_seed(seed)
+        generator = Generator().manual_seed(seed)
         planned = self.schedule(world, total_opportunities)
         population = Population(
             world, planned.members or s.states, seed, seed, belief_filter=self.belief_filter
@@ -219,10 +225,9 @@ class RolloutPlanner(BasePlanner):
         """
         if not self.values:
             return None
-        observations = self.inputs(request)
-        q = torch.stack([value.mean(observations) for value in self.values]).mean(dim=0)
-        scores: Float32 = q.numpy()
-        return scores
+        from slowfast_rl.slow.plan_value import mean_values  # imports torch
+
+        return mean_values(self.values, self.inputs(request))
 
     def state(self) -> dict[str, Any]:
         """Return a copy of the nets' arrays.
@@ -241,17 +246,19 @@ class RolloutPlanner(BasePlanner):
         Raises:
             ValueError: the arrays are not those of a planner of this world.
         """
+        from torch import Generator, as_tensor
+
         planner = cls(settings=settings).prepare(world)
-        generator = torch.Generator()
+        generator = Generator()
         numbers = {name.split(".")[0] for name in state}
         planner.values = [planner._new_value(world, generator) for _ in numbers]
         wanted = planner._tensors()
         check_weights(state, wanted)
         for name, tensor in wanted.items():
-            tensor.copy_(torch.as_tensor(state[name]))
+            tensor.copy_(as_tensor(state[name]))
         return planner
 
-    def _tensors(self) -> dict[str, torch.Tensor]:
+    def _tensors(self) -> "dict[str, Tensor]":
         """Return the nets' tensors by name."""
         return {
             f"{i}.{name}": tensor
@@ -259,7 +266,11 @@ class RolloutPlanner(BasePlanner):
             for name, tensor in value.state_dict().items()
         }
 
-    def _new_value(self, world: World, generator: torch.Generator) -> PlanValue:
+    def _new_value(self, world: World, generator: "Generator") -> "PlanValue":
+        from stable_baselines3.common.utils import get_device
+
+        from slowfast_rl.slow.plan_value import PlanValue, plan_table  # imports torch
+
         s = self.settings
         size = len(weekly_features(world))
         size += len(self.belief_filter.features) if self.belief_filter is not None else 0

@@ -14,7 +14,8 @@ from slowfast_rl.fast import (
     UpliftRanker,
 )
 from slowfast_rl.fast.decide import propose
-from slowfast_rl.fast.ppo_network import layout, typical_scale
+from slowfast_rl.fast.ppo_network import layout
+from slowfast_rl.fast.prior import typical_scale
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population

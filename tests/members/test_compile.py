@@ -1,5 +1,6 @@
 """Compiled kernels: float32 throughout, found in the cache by a second process, never stale."""
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from numba import types
 
 from slowfast_rl.members import compile as compiling
-from slowfast_rl.members import dynamics, numerics, random, stepping
+from slowfast_rl.members import driver, dynamics, numerics, random, stepping
 from slowfast_rl.members.constants import constants
 from slowfast_rl.members.opportunity import SIMULATION
 from tests.members.worlds import world
@@ -116,7 +117,7 @@ policies.play_weeks(population, actions)
 kernels = (driver.begin, driver.step_slot, driver.run_week, driver.fill_utility,
            policies.scripted_pace, policies.scripted_rank, policies.allow_all)
 for kernel in kernels:
-    stats = kernel.stats
+    stats = kernel.compiled.stats
     print(kernel.__name__, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
 
@@ -140,6 +141,38 @@ def test_a_second_process_finds_all_drivers_and_policies_in_the_cache() -> None:
     for kernel, hits, misses in rows:
         assert int(hits) > 0, kernel
         assert int(misses) == 0, kernel
+
+
+class TestDriver:
+    """A function with a signature, which numba would compile where it is defined."""
+
+    def test_it_compiles_when_it_is_first_called_and_takes_no_other_arguments(self) -> None:
+        @compiling.driver(types.int64(types.int64))
+        def doubled(x: int) -> int:
+            return 2 * x
+
+        made: Any = doubled
+        assert not made._dispatcher.overloads
+        assert doubled(3) == 6
+        assert list(made.compiled.overloads) == [(types.int64,)]
+        with pytest.raises(TypeError, match="No matching definition"):
+            doubled(np.zeros(3))
+
+    def test_a_copy_is_the_driver_itself(self) -> None:
+        assert copy.deepcopy(driver.begin) is driver.begin
+
+    def test_one_driver_calls_another_that_it_is_given(self) -> None:
+        one, rate = compiling.driver(types.float64(types.float64)), types.float64
+
+        @compiling.driver(rate(types.FunctionType(rate(rate)), rate))
+        def twice(function: Any, x: float) -> float:
+            return float(function(function(x)))
+
+        @one
+        def halved(x: float) -> float:
+            return x / 2
+
+        assert twice(halved, 8.0) == 2
 
 
 class TestCacheFolder:

@@ -121,7 +121,7 @@ def test_an_iterations_opportunities_are_those_of_its_lives_and_its_branches(mon
         reached.append(len(data.observations))
         return fit(value, data, **how)
 
-    monkeypatch.setattr("slowfast_rl.slow.rollouts.fit", noting)
+    monkeypatch.setattr("slowfast_rl.slow.plan_value.fit", noting)
     planner = tiny_rollouts(states=20, ages=4, weeks_between=2, branches=3, horizon=5)
     once = learned(planner, small_world()).opportunities
     assert once == SLOTS * (20 * 4 + reached[0] * 3 * 5)
@@ -144,7 +144,7 @@ def test_only_members_with_a_choice_are_branched(monkeypatch):
         seen.append(data)
         return fit(value, data, **how)
 
-    monkeypatch.setattr("slowfast_rl.slow.rollouts.fit", noting)
+    monkeypatch.setattr("slowfast_rl.slow.plan_value.fit", noting)
     w = replace(load_world("pronounced", {"traits.opt_in": 0.3}), menu=small_world().menu)
     learned(tiny_rollouts(states=100, branches=2), w)
     names = [feature.name for feature in weekly_features(w)]
@@ -198,7 +198,7 @@ def test_later_iterations_live_under_what_was_learned_and_fit_all_states(monkeyp
         def dump(self, step):
             plans.append(step)
 
-    monkeypatch.setattr("slowfast_rl.slow.rollouts.fit", noting)
+    monkeypatch.setattr("slowfast_rl.slow.plan_value.fit", noting)
     logger = Told()
     planner = tiny_rollouts()
     learned(planner, small_world(), rounds=3, logger=logger)

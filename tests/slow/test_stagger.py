@@ -2,8 +2,9 @@ import numpy as np
 from numpy.testing import assert_array_equal
 
 from slowfast_rl.envs.pacing import PacingVectorEnv
+from slowfast_rl.envs.sb3 import StaggeredVecEnv
 from slowfast_rl.members.observations import bounds, weekly_features
-from slowfast_rl.slow.ppo import StaggeredVecEnv, stagger
+from slowfast_rl.slow.ppo import stagger
 from tests.members.worlds import world
 
 

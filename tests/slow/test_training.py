@@ -5,9 +5,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.vec_env import VecNormalize
 
+from slowfast_rl.envs.sb3_training import Budget
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
-from slowfast_rl.policies.budget import Budget
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow.ppo_network import PlanPolicy
 from tests.slow.cases import learned, small_world, tiny_planner
