@@ -22,7 +22,7 @@ from typing import Any
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.references import REFERENCE_AGENTS, check_references
-from slowfast_rl.cli.results import log_directory, say, write_leaderboard
+from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
 from slowfast_rl.evaluation.ab import factorial_test
@@ -120,7 +120,7 @@ class Compare:
         )
         runs = {c.name: c.name.replace("/", "-") for c in board.contestants.values()}
         kept = {name: run for name, run in runs.items() if not board.contestants[name].control}
-        write_leaderboard(board, folder, kept, log_directory(folder), report=self.settings.report)
+        write_leaderboard(board, folder, kept, folder / "tensorboard", report=self.settings.report)
         return board.rows[0]
 
     def _test(self, folder: Path) -> None:

@@ -188,7 +188,10 @@ class Train:
         chosen = {
             "planner": "none" if agent.slow is None else agent.slow.name,
             "executor": agent.fast.name,
-            **{part: getattr(agent.fast, part).name for part in agent.fast.parts},
+            **{
+                part: getattr(getattr(agent.fast, part), "name", "none")
+                for part in agent.fast.parts
+            },
             "plans_for": agent.plans_for,
             "world": board.world.name,
             "seed": s.seed,

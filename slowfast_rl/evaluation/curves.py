@@ -23,6 +23,7 @@ def layout(baseline: str) -> dict[str, Any]:
     lead = f"lead_over_{baseline}"
     per_week = [f"Long-term reward/{lead}", "lead/per_week_ci_low", "lead/per_week_ci_high"]
     summed = ["lead/summed", "lead/summed_ci_low", "lead/summed_ci_high"]
+    gap = {"gap closed": ["Multiline", ["eval/gap_closed"]]} if baseline != "never" else {}
     return {
         "Long-term reward": {
             f"lead over {baseline} per week, 95 % band": ["Margin", per_week],
@@ -35,7 +36,7 @@ def layout(baseline: str) -> dict[str, Any]:
                 "Margin",
                 [f"eval/{lead}", f"eval/{lead}_ci_low", f"eval/{lead}_ci_high"],
             ],
-            "gap closed": ["Multiline", ["eval/gap_closed"]],
+            **gap,
         },
     } | {
         f"Segment {s}": {

@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from io import StringIO
 
@@ -8,12 +9,14 @@ import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.evaluation.protocol import SEGMENTS
 from tests.cli.calls import TINY, TINY_COMPARISON, Result, call, run_command
 
 NAME = "ppo+quality"  # of the agent that TINY describes
+CURVES = {NAME, "never"}  # in TensorBoard, without references
 AGENTS = {NAME, f"{NAME}_dealt", f"{NAME}_untrained", "never", "always", "random"}
 
 
@@ -45,7 +48,7 @@ def test_a_training_writes_every_file_of_the_contract(trained):
         "leaderboard.md", "training.json",
     }  # fmt: skip
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"final.zip", "latest.zip"}
-    assert {path.name for path in (run / "tensorboard").iterdir()} == AGENTS
+    assert {path.name for path in (run / "tensorboard").iterdir()} == CURVES
 
 
 def test_the_configuration_is_kept_in_full(trained):
@@ -86,14 +89,16 @@ def test_metrics_are_a_table_with_evaluations_from_the_first_step_to_the_last(tr
     steps = [int(row["step"]) for row in evaluated]
     assert steps == sorted(steps)
     assert len(evaluated) >= 3
-    assert int(evaluated[-1]["step"]) >= max(trained_steps)
     board = json.loads((run / "leaderboard.json").read_text())
-    assert float(evaluated[-1]["eval/return"]) == board["agents"][0]["return"]
+    agent = board["agents"][0]
+    assert steps[-1] == agent["train_opportunities"] >= max(trained_steps)
+    final = [float(row["final/return"]) for row in rows if row["final/return"]]
+    assert final == [agent["return"]]
 
 
 def test_tensorboard_shows_long_term_reward_first_and_the_week_as_step(trained):
     run, _ = trained
-    for agent in AGENTS:
+    for agent in CURVES:
         log = events(run / "tensorboard" / agent)
         tags = log.Tags()["scalars"]
         assert sorted(tag.split("/")[0] for tag in tags)[0] == "Long-term reward"
@@ -121,6 +126,7 @@ def test_tensorboard_has_trainings_curve_under_the_agent_and_level_lines_for_the
     assert len(steps) >= 3
     never = events(run / "tensorboard" / "never")
     assert [event.step for event in never.Scalars("eval/return")] == [0, steps[-1]]
+    assert steps[-1] > 3000  # opportunities
     assert len({event.value for event in never.Scalars("eval/return")}) == 1
     assert not [tag for tag in never.Tags()["scalars"] if tag.startswith("slow/")]
 
@@ -129,15 +135,33 @@ def test_tensorboard_has_hparams_and_a_layout_with_the_interval_as_margin(traine
     run, _ = trained
     log = events(run / "tensorboard" / NAME)
     assert "_hparams_/experiment" in log.summary_metadata
+    content = log.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    chosen = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert chosen["planner"].string_value == "ppo"
+    assert chosen["pacer"].string_value == "exact"
+    assert chosen["ranker"].string_value == "quality"
+    assert "slow.hidden=8" in chosen["overrides"].string_value
     (tensor,) = log.Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(tensor.tensor_proto.string_val[0])
     charts = {chart.title: chart for category in layout.category for chart in category.chart}
-    (series,) = charts["return, 95 % interval"].margin.series
     tags = log.Tags()["scalars"]
-    assert {series.value, series.lower, series.upper} <= set(tags)
+    banded = [chart for chart in charts.values() if chart.margin.series]
+    assert len(banded) == 3
+    for chart in banded:
+        (series,) = chart.margin.series
+        assert {series.value, series.lower, series.upper} <= set(tags)
+    assert next(iter(charts)) == "lead over never per week, 95 % band"
     for chart in charts.values():
         for pattern in chart.multiline.tag:
             assert [tag for tag in tags if re.search(pattern, tag)], pattern
+
+
+def test_tensorboard_has_the_configuration_as_text_and_a_histogram_over_members(trained):
+    run, _ = trained
+    log = events(run / "tensorboard" / NAME)
+    (text,) = log.Tensors("configuration/text_summary")
+    assert b"seed: 3" in text.tensor_proto.string_val[0]
+    assert log.Tags()["histograms"] == ["members/lead_over_never"]
 
 
 def test_the_printed_table_fits_120_columns_and_ranks_by_return(trained):
@@ -236,3 +260,39 @@ def test_every_planner_trains_from_the_command_line(name, parts, capsys, tmp_pat
     board = json.loads((run / "leaderboard.json").read_text())
     assert name in {row["name"] for row in board["agents"]}
     assert SlowFastAgent.load(run / "checkpoints" / "final.zip").train_opportunities > 0
+
+
+def test_a_training_writes_a_report_with_its_figures(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call(capsys, "train", *TINY, "report=true", "hydra.run.dir=run")
+    assert result.code == 0, result.err
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert f"<td>{NAME}</td>" in page
+    assert "slowfast-train" in page  # the command
+    assert (tmp_path / "run" / "figures" / "long_term.png").is_file()
+    tags = events(tmp_path / "run" / "tensorboard" / NAME).Tags()["images"]
+    assert tags == ["figures/one member's year", "figures/plans", "figures/sends by segment"]
+    assert "Report " in result.out
+
+
+def test_without_the_extra_a_training_says_what_it_leaves_out(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "slowfast_rl.evaluation.report", None)
+    result = call(capsys, "train", *TINY, "report=true", "hydra.run.dir=run")
+    assert result.code == 0, result.err
+    assert "report.html and figures are left out: " in result.err
+    assert (tmp_path / "run" / "leaderboard.json").is_file()
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_the_jobs_of_a_sweep_share_a_log_directory_with_each_baseline_once(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    tiny = [line for line in TINY if not line.startswith("name=")]
+    result = call(capsys, "train", "-m", "seed=1,2", *tiny, "hydra.sweep.dir=sweep")
+    assert result.code == 0, result.err
+    runs = {path.name: list(path.iterdir()) for path in (tmp_path / "sweep/tensorboard").iterdir()}
+    assert sorted(name.rpartition(",")[2] for name in runs) == ["never", "seed=1", "seed=2"]
+    assert len(runs["never"]) == 1
+    assert not list((tmp_path / "sweep" / "0").glob("tensorboard"))

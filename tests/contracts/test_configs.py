@@ -106,7 +106,7 @@ def test_help_explains_every_setting_of_the_yaml_files(command, capsys):
     text = call(capsys, command, "--help").out
     for file in ("base", command):
         for name, value in yaml.safe_load((CONFIGS / f"{file}.yaml").read_text()).items():
-            if name != "defaults" and not str(value).startswith("${"):
+            if name not in ("defaults", "hydra") and not str(value).startswith("${"):
                 assert re.search(rf"^  {name}=\S.*\s+\w", text, re.MULTILINE), name
     for name in world_names():
         assert name in text
@@ -121,7 +121,7 @@ def test_help_explains_the_planners_settings_in_the_constructors_own_words(capsy
 
 def test_no_setting_of_a_command_is_without_a_yaml_value():
     base = yaml.safe_load((CONFIGS / "base.yaml").read_text())
-    groups = {"world", "evaluation", "references"}  # of commands that evaluate
+    groups = {"world", "evaluation", "references", "report"}  # of commands that evaluate
     assert {field.name for field in fields(EvaluatedSettings)} == (
         set(base) - {"defaults"}
     ) | groups
