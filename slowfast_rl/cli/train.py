@@ -26,7 +26,7 @@ from slowfast_rl.agents.base import Turn
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.metrics import Metrics
 from slowfast_rl.cli.results import say, write_leaderboard
-from slowfast_rl.cli.schema import build, fit_arguments, read
+from slowfast_rl.cli.schema import build, fit_arguments, limited, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
 from slowfast_rl.evaluation.contestants import agent_contestants, trained_contestant
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
@@ -56,12 +56,8 @@ class TrainSettings(EvaluatedSettings):
     fast: dict[str, Any] | None = None
     store: dict[str, Any]
     name: str | None
-    total_opportunities: int | None
-    total_cpu_seconds: float | None
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a value outside what is allowed."""
-        super().__post_init__()
+    total_opportunities: int | None = limited(low=1)
+    total_cpu_seconds: float | None = limited(low=0, above=True)
 
     def make_agent(self) -> Agent:
         """Return the untrained agent that the settings describe.
