@@ -1,7 +1,7 @@
 """Check settings of commands and components; their dataclasses are the schema."""
 
 import inspect
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields, is_dataclass
 from math import inf
 from types import NoneType, UnionType
@@ -23,7 +23,7 @@ T = TypeVar("T", bound=_Dataclass)
 SETTINGS_SUFFIX = "_settings"  # of the config nodes that hold the settings of a class
 _NAMES: dict[type, str] = {
     bool: "true or false", int: "a whole number", float: "a number", str: "text",
-    dict: "a mapping", tuple: "a list",
+    dict: "a mapping", tuple: "a list", Sequence: "a list",
 }  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def allowed_text(declared: Field[Any], hint: Any) -> str:
     """
     limits = declared.metadata
     if not limits:
-        return _allowed(hint)
+        return allowed_types(hint)
     if limits["choices"]:
         return ", ".join(limits["choices"])
     kinds = get_args(hint) or (hint,)
@@ -206,7 +206,7 @@ def fit(value: Any, wanted: Any, where: str) -> Any:
         return tuple(fit(v, get_args(kind)[0], f"{where}[{i}]") for i, v in enumerate(value))
     if origin in _NAMES and not _is_a(value, origin):
         shown = "null" if value is None else repr(value)
-        raise ValueError(f"{where} is {shown}; allowed is {_allowed(wanted)}")
+        raise ValueError(f"{where} is {shown}; allowed is {allowed_types(wanted)}")
     return value
 
 
@@ -216,10 +216,11 @@ def _is_a(value: Any, kind: type) -> bool:
     return kind in _NAMES and isinstance(value, (int, float) if kind is float else kind)
 
 
-def _allowed(wanted: Any) -> str:
+def allowed_types(wanted: Any) -> str:
+    """Return the values that a type hint allows, in words."""
     kinds = get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
-    names = [_NAMES.get(get_origin(k) or k, "a mapping") for k in kinds if k is not NoneType]
-    return " or ".join(names + ["null"] * (NoneType in kinds))
+    known = [_NAMES[origin] for k in kinds if (origin := get_origin(k) or k) in _NAMES]
+    return " or ".join((known or ["a mapping"]) + ["null"] * (NoneType in kinds))
 
 
 def _check_names(settings: Mapping[str, Any], names: list[str], where: str) -> None:
