@@ -68,8 +68,9 @@ def _parts() -> Iterable[str]:
     yield "## Worlds"
     yield (
         "The group `world`. Every parameter of a world is a setting too, as in "
-        "`world.opt_out.relevance_weight=0.5`; [the member model](member-model.md#parameters) lists "
-        "all with unit, value and source. `world_overrides` and a file of your own set the same."
+        "`world.opt_out.relevance_weight=0.5`; [the member model](member-model.md#parameters) "
+        "lists all with unit, value and source. `world_overrides` and a file of your own set the "
+        "same."
     )
     yield ", ".join(f"`world={name}`" for name in world_names()) + "."
     yield from _constructed("agent", "Agents")

@@ -7,11 +7,14 @@ settings.
 
 import inspect
 import re
-from dataclasses import fields
+from dataclasses import Field, fields
 from importlib import import_module
 from typing import Any
 
 import griffe
+
+from slowfast_rl.policies.component import Component
+from slowfast_rl.policies.settings import default_of
 
 _ROLE = re.compile(r":(?:class|func|meth|attr|data|mod):`(~?)([\w.]+)`")
 
@@ -34,20 +37,31 @@ def _complete(cls: griffe.Class) -> None:
         cls.docstring.value = inspect.cleandoc(found.__doc__)
     if "__signature__" in vars(found):
         cls.set_member("__init__", _init_of(found))
+    elif issubclass(found, Component) and "Settings" in vars(found) and cls.docstring is not None:
+        cls.docstring.value += f"\n\n{_settings_section(found)}"
 
 
 def _init_of(cls: Any) -> griffe.Function:
     """Return the constructor of a part of an agent, whose arguments are its settings."""
+    keyword = griffe.ParameterKind.keyword_only
     parameters = [
-        griffe.Parameter(
-            declared.name,
-            annotation=str(getattr(declared.type, "__name__", declared.type)),
-            kind=griffe.ParameterKind.keyword_only,
-            default=repr(declared.default),
-        )
-        for declared in fields(cls.Settings)
+        griffe.Parameter(f.name, annotation=_type(f), kind=keyword, default=repr(default_of(f)))
+        for f in fields(cls.Settings)
     ]
     return griffe.Function("__init__", parameters=griffe.Parameters(*parameters))
+
+
+def _settings_section(cls: Any) -> str:
+    """Return a section on the settings of a class that has a constructor of its own."""
+    lines = [
+        f"    {f.name} ({_type(f)}): {f.metadata['text']} (default {default_of(f)!r})."
+        for f in fields(cls.Settings)
+    ]
+    return "\n".join(["Keyword Args:", *lines])
+
+
+def _type(declared: Field[Any]) -> str:
+    return str(getattr(declared.type, "__name__", declared.type))
 
 
 def _as_link(role: re.Match[str]) -> str:
