@@ -16,6 +16,7 @@ import griffe
 from slowfast_rl.policies.component import Component
 from slowfast_rl.policies.settings import default_of
 
+_DEFAULT = re.compile(r" \(default [^()\n]*\)\.$", re.MULTILINE)
 _ROLE = re.compile(r":(?:class|func|meth|attr|data|mod):`(~?)([\w.]+)`")
 
 
@@ -27,7 +28,9 @@ class RuntimeDocstrings(griffe.Extension):
         if isinstance(obj, griffe.Class) and obj.parent is obj.module:
             _complete(obj)
         if obj.docstring is not None:
-            obj.docstring.value = _ROLE.sub(_as_link, obj.docstring.value)
+            text = _ROLE.sub(_as_link, obj.docstring.value)
+            # What learn may declare is listed under a title that is none of griffe's sections.
+            obj.docstring.value = text.replace("The agent passes:", "Args:")
 
 
 def _complete(cls: griffe.Class) -> None:
@@ -35,8 +38,9 @@ def _complete(cls: griffe.Class) -> None:
     found = vars(import_module(cls.module.path))[cls.name]
     if cls.docstring is not None and found.__doc__:
         cls.docstring.value = inspect.cleandoc(found.__doc__)
-    if "__signature__" in vars(found):
+    if "__signature__" in vars(found) and cls.docstring is not None:
         cls.set_member("__init__", _init_of(found))
+        cls.docstring.value = _DEFAULT.sub(".", cls.docstring.value)  # shown from the signature
     elif issubclass(found, Component) and "Settings" in vars(found) and cls.docstring is not None:
         cls.docstring.value += f"\n\n{_settings_section(found)}"
 
