@@ -12,7 +12,7 @@ export OMP_NUM_THREADS := 1
 
 BIN := .venv/bin
 
-.PHONY: help train test test-long references lock clean
+.PHONY: help train test test-long docs references lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ test-long: .venv/.installed ## the tests that take minutes
 	@echo "Running the long tests"
 	@$(BIN)/pytest -n $(WORKERS) -m long
 
+docs: .venv/.installed ## build the documentation site into site/
+	@echo "Writing the tables of settings"
+	@$(BIN)/python docs/hooks/config_page.py
+	@echo "Building site/; a warning is an error"
+	@$(BIN)/mkdocs build --quiet --strict
+
 references: .venv/.installed ## compute the reference returns of the default cases
 	@echo "Computing references"
 	@$(BIN)/python -m slowfast_rl.cli.references "worlds=[pronounced,calibrated]"
@@ -54,7 +60,7 @@ lock: ## pin the newest set of packages that pyproject.toml allows
 
 clean: ## remove the environment, caches and builds; runs/ stays
 	@echo "Removing the environment, caches and builds"
-	@rm -rf .venv .venv-lock .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis build dist
+	@rm -rf .venv .venv-lock .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis build dist site
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml requirements.lock

@@ -67,6 +67,7 @@ class ThresholdAgent(SinglePolicyAgent):
 
     kind = "threshold"
     name = "threshold"
+    Settings = ThresholdAgentSettings
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class ThresholdAgent(SinglePolicyAgent):
         weeks: int = 104,
         name: str | None = None,
     ) -> None:
-        self.settings = ThresholdAgentSettings(
+        self.settings = self.Settings(
             sends_per_week=sends_per_week, num_members=num_members, weeks=weeks
         )
         own = UpliftRanker() if ranker is None else ranker

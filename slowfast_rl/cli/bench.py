@@ -23,7 +23,7 @@ from slowfast_rl.benchmarks.serve import serve_cases
 from slowfast_rl.benchmarks.store import PEERS, store_cases
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.results import say
-from slowfast_rl.cli.schema import read
+from slowfast_rl.cli.schema import limited, read
 from slowfast_rl.cli.settings import Settings
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.store.checks import check_no_password
@@ -55,19 +55,15 @@ class Row(NamedTuple):
 class BenchSettings(Settings):
     """Settings of the command, as in ``configs/bench.yaml``."""
 
-    suite: str
-    repeats: int
+    suite: str = limited(choices=SUITES)
+    repeats: int = limited(low=1)
     redis_url: str | None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
         super().__post_init__()
-        if self.suite not in SUITES:
-            raise ValueError(f"suite is {self.suite!r}; allowed: {', '.join(SUITES)}")
         if self.redis_url is not None:
             check_no_password(self.redis_url, (), "SLOWFAST_REDIS_PASSWORD")
-        if self.repeats < 1:
-            raise ValueError(f"repeats is {self.repeats}; allowed is 1 or more")
 
 
 class Bench:

@@ -23,7 +23,7 @@ from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.references import REFERENCE_AGENTS, check_references
 from slowfast_rl.cli.results import say, write_leaderboard
-from slowfast_rl.cli.schema import build, read
+from slowfast_rl.cli.schema import build, limited, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
 from slowfast_rl.evaluation.ab import factorial_test
 from slowfast_rl.evaluation.contestants import (
@@ -37,7 +37,7 @@ from slowfast_rl.evaluation.leaderboard import compare
 from slowfast_rl.evaluation.protocol import check_training_seed
 from slowfast_rl.evaluation.references import load_references
 from slowfast_rl.evaluation.twins import Twins
-from slowfast_rl.members.random import check_seeds
+from slowfast_rl.members.random import LARGEST_SEED
 from slowfast_rl.policies.contracts import BaseExecutor
 from slowfast_rl.services.simulation import executor_version
 from slowfast_rl.store.files import write_text_atomically
@@ -58,21 +58,18 @@ class CompareSettings(EvaluatedSettings):
     checkpoints: tuple[str, ...]
     allow: tuple[str, ...]
     controls: bool
-    mode: str
-    salt: int
+    mode: str = limited(choices=MODES)
+    salt: int = limited(low=0, high=LARGEST_SEED)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
         super().__post_init__()
         if not self.agents and not self.checkpoints:
             raise ValueError("agents and checkpoints are empty; allowed is at least one")
-        if self.mode not in MODES:
-            raise ValueError(f"mode is {self.mode!r}; allowed: {', '.join(MODES)}")
         if self.mode == "ab" and len(self.checkpoints) != 2:
             raise ValueError(
                 f"checkpoints is {list(self.checkpoints)}; with mode=ab two are allowed: arms 0, 1"
             )
-        check_seeds(salt=self.salt)
         for name, values in (("agents", self.agents), ("checkpoints", self.checkpoints)):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} is {list(values)}; allowed is each at most once")

@@ -51,13 +51,18 @@ def guide(command: str, text: str, config: DictConfig, loader: ConfigLoader) -> 
     return "\n".join([*lines, "", _FLAGS])
 
 
-def _settings(*files: Path) -> list[str]:
-    """Return a line for each setting with a value; the first file that has it counts."""
+def yaml_settings(*files: Path) -> dict[str, tuple[str, str]]:
+    """Return value and meaning of each setting with a value; the first file that has it counts."""
     found = [_SETTING.match(line) for file in files for line in file.read_text().splitlines()]
-    lines: dict[str, str] = {}
+    settings: dict[str, tuple[str, str]] = {}
     for m in filter(None, found):
-        lines.setdefault(m[1], _line(m[1], m[2], m[3] or ""))
-    return list(lines.values())
+        settings.setdefault(m[1], (m[2], m[3] or ""))
+    return settings
+
+
+def _settings(*files: Path) -> list[str]:
+    """Return a line for each setting with a value."""
+    return [_line(name, *both) for name, both in yaml_settings(*files).items()]
 
 
 def _line(name: str, value: object, meaning: str) -> str:

@@ -25,7 +25,7 @@ from slowfast_rl.agents.disk import read_arrays, write_arrays
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.results import say
-from slowfast_rl.cli.schema import build, read
+from slowfast_rl.cli.schema import build, limited, read
 from slowfast_rl.cli.settings import Settings, check_shared
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
@@ -45,10 +45,10 @@ class PlanSettings(Settings):
     store: dict[str, Any]
     members: int | str
     loop: bool
-    week: int
-    policy_version: int | None
+    week: int = limited(low=0)
+    policy_version: int | None = limited(low=0)
     beliefs_file: str | None
-    poll_seconds: float
+    poll_seconds: float = limited(low=0, above=True)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
@@ -57,12 +57,6 @@ class PlanSettings(Settings):
             raise ValueError(f"members is {self.members}; allowed is 1 or more, or a parquet file")
         if isinstance(self.members, str) and self.loop:
             raise ValueError(f"members is {self.members!r} with loop=true; allowed is a count")
-        if self.week < 0 or (self.policy_version or 0) < 0:
-            raise ValueError(
-                f"week is {self.week}, policy_version {self.policy_version}; allowed is 0 or more"
-            )
-        if self.poll_seconds <= 0:
-            raise ValueError(f"poll_seconds is {self.poll_seconds}; allowed is above 0")
 
 
 class Plan:

@@ -22,7 +22,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from slowfast_rl.cli.app import check_writable, run
 from slowfast_rl.cli.compose import CONFIG_DIR
-from slowfast_rl.cli.schema import read
+from slowfast_rl.cli.schema import limited, read
 from slowfast_rl.cli.settings import EvaluatedSettings
 from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.evaluation.references import (
@@ -41,14 +41,8 @@ class ReferenceSettings(EvaluatedSettings):
     """Settings of the command, as in ``configs/references.yaml``."""
 
     worlds: tuple[str | None, ...]
-    workers: int
+    workers: int = limited(low=1)
     again: bool
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a value outside what is allowed."""
-        super().__post_init__()
-        if self.workers < 1:
-            raise ValueError(f"workers is {self.workers}; allowed is 1 or more")
 
 
 class ComputeReferences:

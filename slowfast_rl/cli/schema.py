@@ -1,8 +1,9 @@
 """Check settings of commands and components; their dataclasses are the schema."""
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import MISSING, Field, field, fields, is_dataclass
+from math import inf
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -11,7 +12,7 @@ from hydra.core.config_store import ConfigStore
 from slowfast_rl.policies.class_checks import check_class
 from slowfast_rl.policies.component import Component
 from slowfast_rl.policies.registry import import_class, import_path, registered
-from slowfast_rl.policies.settings import default_of
+from slowfast_rl.policies.settings import default_of, is_within, number_range
 
 
 class _Dataclass(Protocol):
@@ -22,8 +23,29 @@ T = TypeVar("T", bound=_Dataclass)
 SETTINGS_SUFFIX = "_settings"  # of the config nodes that hold the settings of a class
 _NAMES: dict[type, str] = {
     bool: "true or false", int: "a whole number", float: "a number", str: "text",
-    dict: "a mapping", tuple: "a list",
+    dict: "a mapping", tuple: "a list", Sequence: "a list",
 }  # fmt: skip
+
+
+def limited(
+    *,
+    low: float = -inf,
+    high: float = inf,
+    above: bool = False,
+    choices: Collection[str] = (),
+    default: Any = MISSING,
+) -> Any:
+    """Declare what a field of a command's settings allows; its YAML file has value and meaning.
+
+    Args:
+        low: the smallest number that is allowed.
+        high: the largest number that is allowed.
+        above: whether a number must be above ``low``.
+        choices: the words that are allowed, instead of numbers.
+        default: for a setting that not every command has.
+    """
+    limits = {"low": low, "high": high, "above": above, "below": False, "choices": choices}
+    return field(default=default, metadata=limits)
 
 
 def settings_nodes() -> dict[tuple[str, str], type[Component]]:
@@ -64,14 +86,44 @@ def read(kind: type[T], settings: Mapping[str, Any], where: str = "") -> T:
         ValueError: a setting is missing, unknown, of the wrong type or outside what is allowed.
     """
     hints = get_type_hints(kind)
-    names = [field.name for field in fields(kind)]
+    names = [f.name for f in fields(kind)]
     _check_names(settings, names, where)
-    for field in fields(kind):
-        needed = field.default is MISSING and field.name not in settings
-        if needed or settings.get(field.name) == "???":
-            allowed = _allowed(hints[field.name])
-            raise ValueError(f"{where}{field.name} is missing; allowed is {allowed}")
-    return kind(**{k: fit(v, hints[k], f"{where}{k}") for k, v in settings.items()})
+    found: dict[str, Any] = {}
+    for declared in fields(kind):
+        name, hint = declared.name, hints[declared.name]
+        value = settings.get(name, declared.default)
+        if value is MISSING or value == "???":
+            raise ValueError(f"{where}{name} is missing; allowed is {allowed_text(declared, hint)}")
+        found[name] = fit(value, hint, f"{where}{name}")
+        _check_limits(declared, found[name], hint, where)
+    return kind(**found)
+
+
+def allowed_text(declared: Field[Any], hint: Any) -> str:
+    """Return what a field of a command's settings allows, in words.
+
+    Args:
+        declared: the field.
+        hint: its type.
+    """
+    limits = declared.metadata
+    if not limits:
+        return allowed_types(hint)
+    if limits["choices"]:
+        return ", ".join(limits["choices"])
+    kinds = get_args(hint) or (hint,)
+    return number_range(kinds[0], limits) + ", or null" * (NoneType in kinds)
+
+
+def _check_limits(declared: Field[Any], value: Any, hint: Any, where: str) -> None:
+    """Raise ValueError if a value is none of a field's choices, or outside its bounds."""
+    limits = declared.metadata
+    if value is None or not limits:
+        return
+    if value in limits["choices"] if limits["choices"] else is_within(value, limits):
+        return
+    allowed = f"allowed{':' if limits['choices'] else ' is'} {allowed_text(declared, hint)}"
+    raise ValueError(f"{where}{declared.name} is {value!r}; {allowed}")
 
 
 def build(settings: Mapping[str, Any], where: str) -> Any:
@@ -154,7 +206,7 @@ def fit(value: Any, wanted: Any, where: str) -> Any:
         return tuple(fit(v, get_args(kind)[0], f"{where}[{i}]") for i, v in enumerate(value))
     if origin in _NAMES and not _is_a(value, origin):
         shown = "null" if value is None else repr(value)
-        raise ValueError(f"{where} is {shown}; allowed is {_allowed(wanted)}")
+        raise ValueError(f"{where} is {shown}; allowed is {allowed_types(wanted)}")
     return value
 
 
@@ -164,10 +216,11 @@ def _is_a(value: Any, kind: type) -> bool:
     return kind in _NAMES and isinstance(value, (int, float) if kind is float else kind)
 
 
-def _allowed(wanted: Any) -> str:
+def allowed_types(wanted: Any) -> str:
+    """Return the values that a type hint allows, in words."""
     kinds = get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
-    names = [_NAMES.get(get_origin(k) or k, "a mapping") for k in kinds if k is not NoneType]
-    return " or ".join(names + ["null"] * (NoneType in kinds))
+    known = [_NAMES[origin] for k in kinds if (origin := get_origin(k) or k) in _NAMES]
+    return " or ".join((known or ["a mapping"]) + ["null"] * (NoneType in kinds))
 
 
 def _check_names(settings: Mapping[str, Any], names: list[str], where: str) -> None:

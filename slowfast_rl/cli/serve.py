@@ -26,7 +26,7 @@ from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.cli.app import check_writable, run
 from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.results import say
-from slowfast_rl.cli.schema import build, read
+from slowfast_rl.cli.schema import build, limited, read
 from slowfast_rl.cli.settings import Settings, check_shared
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.members.clock import WEEK_SECONDS
@@ -46,17 +46,13 @@ class ServeSettings(Settings):
     checkpoint: str
     allow: tuple[str, ...]
     store: dict[str, Any]
-    source: str
-    week_seconds: float
+    source: str = limited(choices=SOURCES)
+    week_seconds: float = limited(low=0)
     folder: str | None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
         super().__post_init__()
-        if self.source not in SOURCES:
-            raise ValueError(f"source is {self.source!r}; allowed: {', '.join(SOURCES)}")
-        if self.week_seconds < 0:
-            raise ValueError(f"week_seconds is {self.week_seconds}; allowed is 0 or more")
         if self.folder is not None:
             check_writable(Path(self.folder), "folder")
 

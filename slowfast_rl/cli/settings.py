@@ -7,6 +7,7 @@ from typing import Any
 
 from slowfast_rl.cli.app import check_writable
 from slowfast_rl.cli.results import say
+from slowfast_rl.cli.schema import limited
 from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.evaluation.references import (
     REFERENCES_FOLDER,
@@ -16,7 +17,7 @@ from slowfast_rl.evaluation.references import (
     save_references,
 )
 from slowfast_rl.members.loading import load_world, world_from_tree
-from slowfast_rl.members.random import check_seeds
+from slowfast_rl.members.random import LARGEST_SEED
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.settings import check_device
 
@@ -31,20 +32,16 @@ class Settings:
     world_name: str
     world_file: str | None
     world_overrides: dict[str, Any] | None
-    num_members: int
-    weeks: int
-    population_seed: int
-    luck_seed: int
-    seed: int
+    num_members: int = limited(low=1)
+    weeks: int = limited(low=1)
+    population_seed: int = limited(low=0, high=LARGEST_SEED)
+    luck_seed: int = limited(low=0, high=LARGEST_SEED)
+    seed: int = limited(low=0, high=LARGEST_SEED)
     device: str
-    num_threads: int
+    num_threads: int = limited(low=1)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
-        for name in ("num_members", "weeks", "num_threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed is 1 or more")
-        check_seeds(seed=self.seed, population_seed=self.population_seed, luck_seed=self.luck_seed)
         check_device(self.device)
         if self.device.startswith("cuda"):
             import torch  # here, because --help does without it
@@ -76,10 +73,10 @@ class Settings:
 class Evaluation:
     """How agents are evaluated, as in ``configs/evaluation/default.yaml``."""
 
-    burn_in: int
+    burn_in: int = limited(low=0)
     streams: tuple[int, ...]
-    every_opportunities: int | None
-    curve_members: int
+    every_opportunities: int | None = limited(low=1)
+    curve_members: int = limited(low=2)
     references: str | None
 
     def __post_init__(self) -> None:
@@ -89,10 +86,6 @@ class Evaluation:
                 f"evaluation.streams is {list(self.streams)}; allowed are different whole numbers "
                 "of 0 or more, at least one"
             )
-        for name, least in (("every_opportunities", 1), ("curve_members", 2)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"evaluation.{name} is {value}; allowed is {least} or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +94,12 @@ class EvaluatedSettings(Settings):
 
     evaluation: Evaluation
     report: bool = True
-    references: str = "stored"  # not a setting of the command that computes them
+    # The command that computes references has no such setting, only the default.
+    references: str = limited(choices=REFERENCES, default="stored")
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
         super().__post_init__()
-        if self.references not in REFERENCES:
-            raise ValueError(f"references is {self.references!r}; allowed: {', '.join(REFERENCES)}")
         if self.references == "compute":
             check_writable(self.reference_folders()[0], "references folder")
 

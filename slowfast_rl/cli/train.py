@@ -25,7 +25,7 @@ from slowfast_rl.agents import Agent
 from slowfast_rl.agents.base import Turn
 from slowfast_rl.cli.app import CONFIG_FILE, run
 from slowfast_rl.cli.results import log_directory, new_run, say, write_leaderboard
-from slowfast_rl.cli.schema import build, fit_arguments, read
+from slowfast_rl.cli.schema import build, fit_arguments, limited, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
 from slowfast_rl.evaluation.contestants import (
     agent_contestants,
@@ -65,12 +65,8 @@ class TrainSettings(EvaluatedSettings):
     fast: dict[str, Any] | None = None
     store: dict[str, Any]
     name: str | None
-    total_opportunities: int | None
-    total_cpu_seconds: float | None
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a value outside what is allowed."""
-        super().__post_init__()
+    total_opportunities: int | None = limited(low=1)
+    total_cpu_seconds: float | None = limited(low=0, above=True)
 
     def make_agent(self) -> Agent:
         """Return the untrained agent that the settings describe.
@@ -185,13 +181,11 @@ class Train:
 
         s, agent = self.settings, self.agent
         final = final_metrics(board, agent.name)
+        parts = {name: getattr(agent.fast, name) for name in agent.fast.parts}
         chosen = {
             "planner": "none" if agent.slow is None else agent.slow.name,
             "executor": agent.fast.name,
-            **{
-                part: getattr(getattr(agent.fast, part), "name", "none")
-                for part in agent.fast.parts
-            },
+            **{name: "none" if part is None else part.name for name, part in parts.items()},
             "plans_for": agent.plans_for,
             "world": board.world.name,
             "seed": s.seed,

@@ -17,18 +17,31 @@ _CONTROL_SEED = 7  # seed of random plans and of dealt plans
 
 
 class Contestant(NamedTuple):
-    """A planner and an executor under a name, as the leaderboard evaluates them."""
+    """A planner and an executor under a name, as the leaderboard evaluates them.
+
+    Attributes:
+        name: the name.
+        planner: the slow policy.
+        executor: the fast policy; None for the default.
+        seeds: training seeds.
+        train_cpu_seconds: CPU time of the training.
+        train_opportunities: send opportunities simulated for the training.
+        single: whether it is a single policy without planner, scored with its own executor.
+        control: whether tables show it, but not TensorBoard.
+        checkpoint: where the agent was loaded from.
+        group: digest that agents share which differ in their training seed alone; None for none.
+    """
 
     name: str
     planner: BasePlanner
-    executor: Executor | None = None  # None for the default
-    seeds: tuple[int, ...] = ()  # training seeds
+    executor: Executor | None = None
+    seeds: tuple[int, ...] = ()
     train_cpu_seconds: float = 0.0
     train_opportunities: int = 0
-    single: bool = False  # a single policy without planner, scored with its own executor
-    control: bool = False  # shown in tables alone
-    checkpoint: str | None = None  # where the agent was loaded from
-    group: str | None = None  # digest that agents share which differ in their seed alone
+    single: bool = False
+    control: bool = False
+    checkpoint: str | None = None
+    group: str | None = None
 
 
 Entrant = Agent | Contestant | str  # what can be entered in a leaderboard

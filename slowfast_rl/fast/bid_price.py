@@ -131,7 +131,8 @@ class BidPricePacer(BasePacer):
         """Return a pacer with given distributions of the best scores.
 
         Args:
-            quantiles: [C][Q] equally likely scores of each channel's best candidate, ascending.
+            quantiles: for each of C channels, equally likely scores of its best candidate,
+                ascending.
             settings: settings of the pacer; None for the defaults.
 
         Raises:

@@ -26,14 +26,23 @@ _NO_WEIGHTS = np.zeros(0, np.float32)
 
 
 class PlanRequest(NamedTuple):
-    """The input of a planner: one row for each of B members whose week begins."""
+    """The input of a planner: one row for each of B members whose week begins.
 
-    observations: Float32  # [B, F_week] logged features; see ``sf.weekly_features(world)``
-    feasible: Bool  # [B, O] plans whose target is 0 on every channel that the member has left
-    entity_ids: Int64  # [B] member ids
-    weeks: Int64  # [B] number of the week that begins; 0 is the first of the member's episode
-    beliefs: Float32 | None = None  # [B, F_belief] if the planner's ``needs_beliefs`` is true
-    latents: Float32 | None = None  # [B, F_privileged] if its ``privileged`` is true
+    Attributes:
+        observations: [B, F_week] logged features; see ``sf.weekly_features(world)``.
+        feasible: [B, O] plans whose target is 0 on every channel that the member has left.
+        entity_ids: [B] member ids.
+        weeks: [B] number of the week that begins; 0 is the first of the member's episode.
+        beliefs: [B, F_belief] if the planner's ``needs_beliefs`` is true.
+        latents: [B, F_privileged] if its ``privileged`` is true.
+    """
+
+    observations: Float32
+    feasible: Bool
+    entity_ids: Int64
+    weeks: Int64
+    beliefs: Float32 | None = None
+    latents: Float32 | None = None
 
 
 class Choice(NamedTuple):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _DEVICE = "device"
 #: Inputs of networks are divided by their standard deviation, or by this if that is smaller.
 MIN_SCALE = 0.01
+_NAMES = {bool: "true or false", str: "text"}  # of types without bounds
 _SB3_SETTINGS = (  # that Stable-Baselines3's PPO gets unchanged
     "n_steps", "n_epochs", "learning_rate", "gae_lambda", "ent_coef", "device",
 )  # fmt: skip
@@ -172,23 +173,26 @@ def _checked(declared: Field[Any], value: Any, hint: Any) -> Any:
     if declared.metadata.get("kind") == _DEVICE:
         check_device(value)
         return value
-    low, high = declared.metadata.get("low", -np.inf), declared.metadata.get("high", np.inf)
+    limits = declared.metadata
     if kind is bool:
-        if not isinstance(value, bool | np.bool_):
-            raise ValueError(f"{name} is {value!r}; allowed is true or false")
-        return bool(value)
-    if kind is str:
-        if not isinstance(value, str):
-            raise ValueError(f"{name} is {value!r}; allowed is text")
-        return value
-    wanted = Integral if kind is int else Real
-    fits = isinstance(value, wanted) and not isinstance(value, bool) and _is_finite(value)
-    inside = fits and low <= value <= high
-    inside = inside and not (declared.metadata.get("above") and value == low)
-    inside = inside and not (declared.metadata.get("below") and value == high)
-    if not inside:
-        raise ValueError(f"{name} is {value!r}; allowed is {_allowed(declared, kind)}")
+        fits = isinstance(value, bool | np.bool_)
+    elif kind is str:
+        fits = isinstance(value, str)
+    else:
+        wanted = Integral if kind is int else Real
+        fits = isinstance(value, wanted) and not isinstance(value, bool) and _is_finite(value)
+        fits = fits and is_within(value, limits)
+    if not fits:
+        raise ValueError(f"{name} is {value!r}; allowed is {allowed_values(declared, hint)}")
     return kind(value)
+
+
+def is_within(value: Any, limits: Mapping[str, Any]) -> bool:
+    """Return whether a number is within bounds, given as :func:`setting` keeps them."""
+    low, high = limits.get("low", -inf), limits.get("high", inf)
+    inside = low <= value <= high
+    inside = inside and not (limits.get("above") and value == low)
+    return inside and not (limits.get("below") and value == high)
 
 
 def _kind_of(name: str, hint: Any) -> tuple[type, bool]:
@@ -210,16 +214,34 @@ def _is_finite(value: Any) -> bool:
         return False
 
 
-def _allowed(declared: Field[Any], kind: type) -> str:
-    low, high = declared.metadata.get("low", -inf), declared.metadata.get("high", inf)
+def allowed_values(declared: Field[Any], hint: Any) -> str:
+    """Return what a field of :class:`Settings` allows, in words.
+
+    Args:
+        declared: the field.
+        hint: its type.
+    """
+    kind, optional = _kind_of(declared.name, hint)
+    if declared.metadata.get("kind") == _DEVICE:
+        what = "cpu or cuda"
+    elif kind in _NAMES:
+        what = _NAMES[kind]
+    else:
+        what = number_range(kind, declared.metadata)
+    return f"{what}, or null" if optional else what
+
+
+def number_range(kind: type, limits: Mapping[str, Any]) -> str:
+    """Return the numbers between a field's bounds, in words."""
+    low, high = limits.get("low", -inf), limits.get("high", inf)
     what = "a whole number " if kind is int else ""
     if not isfinite(low) and not isfinite(high):
         return f"{what or 'a finite number'}".strip()
     shown = [f"{v:.0f}" if kind is int and isfinite(v) else f"{v:g}" for v in (low, high)]
-    if declared.metadata.get("above") or declared.metadata.get("below"):
-        parts = [f"above {shown[0]}" if declared.metadata["above"] else f"{shown[0]} or more"]
+    if limits.get("above") or limits.get("below"):
+        parts = [f"above {shown[0]}" if limits["above"] else f"{shown[0]} or more"]
         if isfinite(high):
-            end = "below" if declared.metadata["below"] else "at most"
+            end = "below" if limits["below"] else "at most"
             parts.append(f"{end} {shown[1]}")
         return what + " and ".join(parts)
     if not isfinite(high):

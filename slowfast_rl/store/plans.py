@@ -10,8 +10,10 @@ from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.store.protocol import FeatureStore
 from slowfast_rl.store.views import Column, FeatureView
 
-PLANS = "plans"  # name of the view
-UNIFORM_SHAPE = 0  # id of the uniform pacing shape
+PLANS = "plans"
+"""Name of the view of plans."""
+UNIFORM_SHAPE = 0
+"""Id of the uniform pacing shape, which every world has."""
 
 
 class PacingPlan(NamedTuple):

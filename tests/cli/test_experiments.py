@@ -79,7 +79,10 @@ def test_an_agent_is_named_by_its_experiment_and_by_the_settings_that_were_chang
         (["experiment=utility", "total_opportunities=5"], "nothing in utility takes a budget"),
         (["experiment=threshold", "total_cpu_seconds=5"], "takes a budget; allowed is null"),
         (["total_opportunities=5", "total_cpu_seconds=5"], "exactly one of them is needed"),
-        (["total_opportunities=0"], "total_opportunities is 0; allowed is above 0"),
+        (
+            ["total_opportunities=0"],
+            "total_opportunities is 0; allowed is a whole number 1 or more",
+        ),
         (["agent.turns=[slow,middle]"], "turns are"),
         (["experiment=flat_ppo", "slow=ppo"], "slow is given, and SinglePolicyAgent takes none"),
     ],

@@ -31,16 +31,14 @@ def test_the_shape_of_the_best_fixed_plan_is_printed_where_there_are_several(ref
     assert f"pronounced: best fixed plan {plan}, shape {shape}, return " in out
 
 
-def test_training_is_compared_with_the_best_fixed_plan_in_its_shape(
-    references, capsys, monkeypatch
-):
+def test_training_is_compared_with_the_best_plan_in_its_shape(references, capsys, monkeypatch):
     _, file = references
     wanted = {"best_fixed_plan": [5, 0], "best_fixed_shape": "weekend"}
     file.write_text(json.dumps(json.loads(file.read_text()) | wanted))
     lived = []
 
     class Spy(FixedPlanner):
-        def __init__(self, world, plan, shape):
+        def __init__(self, world, plan, shape="uniform"):
             lived.append((*plan, shape))
             super().__init__(world, plan, shape)
 

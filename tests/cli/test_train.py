@@ -271,7 +271,7 @@ def test_a_training_writes_a_report_with_its_figures(capsys, tmp_path, monkeypat
     assert "slowfast-train" in page  # the command
     assert (tmp_path / "run" / "figures" / "long_term.png").is_file()
     tags = events(tmp_path / "run" / "tensorboard" / NAME).Tags()["images"]
-    assert tags == ["figures/one member's year", "figures/plans", "figures/sends by segment"]
+    assert set(tags) == {f"figures/{t}" for t in ("plans", "sends by segment", "one member's year")}
     assert "Report " in result.out
 
 

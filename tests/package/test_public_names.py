@@ -38,28 +38,6 @@ def test_importing_the_package_registers_both_environments():
         assert spec.vector_entry_point is not None
 
 
-def test_the_readmes_python_compiles_and_uses_names_that_exist():
-    text = (ROOT / "README.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert blocks
-    for block in blocks:
-        code = "\n".join(line.removeprefix("  ") for line in block.splitlines())
-        compile(code, "README.md", "exec")
-        for path in re.findall(r"\bsf\.([\w.]+)", code):
-            value = sf
-            for part in path.split("."):
-                value = getattr(value, part)
-
-
-def test_links_in_the_documents_lead_to_files_that_exist():
-    patterns = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "experiments/*/README.md")
-    documents = [path for pattern in patterns for path in ROOT.glob(pattern)]
-    assert documents
-    for document in documents:
-        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
-            assert (document.parent / target).exists(), f"{document.name}: {target}"
-
-
 @pytest.mark.parametrize("world", ["pronounced", "calibrated"])
 def test_references_of_the_default_cases_come_with_the_package(world):
     references = sf.evaluation.load_references(sf.load_world(world), sf.EvaluationProtocol())
