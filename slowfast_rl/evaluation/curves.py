@@ -134,6 +134,9 @@ def final_metrics(board: Leaderboard, name: str) -> dict[str, float]:
 
 
 def _write_final(writer: "SummaryWriter", name: str, board: Leaderboard) -> None:
+    for count in _COUNTS:
+        tag = f"store/{count.removeprefix('store_')}"
+        writer.add_scalar(tag, board.row(name)[count], board.protocol.weeks)
     for tag, value in final_metrics(board, name).items():
         writer.add_scalar(tag, value, board.row(name)["train_opportunities"])
     leads = board.rollouts[name].returns - board.baseline_rollout.returns
