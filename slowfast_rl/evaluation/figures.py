@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 try:
     from cycler import cycler
-    from matplotlib import pyplot, rc_context
+    from matplotlib import pyplot, rcParams
     from matplotlib.axes import Axes as Axes  # for those that draw, also outside this file
     from matplotlib.figure import Figure
 except ImportError as error:
@@ -51,7 +51,23 @@ DOTS_PER_INCH = 120
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))  # legible without colour
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
-in_style = rc_context(STYLE)  # a decorator of functions that draw
+
+@contextmanager
+def _in_style() -> Iterator[None]:
+    """Draw in this library's style; also a decorator.
+
+    Matplotlib's ``rc_context`` would also reset what is no style: in a notebook, the first figure
+    makes matplotlib interactive, and the second one would not be shown.
+    """
+    before = {name: rcParams[name] for name in STYLE}
+    rcParams.update(STYLE)
+    try:
+        yield
+    finally:
+        rcParams.update(before)
+
+
+in_style = _in_style()
 
 
 def axes_of_size(ax: Axes | None, width: float, height: float) -> Axes:
@@ -92,7 +108,7 @@ def panels(
     Yields:
         The axes, [rows, columns].
     """
-    with rc_context(STYLE):
+    with _in_style():
         figure = Figure(figsize=size, layout="constrained")
         if titles is None:
             axes = figure.subplots(rows, columns, squeeze=False, **layout)
