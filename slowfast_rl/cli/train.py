@@ -223,9 +223,9 @@ class _Watch:
         self._bar.close()
 
     def __call__(self, opportunities: int) -> None:
-        if not self._bar.n:  # what came before says nothing of the time that is left
+        first = not self._bar.n
+        if first:
             self._bar.initial = self._bar.n = opportunities
-            self._bar.unpause()
         self._bar.set_description("learning", refresh=False)
         if self._bar.total is not None and opportunities > self._bar.total:
             self._bar.total = opportunities
@@ -234,7 +234,8 @@ class _Watch:
             self._next = opportunities + self._every
             self._evaluate(self._agent.train_opportunities // self._twins.world.slots_per_week)
             self._agent.save(self._folder / "checkpoints" / "latest.zip")
-            self._bar.unpause()  # evaluation says nothing of the time that is left either
+        if first:  # what came before says nothing of the time that is left
+            self._bar.unpause()
 
     def _evaluate(self, step: int) -> None:
         """Write the return on the first luck alone, which is quick, with its interval."""
