@@ -241,9 +241,9 @@ class _Watch:
         self._bar.close()
 
     def __call__(self, opportunities: int) -> None:
-        if not self._bar.n:  # what came before says nothing of the time that is left
+        first = not self._bar.n
+        if first:
             self._bar.initial = self._bar.n = opportunities
-            self._bar.unpause()
         self._bar.set_description("learning", refresh=False)
         if self._bar.total is not None and opportunities > self._bar.total:
             self._bar.total = opportunities
@@ -252,7 +252,8 @@ class _Watch:
             self._next = opportunities + self._every
             self.evaluate()
             self._agent.save(self._folder / "checkpoints" / "latest.zip")
-            self._bar.unpause()  # evaluation says nothing of the time that is left either
+        if first:  # what came before says nothing of the time that is left
+            self._bar.unpause()
 
     @property
     def num_members(self) -> int:

@@ -27,6 +27,7 @@ SHOWS = {  # what a quick run of each study prints
     "coupling": "| arm | seed |",
     "message_cost": "| cost per message | window 1 weeks |",
     "casual_viewers": "| casual less heavy, absolute |",
+    "homepage": "| spread | best fixed plan |",
 }
 DRAWN = {path.parent.name: path for path in STUDIES.glob("*/*.png")}
 

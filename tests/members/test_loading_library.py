@@ -1,10 +1,11 @@
 """The library's worlds load, by name and with overrides, and hash by what they hold."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from slowfast_rl.members.loading import load_world, world_hash, world_names
+from slowfast_rl.members.loading import config_folder, load_world, world_hash, world_names
 from slowfast_rl.members.world import Slot
 from tests.members.worlds import IN_APP_FILE
 
@@ -25,8 +26,17 @@ def test_the_library_brings_its_worlds() -> None:
 def test_every_world_of_the_library_loads(name: str) -> None:
     world = load_world(name)
     assert world.name == name
-    assert world.channels == ("push", "email")
+    assert world.channels == (("hero", "row") if name == "homepage" else ("push", "email"))
     assert world.slots_per_week == 21
+
+
+def test_every_number_of_the_homepage_world_says_where_it_comes_from() -> None:
+    lines = (config_folder() / "world" / "homepage.yaml").read_text().splitlines()
+    numbers = [line for line in lines if re.match(r"  \w+: .*\d", line)]
+    assert len(numbers) > 50
+    for line in numbers:
+        meaning = line.partition("#")[2]
+        assert re.search("assumed|calibrated|likewise|Runyon|not clipped|the unit", meaning), line
 
 
 def test_the_worlds_of_the_library_differ() -> None:
