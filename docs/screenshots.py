@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from selenium import webdriver
-from selenium.webdriver.common.by import By
 
 ROOT = Path(__file__).parents[1]
 FIGURES, RUNS = ROOT / "docs" / "figures", ROOT / "runs" / "docs"
@@ -102,10 +101,6 @@ def take(browser: webdriver.Chrome, address: str, name: str) -> None:
     """Open a page, let it draw, and save what is seen without scrolling."""
     browser.get(address)
     time.sleep(SECONDS)
-    for button in browser.find_elements(By.CSS_SELECTOR, "settings-view + button, .close-button"):
-        if button.is_displayed():
-            button.click()  # TensorBoard's settings hide a quarter of the page
-            time.sleep(2)
     FIGURES.mkdir(exist_ok=True)
     browser.save_screenshot(str(FIGURES / f"{name}.png"))
 

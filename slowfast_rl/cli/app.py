@@ -34,6 +34,8 @@ from slowfast_rl.members.loading import config_folder
 from slowfast_rl.policies.registry import search_modules_in
 from slowfast_rl.store.files import write_text_atomically
 
+#: Hydra's list of the keys that tell no jobs of a sweep apart.
+SAME_IN_ALL_JOBS = "hydra.job.config.override_dirname.exclude_keys"
 CONFIG_FILE = "config.yaml"  # a folder that has one is a run
 
 
@@ -180,7 +182,15 @@ def _sweep(
 ) -> None:
     """Run the jobs of a sweep, and end with a table, also where jobs failed."""
     place = QuotedString(str(directory.absolute()), Quote.single).with_quotes()
-    given = [*overrides, "hydra.mode=MULTIRUN", f"hydra.sweep.dir={place}"]
+    parsed = OverridesParser.create(hydra.config_loader).parse_overrides(overrides)
+    same = [o.key_or_group for o in parsed if not o.is_sweep_override()]
+    excluded = ",".join(QuotedString(key, Quote.single).with_quotes() for key in same)
+    given = [
+        *overrides,
+        "hydra.mode=MULTIRUN",
+        f"hydra.sweep.dir={place}",
+        f"{SAME_IN_ALL_JOBS}=[{excluded}]",
+    ]
     failed = False
     try:
         hydra.multirun(name, task, given)

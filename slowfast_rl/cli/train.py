@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
@@ -190,9 +191,14 @@ class Train:
             "world": board.world.name,
             "seed": s.seed,
             "opportunities": agent.train_opportunities,
-            "overrides": " ".join(f"{key}={value}" for key, value in overrides().items()),
+            "overrides": " ".join(
+                f"{key}={value}" for key, value in overrides(telling_apart=True).items()
+            ),
         }
-        chosen |= _scalars({"agent": s.agent, "slow": s.slow, "fast": s.fast})
+        chosen |= {
+            key: yaml.safe_load(value) for key, value in overrides(telling_apart=True).items()
+        }
+        chosen = {k: v for k, v in chosen.items() if isinstance(v, bool | int | float | str)}
         metrics.evaluation.record("hparams", HParam(chosen, final))
         for tag, value in final.items():
             metrics.evaluation.record(tag, value)
@@ -291,12 +297,18 @@ class _Watch:
         return self._compared
 
 
-def overrides() -> dict[str, str]:
-    """Return the overrides of the command line by key, without hydra's own."""
+def overrides(telling_apart: bool = False) -> dict[str, str]:
+    """Return the overrides of the command line by key, without hydra's own.
+
+    Args:
+        telling_apart: whether to leave out, in a sweep, those that all of its jobs share.
+    """
     if not HydraConfig.initialized():
         return {}
-    pairs = (word.lstrip("+").partition("=") for word in HydraConfig.get().overrides.task)
-    return {key: value for key, _, value in pairs}
+    config = HydraConfig.get()
+    same = config.job.config.override_dirname.exclude_keys if telling_apart else ()
+    pairs = (word.lstrip("+").partition("=") for word in config.overrides.task)
+    return {key: value for key, _, value in pairs if key not in same}
 
 
 def _name_by_choices(parts: Mapping[str, Any]) -> str | None:
@@ -321,12 +333,12 @@ def _name_by_choices(parts: Mapping[str, Any]) -> str | None:
 def settings_suffix() -> str:
     """Return what tells apart two agents of the same classes, for the end of a name.
 
-    Settings of agent and levels that the command line gives, and in a sweep the seed. Where there
-    are many, their digest takes their place.
+    Settings of agent and levels that the command line gives; in a sweep those that differ between
+    its jobs, and world and seed. Where there are many, their digest takes their place.
     """
     found = {
         key.removeprefix("slow.").removeprefix("agent."): value
-        for key, value in overrides().items()
+        for key, value in overrides(telling_apart=True).items()
         if key.startswith(("agent.", "slow.", "fast.")) and not key.endswith(("_target_", "device"))
     }
     parts = [f"{key}={value}" for key, value in found.items()]
@@ -340,19 +352,8 @@ def _swept(keys: Sequence[str]) -> str:
     """Return the values of these keys in a job of a sweep, for the end of a name."""
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return ""
-    given = overrides()
+    given = overrides(telling_apart=True)
     return "".join(f",{key}={given[key]}" for key in keys if key in given)
-
-
-def _scalars(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numbers and words of nested mappings, by path."""
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            found |= {f"{name}/{key}": below for key, below in _scalars(value).items()}
-        elif isinstance(value, bool | int | float | str) and name != "device":
-            found[name] = value
-    return found
 
 
 def main() -> None:

@@ -24,19 +24,21 @@ def layout(baseline: str) -> dict[str, Any]:
     per_week = [f"Long-term reward/{lead}", "lead/per_week_ci_low", "lead/per_week_ci_high"]
     summed = ["lead/summed", "lead/summed_ci_low", "lead/summed_ci_high"]
     gap = {"gap closed": ["Multiline", ["eval/gap_closed"]]} if baseline != "never" else {}
-    return {
+    return {  # TensorBoard draws the bands of a group in reverse order
+        f"Lead over {baseline}, 95 % band": {
+            "summed over the weeks": ["Margin", summed],
+            "per week": ["Margin", per_week],
+        },
         "Long-term reward": {
-            f"lead over {baseline} per week, 95 % band": ["Margin", per_week],
-            f"lead over {baseline}, summed over the weeks, 95 % band": ["Margin", summed],
             "reward per week": ["Multiline", ["Long-term reward/per_week"]],
             "cumulative reward": ["Multiline", ["Long-term reward/cumulative"]],
         },
-        "During training": {
+        "During training": gap
+        | {
             f"lead over {baseline} in return, 95 % band": [
                 "Margin",
                 [f"eval/{lead}", f"eval/{lead}_ci_low", f"eval/{lead}_ci_high"],
             ],
-            **gap,
         },
     } | {
         f"Segment {s}": {
