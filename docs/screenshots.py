@@ -3,7 +3,7 @@
     python docs/screenshots.py [--only tensorboard report site]
 
 Trains what is missing into runs/docs (about ten minutes), then opens every page in headless
-Chromium and writes docs/figures/. Needs selenium (extra `docs`), chromium and its driver.
+Chromium and writes docs/figures/. Needs `pip install selenium`, chromium and its driver.
 """
 
 import argparse

@@ -183,6 +183,7 @@ class Train:
         s, agent = self.settings, self.agent
         final = final_metrics(board, agent.name)
         parts = {name: getattr(agent.fast, name) for name in agent.fast.parts}
+        given = overrides(telling_apart=True)
         chosen = {
             "planner": "none" if agent.slow is None else agent.slow.name,
             "executor": agent.fast.name,
@@ -191,13 +192,9 @@ class Train:
             "world": board.world.name,
             "seed": s.seed,
             "opportunities": agent.train_opportunities,
-            "overrides": " ".join(
-                f"{key}={value}" for key, value in overrides(telling_apart=True).items()
-            ),
+            "overrides": " ".join(f"{key}={value}" for key, value in given.items()),
         }
-        chosen |= {
-            key: yaml.safe_load(value) for key, value in overrides(telling_apart=True).items()
-        }
+        chosen |= {key: yaml.safe_load(value) for key, value in given.items()}
         chosen = {k: v for k, v in chosen.items() if isinstance(v, bool | int | float | str)}
         metrics.evaluation.record("hparams", HParam(chosen, final))
         for tag, value in final.items():

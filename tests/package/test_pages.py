@@ -15,9 +15,6 @@ BY_SECTION = {"docs/extending.md"}  # each section of which has a folder of its 
 # What is not run, by page and the block's beginning, and why.
 NOT_RUN = {
     ("README.md", "make train"): "sets up an environment; continuous integration runs make",
-    ("README.md", "slowfast-plan  checkpoint=runs/train/<time> store=redis"): "needs two "
-    "terminals and a server; docs/commands.md has the same with a shared store",
-    ("README.md", "store = sf.FeatureHistory("): "a fragment; docs/store.md has it in full",
 }
 # What runs with less: the page, what it says, and what is run.
 SMALLER = [("README.md", "total_opportunities=100_000_000", "total_opportunities=1_000_000")]
