@@ -12,8 +12,10 @@ jobs of a sweep share one log directory of TensorBoard, in the sweep's folder.
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -52,8 +54,9 @@ if TYPE_CHECKING:
 _BASELINES = ("never", "always", "random")
 _REFERENCES = ("best_fixed", "oracle")
 _BESIDE = {True: _REFERENCES, False: ("never",)}  # in TensorBoard, by whether there are references
-_EVALUATIONS = 20  # during training, by default
-_SOME_OPPORTUNITIES = 300_000_000  # a budget, where it is given in CPU time
+#: Evaluations in a turn of a level, by default; a tenth of its CPU time or less in each experiment.
+_EVALUATIONS = {"slow": 10, "fast": 4}
+_OF_CPU_BUDGET = 30_000_000  # opportunities between them, where the budget is in CPU time
 _MOST_SHOWN = 2  # settings in an agent's name
 
 
@@ -217,15 +220,15 @@ class _Watch:
     ) -> None:
         self._agent, self._twins = agent, twins.few(settings.evaluation.curve_members)
         self._references, self._metrics, self._folder = references, metrics, folder
-        self._next = 0
         self._compared: tuple[Float64, Float64 | None] | None = None
         # A part whose own settings say how long it learns has nothing to show before its end.
         budgeted = [turn for turn in turns if turn.budget]
         self._budgeted = bool(budgeted)
         known = budgeted and all(turn.schedule.opportunities for turn in budgeted)
         total = sum(turn.schedule.opportunities or 0 for turn in budgeted) if known else None
-        every = settings.evaluation.every_opportunities
-        self._every = every or max((total or _SOME_OPPORTUNITIES) // _EVALUATIONS, 1)
+        every = settings.evaluation.every_opportunities or (None if known else _OF_CPU_BUDGET)
+        self._evaluations = iter(_steps(budgeted)) if every is None else count(0, every)
+        self._next: float = next(self._evaluations, inf)
         self._bar = progress_bar(
             total, "fitting to logs", " opportunities", leave=True, unit_scale=True
         )
@@ -252,7 +255,8 @@ class _Watch:
             self._bar.total = opportunities
         self._bar.update(opportunities - self._bar.n)
         if self._budgeted and opportunities >= self._next:
-            self._next = opportunities + self._every
+            while self._next <= opportunities:
+                self._next = next(self._evaluations, inf)
             self.evaluate()
             self._agent.save(self._folder / "checkpoints" / "latest.zip")
         if first:  # what came before says nothing of the time that is left
@@ -292,6 +296,15 @@ class _Watch:
                 oracle = self._twins.rollout(planner).returns
             self._compared = base, oracle
         return self._compared
+
+
+def _steps(turns: Sequence[Turn]) -> Iterator[int]:
+    """Yield the opportunities at which evaluations are due, evenly spaced in each turn."""
+    begun = 0
+    for turn in turns:
+        planned, times = turn.schedule.opportunities or 0, _EVALUATIONS[turn.level]
+        yield from (begun + planned * number // times for number in range(times))
+        begun += planned
 
 
 def overrides(telling_apart: bool = False) -> dict[str, str]:
