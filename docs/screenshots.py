@@ -79,10 +79,10 @@ def served(folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = ["-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port)]
+    command = ["-m", "tensorboard.main", "--logdir", folder.name, "--port", str(port)]
     process = subprocess.Popen(
         [sys.executable, *command, "--host", "127.0.0.1", "--load_fast", "false"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        cwd=folder.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         for _ in range(300):

@@ -195,7 +195,7 @@ class Train:
             "world": board.world.name,
             "seed": s.seed,
             "opportunities": agent.train_opportunities,
-            "overrides": " ".join(f"{key}={value}" for key, value in given.items()),
+            "overrides": " ".join(f"{k.split('.')[-1]}={v}" for k, v in given.items()),
         }
         chosen |= {key: yaml.safe_load(value) for key, value in given.items()}
         chosen = {k: v for k, v in chosen.items() if isinstance(v, bool | int | float | str)}

@@ -140,7 +140,7 @@ def test_tensorboard_has_hparams_and_a_layout_with_the_interval_as_margin(traine
     assert chosen["planner"].string_value == "ppo"
     assert chosen["pacer"].string_value == "exact"
     assert chosen["ranker"].string_value == "quality"
-    assert "slow.hidden=8" in chosen["overrides"].string_value
+    assert " hidden=8 " in chosen["overrides"].string_value
     assert chosen["slow.hidden"].number_value == 8
     (tensor,) = log.Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(tensor.tensor_proto.string_val[0])
