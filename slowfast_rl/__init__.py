@@ -74,3 +74,7 @@ def __getattr__(name: str) -> _typing.Any:
     if name == "to_frame":
         return _importlib.import_module("slowfast_rl.members.frames").to_frame
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

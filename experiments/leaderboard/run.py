@@ -193,7 +193,8 @@ def draw(results: Results, path: Path, world: str = "pronounced") -> None:
     with figures.panels(path, 1, 1, (8, 0.3 * len(order) + 0.9)) as axes:
         ax = axes[0, 0]
         for place, name in enumerate(order):
-            leads = [row["over_best_fixed"] for row in agents[name]]
+            rows = agents[name][: 1 if name in BASELINES else None]
+            leads = [row["over_best_fixed"] for row in rows]
             ours = name in (FIRST, "slowfast_own")
             reference = name in BASELINES or name == "privileged"
             colour = figures.BLUE if ours else figures.GREY if reference else figures.DARK
@@ -210,20 +211,22 @@ def draw(results: Results, path: Path, world: str = "pronounced") -> None:
 def headline(results: Results, world: str = "pronounced") -> str:
     """Return the main result as one sentence, as Markdown."""
     rows = by_agent(results["worlds"][world])
-    lines = [
-        f"`{name}` {fmt.number(row['over_best_fixed'])}"
-        for name in ("slowfast", "ppo", "utility", "flat_ppo_long")
-        for row in rows.get(name, [])[:1]
-    ]
     ours = rows[FIRST]
+
+    def leads(name: str) -> str:
+        shown = " / ".join(f"{row['over_best_fixed'][0]:+.2f}" for row in rows[name])
+        _, low, high = rows[name][0]["over_best_fixed"]
+        return f"`{name}` {shown} (± {(high - low) / 2:.2f})"
+
+    compared = ", ".join(map(leads, ("slowfast", "ppo", "utility", "flat_ppo_long")))
     sends = " + ".join(f"{sent:.1f}" for sent in ours[0]["sends"])
     gaps = " / ".join(f"{gap:.3f}" for gap in _gaps(ours))
     seeds = ", ".join(str(row["seed"]) for row in ours)
     return (
-        f"`{results['command']}`, world `{world}`: over the best fixed plan, in discounted viewing "
-        f"days a member (seed {ours[0]['seed']}, 95 %): {', '.join(lines)}. `{FIRST}` sends "
-        f"{sends} push and email a week, and closes {gaps} of the gap to an oracle (training seeds "
-        f"{seeds})."
+        f"`{results['command']}`, world `{world}`, training seeds {seeds}: lead in return over the "
+        f"best fixed plan, in discounted viewing days a member, 95 % in brackets: {compared}. "
+        f"`{FIRST}` sends {sends} push and email a week; its plans close {gaps} of the gap to the "
+        "oracle."
     )
 
 

@@ -29,7 +29,7 @@ from slowfast_rl.cli.explain import explain
 from slowfast_rl.cli.guide import guide
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import register_settings
-from slowfast_rl.cli.sweep import JobError, note_job, one_by_one, write_table
+from slowfast_rl.cli.sweep import RESULTS, JobError, note_job, one_by_one, write_table
 from slowfast_rl.members.loading import config_folder
 from slowfast_rl.policies.registry import search_modules_in
 from slowfast_rl.store.files import write_text_atomically
@@ -171,6 +171,8 @@ def _start(
         directory = Path((config.hydra.sweep if sweep else config.hydra.run).dir)
         check_writable(directory, "run directory")
         make(settings_of(config))
+    if sweep and (directory / RESULTS).exists():
+        raise ValueError(f"{directory} holds a sweep already; allowed is another hydra.sweep.dir")
     if sweep:
         _sweep(hydra, name, task, overrides, directory)
     else:

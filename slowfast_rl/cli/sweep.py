@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from slowfast_rl.cli.results import say
 from slowfast_rl.store.files import write_text_atomically
 
+RESULTS = "sweep.json"  # a folder that has one is a sweep that ended
 _JOBS = "jobs"  # the folder of what jobs report, until the sweep's end
 _COLUMNS = ("job", "overrides", "agent", "return", "gap closed")
 
@@ -80,7 +81,7 @@ def write_table(folder: Path) -> bool:
     jobs.sort(key=lambda job: job["job"])
     table = markdown(jobs)
     write_text_atomically(folder / "sweep.md", table)
-    write_text_atomically(folder / "sweep.json", json.dumps({"jobs": jobs}, indent=1))
+    write_text_atomically(folder / RESULTS, json.dumps({"jobs": jobs}, indent=1))
     shutil.rmtree(folder / _JOBS)
     print(f"\n{table}\nAll results  {folder}")
     return any(job["error"] is not None for job in jobs)

@@ -43,6 +43,7 @@ from slowfast_rl.evaluation.references import References
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.loading import config_folder
+from slowfast_rl.policies.component import NotTrainedError
 from slowfast_rl.policies.component_files import check_savable
 from slowfast_rl.policies.registry import import_class
 from slowfast_rl.slow import PerMemberPlanner
@@ -57,6 +58,7 @@ _BESIDE = {True: _REFERENCES, False: ("never",)}  # in TensorBoard, by whether t
 #: Evaluations in a turn of a level, by default; a tenth of its CPU time or less in each experiment.
 _EVALUATIONS = {"slow": 10, "fast": 4}
 _OF_CPU_BUDGET = 30_000_000  # opportunities between them, where the budget is in CPU time
+_GROUPS = frozenset(("agent", "slow", "fast", "fast/pacer", "fast/ranker"))
 _MOST_SHOWN = 2  # settings in an agent's name
 
 
@@ -71,6 +73,12 @@ class TrainSettings(EvaluatedSettings):
     name: str | None
     total_opportunities: int | None = limited(low=1)
     total_cpu_seconds: float | None = limited(low=0, above=True)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside what is allowed."""
+        super().__post_init__()
+        if self.name is not None and (not self.name or "/" in self.name or ".." in self.name):
+            raise ValueError(f"name is {self.name!r}; allowed is text without / and ..")
 
     def make_agent(self) -> Agent:
         """Return the untrained agent that the settings describe.
@@ -88,7 +96,9 @@ class TrainSettings(EvaluatedSettings):
                 levels[level] = None
         parts = {k: build(node, k) for k, node in levels.items() if node is not None}
         own = {k: v for k, v in self.agent.items() if k != "_target_"}
-        name = self.name or _name_by_choices(parts)
+        # An experiment's name says nothing of parts that were exchanged for others.
+        exchanged = "name" not in overrides() and not _GROUPS.isdisjoint(overrides())
+        name = (None if exchanged else self.name) or _name_by_choices(parts)
         agent: Agent = fit_arguments(target, own, "agent", **parts, name=name)
         if "name" not in overrides():
             agent.name += settings_suffix()
@@ -257,7 +267,10 @@ class _Watch:
         if self._budgeted and opportunities >= self._next:
             while self._next <= opportunities:
                 self._next = next(self._evaluations, inf)
-            self.evaluate()
+            try:
+                self.evaluate()
+            except NotTrainedError:
+                return  # a level that learns later cannot act yet
             self._agent.save(self._folder / "checkpoints" / "latest.zip")
         if first:  # what came before says nothing of the time that is left
             self._bar.unpause()

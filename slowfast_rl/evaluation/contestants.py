@@ -115,7 +115,8 @@ def check_name(name: str, world: World, references: References | None) -> None:
     if name in ("best_fixed", "oracle") and references is None:
         raise ValueError(
             f"{name!r} needs references of this case; compute them with python -m "
-            f"slowfast_rl.cli.references world={world.name} and this case's num_members and weeks"
+            f"slowfast_rl.cli.references world={world.name} and this case's num_members and weeks, "
+            "or leave it out of the agents"
         )
 
 
@@ -172,7 +173,7 @@ def make_contestants(
         ValueError: the sequence is empty, a name or type is unknown, or an agent was trained in an
             incompatible world.
     """
-    if isinstance(agents, str) or not agents:
+    if isinstance(agents, str | Agent | Contestant) or not agents:
         raise ValueError(f"agents is {agents!r}; a list of at least one agent or name is needed")
     for agent in agents:  # check all names before anything is trained
         if isinstance(agent, str):

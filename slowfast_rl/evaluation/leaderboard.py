@@ -22,6 +22,7 @@ from slowfast_rl.evaluation.references import (
 from slowfast_rl.evaluation.statistics import Interval, mean_interval, mean_intervals
 from slowfast_rl.evaluation.twins import Rollout, StoreFactory, Twins
 from slowfast_rl.members.arrays import Float64, Int64
+from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.world import World
 from slowfast_rl.store import InMemoryFeatureStore
 
@@ -96,7 +97,7 @@ class Leaderboard:
         Raises:
             KeyError: there is no agent of this name.
         """
-        leads = self.rollouts[name].rewards - self.baseline_rollout.rewards
+        leads = self.rollout(name).rewards - self.baseline_rollout.rewards
         return mean_intervals(leads.cumsum(axis=0, dtype=np.float64) if cumulative else leads)
 
     def row(self, name: str) -> dict[str, Any]:
@@ -105,7 +106,21 @@ class Leaderboard:
         Raises:
             KeyError: there is no agent of this name.
         """
-        return {row["name"]: row for row in self.rows}[name]
+        return self.rows[self._place(name)]
+
+    def rollout(self, name: str) -> Rollout:
+        """Return an agent's rollout.
+
+        Raises:
+            KeyError: there is no agent of this name.
+        """
+        return self.rollouts[self.rows[self._place(name)]["name"]]
+
+    def _place(self, name: str) -> int:
+        names = [row["name"] for row in self.rows]
+        if name not in names:
+            raise KeyError(f"the board has no agent {name!r}; allowed: {', '.join(names)}")
+        return names.index(name)
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``leaderboard.json``."""
@@ -122,7 +137,7 @@ class Leaderboard:
 
 def compare(
     agents: Sequence[Entrant],
-    world: World,
+    world: World | str,
     protocol: EvaluationProtocol | None = None,
     *,
     references: References | None = None,
@@ -134,7 +149,7 @@ def compare(
 
     Args:
         agents: agents, contestants and names of baselines; all are compared with the first.
-        world: the world.
+        world: the world, or the name of one that comes with the library.
         protocol: the evaluation protocol; None for that of the twins, or the default.
         references: the references of this case; None loads the committed ones, if they exist.
         twins: burned-in members from an earlier call; None creates them.
@@ -149,6 +164,8 @@ def compare(
             incompatible world, or needs references that do not exist; or the twins or references
             are those of another world or protocol.
     """
+    if isinstance(world, str):
+        world = load_world(world)
     protocol = protocol or (EvaluationProtocol() if twins is None else twins.protocol)
     if twins is not None and (twins.world, twins.protocol) != (world, protocol):
         raise ValueError(
@@ -187,12 +204,13 @@ def compare(
     ]
     return Leaderboard(
         world, protocol, rows, rollouts, references, baseline, baseline_rollout, twins.segments,
-        {c.name: c for c in evaluated}, _over_seeds(rows, rollouts, twins.segments),
+        {c.name: c for c in evaluated},
+        _over_seeds(rows, rollouts, baseline_rollout, twins.segments),
     )  # fmt: skip
 
 
 def _over_seeds(
-    rows: list[dict[str, Any]], rollouts: dict[str, Rollout], segments: Int64
+    rows: list[dict[str, Any]], rollouts: dict[str, Rollout], baseline: Rollout, segments: Int64
 ) -> list[dict[str, Any]]:
     """Return the statistics over training seeds; none where no recipe has several."""
     if len({row["group"] for row in rows if row["group"]}) == len([r for r in rows if r["group"]]):
@@ -200,7 +218,7 @@ def _over_seeds(
     from slowfast_rl.evaluation.seeds import groups, statistics_over_seeds
 
     returns = {name: rollout.returns for name, rollout in rollouts.items()}
-    return statistics_over_seeds(groups(rows), returns, segments)
+    return statistics_over_seeds(groups(rows), returns, baseline.returns, segments)
 
 
 def _row(

@@ -38,6 +38,7 @@ from slowfast_rl.evaluation.figures import (
 from slowfast_rl.evaluation.leaderboard import Leaderboard
 from slowfast_rl.evaluation.protocol import SEGMENTS
 from slowfast_rl.evaluation.statistics import mean_interval, quantile_groups
+from slowfast_rl.evaluation.twins import Rollout
 from slowfast_rl.evaluation.world.sweeps import Sweep
 from slowfast_rl.members.observations import weekly_features
 from slowfast_rl.members.population import Population
@@ -76,7 +77,8 @@ def long_term(
     rows = [row["name"] for row in _by_return(board) if row["name"] != board.baseline]
     weeks = np.arange(1, board.protocol.weeks + 1)
     ends = []
-    for number, name in enumerate(rows[:_MOST_LINES] if agents is None else agents):
+    chosen = [agents] if isinstance(agents, str) else agents
+    for number, name in enumerate(rows[:_MOST_LINES] if chosen is None else chosen):
         style, colour = LINES[number % len(LINES)], COLOURS[number % len(COLOURS)]
         lead = board.lead(name, cumulative)
         line(ax, weeks, lead, marker="", linestyle=style, color=colour, label=name)
@@ -100,12 +102,13 @@ def forest(board: Leaderboard, *, ax: Axes | None = None) -> Axes:
         ax: axes to draw into; None makes a figure.
     """
     rows = _by_return(board)[::-1]
-    ax = axes_of_size(ax, 7, 0.8 + 0.28 * len(rows))
+    ax = axes_of_size(ax, 7, 1.1 + 0.28 * len(rows))
     base = board.baseline_rollout.returns
-    leads = [mean_interval(board.rollouts[row["name"]].returns - base) for row in rows]
+    leads = [mean_interval(board.rollout(row["name"]).returns - base) for row in rows]
     places = np.arange(len(rows))
     intervals(ax, places, leads, across=True, color=DARK)
     zero(ax, across=True)
+    ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.set_yticks(places, [row["name"] for row in rows])
     for place, lead in zip(places, leads, strict=True):
         text = f" {lead.mean:+.2f} [{lead.low:+.2f}, {lead.high:+.2f}]"
@@ -126,10 +129,11 @@ def plan_map(board: Leaderboard, agent: str, *, ax: Axes | None = None) -> Axes:
 
     Raises:
         KeyError: the board has no agent of this name.
+        ValueError: the agent is a single policy, which plans nothing.
     """
     world = board.world
     ax = axes_of_size(ax, 4.6, 4.0)
-    counts = board.rollouts[agent].plan_counts.sum(axis=0)  # [O]
+    counts = _planned(board, agent).plan_counts.sum(axis=0)  # [O]
     across = world.menu[1] if len(world.channels) > 1 else (0,)
     shares = np.zeros((len(world.menu[0]), len(across)))
     for plan, count in zip(world.plans, counts, strict=True):
@@ -162,7 +166,7 @@ def who_gains(board: Leaderboard, agent: str | None = None, *, ax: Axes | None =
     """
     ax = axes_of_size(ax, 4.6, 3.2)
     name = board.rows[0]["name"] if agent is None else agent
-    own, base = board.rollouts[name].returns, board.baseline_rollout.returns
+    own, base = board.rollout(name).returns, board.baseline_rollout.returns
     groups = [board.segments == s for s in range(len(SEGMENTS))]
     shown = [(s, g) for s, g in zip(SEGMENTS, groups, strict=True) if g.any()]
     gains = [mean_interval(own[g] - base[g]) for _, g in shown]
@@ -231,7 +235,7 @@ def plan_reactions(board: Leaderboard, agent: str, *, ax: Axes | None = None) ->
     Raises:
         KeyError: the board has no agent of this name.
     """
-    rollout, world = board.rollouts[agent], board.world
+    rollout, world = _planned(board, agent), board.world
     planned = world.plans[rollout.observed_plans].sum(axis=1)  # [M] sends a week
     found: list[tuple[float, str, NDArray[Any]]] = []
     for column, feature in enumerate(weekly_features(world)):
@@ -287,7 +291,7 @@ def sends_and_return(board: Leaderboard, *, ax: Axes | None = None) -> Axes:
         ax.plot(totals, frontier, color=GREY, linewidth=1)
     labels = []
     for number, row in enumerate(_by_return(board)):
-        lead = mean_interval(board.rollouts[row["name"]].returns - base)
+        lead = mean_interval(board.rollout(row["name"]).returns - base)
         sent = sum(row["sends_per_week"].values())
         colour = COLOURS[number % len(COLOURS)]
         intervals(ax, [sent], [lead], color=colour, fmt=MARKERS[number % len(MARKERS)])
@@ -360,10 +364,11 @@ def beliefs(population: Population, *, ax: Axes | None = None) -> Axes:
     ax.plot(truth, believed, ".", color=BLUE, alpha=0.3, markersize=3)
     ends = [float(truth.min()), float(truth.max())]
     ax.plot(ends, ends, color=GREY, linewidth=1)
-    share = np.corrcoef(truth, believed)[0, 1]
+    known = believed.std() > 0 < truth.std()
+    share = f"correlation {np.corrcoef(truth, believed)[0, 1]:.2f}" if known else "nothing known"
     ax.set_xlabel("fatigue sensitivity (natural log)")
     ax.set_ylabel("belief (natural log)")
-    ax.set_title(f"Week {int(population.weeks[0])}: correlation {share:.2f}")
+    ax.set_title(f"Week {int(population.weeks[0])}: {share}")
     return ax
 
 
@@ -387,7 +392,7 @@ def member_year(
     Raises:
         ValueError: the source is neither, does not have the member, or recorded no timeline.
     """
-    timeline, row = _timeline_of(source, member, agent)
+    timeline, row, churned = _timeline_of(source, member, agent)
     values = dict(zip(timeline.names, timeline.values[row], strict=True))
     world, weeks = timeline.world, timeline.values.shape[2]
     lanes = [*world.channels, "viewing days"] + (["latents"] if timeline.privileged else [])
@@ -406,12 +411,16 @@ def member_year(
         ax.plot(left, base[left], "X", color=DARK, markersize=8, label=_once(lane, "opt-out"))
     base = np.full(weeks, float(-len(world.channels)))
     ax.bar(x, values["viewing days"] / 7 * 0.8, 0.9, base - 0.4, color=GREEN, label="viewing days")
+    if churned < weeks:
+        ax.axvline(churned - 0.5, color=DARK, linewidth=1, label="leaves the service")
     if timeline.privileged:
+        x = x[:churned]
         bottom = -len(lanes) + 1 - 0.4
         tired = np.max([values[f"{channel} fatigue"] for channel in world.channels], axis=0)
-        peak = max(float(tired.max()), 1e-9)
+        tired, goodwill = tired[:churned], values["goodwill"][:churned]
+        peak = max(float(tired.max(initial=0)), 1e-9)
         ax.plot(x, bottom + 0.8 * tired / peak, color=ORANGE, label=f"fatigue (peak {peak:.1f})")
-        ax.plot(x, bottom + 0.8 * values["goodwill"], "--", color=DARK, label="goodwill (0 to 1)")
+        ax.plot(x, bottom + 0.8 * goodwill, "--", color=DARK, label="goodwill (0 to 1)")
     ax.set_yticks([-float(lane) for lane in range(len(lanes))], lanes)
     ax.set_xlim(-0.6, weeks - 0.4)
     ax.set_xlabel("week")
@@ -423,13 +432,16 @@ def member_year(
 
 def _timeline_of(
     source: Any, member: int, agent: Agent | Contestant | None
-) -> tuple[Timeline, int]:
-    """Return a timeline and the row of a member in it."""
+) -> tuple[Timeline, int, int]:
+    """Return a timeline, the row of a member in it, and the week in which the member churned."""
+    if agent is not None and not isinstance(agent, Agent | Contestant):
+        raise ValueError(f"agent is a {type(agent).__name__}; allowed is an agent, or None")
     if isinstance(source, Population):
         rows = np.flatnonzero(source.members == member)
         if not rows.size:
             raise ValueError(f"member is {member}; allowed are {_span(source.members)}")
-        return _simulated(source.take(rows[:1]), agent), 0
+        simulated, churned = _simulated(source.take(rows[:1]), agent)
+        return simulated, 0, churned
     env = getattr(source, "unwrapped", source)
     env = getattr(env, "vector", env)
     if not isinstance(env, MemberVectorEnv):
@@ -442,25 +454,35 @@ def _timeline_of(
     rows = np.flatnonzero(env.population.members == member)
     if not rows.size:
         raise ValueError(f"member is {member}; allowed are {_span(env.population.members)}")
-    return timeline, int(rows[0])
+    return timeline, int(rows[0]), timeline.values.shape[2]
 
 
-def _simulated(population: Population, agent: Agent | Contestant | None) -> Timeline:
-    """Return the timeline of a population of one member, simulated for a year."""
+def _simulated(population: Population, agent: Agent | Contestant | None) -> tuple[Timeline, int]:
+    """Return the timeline of one member's year, and the week in which it churned or the last."""
     world = population.world
     entrant = trained_contestant(agent, world) if isinstance(agent, Agent) else agent
     planner = safe_planner(world) if entrant is None else entrant.planner
     executor = None if entrant is None else entrant.executor
     exchange = PlanExchange(world, InMemoryFeatureStore(), executor)
     timeline = Timeline(world, 1, WEEKS_OF_A_YEAR, privileged=True)
-    start = int(population.weeks[0])
+    start, churned = int(population.weeks[0]), 0
     for _ in range(WEEKS_OF_A_YEAR):
+        churned += int(population.alive[0])
         if population.alive[0]:
             plans = exchange.choose_plans(population, planner)
             exchange.issue(population, plans, planner.policy_version)
         exchange.run_week(population)
         timeline.record(population, since=start)
-    return timeline
+    return timeline, churned
+
+
+def _planned(board: Leaderboard, agent: str) -> Rollout:
+    """Return the rollout of an agent with a planner."""
+    rollout = board.rollout(agent)
+    if board.contestants[agent].single:
+        planning = [name for name, c in board.contestants.items() if not c.single]
+        raise ValueError(f"{agent!r} plans nothing; allowed: {', '.join(planning)}")
+    return rollout
 
 
 def _by_return(board: Leaderboard) -> list[dict[str, Any]]:

@@ -77,8 +77,10 @@ def write_report(board: Leaderboard, folder: Path, command: str) -> Path:
 
 def agent_figures(board: Leaderboard, name: str) -> Iterator[tuple[str, Any]]:
     """Yield titles and figures of one agent, for TensorBoard."""
-    drawn: dict[str, Callable[..., Axes]] = {
-        "plans": partial(plots.plan_map, board, name),
+    drawn: dict[str, Callable[..., Axes]] = {}
+    if not board.contestants[name].single:
+        drawn["plans"] = partial(plots.plan_map, board, name)
+    drawn |= {
         "sends by segment": partial(plots.sends_by_segment, board, name),
         "one member's year": partial(_draw_member, board, name),
     }
@@ -142,7 +144,7 @@ def _figures(
         "sends_and_return", "What is sent, and what it brings.",
         (6.5, 3.8), partial(plots.sends_and_return, board),
     )  # fmt: skip
-    planning = [name for name in agents if (_plans_used(board, name) > 1).sum() > 1]
+    planning = [name for name in agents if not board.contestants[name].single]
     for number_, name in enumerate(planning[:_MOST_MAPS]):
         yield (
             f"plan_map_{number_}", f"Plans that {name} chose, in per cent of member-weeks.",
@@ -158,10 +160,6 @@ def _figures(
         "are hidden from the agent.",
         (9, 3.6), partial(_draw_member, board, first),
     )  # fmt: skip
-
-
-def _plans_used(board: Leaderboard, name: str) -> Any:
-    return board.rollouts[name].plan_counts.sum(axis=0)
 
 
 def _member(board: Leaderboard) -> int:

@@ -67,13 +67,14 @@ def groups(rows: Sequence[dict[str, Any]]) -> list[Group]:
 
 
 def statistics_over_seeds(
-    groups: Sequence[Group], returns: dict[str, Float64], segments: Int64
+    groups: Sequence[Group], returns: dict[str, Float64], base: Float64, segments: Int64
 ) -> list[dict[str, Any]]:
     """Return each group's statistics, as in ``leaderboard.json``.
 
     Args:
         groups: the groups.
         returns: [N] return of each member, mean over lucks, by the agent's name.
+        base: [N] return of each member under the baseline.
         segments: [N] each member's segment, within which members are drawn anew.
     """
     scores = {g.name: np.stack([returns[agent] for agent in g.agents]) for g in groups}
@@ -82,6 +83,7 @@ def statistics_over_seeds(
         own = scores[group.name]  # [S, N]
         both = _interval(interquartile_mean, [own], segments)
         of_seeds = _interval(interquartile_mean, [own], None)
+        lead = _interval(interquartile_mean, [own - base], segments)
         result.append(
             {
                 "name": group.name,
@@ -90,6 +92,8 @@ def statistics_over_seeds(
                 "iqm": both.mean,
                 "iqm_ci95": [both.low, both.high],
                 "iqm_ci95_of_seeds": [of_seeds.low, of_seeds.high],
+                "iqm_lead": lead.mean,
+                "iqm_lead_ci95": [lead.low, lead.high],
                 "std_of_seeds": float(own.mean(axis=1).std(ddof=1)),
                 "probability_of_improvement": {},
             }

@@ -15,7 +15,8 @@ def markdown(board: Leaderboard) -> str:
         "",
         f"{p.num_members} members of population seed {p.population_seed}, {len(p.streams)} lucks "
         f"of luck seed {p.luck_seed}, {p.weeks} weeks after {p.burn_in} weeks under random plans. "
-        "Return in discounted viewing days; intervals are 95 %, paired over members. `gap closed` "
+        "Return in discounted viewing days; intervals are 95 % over members, those of differences "
+        "paired. `gap closed` "
         "scores the planner alone, with the default executor: 0 is the best fixed plan, 1 the best "
         "constant plan per member in hindsight.",
         "",
@@ -32,6 +33,8 @@ def markdown(board: Leaderboard) -> str:
             f"Best fixed plan: {plan} a week{shape}. The oracle leads it by {100 * r.gap:.1f} %.",
             "",
         ]
+    if board.groups:
+        lines += ["## Over training seeds", "", _groups(board), ""]
     lines += ["## By segment (terciles of the base viewing rate)", "", _segments(board), ""]
     return "\n".join(lines)
 
@@ -91,6 +94,29 @@ def _rows(board: Leaderboard) -> str:
         "sends a week | viewing days a week | churn a month",
         "{name} | {executor} | {return:.2i} | {paired_diff:+.2i} | {gap_closed:.3i} | {sends:+} | "
         "{viewing_days_per_week:.3f} | {churn_per_month:.2 %}",
+        rows,
+    )
+
+
+def _groups(board: Leaderboard) -> str:
+    rows = [
+        {
+            "name": group["name"],
+            "seeds": group["seeds"],
+            "lead": (group["iqm_lead"], *group["iqm_lead_ci95"]),
+            "return": (group["iqm"], *group["iqm_ci95_of_seeds"]),
+            "better": [
+                f"{p[0]:.2f} over {other}"
+                for other, p in group["probability_of_improvement"].items()
+            ]
+            or None,
+        }
+        for group in board.groups
+    ]
+    return table_of(
+        f"agents that differ in their seed | seeds | lead over {board.baseline}, interquartile "
+        "mean [seeds and members] | return [seeds alone] | probability of improvement",
+        "{name} | {seeds:d;} | {lead:+.2i} | {return:.2i} | {better:;}",
         rows,
     )
 

@@ -346,13 +346,17 @@ def _decide(
         if not guarded(opportunity, plans):
             continue
         least, wanted, of = pace(opportunity, plans, pacing)
-        share = min(float(wanted / of), 1.0)
-        if not (wanted > 0 and considered(opportunity, wanted, of)):
-            propensity[i] = 1.0 - share
+        if not wanted > 0:
             continue
         read_candidates(row, first, topics[i], qualities[i], launches.shape[1])
         best, score = rank(opportunity, topics[i], qualities[i], log, launches[i], ranking)
-        actions[i], propensity[i] = (best if score >= least else 0), share
+        if not score >= least:
+            continue  # a hold, whatever the coin would say
+        share = min(float(wanted / of), 1.0)
+        if considered(opportunity, wanted, of):
+            actions[i], propensity[i] = best, share
+        else:
+            propensity[i] = 1.0 - share
 
 
 @driver(

@@ -17,6 +17,7 @@ from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, check_budget, schedule
+from slowfast_rl.policies.component import NotTrainedError
 from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BasePlanner, BaseRanker, Choice
 from slowfast_rl.policies.plan_exchange import PlanSource
 from slowfast_rl.policies.registry import register
@@ -318,7 +319,7 @@ class PPOExecutor(BaseExecutor):
 
     def _trained(self) -> "MessagePolicy":
         if self.policy is None:
-            raise RuntimeError("the executor has no network; call learn or load first")
+            raise NotTrainedError("the executor has no network; call learn or load first")
         return self.policy
 
     def _paced(self) -> PacedExecutor | None:

@@ -134,6 +134,10 @@ class Component:
         return self.made_of(self.settings, **parts)
 
 
+class NotTrainedError(RuntimeError):
+    """A policy was asked to act, or to be saved, before it learned."""
+
+
 def does_nothing(method: F) -> F:
     """Mark a base class's ``learn``: a class that inherits it does not learn."""
     _DO_NOTHING.add(method)

@@ -76,11 +76,17 @@ def to_node(component: Component, prefix: str, arrays: dict[str, NDArray[Any]]) 
 
 
 def recipe(component: Component) -> dict[str, Any]:
-    """Return a component's class, settings and parts, as JSON can hold them, without its state."""
+    """Return what was chosen of a component, as JSON can hold it, without what it learned.
+
+    That is its class, settings and parts; and the state of one that does not learn, because it was
+    given to its constructor.
+    """
+    given = {} if component.learns else component.state()
     found = {part: getattr(component, part) for part in component.parts}
     return {
         "class": import_path(type(component)),
         "settings": component.settings.to_dict(),
+        "given": {name: np.asarray(value).tolist() for name, value in given.items()},
         "parts": {name: None if part is None else recipe(part) for name, part in found.items()},
     }
 

@@ -194,7 +194,10 @@ def plan_request(
     beliefs = latents = None
     if planner is not None and planner.belief_filter is not None:
         if population.beliefs is None:
-            raise ValueError("the planner needs beliefs; the population keeps none")
+            raise ValueError(
+                "the planner needs beliefs; the population keeps none: make it with "
+                "belief_filter=planner.belief_filter"
+            )
         beliefs = population.beliefs.observations()[chosen]
     if planner is not None and planner.privileged:
         latents = privileged_observation(population)[chosen]

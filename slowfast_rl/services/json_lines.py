@@ -87,7 +87,7 @@ class JsonLinesService:
             "member": member,
             "channel": channels[channel],
             "action": 0 if vetoed else int(choice.actions[0]),
-            "propensity": float(choice.propensity[0]),
+            "propensity": probability_or_none(choice.propensity[0]),
             "vetoed": vetoed,
             "target": int(reading.plan.target[0, channel]),
             "cap": int(reading.plan.cap[0, channel]),
@@ -131,3 +131,8 @@ class JsonLinesService:
         self._rows.append(row)
         if len(self._rows) >= _PART or time.monotonic() - self._since > _PART_SECONDS:
             self.close()
+
+
+def probability_or_none(value: float) -> float | None:
+    """Return a probability for JSON, which has no NaN: None where it is unknown."""
+    return None if np.isnan(value) else float(value)

@@ -12,7 +12,7 @@ from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.observations import Feature, bounds, weekly_features
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, check_budget, schedule
-from slowfast_rl.policies.component import State
+from slowfast_rl.policies.component import NotTrainedError, State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.policies.registry import register
@@ -214,7 +214,7 @@ class PPOPlanner(BasePlanner):
 
     def _trained(self) -> "PlanPolicy":
         if self.policy is None:
-            raise RuntimeError("the planner has no network; call learn or load first")
+            raise NotTrainedError("the planner has no network; call learn or load first")
         return self.policy
 
     def _begin(

@@ -11,7 +11,7 @@ from slowfast_rl.members.observations import privileged_features, weekly_feature
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, Stopwatch, check_budget, schedule
-from slowfast_rl.policies.component import State
+from slowfast_rl.policies.component import NotTrainedError, State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.plan_exchange import plan_request
@@ -122,6 +122,7 @@ class RolloutPlanner(BasePlanner):
         check_budget(total_opportunities, total_cpu_seconds)
         watch, s, executor = Stopwatch(), self.settings, executor or default_executor()
         if not warm_start:
+            self.values = []
             self.prepare(world)
         self.opportunities, self.cpu_seconds = 0, 0.0
         generator = Generator().manual_seed(seed)
@@ -195,8 +196,10 @@ class RolloutPlanner(BasePlanner):
         return type(self)(settings=self.settings).prepare(world)
 
     def prepare(self, world: World) -> Self:
-        """Prepare for planning or learning in a world, and delete all that was learned."""
-        self.values, self._first = [], safe_planner(world)
+        """Prepare for a world; what was learned in another one is deleted."""
+        if self.world is not None and self.world != world:
+            self.values = []
+        self._first = safe_planner(world)
         return super().prepare(world)
 
     def plan(self, request: PlanRequest) -> Int64:
@@ -207,7 +210,7 @@ class RolloutPlanner(BasePlanner):
             ValueError: the request lacks beliefs or latents that the planner needs.
         """
         if self._first is None:
-            raise RuntimeError("the planner has no world yet; call learn or load first")
+            raise NotTrainedError("the planner has no world yet; call learn or load first")
         scores = self.plan_scores(request)
         if scores is None:
             return self._first.plan(request)
@@ -236,7 +239,7 @@ class RolloutPlanner(BasePlanner):
             RuntimeError: the planner has no world yet.
         """
         if self._first is None:
-            raise RuntimeError("the planner has no world yet; call learn or load first")
+            raise NotTrainedError("the planner has no world yet; call learn or load first")
         return {name: tensor.cpu().numpy().copy() for name, tensor in self._tensors().items()}
 
     @classmethod

@@ -10,7 +10,7 @@ from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Stopwatch
-from slowfast_rl.policies.component import State
+from slowfast_rl.policies.component import NotTrainedError, State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, check_weights, setting
@@ -220,5 +220,5 @@ class UtilityPlanner(BasePlanner):
 
     def _trained(self) -> tuple[World, Effects]:
         if self.world is None or self.effects is None:
-            raise RuntimeError("the planner has no effects yet; call learn or load first")
+            raise NotTrainedError("the planner has no effects yet; call learn or load first")
         return self.world, self.effects

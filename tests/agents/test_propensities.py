@@ -1,10 +1,13 @@
 """Which probability a decision is logged with."""
 
+import json
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from slowfast_rl.fast import (
+    BasePacer,
     BidPricePacer,
     CoinPacer,
     ExactPacer,
@@ -12,6 +15,7 @@ from slowfast_rl.fast import (
 )
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
+from slowfast_rl.services.json_lines import probability_or_none
 from slowfast_rl.store import pacing_plan
 from tests.members.worlds import world
 
@@ -45,3 +49,34 @@ def test_a_pacer_without_coins_is_certain_of_what_it_does():
     choice = PacedExecutor(pacer).choose(w, *arguments, 0)
     assert 0 < (choice.actions > 0).mean() < 1
     assert (choice.propensity == 1).all()
+
+
+class Strict(BasePacer):
+    """Considers every fourth opportunity, and then asks for a score that half of them have."""
+
+    name = "strict_for_a_test"
+
+    @staticmethod
+    def pace(opportunity, plan, pacing):
+        return np.float32(0.5), np.float32(1), np.float32(4)
+
+
+def test_a_hold_whose_candidates_are_not_worth_a_send_is_certain():
+    w, trials = world("pronounced"), 400
+    population = Population(w, 100)
+    plan = pacing_plan(np.full((100, len(w.channels)), 5), 0)
+    arguments = opportunity_observation(population), plan, population.members, population.now
+    choices = [PacedExecutor(Strict()).choose(w, *arguments, seed) for seed in range(trials)]
+    sent = np.array([choice.actions > 0 for choice in choices])
+    propensity = np.array([choice.propensity for choice in choices])
+    never, sometimes = ~sent.any(axis=0), sent.any(axis=0)
+    assert 5 < never.sum() < 95
+    assert (propensity[:, never] == 1).all()
+    assert_allclose(propensity[:, sometimes][sent[:, sometimes]], 0.25)
+    assert_allclose(propensity[:, sometimes][~sent[:, sometimes]], 0.75)
+
+
+def test_an_answer_whose_probability_is_unknown_is_json():
+    assert "NaN" not in json.dumps(
+        {"propensity": probability_or_none(np.float64("nan"))}, allow_nan=False
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from slowfast_rl.agents import Agent
 from slowfast_rl.members.loading import config_folder
-from tests.cli.calls import call, settings
+from tests.cli.calls import TINY, call, settings
 
 SMALL = ("num_members=24", "weeks=2", "evaluation.burn_in=1", "evaluation.streams=[0]")
 SHORT = {  # what makes a planner's training short
@@ -68,6 +68,11 @@ def test_an_agent_is_named_by_its_experiment_and_by_the_settings_that_were_chang
     assert name("slow=ppo", "fast=coin", "agent.plans_for=own") == "ppo+coin,plans_for=own"
     assert name("slow=ppo", "fast/pacer=coin", "fast/ranker=quality") == "ppo+coin-quality"
     assert name("experiment=ppo", "slow.hidden=32", "name=mine") == "mine"
+    # An experiment's name says nothing of parts that were exchanged.
+    assert name("experiment=ppo", "fast=coin") == "ppo+coin"
+    assert name("experiment=ppo", "slow=utility") == "utility+bid_price"
+    assert name("experiment=slowfast", "slow=segments") == "segments+bid_price"
+    assert name("experiment=slowfast", "fast/pacer=coin") == "rollouts+coin"
     many = ["slow.hidden=32", "slow.n_epochs=1", "slow.gae_lambda=0.9"]
     assert name("experiment=ppo", *many).startswith("ppo,3_settings_")
     assert name("experiment=ppo", *many) != name("experiment=ppo", *many[:2], "slow.weeks=9")
@@ -84,6 +89,7 @@ def test_an_agent_is_named_by_its_experiment_and_by_the_settings_that_were_chang
             "total_opportunities is 0; allowed is a whole number 1 or more",
         ),
         (["agent.turns=[slow,middle]"], "turns are"),
+        (["name=../../mine"], "name is '../../mine'; allowed is text without / and .."),
         (["experiment=flat_ppo", "slow=ppo"], "slow is given, and SinglePolicyAgent takes none"),
     ],
 )
@@ -140,3 +146,15 @@ def test_a_sweep_of_planners_executors_and_seeds_has_as_many_names_and_one_table
         "blind",
         "rollouts",
     }
+
+
+@pytest.mark.parametrize("slow", ["utility", "segments"])
+def test_a_level_that_learns_before_the_other_can_act_is_not_evaluated(
+    slow, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    small = ["fast.num_envs=32", "fast.weeks=6", "slow.num_members=32", "slow.weeks=16"]
+    overrides = [f"slow={slow}", "fast=ppo", *small, "total_opportunities=6000", "report=false"]
+    result = call(capsys, "train", *overrides, *TINY[:4], "hydra.run.dir=run")
+    assert result.code == 0, result.err
+    assert (tmp_path / "run" / "checkpoints" / "final.zip").is_file()

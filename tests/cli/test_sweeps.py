@@ -173,3 +173,13 @@ def test_optuna_maximises_the_return_of_a_command(tmp_path):
     assert len(jobs) == 6
     best = (sweep / "optimization_results.yaml").read_text()
     assert f"best_value: {max(job['return'] for job in jobs)}" in best
+
+
+def test_a_sweep_that_ended_is_not_overwritten(capsys, tmp_path):
+    arguments = ["-m", "agents=[always],[never]", *TINY_COMPARISON, "hydra.sweep.dir=swept"]
+    assert call(capsys, "compare", *arguments).code == 0
+    before = (tmp_path / "swept" / "sweep.md").read_text()
+    result = call(capsys, "compare", *arguments)
+    assert result.code == 2
+    assert "swept holds a sweep already; allowed is another hydra.sweep.dir" in result.err
+    assert (tmp_path / "swept" / "sweep.md").read_text() == before

@@ -150,6 +150,24 @@ def test_a_board_of_the_baseline_alone_has_a_report(tmp_path):
     assert write_report(board, tmp_path, "").is_file()
 
 
+def test_an_agent_that_is_not_on_the_board_is_named_with_those_that_are(board):
+    with pytest.raises(KeyError, match="no agent 'nobody'; allowed: mine, never, oracle"):
+        sf.plots.plan_map(board, "nobody")
+    with pytest.raises(KeyError, match="no agent 'nobody'"):
+        sf.plots.long_term(board, "nobody")
+
+
+def test_an_agent_without_a_planner_has_no_plans_to_show(tmp_path):
+    executor = sf.fast.PPOExecutor(planned=False, num_envs=16, n_steps=4, weeks=4)
+    agent = sf.SinglePolicyAgent(executor, name="flat")
+    agent.learn(small_world(), total_opportunities=2000, seed=1)
+    board = sf.compare([agent, "never"], small_world(), TINY, twins=twins(), progress=False)
+    with pytest.raises(ValueError, match="'flat' plans nothing; allowed: never"):
+        sf.plots.plan_map(board, "flat")
+    assert next(title for title, _ in agent_figures(board, "flat")) == "figures/sends by segment"
+    assert write_report(board, tmp_path, "").is_file()
+
+
 def test_tensorboard_gets_three_figures_of_an_agent(board):
     titles = [title for title, _ in agent_figures(board, "mine")]
     assert titles == ["figures/plans", "figures/sends by segment", "figures/one member's year"]

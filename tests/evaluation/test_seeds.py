@@ -46,13 +46,14 @@ def test_intervals_grow_with_the_spread_of_seeds_and_of_members():
     members = rng.normal(0, 1, 300)
     returns = {"a0": members, "a1": members + 1, "b0": members + 5, "b1": members + 5}
     pairs = [Group("a", ("a0", "a1"), (0, 1)), Group("b", ("b0", "b1"), (0, 1))]
-    a, b = statistics_over_seeds(pairs, returns, SEGMENTS)
+    a, b = statistics_over_seeds(pairs, returns, members, SEGMENTS)
     assert_allclose(a["iqm"], members.mean() + 0.5)
     assert_allclose(a["iqm_ci95_of_seeds"], [members.mean(), members.mean() + 1])
     assert_allclose(b["iqm_ci95_of_seeds"], [members.mean() + 5] * 2)  # seeds do not differ
     half = 1.96 * members.std() / 300**0.5
     assert_allclose(np.diff(b["iqm_ci95"]) / 2, half, rtol=0.1)  # members alone
     assert np.diff(a["iqm_ci95"]) > np.diff(a["iqm_ci95_of_seeds"])
+    assert_allclose([a["iqm_lead"], *a["iqm_lead_ci95"]], [0.5, 0, 1])  # members do not matter
     assert b["probability_of_improvement"]["a"] == [1, 1, 1]
     assert_allclose(a["std_of_seeds"], 0.5**0.5)
 
@@ -61,7 +62,7 @@ def test_the_same_members_are_drawn_for_both_groups():
     members = np.random.default_rng(1).normal(0, 100, 300)
     returns = {name: members + i for i, name in enumerate(("a0", "a1", "b0", "b1"))}
     pairs = [Group("a", ("a0", "a1"), (0, 1)), Group("b", ("b0", "b1"), (0, 1))]
-    _, b = statistics_over_seeds(pairs, returns, SEGMENTS)
+    _, b = statistics_over_seeds(pairs, returns, members, SEGMENTS)
     assert b["probability_of_improvement"]["a"] == [1, 1, 1]  # although members differ by far more
 
 
@@ -81,3 +82,14 @@ def test_a_comparison_groups_trained_agents_by_their_recipe(settings):
     returns = [board.row(name)["return"] for name in group["agents"]]
     assert_allclose(group["iqm"], np.mean(returns))
     assert board.to_json()["groups"] == board.groups
+
+
+def test_fixed_plans_that_differ_are_no_group():
+    world = small_world()
+
+    def fixed(seed, plan):
+        agent = sf.SlowFastAgent(sf.slow.FixedPlanner(world, plan), sf.fast.PacedExecutor())
+        return agent.learn(world, seed=seed)
+
+    assert fixed(0, (2, 0)).recipe() == fixed(1, (2, 0)).recipe()
+    assert fixed(0, (2, 0)).recipe() != fixed(1, (5, 1)).recipe()

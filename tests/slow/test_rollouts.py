@@ -238,3 +238,11 @@ def test_an_executor_that_sends_nothing_teaches_nothing():
 
     learned(tiny_rollouts(), small_world(), Silent(), logger=Told())
     assert spreads == [0]
+
+
+def test_preparing_for_the_same_world_again_keeps_what_was_learned():
+    w = world("pronounced")
+    planner = random_rollouts(w)
+    values = list(planner.values)
+    assert planner.prepare(w).values == values
+    assert planner.prepare(world("no_fatigue")).values == []

@@ -10,6 +10,7 @@ from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow import SegmentsPlanner
 from slowfast_rl.slow.branches import burn_in, constant_plan_returns
 from slowfast_rl.slow.plan_effect_features import mean_viewing
+from slowfast_rl.slow.segment_search import neighbours
 from tests.members.worlds import world
 from tests.slow.cases import rebuilt, requests, small_world
 
@@ -167,3 +168,24 @@ def test_a_planner_that_has_not_learned_says_so():
     for use in (lambda: SegmentsPlanner().plan(viewers([1])), SegmentsPlanner().state):
         with pytest.raises(RuntimeError, match="call learn or load first"):
             use()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_in_a_world_with_shapes_it_finds_plays_and_keeps_plans_with_their_shapes(seed):
+    w = replace(world("shaped"), menu=((0, 5), (0, 1)))
+    planner = SegmentsPlanner(**(SMALL | {"rounds": 2}), segments=2).learn(w, seed=seed)
+    assert len(planner.shapes) == 2
+    asked = requests(w, np.ones((60, 2), bool))
+    played = planner.plan(asked)
+    wanted = {w.plan_index(p, s) for p, s in zip(planner.wanted, planner.shapes, strict=True)}
+    assert set(played) <= wanted
+    again = SegmentsPlanner.from_state(w, planner.settings, planner.state())
+    assert_array_equal(again.plan(asked), played)
+
+
+def test_the_neighbours_of_a_plan_include_its_other_shapes():
+    w = replace(world("shaped"), menu=((0, 2, 5), (0, 1)))
+    middle = w.plan_index((2, 0))
+    found = {int(plans[0]) for plans in neighbours(w, np.array([middle]))}
+    others = {w.plan_index((2, 0), shape) for shape in w.shape_names[1:]}
+    assert found == others | {w.plan_index(p) for p in ((0, 0), (5, 0), (2, 1))}
