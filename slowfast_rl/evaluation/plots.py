@@ -9,8 +9,9 @@ Every function returns matplotlib's Axes and draws into ``ax`` if it is given. N
     sf.plots.member_year(population, member=17, agent=agent)
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,8 @@ from slowfast_rl.policies.plan_exchange import PlanExchange
 from slowfast_rl.slow.simple import safe_planner
 from slowfast_rl.store import InMemoryFeatureStore
 
+F = TypeVar("F", bound=Callable[..., Axes])
+
 WEEKS_OF_A_YEAR = 52
 _MOST_LINES = 6  # of agents in one panel, as many as there are line styles
 _QUINTILES = 5
@@ -53,7 +56,22 @@ _MOST_FEATURES = 8
 _LEAST_SHARE = 0.005  # of member-weeks, for a number in the plan map
 
 
-@in_style
+def _of_board(draw: F) -> F:
+    """Let a function draw in the style of all figures, and refuse what is no leaderboard."""
+
+    @wraps(draw)
+    def checked(board: Leaderboard, *arguments: Any, **keywords: Any) -> Any:
+        if not isinstance(board, Leaderboard):
+            raise ValueError(
+                f"board is a {type(board).__name__}; allowed is one leaderboard, of one call of "
+                "sf.compare with all agents"
+            )
+        return draw(board, *arguments, **keywords)
+
+    return cast(F, in_style(checked))
+
+
+@_of_board
 def long_term(
     board: Leaderboard,
     agents: Sequence[str] | None = None,
@@ -78,8 +96,11 @@ def long_term(
     weeks = np.arange(1, board.protocol.weeks + 1)
     ends = []
     chosen = [agents] if isinstance(agents, str) else agents
+    group_of = {agent: group["name"] for group in board.groups for agent in group["agents"]}
+    colours: dict[str, str] = {}  # the seeds of one group share theirs
     for number, name in enumerate(rows[:_MOST_LINES] if chosen is None else chosen):
-        style, colour = LINES[number % len(LINES)], COLOURS[number % len(COLOURS)]
+        style, group = LINES[number % len(LINES)], group_of.get(name, name)
+        colour = colours.setdefault(group, COLOURS[len(colours) % len(COLOURS)])
         lead = board.lead(name, cumulative)
         line(ax, weeks, lead, marker="", linestyle=style, color=colour, label=name)
         ends.append((float(lead[-1, 0]), name, colour))
@@ -93,7 +114,7 @@ def long_term(
     return ax
 
 
-@in_style
+@_of_board
 def forest(board: Leaderboard, *, ax: Axes | None = None) -> Axes:
     """Draw each agent's lead in return over the baseline, with its paired 95 % interval.
 
@@ -101,7 +122,7 @@ def forest(board: Leaderboard, *, ax: Axes | None = None) -> Axes:
         board: the leaderboard.
         ax: axes to draw into; None makes a figure.
     """
-    rows = _by_return(board)[::-1]
+    rows = [row for row in _by_return(board)[::-1] if row["name"] != board.baseline] or board.rows
     ax = axes_of_size(ax, 7, 1.1 + 0.28 * len(rows))
     base = board.baseline_rollout.returns
     leads = [mean_interval(board.rollout(row["name"]).returns - base) for row in rows]
@@ -118,7 +139,7 @@ def forest(board: Leaderboard, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-@in_style
+@_of_board
 def plan_map(board: Leaderboard, agent: str, *, ax: Axes | None = None) -> Axes:
     """Draw how often an agent chose each plan: the first two channels, other ones summed up.
 
@@ -152,7 +173,7 @@ def plan_map(board: Leaderboard, agent: str, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-@in_style
+@_of_board
 def who_gains(board: Leaderboard, agent: str | None = None, *, ax: Axes | None = None) -> Axes:
     """Draw each segment's gain in return over the baseline, absolute and in per cent.
 
@@ -188,7 +209,7 @@ def who_gains(board: Leaderboard, agent: str | None = None, *, ax: Axes | None =
     return ax
 
 
-@in_style
+@_of_board
 def sends_by_segment(
     board: Leaderboard, agent: str | None = None, *, ax: Axes | None = None
 ) -> Axes:
@@ -219,7 +240,7 @@ def sends_by_segment(
     return ax
 
 
-@in_style
+@_of_board
 def plan_reactions(board: Leaderboard, agent: str, *, ax: Axes | None = None) -> Axes:
     """Draw how an agent's plans differ with what it observes of a member.
 
@@ -263,7 +284,7 @@ def plan_reactions(board: Leaderboard, agent: str, *, ax: Axes | None = None) ->
     return ax
 
 
-@in_style
+@_of_board
 def sends_and_return(board: Leaderboard, *, ax: Axes | None = None) -> Axes:
     """Draw each agent's sends a week against its lead in return over the baseline.
 

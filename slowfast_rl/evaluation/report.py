@@ -16,7 +16,7 @@ from slowfast_rl.evaluation.figures import DOTS_PER_INCH, Axes, figure_of
 from slowfast_rl.evaluation.formatting import number
 from slowfast_rl.evaluation.leaderboard import Leaderboard
 from slowfast_rl.evaluation.protocol import burned_in
-from slowfast_rl.evaluation.statistics import mean_interval
+from slowfast_rl.evaluation.statistics import Interval, mean_interval
 from slowfast_rl.store.files import write_text_atomically
 
 try:
@@ -91,16 +91,19 @@ def agent_figures(board: Leaderboard, name: str) -> Iterator[tuple[str, Any]]:
 def headline(board: Leaderboard) -> str:
     """Return who wins, by how much, how sure that is and how much it sends, as one sentence."""
     winner = max(board.rows, key=lambda row: row["return"])
-    lead = mean_interval(
-        board.rollouts[winner["name"]].returns - board.baseline_rollout.returns
-    )  # over the same members
+    name, base = winner["name"], board.baseline_rollout.returns
+    lead = mean_interval(board.rollouts[name].returns - base)  # over the same members
+    for group in board.groups:
+        if name in group["agents"]:  # its luckiest seed is no agent of its own
+            name = f"{group['name']} ({len(group['seeds'])} training seeds)"
+            lead = Interval(group["iqm_lead"], *group["iqm_lead_ci95"])
     sends = " + ".join(f"{v:.1f} {c}" for c, v in winner["sends_per_week"].items())
     if winner["name"] == board.baseline:
         return f"No agent has a higher return than {board.baseline}, which sends {sends} a week."
     share = lead.mean / max(float(board.baseline_rollout.returns.mean()), 1e-9)
     sure = "" if lead.low > 0 else " The interval includes 0: the lead is not certain."
     return (
-        f"{winner['name']} has the highest return: {lead.mean:+.2f} viewing days a member over "
+        f"{name} has the highest return: {lead.mean:+.2f} viewing days a member over "
         f"{board.baseline} ({share:+.0%}), 95 % interval [{lead.low:+.2f}, {lead.high:+.2f}]; it "
         f"sends {sends} a week.{sure}"
     )
@@ -141,18 +144,21 @@ def _figures(
         (4.4, 3.2), partial(plots.sends_by_segment, board),
     )  # fmt: skip
     yield (
-        "sends_and_return", "What is sent, and what it brings.",
+        "sends_and_return", "Each agent's sends against its lead. Grey dots are the fixed plans; "
+        "the line joins the best of each number.",
         (6.5, 3.8), partial(plots.sends_and_return, board),
     )  # fmt: skip
     planning = [name for name in agents if not board.contestants[name].single]
     for number_, name in enumerate(planning[:_MOST_MAPS]):
         yield (
-            f"plan_map_{number_}", f"Plans that {name} chose, in per cent of member-weeks.",
+            f"plan_map_{number_}", f"Plans that {name} chose, in per cent of "
+            "member-weeks; 0 on channels that were left.",
             (4.1, 3.6), partial(plots.plan_map, board, name),
         )  # fmt: skip
     if first in planning:
         yield (
-            "plan_reactions", f"How the plans of {first} differ with what it observes of a member.",
+            "plan_reactions", f"How the plans of {first} differ with what it "
+            "observes of a member; empty where that is rare.",
             (7.5, 3.4), partial(plots.plan_reactions, board, first),
         )  # fmt: skip
     yield (

@@ -83,7 +83,7 @@ def test_a_world_of_three_channels_has_a_plan_map_of_the_first_two(tmp_path):
 def test_the_forest_has_an_interval_for_each_agent_best_at_the_top(board):
     labels = [text.get_text() for text in sf.plots.forest(board).get_yticklabels()]
     returns = [board.row(name)["return"] for name in labels]
-    assert len(labels) == 3
+    assert set(labels) == {"mine", "never", "oracle"} - {board.baseline}
     assert returns == sorted(returns)
 
 
@@ -144,10 +144,32 @@ def test_the_headline_names_the_winner_its_lead_and_what_it_sends(board):
     assert "email a week" in text
 
 
+def test_the_headline_and_colours_are_those_of_a_group_of_seeds():
+    world, agents = small_world(), []
+    for seed in (0, 1):
+        planner = sf.slow.UtilityPlanner(num_members=64, weeks=4, window=2)
+        agents.append(sf.SlowFastAgent(planner, sf.fast.PacedExecutor()).learn(world, seed=seed))
+    board = sf.compare([*agents, "never"], world, TINY, twins=twins(), progress=False)
+    (group,) = board.groups
+    text = headline(board)
+    if max(board.rows, key=lambda row: row["return"])["name"] in group["agents"]:
+        assert text.startswith("utility+quality (2 training seeds) has the highest return")
+        assert f"{group['iqm_lead']:+.2f} viewing days" in text
+    first, second = sf.plots.long_term(board, group["agents"]).lines[:2]
+    assert first.get_color() == second.get_color()
+    assert first.get_linestyle() != second.get_linestyle()
+
+
 def test_a_board_of_the_baseline_alone_has_a_report(tmp_path):
     board = sf.compare(["never"], small_world(), TINY, twins=twins(), progress=False)
     assert "No agent has a higher return than never" in headline(board)
     assert write_report(board, tmp_path, "").is_file()
+
+
+@pytest.mark.parametrize("name", OF_BOARD)
+def test_boards_of_several_comparisons_are_refused_in_one_line(board, name):
+    with pytest.raises(ValueError, match="board is a list; allowed is one leaderboard, of one"):
+        getattr(sf.plots, name)([board, board], *OF_BOARD[name])
 
 
 def test_an_agent_that_is_not_on_the_board_is_named_with_those_that_are(board):
