@@ -46,6 +46,7 @@ class StudentPlanner(sf.slow.RolloutPlanner):
         teacher = rollout_planner(self.small, beliefs=False, privileged=True)
         played = 100_000 if self.small else TEACHER_OPPORTUNITIES
         teacher.learn(world, total_opportunities=played, seed=seed)
+        self.values = []
         self.prepare(world)
         self.scales = []
         self.opportunities, self.cpu_seconds = teacher.opportunities, teacher.cpu_seconds
