@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from slowfast_rl.agents import disk
 from slowfast_rl.members.arrays import Float32, Int64
+from slowfast_rl.members.bounds import whole
 from slowfast_rl.members.loading import world_hash
 from slowfast_rl.members.observations import weekly_features
 from slowfast_rl.members.population import Population
@@ -19,7 +20,7 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, Stopwatch, check_budget
 from slowfast_rl.policies.class_checks import check_class
 from slowfast_rl.policies.component import accepted
-from slowfast_rl.policies.component_files import from_node, recipe, to_node, whole
+from slowfast_rl.policies.component_files import from_node, recipe, to_node
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Executor
 from slowfast_rl.policies.plan_exchange import choose_plans, plan_request
 from slowfast_rl.policies.registry import Allowed, as_allowed, import_path
@@ -105,6 +106,8 @@ class Agent(ABC):
         """
         from slowfast_rl.members.frames import join, to_frame
 
+        if not isinstance(members, Population):
+            raise ValueError(f"members is a {type(members).__name__}; allowed is a population")
         if self.slow is None:
             raise ValueError(f"{self.name} has no planner; allowed is an agent that plans")
         world, planner = members.world, self.slow

@@ -68,6 +68,11 @@ def read_agent(path: Path) -> tuple[World, dict[str, Any], dict[str, NDArray[Any
     Raises:
         ValueError: a file is missing or damaged, or its content is not allowed.
     """
+    if not path.exists():
+        raise ValueError("it does not exist")
+    within = path / "checkpoints" / "final.zip"
+    if within.exists() and not (path / _JSON).exists():
+        raise ValueError(f"it is a run's folder; its agent is {within}")
     try:
         text, weights = _read(path)
         content, arrays = json.loads(text), load(weights)

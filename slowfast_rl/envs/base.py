@@ -16,6 +16,7 @@ from slowfast_rl.envs.infos import Info, end_infos, restricted, with_masks
 from slowfast_rl.envs.timeline import Timeline
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
+from slowfast_rl.members.bounds import whole
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import Feature, bounds, privileged_features
 from slowfast_rl.members.population import Population
@@ -80,8 +81,11 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         belief_filter: BeliefFilter | None = None,
     ) -> None:
         for name, value in (("weeks", weeks), ("max_episode_steps", max_episode_steps)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; allowed is 1 or more")
+            if value is not None:
+                whole(name, value, 1)
+        if render_mode not in (None, *RENDERING["render_modes"]):
+            allowed = ", ".join(("None", *RENDERING["render_modes"]))
+            raise ValueError(f"render_mode is {render_mode!r}; allowed: {allowed}")
         self.num_envs = num_envs
         self.world, self.weeks, self.privileged = world, weeks, privileged
         self.max_episode_steps, self.render_mode = max_episode_steps, render_mode

@@ -1,8 +1,11 @@
 """Declare the meaning and the bounds of dataclass fields, and check the bounds."""
 
 from dataclasses import Field, field, fields
-from math import isfinite
+from math import inf, isfinite
+from operator import index
 from typing import Any
+
+import numpy as np
 
 
 def described(text: str) -> Any:
@@ -57,3 +60,21 @@ def _check(parameter: Field[Any], number: Any, name: str) -> None:
     if not low <= number <= high or (above and number == low):
         allowed = f"{'(' if above else '['}{low:g}, {high:g}]"
         raise ValueError(f"{name} is {number:g}; allowed is {allowed}")
+
+
+def whole(name: str, value: Any, low: float = -inf, high: float = inf) -> int:
+    """Return a whole number of Python or NumPy as Python's.
+
+    Raises:
+        ValueError: it is a fraction, a bool or no number, or outside ``low`` to ``high``.
+    """
+    try:
+        number = index(value)
+    except TypeError as error:
+        raise ValueError(f"{name} is {value!r}; allowed is a whole number") from error
+    if isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} is {value!r}; allowed is a whole number")
+    if not low <= number <= high:
+        allowed = f"{low} or more" if high == inf else f"{low} to {high}"
+        raise ValueError(f"{name} is {number}; allowed is {allowed}")
+    return number

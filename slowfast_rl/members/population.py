@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from slowfast_rl.members import driver
 from slowfast_rl.members.arrays import Bool, Float64, Int32, Int64
 from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
+from slowfast_rl.members.bounds import whole
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.constants import constants, schedule
 from slowfast_rl.members.launches import launch_intensity
@@ -77,8 +78,7 @@ class Population:
         reward: str = "expected",
         belief_filter: BeliefFilter | None = None,
     ) -> None:
-        if num_members < 1:
-            raise ValueError(f"num_members is {num_members}; allowed is 1 or more")
+        num_members = whole("num_members", num_members, 1)
         if reward not in ("expected", "sampled"):
             raise ValueError(f"reward is {reward!r}; allowed: expected, sampled")
         check_seeds(

@@ -10,6 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Int64, Integer, UInt32
+from slowfast_rl.members.bounds import whole
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.numerics import inverse_normal
 
@@ -79,11 +80,10 @@ def check_seeds(**seeds: int) -> None:
     """Check that seeds, streams and ids, given by name, are 0 to ``LARGEST_SEED``.
 
     Raises:
-        ValueError: one of them is outside.
+        ValueError: one of them is outside, or no whole number.
     """
     for name, value in seeds.items():
-        if not 0 <= value <= LARGEST_SEED:
-            raise ValueError(f"{name} is {value}; allowed is 0 to {LARGEST_SEED}")
+        whole(name, value, 0, LARGEST_SEED)
 
 
 @kernel

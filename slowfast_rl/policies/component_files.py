@@ -3,12 +3,12 @@
 import inspect
 import json
 from collections.abc import Mapping
-from operator import index
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slowfast_rl.members.bounds import whole
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.class_checks import rebuilds
 from slowfast_rl.policies.component import Component
@@ -151,18 +151,6 @@ def from_node(
             raise ValueError(f"policy_version is {version!r}; allowed is a whole number from 0")
         component.policy_version = version
     return component
-
-
-def whole(name: str, value: Any) -> int:
-    """Return a whole number of Python or NumPy as Python's.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    try:
-        return index(value)
-    except TypeError as error:
-        raise ValueError(f"{name} is {value!r}; allowed is a whole number") from error
 
 
 def _as_json(name: str, value: Any) -> Any:
