@@ -68,7 +68,7 @@ def terminal(board: Leaderboard) -> str:
     ]
     text = [
         f"World {board.world.name}: {p.num_members:,} members, {len(p.streams)} lucks, {p.weeks} "
-        "weeks. Return in discounted viewing days; ± is 95 %, paired over members.",
+        "weeks. Return in discounted viewing days; ± is 95 %; differences are paired.",
         "",
         *lines,
         "",
