@@ -53,7 +53,10 @@ def plan_effects(effects: Effects, terms: Float32, features: Float32, weights: F
         features: [O, G] features of the plans.
         weights: [M] weights of the outcomes.
     """
-    by_feature = (effects.weights @ weights.astype(np.float32)).T  # [1 + T, G]
+    # Some BLAS kernels of float32 read past the end of short rows, which raises the floating-point
+    # flag "invalid" now and then, although all numbers and the result are finite.
+    with np.errstate(invalid="ignore"):
+        by_feature = (effects.weights @ weights.astype(np.float32)).T  # [1 + T, G]
     return _standardised(effects, terms) @ (by_feature @ features.T)
 
 
