@@ -106,7 +106,10 @@ class Leaderboard:
         Raises:
             KeyError: there is no agent of this name.
         """
-        return self.rows[self._place(name)]
+        names = [row["name"] for row in self.rows]
+        if name not in names:
+            raise KeyError(f"the board has no agent {name!r}; allowed: {', '.join(names)}")
+        return self.rows[names.index(name)]
 
     def rollout(self, name: str) -> Rollout:
         """Return an agent's rollout.
@@ -114,13 +117,7 @@ class Leaderboard:
         Raises:
             KeyError: there is no agent of this name.
         """
-        return self.rollouts[self.rows[self._place(name)]["name"]]
-
-    def _place(self, name: str) -> int:
-        names = [row["name"] for row in self.rows]
-        if name not in names:
-            raise KeyError(f"the board has no agent {name!r}; allowed: {', '.join(names)}")
-        return names.index(name)
+        return self.rollouts[self.row(name)["name"]]
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``leaderboard.json``."""

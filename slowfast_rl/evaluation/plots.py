@@ -16,19 +16,13 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from slowfast_rl.agents import Agent
-from slowfast_rl.envs.base import MemberVectorEnv
-from slowfast_rl.envs.timeline import Timeline
-from slowfast_rl.evaluation.contestants import Contestant, trained_contestant
 from slowfast_rl.evaluation.figures import (
     BLUE,
     COLOURS,
     DARK,
-    GREEN,
     GREY,
     LINES,
     MARKERS,
-    ORANGE,
     Axes,
     axes_of_size,
     in_style,
@@ -37,19 +31,16 @@ from slowfast_rl.evaluation.figures import (
     zero,
 )
 from slowfast_rl.evaluation.leaderboard import Leaderboard
+from slowfast_rl.evaluation.member_year import member_year
 from slowfast_rl.evaluation.protocol import SEGMENTS
 from slowfast_rl.evaluation.statistics import mean_interval, quantile_groups
 from slowfast_rl.evaluation.twins import Rollout
 from slowfast_rl.evaluation.world.sweeps import Sweep
 from slowfast_rl.members.observations import weekly_features
 from slowfast_rl.members.population import Population
-from slowfast_rl.policies.plan_exchange import PlanExchange
-from slowfast_rl.slow.simple import safe_planner
-from slowfast_rl.store import InMemoryFeatureStore
 
 F = TypeVar("F", bound=Callable[..., Axes])
 
-WEEKS_OF_A_YEAR = 52
 _MOST_LINES = 6  # of agents in one panel, as many as there are line styles
 _QUINTILES = 5
 _MOST_FEATURES = 8
@@ -303,10 +294,7 @@ def sends_and_return(board: Leaderboard, *, ax: Axes | None = None) -> Axes:
         best = max(returns.values())
         fixed = {key: value - best for key, value in returns.items()}
         sends = {key: sum(map(int, key.split(" ")[0].split(","))) for key in fixed}
-        ax.plot(
-            list(sends.values()), list(fixed.values()), ".", color=GREY, alpha=0.5,
-            label="fixed plans",
-        )  # fmt: skip
+        ax.plot(list(sends.values()), list(fixed.values()), ".", color=GREY, alpha=0.5)
         totals = sorted(set(sends.values()))
         frontier = [max(fixed[key] for key in fixed if sends[key] == total) for total in totals]
         ax.plot(totals, frontier, color=GREY, linewidth=1)
@@ -336,7 +324,7 @@ def horizons(
     """Draw the return of constant plans against their sends a week, for several horizons.
 
     Each line joins the best plan of each number of sends; its highest point is marked. Returns are
-    a member's mean lead over sending nothing, divided by the horizon's discounted weeks.
+    a member's mean lead over sending nothing, divided by the horizon's weeks.
 
     Args:
         sweep: of plans that include sending nothing, see
@@ -393,110 +381,6 @@ def beliefs(population: Population, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-@in_style
-def member_year(
-    source: Any,
-    member: int = 0,
-    agent: Agent | Contestant | None = None,
-    *,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw a member's weeks: sends, opens, dismissals, opt-outs, viewing days and latents.
-
-    Args:
-        source: a population, of which a copy is simulated for 52 weeks; or an environment that was
-            made with a ``render_mode``, whose present episodes are shown.
-        member: the member's id, which the source must have.
-        agent: who plans and sends; None for the world's safe plan. An environment has its own.
-        ax: axes to draw into; None makes a figure.
-
-    Raises:
-        ValueError: the source is neither, does not have the member, or recorded no timeline.
-    """
-    timeline, row, churned = _timeline_of(source, member, agent)
-    values = dict(zip(timeline.names, timeline.values[row], strict=True))
-    world, weeks = timeline.world, timeline.values.shape[2]
-    lanes = [*world.channels, "viewing days"] + (["latents"] if timeline.privileged else [])
-    ax = axes_of_size(ax, 8, 0.8 + 0.75 * len(lanes))
-    x = np.arange(weeks)
-    for lane, channel in enumerate(world.channels):
-        base = np.full(weeks, float(-lane))
-        most = max(float(values[f"{channel} sends"].max()), 1.0) / 0.42
-        sends, opens = values[f"{channel} sends"] / most, values[f"{channel} opens"] / most
-        ax.bar(x, sends, 0.9, base, color=BLUE, alpha=0.3, label=_once(lane, "sends"))
-        ax.bar(x, opens, 0.9, base, color=BLUE, label=_once(lane, "opens"))
-        hanging = values[f"{channel} dismissals"] / most
-        label = _once(lane, "dismissals (downwards)")
-        ax.bar(x, -hanging, 0.9, base, color=ORANGE, hatch="//", label=label)
-        left = np.flatnonzero(values[f"{channel} opt-outs"])
-        ax.plot(left, base[left], "X", color=DARK, markersize=8, label=_once(lane, "opt-out"))
-    base = np.full(weeks, float(-len(world.channels)))
-    ax.bar(x, values["viewing days"] / 7 * 0.8, 0.9, base - 0.4, color=GREEN, label="viewing days")
-    if churned < weeks:
-        ax.axvline(churned - 0.5, color=DARK, linewidth=1, label="leaves the service")
-    if timeline.privileged:
-        x = x[:churned]
-        bottom = -len(lanes) + 1 - 0.4
-        tired = np.max([values[f"{channel} fatigue"] for channel in world.channels], axis=0)
-        tired, goodwill = tired[:churned], values["goodwill"][:churned]
-        peak = max(float(tired.max(initial=0)), 1e-9)
-        ax.plot(x, bottom + 0.8 * tired / peak, color=ORANGE, label=f"fatigue (peak {peak:.1f})")
-        ax.plot(x, bottom + 0.8 * goodwill, "--", color=DARK, label="goodwill (0 to 1)")
-    ax.set_yticks([-float(lane) for lane in range(len(lanes))], lanes)
-    ax.set_xlim(-0.6, weeks - 0.4)
-    ax.set_xlabel("week")
-    who = "" if agent is None else f" under {agent.name}"
-    ax.set_title(f"Member {member}{who}")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return ax
-
-
-def _timeline_of(
-    source: Any, member: int, agent: Agent | Contestant | None
-) -> tuple[Timeline, int, int]:
-    """Return a timeline, the row of a member in it, and the week in which the member churned."""
-    if agent is not None and not isinstance(agent, Agent | Contestant):
-        raise ValueError(f"agent is a {type(agent).__name__}; allowed is an agent, or None")
-    if isinstance(source, Population):
-        rows = np.flatnonzero(source.members == member)
-        if not rows.size:
-            raise ValueError(f"member is {member}; allowed are {_span(source.members)}")
-        simulated, churned = _simulated(source.take(rows[:1]), agent)
-        return simulated, 0, churned
-    env = getattr(source, "unwrapped", source)
-    env = getattr(env, "vector", env)
-    if not isinstance(env, MemberVectorEnv):
-        raise ValueError(
-            f"source is a {type(source).__name__}; allowed is a population or an environment"
-        )
-    timeline = env.timeline
-    if timeline is None:
-        raise ValueError("the environment records no timeline; make it with render_mode='ansi'")
-    rows = np.flatnonzero(env.population.members == member)
-    if not rows.size:
-        raise ValueError(f"member is {member}; allowed are {_span(env.population.members)}")
-    return timeline, int(rows[0]), timeline.values.shape[2]
-
-
-def _simulated(population: Population, agent: Agent | Contestant | None) -> tuple[Timeline, int]:
-    """Return the timeline of one member's year, and the week in which it churned or the last."""
-    world = population.world
-    entrant = trained_contestant(agent, world) if isinstance(agent, Agent) else agent
-    planner = safe_planner(world) if entrant is None else entrant.planner
-    executor = None if entrant is None else entrant.executor
-    exchange = PlanExchange(world, InMemoryFeatureStore(), executor)
-    timeline = Timeline(world, 1, WEEKS_OF_A_YEAR, privileged=True)
-    start, churned = int(population.weeks[0]), 0
-    for _ in range(WEEKS_OF_A_YEAR):
-        churned += int(population.alive[0])
-        if population.alive[0]:
-            plans = exchange.choose_plans(population, planner)
-            exchange.issue(population, plans, planner.policy_version)
-        exchange.run_week(population)
-        timeline.record(population, since=start)
-    return timeline, churned
-
-
 def _planned(board: Leaderboard, agent: str) -> Rollout:
     """Return the rollout of an agent with a planner."""
     rollout = board.rollout(agent)
@@ -526,15 +410,6 @@ def _spread(ax: Axes, heights: Sequence[float]) -> list[float]:
         at = max(heights[index], at + least)
         moved[index] = at
     return moved
-
-
-def _once(number: int, label: str) -> str | None:
-    """Return a label for the first of several; others do not repeat it in the legend."""
-    return label if number == 0 else None
-
-
-def _span(members: NDArray[Any]) -> str:
-    return f"{members.min()} to {members.max()}"
 
 
 __all__ = [

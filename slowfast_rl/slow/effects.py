@@ -57,7 +57,7 @@ def plan_effects(effects: Effects, terms: Float32, features: Float32, weights: F
     # flag "invalid" now and then, although all numbers and the result are finite.
     with np.errstate(invalid="ignore"):
         by_feature = (effects.weights @ weights.astype(np.float32)).T  # [1 + T, G]
-    return _standardised(effects, terms) @ (by_feature @ features.T)
+        return _standardised(effects, terms) @ (by_feature @ features.T)
 
 
 def fit_effects(
