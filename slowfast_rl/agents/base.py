@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
@@ -154,6 +154,11 @@ class Agent(ABC):
     def executor(self) -> Executor:
         """What simulates weeks for an evaluation."""
         return self.fast
+
+    @property
+    def can_act(self) -> bool:
+        """Whether its levels can act: false before those that must learn first have learned."""
+        return all(part.can_act for part in (self.slow, self.fast) if part is not None)
 
     @property
     @abstractmethod
@@ -366,8 +371,9 @@ def logger_of(logger: "Logger | Mapping[str, Logger] | None", level: str) -> "Lo
 class Training:
     """Runs the turns of an agent's training, and counts what they use."""
 
-    def __init__(self, agent: Agent, progress: Progress | None) -> None:
+    def __init__(self, agent: Agent, turns: Sequence[Turn], progress: Progress | None) -> None:
         self._agent, self._progress = agent, progress
+        self._budgeted = any(turn.budget for turn in turns)
         self._opportunities, self._seconds = 0, 0.0
         self._shown = 0  # opportunities of turns that progress was told of
         agent.train_opportunities, agent.train_cpu_seconds = 0, 0.0
@@ -381,10 +387,11 @@ class Training:
     def run(self, turn: Turn, world: World, **arguments: Any) -> None:
         """Let a part learn, and add what it used.
 
-        Progress is told of the opportunities of turns with a budget, and of the planner's.
+        Progress is told of the opportunities of turns with a budget; where no turn has one, of
+        those of the planner.
         """
         watch, part = Stopwatch(), turn.part
-        shown = bool(turn.budget) or turn.level == "slow"
+        shown = bool(turn.budget) if self._budgeted else turn.level == "slow"
 
         def count(opportunities: int) -> None:
             agent = self._agent

@@ -93,7 +93,7 @@ class SinglePolicyAgent(Agent):
         """
         turns = self.turns(world, total_opportunities, total_cpu_seconds)
         self.world, self.seed = world, seed
-        training = Training(self, progress)
+        training = Training(self, turns, progress)
         for turn in turns:
             logger_here = logger_of(logger, turn.level)
             training.run(turn, world, planner=None, seed=seed, logger=logger_here)

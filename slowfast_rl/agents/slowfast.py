@@ -41,8 +41,9 @@ class SlowFastAgent(Agent):
             the default experiment's planner and executor are called "slowfast".
 
     Raises:
-        ValueError: ``plans_for`` is neither, ``turns`` are not levels that learn, or the class of
-            ``slow`` or ``fast`` is not complete.
+        ValueError: ``plans_for`` is neither, ``turns`` are not levels that learn or let an executor
+            learn from plans before there are any, or the class of ``slow`` or ``fast`` is not
+            complete.
     """
 
     kind = "slowfast"
@@ -71,6 +72,13 @@ class SlowFastAgent(Agent):
                 raise ValueError(
                     f"turns are {list(turns or ())}; allowed: slow and fast, of levels that learn"
                 )
+        order = self.order
+        first = order.index("fast") if "fast" in order else 0
+        if self.fast.takes_plans and not self.slow.can_act and "slow" not in order[:first]:
+            raise ValueError(
+                f"turns are {list(order)}; allowed is slow before fast, because executor "
+                f"{self.fast.name} learns from plans and planner {self.slow.name} has none yet"
+            )
         self.store: FeatureStore = InMemoryFeatureStore() if store is None else store
         self._predictor: OnlinePredictor | None = None
         parts = f"{self.slow.name}+{self.fast.label}"
@@ -97,7 +105,8 @@ class SlowFastAgent(Agent):
             total_cpu_seconds: CPU time to spend in all instead.
             seed: of population, luck, exploration and weights.
             logger: a Stable-Baselines3 logger, or one for each of "slow" and "fast".
-            progress: called now and then with the opportunities of the budget played so far.
+            progress: called now and then with the opportunities of the budget played so far; where
+                nothing takes a budget, with those of the planner.
 
         Raises:
             ValueError: as :meth:`turns` does, or the planner cannot plan in this world.
@@ -106,7 +115,7 @@ class SlowFastAgent(Agent):
         slow, fast = self.slow, self.fast
         slow.prepare(world)  # may refuse the world; then nothing has changed
         self.world, self.seed, self._predictor = world, seed, None
-        training = Training(self, progress)
+        training = Training(self, turns, progress)
         executor = fast if self.plans_for == "own" else None
         levels = [turn.level for turn in turns]
         prepared = executor is not None and fast.learns and levels[:1] == ["slow"]

@@ -248,7 +248,7 @@ class _Watch:
         if self._bar.total is not None and opportunities > self._bar.total:
             self._bar.total = opportunities
         self._bar.update(opportunities - self._bar.n)
-        if self._budgeted and opportunities >= self._next:
+        if self._budgeted and self._agent.can_act and opportunities >= self._next:
             self._next = opportunities + self._every
             self.evaluate()
             self._agent.save(self._folder / "checkpoints" / "latest.zip")

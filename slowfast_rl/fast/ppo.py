@@ -126,6 +126,11 @@ class PPOExecutor(BaseExecutor):
         """Whether its training cannot do without the plans of a planner."""
         return self.settings.planned
 
+    @property
+    def can_act(self) -> bool:
+        """Whether it has a network, or a pacer and a ranker to begin as."""
+        return self.policy is not None or self._paced() is not None
+
     def prepare(self, world: World, seed: int = 0) -> Self:
         """Fit pacer and ranker, so that it executes plans as they do until it learns."""
         self.policy, self.opportunities = None, 0

@@ -98,6 +98,11 @@ class BasePlanner(Component):
         """
         raise NotImplementedError(f"{type(self).__name__} has no plan")
 
+    @property
+    def can_act(self) -> bool:
+        """Whether it can plan; a class that cannot before it has learned says so here."""
+        return True
+
     def plan_scores(self, request: PlanRequest) -> Float32 | None:
         """Return how good every plan is for each of B members, [B, O], for people to look at.
 
@@ -459,6 +464,11 @@ class BaseExecutor(Component):
     ) -> "BaseExecutor":
         """Return the executor before training."""
         return self.before_learning()
+
+    @property
+    def can_act(self) -> bool:
+        """Whether it can decide; a class that cannot before it has learned says so here."""
+        return True
 
     @property
     def takes_plans(self) -> bool:

@@ -169,6 +169,11 @@ class PPOPlanner(BasePlanner):
         planner.policy = planner._network(world, observations, seed)
         return planner
 
+    @property
+    def can_act(self) -> bool:
+        """Whether it has a network."""
+        return self.policy is not None
+
     def plan(self, request: PlanRequest) -> Int64:
         """Return the plan nearest to the expected sends, for each of B members, [B].
 

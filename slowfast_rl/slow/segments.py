@@ -107,6 +107,11 @@ class SegmentsPlanner(BasePlanner):
         self.cpu_seconds = watch.spent
         return self
 
+    @property
+    def can_act(self) -> bool:
+        """Whether its segments have plans."""
+        return bool(self.wanted)
+
     def plan(self, request: PlanRequest) -> Int64:
         """Return the plan of each member's segment, 0 on channels that it has left, [B].
 

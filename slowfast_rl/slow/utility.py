@@ -163,6 +163,11 @@ class UtilityPlanner(BasePlanner):
         utilities: Float64 = gain - self._weight("message_cost") * sends
         return utilities
 
+    @property
+    def can_act(self) -> bool:
+        """Whether it has effects."""
+        return self.effects is not None
+
     def plan(self, request: PlanRequest) -> Int64:
         """Return the feasible plan of the highest utility for each of B members, [B].
 

@@ -140,3 +140,15 @@ def test_a_sweep_of_planners_executors_and_seeds_has_as_many_names_and_one_table
         "blind",
         "rollouts",
     }
+
+
+@pytest.mark.parametrize("planner", ["utility", "segments"])
+def test_an_executor_with_a_budget_learns_after_a_planner_without_one(
+    planner, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    small = ["fast.num_envs=16", "fast.weeks=3", "fast.n_steps=8", "fast.hidden=8", "report=false"]
+    short = [*SMALL, *SHORT[planner], *PACED, *small, "total_opportunities=8000"]
+    result = call(capsys, "train", f"slow={planner}", "fast=ppo", *short, "hydra.run.dir=run")
+    assert result.code == 0, result.err
+    assert (tmp_path / "run" / "checkpoints" / "latest.zip").is_file()
