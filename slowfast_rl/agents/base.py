@@ -15,6 +15,7 @@ from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.loading import world_hash
 from slowfast_rl.members.observations import weekly_features
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, Stopwatch, check_budget
 from slowfast_rl.policies.class_checks import check_class
@@ -414,6 +415,17 @@ class Training:
         self._seconds += seconds
         self._agent.train_opportunities = self._opportunities
         self._agent.train_cpu_seconds = self._seconds
+
+
+def seed_of_turn(seed: int, number: int) -> int:
+    """Return the training seed of a level's turn, counted from 0; the first has the agent's own.
+
+    With one seed for all turns, a later turn would repeat members, luck and exploration.
+    """
+    if number == 0:
+        return seed
+    turn, nobody = np.array([number]), np.zeros(1, np.int64)
+    return int(random_words(seed, ExplorationStream.TURNS, nobody, turn, Domain.EXPLORATION)[0])
 
 
 def as_batch(size: int, values: ArrayLike) -> Int64:

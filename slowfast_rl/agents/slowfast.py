@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import ArrayLike
 
-from slowfast_rl.agents.base import Agent, Training, checked, logger_of
+from slowfast_rl.agents.base import Agent, Training, checked, logger_of, seed_of_turn
 from slowfast_rl.agents.online import OnlinePredictor
 from slowfast_rl.fast import AffinityRanker, BidPricePacer, PacedExecutor
 from slowfast_rl.members.arrays import Float32, Int64
@@ -103,7 +103,8 @@ class SlowFastAgent(Agent):
             world: the world to train in.
             total_opportunities: send opportunities to play in all; reproducible bit for bit.
             total_cpu_seconds: CPU time to spend in all instead.
-            seed: of population, luck, exploration and weights.
+            seed: of population, luck, exploration and weights; a level's later turns have other
+                members and luck, that follow from it.
             logger: a Stable-Baselines3 logger, or one for each of "slow" and "fast".
             progress: called now and then with the opportunities of the budget played so far; where
                 nothing takes a budget, with those of the planner.
@@ -113,16 +114,18 @@ class SlowFastAgent(Agent):
         """
         turns = self.turns(world, total_opportunities, total_cpu_seconds)
         slow, fast = self.slow, self.fast
-        slow.prepare(world)  # may refuse the world; then nothing has changed
+        levels = [turn.level for turn in turns]
+        # Either may refuse the world; then nothing has changed.
+        _ = slow.begin(world) if "slow" in levels else slow.prepare(world)
         self.world, self.seed, self._predictor = world, seed, None
         training = Training(self, turns, progress)
         executor = fast if self.plans_for == "own" else None
-        levels = [turn.level for turn in turns]
         prepared = executor is not None and fast.learns and levels[:1] == ["slow"]
         if prepared:
             training.prepare(fast, world, seed)
         for number, turn in enumerate(turns):
-            given: dict[str, Any] = {"seed": seed, "logger": logger_of(logger, turn.level)}
+            own = seed_of_turn(seed, levels[:number].count(turn.level))
+            given: dict[str, Any] = {"seed": own, "logger": logger_of(logger, turn.level)}
             if turn.level == "slow":
                 given["executor"] = executor
             else:

@@ -85,11 +85,18 @@ class BasePlanner(Component):
     default_opportunities: ClassVar[int] = 0
 
     def prepare(self, world: World) -> Self:
-        """Prepare for planning or learning in a world; create the belief filter if needed."""
+        """Prepare for planning in a world; create the belief filter if needed."""
         self.world = world
         if self.needs_beliefs:
             self.belief_filter = BeliefFilter(world)
         return self
+
+    def begin(self, world: World) -> Self:
+        """Prepare for learning from the start in a world.
+
+        A planner that has plans before it learns goes back to those.
+        """
+        return self.prepare(world)
 
     def plan(self, request: PlanRequest) -> Int64:
         """Return the plan of each of B members as an index into ``world.plans``, [B].

@@ -122,7 +122,7 @@ class RolloutPlanner(BasePlanner):
         check_budget(total_opportunities, total_cpu_seconds)
         watch, s, executor = Stopwatch(), self.settings, executor or default_executor()
         if not warm_start:
-            self.prepare(world)
+            self.begin(world)
         self.opportunities, self.cpu_seconds = 0, 0.0
         generator = Generator().manual_seed(seed)
         planned = self.schedule(world, total_opportunities)
@@ -195,9 +195,15 @@ class RolloutPlanner(BasePlanner):
         return type(self)(settings=self.settings).prepare(world)
 
     def prepare(self, world: World) -> Self:
-        """Prepare for planning or learning in a world, and delete all that was learned."""
-        self.values, self._first = [], safe_planner(world)
+        """Prepare for planning in a world; what was learned stays."""
+        self._first = safe_planner(world)
         return super().prepare(world)
+
+    def begin(self, world: World) -> Self:
+        """Prepare for learning from the start in a world: delete all that was learned."""
+        self.prepare(world)
+        self.values = []
+        return self
 
     def plan(self, request: PlanRequest) -> Int64:
         """Return the feasible plan of the highest value, for each of B members, [B].

@@ -38,3 +38,50 @@ def test_progress_is_told_of_the_turns_that_have_a_budget():
     agent.learn(world, total_opportunities=8000, progress=seen.append)
     assert 0 < seen[-1] <= agent.fast.opportunities
     assert agent.slow.opportunities > max(seen)
+
+
+def test_a_trained_planner_that_is_not_to_learn_stays_as_it_is():
+    world = small_world()
+    planner = tiny_rollouts()
+    planner.learn(world, total_opportunities=budget(planner, world), seed=1)
+    before = planner.state()
+    agent = SlowFastAgent(planner, PPOExecutor(**TINY), turns=["fast"])
+    agent.learn(world, total_opportunities=8000)
+    after = agent.slow.state()
+    assert before.keys() == after.keys() != set()
+    assert all((before[name] == after[name]).all() for name in before)
+
+
+def test_an_agent_whose_executor_learns_first_starts_anew_when_it_learns_again():
+    world, states = small_world(), []
+    agent = SlowFastAgent(tiny_rollouts(), PPOExecutor(**TINY), turns=["fast", "slow"])
+    for _ in range(2):
+        agent.learn(world, total_opportunities=20000, seed=3)
+        states.append(agent.fast.state() | agent.slow.state())
+    assert all((states[0][name] == states[1][name]).all() for name in states[0])
+
+
+def test_later_turns_of_a_level_meet_new_members_and_luck():
+    world, seeds = small_world(), {"slow": [], "fast": []}
+
+    class Slow(PPOPlanner):
+        def learn(self, world, *, seed=0, total_opportunities=None, **others):
+            seeds["slow"].append(seed)
+            return super().learn(
+                world, seed=seed, total_opportunities=total_opportunities, **others
+            )
+
+    class Fast(PPOExecutor):
+        def learn(self, world, planner=None, *, seed=0, total_opportunities=None, **others):
+            seeds["fast"].append(seed)
+            return super().learn(
+                world, planner, seed=seed, total_opportunities=total_opportunities, **others
+            )
+
+    turns = ["slow", "fast", "slow", "fast", "slow"]
+    agent = SlowFastAgent(Slow(tiny_planner().settings), Fast(**TINY), turns=turns)
+    agent.learn(world, total_opportunities=20000, seed=3)
+    assert seeds["slow"][0] == seeds["fast"][0] == 3
+    assert len(set(seeds["slow"])) == 3
+    assert len(set(seeds["fast"])) == 2
+    assert all(0 <= seed < 2**32 for level in seeds.values() for seed in level)
