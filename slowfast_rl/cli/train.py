@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from slowfast_rl.agents import Agent
 from slowfast_rl.agents.base import Turn
@@ -54,6 +55,7 @@ _BESIDE = {True: _REFERENCES, False: ("never",)}  # in TensorBoard, by whether t
 _EVALUATIONS = 20  # during training, by default
 _SOME_OPPORTUNITIES = 300_000_000  # a budget, where it is given in CPU time
 _MOST_SHOWN = 2  # settings in an agent's name
+_GROUPS = ("agent", "slow", "fast", "fast/pacer", "fast/ranker")  # that choose an agent's parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,9 @@ class TrainSettings(EvaluatedSettings):
                 levels[level] = None
         parts = {k: build(node, k) for k, node in levels.items() if node is not None}
         own = {k: v for k, v in self.agent.items() if k != "_target_"}
-        name = self.name or _name_by_choices(parts)
+        name = (
+            _name_by_choices(parts) if parts_exchanged() else self.name or _name_by_choices(parts)
+        )
         agent: Agent = fit_arguments(target, own, "agent", **parts, name=name)
         if "name" not in overrides():
             agent.name += settings_suffix()
@@ -298,6 +302,32 @@ def overrides() -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
+def parts_exchanged() -> bool:
+    """Return whether the command line chooses parts of the agent and does not name it.
+
+    The name that an experiment gives is then not the agent's: others have it who were not changed.
+    """
+    given = overrides()
+    chosen = any(key in _GROUPS or key.endswith("._target_") for key in given)
+    return chosen and "name" not in given
+
+
+def _of_experiment() -> dict[str, Any]:
+    """Return the settings of agent and levels that the chosen experiment's file gives, by key."""
+    if not HydraConfig.initialized():
+        return {}
+    runtime = HydraConfig.get().runtime
+    option = runtime.choices.get("experiment")
+    folders = [source.path for source in runtime.config_sources if source.schema == "file"]
+    files = [Path(folder) / "experiment" / f"{option}.yaml" for folder in folders]
+    file = next((file for file in files if file.is_file()), None)
+    found: Any = {} if file is None else OmegaConf.load(file)
+    levels = {name: found[name] for name in ("agent", "slow", "fast") if name in found}
+    return {
+        f"{level}.{key}": value for level, node in levels.items() for key, value in node.items()
+    }
+
+
 def _name_by_choices(parts: Mapping[str, Any]) -> str | None:
     """Return a name for a planner or executor that a YAML file of the user's own describes.
 
@@ -320,12 +350,13 @@ def _name_by_choices(parts: Mapping[str, Any]) -> str | None:
 def settings_suffix() -> str:
     """Return what tells apart two agents of the same classes, for the end of a name.
 
-    Settings of agent and levels that the command line gives, and in a sweep the seed. Where there
-    are many, their digest takes their place.
+    Settings of agent and levels that the command line gives, where it exchanges parts also those
+    of the experiment, and in a sweep the seed. Many are replaced by their digest.
     """
+    given = (_of_experiment() if parts_exchanged() else {}) | overrides()
     found = {
         key.removeprefix("slow.").removeprefix("agent."): value
-        for key, value in overrides().items()
+        for key, value in given.items()
         if key.startswith(("agent.", "slow.", "fast.")) and not key.endswith(("_target_", "device"))
     }
     parts = [f"{key}={value}" for key, value in found.items()]

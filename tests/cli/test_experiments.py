@@ -21,6 +21,7 @@ PACED = [  # of the executor's logs
     "fast.pacer.num_members=32", "fast.pacer.weeks=6", "fast.pacer.burn_in=2",
     "fast.ranker.num_members=32", "fast.ranker.weeks=6",
 ]  # fmt: skip
+SINGLE = ("threshold", "flat_ppo", "hierarchical_ppo", "fast_ppo")
 EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
 
 
@@ -152,3 +153,35 @@ def test_an_executor_with_a_budget_learns_after_a_planner_without_one(
     result = call(capsys, "train", f"slow={planner}", "fast=ppo", *short, "hydra.run.dir=run")
     assert result.code == 0, result.err
     assert (tmp_path / "run" / "checkpoints" / "latest.zip").is_file()
+
+
+def test_agents_of_an_experiment_with_exchanged_parts_have_names_of_their_own():
+    from slowfast_rl.cli.train import Train  # composes its configuration first
+
+    def name(*overrides):
+        return Train(settings("train", *overrides)).agent.name
+
+    assert name("experiment=ppo", "fast=coin") == "ppo+coin"
+    assert name("experiment=ppo", "fast=bid_price") == "ppo+bid_price"
+    assert name("experiment=ppo", "slow=utility") == "utility+bid_price"
+    assert name("experiment=slowfast", "slow=segments") == "segments+bid_price"
+    assert name("experiment=slowfast", "fast/pacer=coin") == "rollouts+coin"
+    assert name("experiment=slowfast", "fast/ranker=quality") == "rollouts+bid_price-quality"
+    assert name("experiment=ppo", "fast=coin", "slow.hidden=32") == "ppo+coin,hidden=32"
+    assert name("experiment=ppo", "fast=coin", "name=mine") == "mine"
+    own = "slow._target_=slowfast_rl.slow.UtilityPlanner"
+    assert name("experiment=segments", own) == "utility+bid_price"
+
+
+def test_what_an_experiment_sets_tells_its_agents_from_those_of_other_experiments():
+    from slowfast_rl.cli.train import Train  # composes its configuration first
+
+    def name(*overrides):
+        return Train(settings("train", *overrides)).agent.name
+
+    assert name("experiment=fixed", "fast=coin") == "segments+coin,segments=1"
+    assert name("experiment=fixed", "fast=coin", "slow.segments=2") == "segments+coin,segments=2"
+    assert name("experiment=plain_rollouts", "fast=coin") == "rollouts+coin,beliefs=False"
+    assert name("experiment=slowfast_own", "fast=coin") == "rollouts+coin,plans_for=own"
+    names = {name(f"experiment={e}", "fast=coin") for e in EXPERIMENTS if e not in SINGLE}
+    assert len(names) == len(EXPERIMENTS) - len(SINGLE)
