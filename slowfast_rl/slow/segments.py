@@ -9,6 +9,7 @@ import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.shapes import UNIFORM
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Stopwatch
 from slowfast_rl.policies.component import State
@@ -64,6 +65,7 @@ class SegmentsPlanner(BasePlanner):
         super().__init__(settings, **values)
         self.thresholds: tuple[float, ...] = ()  # viewing days per week that separate the segments
         self.wanted: tuple[tuple[int, ...], ...] = ()  # sends per week of each segment's plan
+        self.shapes: tuple[str, ...] = ()  # names of the plans' pacing shapes
 
     def learn(
         self,
@@ -101,6 +103,7 @@ class SegmentsPlanner(BasePlanner):
             chosen, more = improve(starts, thresholds, chosen, s.weeks, s.rounds, executor)
             simulation += more
         self.prepare(world).wanted = tuple(tuple(map(int, world.plans[p])) for p in chosen)
+        self.shapes = tuple(world.shape_names[world.plan_shapes[p]] for p in chosen)
         self.policy_version += 1
         weeks = simulation * s.weeks + s.lucks * s.num_members * s.burn_in_weeks
         self.opportunities = weeks * world.slots_per_week
@@ -119,18 +122,22 @@ class SegmentsPlanner(BasePlanner):
             RuntimeError: the planner has not learned yet.
         """
         world = self._trained()
-        chosen = np.array([world.plan_index(plan) for plan in self.wanted])
+        pairs = zip(self.wanted, self.shapes, strict=True)
+        chosen = np.array([world.plan_index(plan, shape) for plan, shape in pairs])
         segment = self._segments(mean_viewing(world, request.observations))
         return FeasibleIndex(world)(chosen[segment], request.feasible)
 
     def state(self) -> dict[str, Any]:
-        """Return thresholds and plans.
+        """Return thresholds, plans and the names of their shapes.
 
         Raises:
             RuntimeError: the planner has not learned yet.
         """
         self._trained()
-        return {"thresholds": list(self.thresholds), "plans": [list(p) for p in self.wanted]}
+        plans = [list(plan) for plan in self.wanted]
+        return {
+            "thresholds": list(self.thresholds), "plans": plans, "shapes": list(self.shapes),
+        }  # fmt: skip
 
     @classmethod
     def from_state(cls, world: World, settings: Any, state: State, **parts: Any) -> Self:
@@ -139,8 +146,10 @@ class SegmentsPlanner(BasePlanner):
         Raises:
             ValueError: the state is not that of a planner of this world.
         """
-        if sorted(state) != ["plans", "thresholds"]:
-            raise ValueError(f"segments planner has {sorted(state)}; allowed: plans, thresholds")
+        if sorted(set(state) | {"shapes"}) != ["plans", "shapes", "thresholds"]:
+            raise ValueError(
+                f"segments planner has {sorted(state)}; allowed: plans, shapes, thresholds"
+            )
         planner = cls(settings=settings).prepare(world)
         thresholds, plans, segments = state["thresholds"], state["plans"], planner.settings.segments
         if not (isinstance(plans, list) and len(plans) == segments):
@@ -150,11 +159,15 @@ class SegmentsPlanner(BasePlanner):
                 f"thresholds is {thresholds!r}; allowed: {segments - 1} finite numbers "
                 "in ascending order"
             )
-        for plan in plans:
+        shapes = state.get("shapes", [UNIFORM] * segments)  # older files have none
+        if not (isinstance(shapes, list) and len(shapes) == segments):
+            raise ValueError(f"shapes is {shapes!r}; allowed is a list of {segments} names")
+        for plan, shape in zip(plans, shapes, strict=True):
             if not isinstance(plan, list):
                 raise ValueError(f"plans has {plan!r}; allowed is a list of sends per channel")
-            world.plan_index(plan)
+            world.plan_index(plan, shape)
         planner.thresholds, planner.wanted = tuple(thresholds), tuple(map(tuple, plans))
+        planner.shapes = tuple(shapes)
         return planner
 
     def _choose(self, viewing: Float32, returns: Float64) -> Int64:
