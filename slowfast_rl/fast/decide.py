@@ -346,13 +346,18 @@ def _decide(
         if not guarded(opportunity, plans):
             continue
         least, wanted, of = pace(opportunity, plans, pacing)
-        share = min(float(wanted / of), 1.0)
-        if not (wanted > 0 and considered(opportunity, wanted, of)):
+        if not wanted > 0:
+            continue
+        share = min(max(float(wanted / of), 0.0), 1.0)
+        send = considered(opportunity, wanted, of)
+        if not send and least == -np.inf:  # any score would do
             propensity[i] = 1.0 - share
             continue
         read_candidates(row, first, topics[i], qualities[i], launches.shape[1])
         best, score = rank(opportunity, topics[i], qualities[i], log, launches[i], ranking)
-        actions[i], propensity[i] = (best if score >= least else 0), share
+        if score < least:
+            continue  # whatever the coin shows
+        actions[i], propensity[i] = (best, share) if send else (0, 1.0 - share)
 
 
 @driver(

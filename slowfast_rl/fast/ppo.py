@@ -271,11 +271,21 @@ class PPOExecutor(BaseExecutor):
         Raises:
             RuntimeError: the policy has not learned yet.
         """
+        return self.decide(observations, masks, coins).actions
+
+    def decide(self, observations: Float32, masks: Int8, coins: Float32) -> Choice:
+        """Return the actions of :meth:`act` and their probabilities over the coins.
+
+        Raises:
+            RuntimeError: the policy has not learned yet.
+        """
         scores, margin, considered = self._trained().corrections(observations)
         # Without a pacer the margin is all that says how much is sent, and a coin decides.
         worth = margin >= 0 if self.pacer is not None else 1 / (1 + np.exp(-margin))
-        send = (coins < considered * worth) & (masks[:, 1] > 0)
-        return np.where(send, scores.argmax(axis=1) + 1, 0)
+        share = np.where(masks[:, 1] > 0, considered * worth, 0)  # of coins that send
+        send = coins < share
+        propensity = np.where(send, share, 1 - share).astype(np.float64)
+        return Choice(np.where(send, scores.argmax(axis=1) + 1, 0), propensity)
 
     def state(self) -> dict[str, Any]:
         """Return a copy of the network's arrays; empty before it learned corrections.

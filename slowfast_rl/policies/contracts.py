@@ -49,7 +49,8 @@ class Choice(NamedTuple):
     """The decisions of an executor at B opportunities."""
 
     actions: Int64  # [B] 0 holds, j sends candidate j
-    propensity: Float64  # [B] probability of that action over the executor's coins; NaN if unknown
+    # [B] probability of that action over the executor's coins; NaN if the executor does not know it
+    propensity: Float64
 
 
 class BasePlanner(Component):
@@ -392,6 +393,13 @@ class BaseExecutor(Component):
             coins: [B] random numbers, uniform in [0, 1), which the luck determines.
         """
         raise NotImplementedError(f"{type(self).__name__} decides in run_week; it has no act")
+
+    def decide(self, observations: Float32, masks: Int8, coins: Float32) -> Choice:
+        """Return the actions of :meth:`act` and their probabilities over the coins.
+
+        A class that knows the probabilities overrides this; the arguments are those of :meth:`act`.
+        """
+        return Choice(self.act(observations, masks, coins), np.full(len(observations), np.nan))
 
     def run_week(
         self,
