@@ -174,7 +174,9 @@ class Agent(ABC):
     ) -> list[Turn]:
         """Return who learns when, and for how long.
 
-        A budget is divided among the levels that take one, opportunities in the proportion of
+        A budget does not include what parts learn from by their own settings: a planner or
+        executor that takes no budget, and the pacer and ranker that PPO begins as, come on top.
+        It is divided among the levels that take one, opportunities in the proportion of
         their ``default_opportunities`` and CPU time equally, and then equally among a level's
         turns. Without a budget every level has its default.
 
@@ -218,6 +220,7 @@ class Agent(ABC):
                 budget = {"total_opportunities": opportunities, "total_cpu_seconds": None}
             schedule = part.schedule(world, budget.get("total_opportunities"))
             warm = any(turn.level == level for turn in turns)
+            schedule = schedule._replace(on_top=0) if warm else schedule
             turns.append(Turn(level, part, budget, schedule, warm))
         return turns
 

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from slowfast_rl.agents.base import checked
+from slowfast_rl.agents.base import Turn, checked
 from slowfast_rl.agents.single import SinglePolicyAgent, Unplanned
 from slowfast_rl.fast import PacedExecutor
 from slowfast_rl.fast.threshold import ThresholdPacer
 from slowfast_rl.fast.uplift import UpliftRanker
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import Progress
+from slowfast_rl.policies.budget import Progress, Schedule, schedule_of_logs
 from slowfast_rl.policies.component import accepted
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, BaseRanker
 from slowfast_rl.policies.executor import default_executor
@@ -96,6 +96,20 @@ class ThresholdAgent(SinglePolicyAgent):
     @threshold.setter
     def threshold(self, value: float) -> None:
         self.fast = self._at(value)
+
+    def turns(
+        self,
+        world: World,
+        total_opportunities: int | None = None,
+        total_cpu_seconds: float | None = None,
+    ) -> list[Turn]:
+        """Return its one turn, with what ranker and trials come to; see :meth:`Agent.turns`."""
+        turns = super().turns(world, total_opportunities, total_cpu_seconds)
+        fit, s = self.ranker.schedule(world).opportunities, self.settings
+        trials = 1 + _COARSE + _FINE if s.sends_per_week is None else _HALVINGS
+        tried = schedule_of_logs(world, s.num_members, _BURN_IN + trials * s.weeks).opportunities
+        known = None if fit is None or tried is None else fit + tried
+        return [turn._replace(schedule=Schedule(known)) for turn in turns]
 
     def learn(
         self,

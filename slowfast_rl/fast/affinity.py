@@ -17,6 +17,7 @@ from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity, Ranke
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import TOPIC_LAST_SENT, TOPIC_OPENS, TOPIC_SENDS, Log
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Schedule, schedule_of_logs
 from slowfast_rl.policies.columns import columns
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import plans_of_planner
@@ -135,6 +136,10 @@ class AffinityRanker(FittedRanker):
                 allowed = "above 0" if name == "strength" else "a finite number"
                 raise ValueError(f"ranker weight {name} is {value!r}; allowed is {allowed}")
         return learned
+
+    def schedule(self, world: World, total_opportunities: None = None) -> Schedule:
+        """Return what its logs come to."""
+        return schedule_of_logs(world, self.settings.num_members, self.settings.weeks)
 
     def learn(self, world: World, *, seed: int = 0, planner: BasePlanner | None = None) -> Self:
         """Fit opens in logs of a policy that sends random candidates at random times.

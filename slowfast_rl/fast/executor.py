@@ -11,6 +11,7 @@ from slowfast_rl.members.opportunity import FastPolicy, PacerFunction, RankerFun
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Schedule
 from slowfast_rl.policies.component import accepted
 from slowfast_rl.policies.contracts import (
     BaseExecutor,
@@ -111,6 +112,12 @@ class PacedExecutor(BaseExecutor):
             plan = pacing_plan(free, 0)
         parts = self.pacer, self.ranker
         return choose_candidates(world, *parts, obs, plan, entity_ids, times, seed)
+
+    def schedule(self, world: World, total_opportunities: int | None = None) -> Schedule:
+        """Return what the training of ranker and pacer comes to, by their settings."""
+        parts = [part.schedule(world).opportunities for part in (self.ranker, self.pacer)]
+        known = [opportunities for opportunities in parts if opportunities is not None]
+        return Schedule(sum(known) if len(known) == len(parts) else None)
 
     def learn(self, world: World, planner: BasePlanner | None = None, *, seed: int = 0) -> Self:
         """Fit the ranker on simulated logs, then the pacer on that ranker's scores."""

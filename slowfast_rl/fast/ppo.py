@@ -215,8 +215,8 @@ class PPOExecutor(BaseExecutor):
         rollouts or more; a small budget makes them small. The logs that pacer and ranker are
         fitted to come on top.
         """
-        s = self.settings
-        return schedule(
+        s, fitted = self.settings, self._paced()
+        planned = schedule(
             total_opportunities,
             members=s.num_envs,
             set_up=(s.weeks - 1) * world.slots_per_week,
@@ -224,6 +224,7 @@ class PPOExecutor(BaseExecutor):
             least_rounds=_LEAST_ROLLOUTS,
             unit="rollout",
         )
+        return planned._replace(on_top=fitted.schedule(world).opportunities if fitted else 0)
 
     def untrained(
         self, world: World, seed: int = 0, planner: BasePlanner | None = None

@@ -5,6 +5,8 @@ from math import inf
 from time import process_time
 from typing import NamedTuple
 
+from slowfast_rl.members.world import World
+
 Progress = Callable[[int], object]
 
 
@@ -16,23 +18,37 @@ class Schedule(NamedTuple):
         members: members simulated side by side; None if the learner does not say.
         rounds: how often the learner collects data and fits; None likewise.
         unit: what the learner calls a round, such as "rollout".
+        on_top: opportunities that come on top, for parts that are fitted first and whose own
+            settings say to how much; None if they do not say before.
     """
 
     opportunities: int | None
     members: int | None = None
     rounds: int | None = None
     unit: str = "round"
+    on_top: int | None = 0
 
     def __str__(self) -> str:
         """Return the schedule in one line."""
         if self.opportunities is None:
             return "as much as its settings say"
+        if self.opportunities == 0:
+            return "nothing to learn"
         parts = [f"at most {self.opportunities:,} opportunities"]
         if self.rounds is not None:
             parts.append(f"{self.rounds} {self.unit}{'s' * (self.rounds > 1)}")
         if self.members is not None:
             parts.append(f"{self.members:,} members")
+        if self.on_top is None:
+            parts.append("and as much as the settings of its parts say")
+        elif self.on_top:
+            parts.append(f"and {self.on_top:,} by the settings of its parts")
         return ", ".join(parts)
+
+
+def schedule_of_logs(world: World, num_members: int, weeks: int) -> Schedule:
+    """Return what logs of some members and weeks come to, where no budget decides."""
+    return Schedule(num_members * weeks * world.slots_per_week)
 
 
 def schedule(

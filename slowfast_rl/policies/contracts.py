@@ -189,6 +189,10 @@ class JittedPart(Component):
 
     opportunities: int = 0
 
+    def schedule(self, world: World, total_opportunities: None = None) -> Schedule:
+        """Return what its training comes to; a class that learns from logs says how much."""
+        return Schedule(None if self.learns else 0)
+
     def state(self) -> dict[str, Any]:
         """Return the vector by its name, unless it is empty.
 

@@ -11,7 +11,7 @@ from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.shapes import UNIFORM
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import Stopwatch
+from slowfast_rl.policies.budget import Schedule, Stopwatch, schedule_of_logs
 from slowfast_rl.policies.component import State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.plan_exchange import plan_request
@@ -109,6 +109,14 @@ class SegmentsPlanner(BasePlanner):
         self.opportunities = weeks * world.slots_per_week
         self.cpu_seconds = watch.spent
         return self
+
+    def schedule(self, world: World, total_opportunities: int | None) -> Schedule:
+        """Return what its simulations come to, at most: the search may end before."""
+        s, (shapes, *channels) = self.settings, world.plan_grid
+        tried = 1 + s.segments * (2 * len(channels) + shapes - 1)  # in a step of the search
+        plans = len(world.plans) + (s.rounds * tried if s.segments > 1 else 0)
+        weeks = s.burn_in_weeks + plans * s.weeks
+        return schedule_of_logs(world, s.lucks * s.num_members, weeks)
 
     @property
     def can_act(self) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import Stopwatch
+from slowfast_rl.policies.budget import Schedule, Stopwatch, schedule_of_logs
 from slowfast_rl.policies.component import State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.registry import register
@@ -162,6 +162,10 @@ class UtilityPlanner(BasePlanner):
         sends = world.plans.sum(axis=1) * discount.sum()
         utilities: Float64 = gain - self._weight("message_cost") * sends
         return utilities
+
+    def schedule(self, world: World, total_opportunities: int | None) -> Schedule:
+        """Return what its logs come to."""
+        return schedule_of_logs(world, self.settings.num_members, self.settings.weeks)
 
     @property
     def can_act(self) -> bool:

@@ -2,8 +2,14 @@
 
 import pytest
 
-from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.fast import PPOExecutor
+from slowfast_rl.agents import SlowFastAgent, ThresholdAgent
+from slowfast_rl.fast import (
+    AffinityRanker,
+    BidPricePacer,
+    PacedExecutor,
+    PPOExecutor,
+    UpliftRanker,
+)
 from slowfast_rl.slow import FixedPlanner, PPOPlanner, SegmentsPlanner, UtilityPlanner
 from tests.slow.cases import budget, small_world, tiny_planner, tiny_rollouts
 
@@ -85,3 +91,52 @@ def test_later_turns_of_a_level_meet_new_members_and_luck():
     assert len(set(seeds["slow"])) == 3
     assert len(set(seeds["fast"])) == 2
     assert all(0 <= seed < 2**32 for level in seeds.values() for seed in level)
+
+
+FIT = {"num_members": 32, "weeks": 6}
+PACED = {"pacer": BidPricePacer(burn_in=2, **FIT), "ranker": AffinityRanker(**FIT)}
+LOGS = 2 * 32 * 6 * 21
+
+
+@pytest.mark.parametrize(
+    ("part", "exactly"),
+    [
+        (PacedExecutor(**PACED), True),
+        (PacedExecutor(ranker=UpliftRanker(**FIT)), True),
+        (PacedExecutor(), True),
+        (UtilityPlanner(num_members=64, weeks=16), True),
+        (SegmentsPlanner(num_members=16, weeks=3, segments=1), True),
+        (SegmentsPlanner(num_members=16, weeks=3, lucks=2), False),
+    ],
+    ids=lambda part: getattr(part, "name", ""),
+)
+def test_what_a_part_learns_from_by_its_settings_is_known_before(part, exactly):
+    world = small_world()
+    planned = part.schedule(world, None)
+    assert type(planned.opportunities) is int
+    learned = part.learn(world, seed=1).opportunities
+    assert learned == planned.opportunities if exactly else 0 < learned <= planned.opportunities
+
+
+@pytest.mark.parametrize("sends", [None, 2.0])
+def test_what_a_threshold_agent_learns_from_is_known_before(sends):
+    world = small_world()
+    agent = ThresholdAgent(UpliftRanker(**FIT), num_members=16, weeks=2, sends_per_week=sends)
+    (turn,) = agent.turns(world)
+    assert agent.learn(world).train_opportunities == turn.schedule.opportunities
+
+
+def test_fits_that_come_on_top_of_a_budget_are_said():
+    world = small_world()
+    fast = PPOExecutor(**PACED, **TINY)
+    agent = SlowFastAgent(tiny_planner(), fast, turns=["slow", "fast", "slow", "fast"])
+    first, later = (turn for turn in agent.turns(world, 20000) if turn.level == "fast")
+    assert first.schedule.on_top == LOGS
+    assert later.schedule.on_top == 0
+    assert str(first).endswith(f", and {LOGS:,} by the settings of its parts")
+    agent.learn(world, total_opportunities=20000)
+    total = sum(turn.schedule.opportunities for turn in agent.turns(world, 20000))
+    assert agent.train_opportunities == total + LOGS
+    assert str(SlowFastAgent(tiny_planner(), PacedExecutor()).turns(world, 20000)[0]) == (
+        "executor paced: nothing to learn"
+    )
