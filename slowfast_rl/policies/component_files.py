@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from operator import index
 from typing import Any, cast
 
@@ -76,13 +77,24 @@ def to_node(component: Component, prefix: str, arrays: dict[str, NDArray[Any]]) 
 
 
 def recipe(component: Component) -> dict[str, Any]:
-    """Return a component's class, settings and parts, as JSON can hold them, without its state."""
+    """Return all that was chosen of a component, as JSON can hold it: no state that it learned.
+
+    Class, settings and parts; of a component that does not learn also its state, arrays as digests.
+    """
     found = {part: getattr(component, part) for part in component.parts}
-    return {
+    chosen = {
         "class": import_path(type(component)),
         "settings": component.settings.to_dict(),
         "parts": {name: None if part is None else recipe(part) for name, part in found.items()},
     }
+    if component.learns:
+        return chosen
+    what = f"of {type(component).__name__}"
+    state = {
+        name: _digest(value) if isinstance(value, np.ndarray) else _as_json(f"{name} {what}", value)
+        for name, value in component.state().items()
+    }
+    return chosen | {"state": state}
 
 
 def from_node(
@@ -157,6 +169,12 @@ def whole(name: str, value: Any) -> int:
         return index(value)
     except TypeError as error:
         raise ValueError(f"{name} is {value!r}; allowed is a whole number") from error
+
+
+def _digest(array: NDArray[Any]) -> str:
+    """Return the digest of an array's values, shape and type."""
+    head = f"{array.dtype} {array.shape} ".encode()
+    return sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
 
 
 def _as_json(name: str, value: Any) -> Any:
