@@ -98,6 +98,7 @@ class PerMemberPlanner(BasePlanner):
         return self._feasible(self._plans[request.entity_ids], request.feasible)
 
 
+@register
 class RandomPlanner(BasePlanner):
     """A feasible plan, drawn uniformly for each member and week.
 

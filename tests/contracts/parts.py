@@ -93,6 +93,7 @@ def random_ppo_executor(w: World) -> PPOExecutor:
 
 PARTS = [
     planner("fixed"),
+    planner("random"),
     planner("PPO with beliefs"),
     planner("rollouts"),
     planner("segments"),

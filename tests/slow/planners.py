@@ -75,7 +75,7 @@ def random_utility(world: World) -> UtilityPlanner:
 CASES = {
     "fixed": Case(lambda w: FixedPlanner(w, tuple(targets[-1] for targets in w.menu)), saved=True),
     "per member": Case(varied),
-    "random": Case(lambda w: RandomPlanner(3)),
+    "random": Case(lambda w: RandomPlanner(3), saved=True),
     "dealt": Case(lambda w: DealtPlanner(varied(w), 3), alone=False),
     "dealt rollouts": Case(
         lambda w: DealtPlanner(random_rollouts(w), 3), alone=False, believes=True
