@@ -229,7 +229,7 @@ class Agent(ABC):
         """Train in a world from the start; see the classes for what they take."""
 
     @abstractmethod
-    def untrained_copy(self, world: World) -> "Agent":
+    def untrained_copy(self, world: World) -> Self:
         """Return the same agent as before its training, with the weights that it began with."""
 
     @abstractmethod
@@ -337,6 +337,15 @@ class Agent(ABC):
         Raises:
             ValueError: the parts are not those of this kind of agent.
         """
+
+    def _made_of(
+        self, slow: BasePlanner | None, fast: BaseExecutor, world: World, **changes: Any
+    ) -> Self:
+        """Return an agent of other parts that is like this one otherwise, and knows a world."""
+        content = {"plans_for": self.plans_for} | self.options() | changes
+        agent: Self = type(self).assembled(slow, fast, None, content)
+        agent.name, agent.world, agent.seed = self.name, world, self.seed
+        return agent
 
     def known_world(self) -> World:
         """Return the world that the agent was trained in.

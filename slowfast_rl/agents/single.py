@@ -104,12 +104,10 @@ class SinglePolicyAgent(Agent):
         """The levels that learn: the executor or none."""
         return ("fast",) if self.fast.learns else ()
 
-    def untrained_copy(self, world: World) -> "SinglePolicyAgent":
+    def untrained_copy(self, world: World) -> Self:
         """Return the same agent as before its training, with the weights that it began with."""
         fast = self.fast.untrained(world, self.seed) if self.fast.learns else self.fast
-        agent = SinglePolicyAgent(fast, self.name)
-        agent.world, agent.seed = world, self.seed
-        return agent
+        return self._made_of(None, fast, world)
 
     def predict(
         self,

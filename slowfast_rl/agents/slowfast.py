@@ -144,17 +144,21 @@ class SlowFastAgent(Agent):
         after = ("fast",) if self.fast.learns and self.fast.takes_plans else ()
         return before + (("slow",) if self.slow.learns else ()) + after
 
-    def untrained_copy(self, world: World) -> "SlowFastAgent":
-        """Return the same agent as before its training, with the weights that it began with."""
+    def untrained_copy(self, world: World) -> Self:
+        """Return the same agent as before its training, with the weights that it began with.
+
+        A planner that has no weights of its own to begin with is replaced by the safe plan, which
+        has no turns.
+        """
         slow, fast = self.slow, self.fast
         if slow.learns:
             executor = fast if self.plans_for == "own" else None
             slow = slow.untrained(world, self.seed, executor) or safe_planner(world)
         if fast.learns:
             fast = fast.untrained(world, self.seed, slow if fast.takes_plans else None)
-        agent = SlowFastAgent(slow, fast, plans_for=self.plans_for, name=self.name)
-        agent.world, agent.seed = world, self.seed
-        return agent
+        learns = {"slow": slow.learns, "fast": fast.learns}
+        turns = None if self._turns is None else [level for level in self._turns if learns[level]]
+        return self._made_of(slow, fast, world, turns=turns)
 
     def predict(
         self,

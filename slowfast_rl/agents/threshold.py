@@ -154,12 +154,10 @@ class ThresholdAgent(SinglePolicyAgent):
         self.train_cpu_seconds = process_time() - start
         return self
 
-    def untrained_copy(self, world: World) -> "ThresholdAgent":
+    def untrained_copy(self, world: World) -> Self:
         """Return the same agent before it learned: the ranker's first weights, threshold 0."""
         ranker = self.ranker.before_learning() if self.ranker.learns else self.ranker
-        agent = ThresholdAgent(ranker, **self.settings.to_dict(), name=self.name)
-        agent.world, agent.seed = world, self.seed
-        return agent
+        return self._made_of(None, PacedExecutor(ThresholdPacer(threshold=0.0), ranker), world)
 
     def options(self) -> dict[str, Any]:
         """Return the settings."""

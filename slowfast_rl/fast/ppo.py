@@ -9,7 +9,7 @@ import numpy as np
 
 from slowfast_rl.envs.messaging import MessagingVectorEnv
 from slowfast_rl.fast.executor import ExactPacer, PacedExecutor, QualityRanker
-from slowfast_rl.fast.prior import Prior, Scale, typical_scale
+from slowfast_rl.fast.prior import Prior, Scale, typical_scale, unit_scale
 from slowfast_rl.members.arrays import Float32, Int8, Int32, Int64
 from slowfast_rl.members.observations import bounds, opportunity_features, weekly_features
 from slowfast_rl.members.population import Population
@@ -229,12 +229,23 @@ class PPOExecutor(BaseExecutor):
     def untrained(
         self, world: World, seed: int = 0, planner: BasePlanner | None = None
     ) -> "PPOExecutor":
-        """Return an executor of the same pacer and ranker with corrections of 0."""
+        """Return an executor of the same pacer and ranker with corrections of 0.
+
+        The inputs of its network, where it needs one, are standardised as in the training of this
+        one, which may have been of fewer members than the settings say.
+        """
         executor = type(self)(self.pacer, self.ranker, self.settings)
-        if executor._paced() is None:  # without them a network decides from the start
+        if executor._paced() is not None:
+            return executor
+        if self.policy is None or self.policy.features_extractor.prior.world != world:
             _, observations = executor._begin(world, planner, seed, self.settings.num_envs)
             typical = typical_scale(executor._prior(world), observations)
             executor.policy = executor._network(world, typical, seed)
+        else:
+            from slowfast_rl.policies.networks import copy_buffers  # imports torch
+
+            executor.policy = executor._network(world, unit_scale(world), seed)
+            copy_buffers(executor.policy, self.policy)
         return executor
 
     def run_week(
@@ -313,9 +324,7 @@ class PPOExecutor(BaseExecutor):
         executor = cls(settings=settings, **parts)
         executor._prior(world)
         if state:
-            width = len(weekly_features(world) + opportunity_features(world))
-            typical = Scale(np.zeros(width, np.float32), np.ones(width, np.float32), 1.0)
-            policy = executor._network(world, typical, 0)
+            policy = executor._network(world, unit_scale(world), 0)
             load_weights(policy, state)
             executor.policy = policy
         return executor

@@ -6,6 +6,7 @@ import numpy as np
 
 from slowfast_rl.fast.decide import propose
 from slowfast_rl.members.arrays import Float32
+from slowfast_rl.members.features import opportunity_features, weekly_features
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BasePacer, BaseRanker
 from slowfast_rl.policies.settings import MIN_SCALE
@@ -38,6 +39,12 @@ class Scale(NamedTuple):
     centre: Float32  # [F] of observations
     scale: Float32  # [F]
     scores: float  # standard deviation of candidates' scores
+
+
+def unit_scale(world: World) -> Scale:
+    """Return the scale that leaves inputs as they are."""
+    width = len(weekly_features(world) + opportunity_features(world))
+    return Scale(np.zeros(width, np.float32), np.ones(width, np.float32), 1.0)
 
 
 def typical_scale(prior: Prior, observations: Float32) -> Scale:

@@ -72,6 +72,13 @@ def new_policy(
     return policy.to(get_device(settings.device))
 
 
+def copy_buffers(network: nn.Module, source: nn.Module) -> None:
+    """Give a network the buffers of another of its kind: what inputs are standardised with."""
+    buffers = dict(source.named_buffers())
+    for name, buffer in network.named_buffers():
+        buffer.copy_(buffers[name])
+
+
 def load_weights(network: nn.Module, arrays: Mapping[str, Any]) -> None:
     """Give a network its arrays by name.
 

@@ -163,10 +163,21 @@ class PPOPlanner(BasePlanner):
     def untrained(
         self, world: World, seed: int = 0, executor: Executor | None = None
     ) -> "PPOPlanner":
-        """Return a planner with the very weights that training begins with."""
+        """Return a planner with the very weights that training begins with.
+
+        Its inputs are standardised as in the training of this one, which may have been of fewer
+        members than the settings say; before training, as in one of all members.
+        """
         planner = type(self)(self.settings)
-        _, observations = planner._begin(world, executor, seed, self.settings.num_envs)
-        planner.policy = planner._network(world, observations, seed)
+        if self.policy is None or self.world != world:
+            _, observations = planner._begin(world, executor, seed, self.settings.num_envs)
+            planner.policy = planner._network(world, observations, seed)
+        else:
+            from slowfast_rl.policies.networks import copy_buffers  # imports torch
+
+            policy = planner.prepare(world)._standard_network(world, seed)
+            copy_buffers(policy, self.policy)
+            planner.policy = policy
         return planner
 
     @property
@@ -208,8 +219,7 @@ class PPOPlanner(BasePlanner):
         from slowfast_rl.policies.networks import load_weights  # imports torch
 
         planner = cls(settings).prepare(world)
-        width = len(planner._features(world))
-        policy = planner._network(world, np.zeros((1, width), np.float32), 0)
+        policy = planner._standard_network(world, 0)
         load_weights(policy, state)
         planner.policy = policy
         return planner
@@ -238,6 +248,11 @@ class PPOPlanner(BasePlanner):
             first_member=0,
         )
         return env, stagger(env, seed)
+
+    def _standard_network(self, world: World, seed: int) -> "PlanPolicy":
+        """Return a new network whose inputs are not standardised yet."""
+        nothing = np.zeros((1, len(self._features(world))), np.float32)
+        return self._network(world, nothing, seed)
 
     def _network(self, world: World, observations: Float32, seed: int) -> "PlanPolicy":
         """Return a new network; the caller's random numbers stay as they are."""
