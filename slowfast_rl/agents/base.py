@@ -87,6 +87,12 @@ class Agent(ABC):
         trained = "not trained" if self.world is None else f"world {self.world.name}"
         return f"<{type(self).__name__} {self.name}: {', '.join(parts)}; {trained}>"
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Check the agent's name, which files and folders are named by."""
+        if name == "name":
+            check_agent_name(value)
+        super().__setattr__(name, value)
+
     def plan_table(self, members: Population) -> "pandas.DataFrame":
         """Return what the planner sees of members, what it chooses, and how it scores each plan.
 
@@ -310,9 +316,10 @@ class Agent(ABC):
                 node = content["slow"]
                 slow = from_node(node, "planner", world, "slow", arrays, allow, **changes)
             agent: Self = kind.assembled(slow, fast, store, content)
+            agent.name = content["name"]
         except (ValueError, IndexError, OverflowError) as error:  # as damaged numbers raise
             raise ValueError(f"{path} holds no agent that can be loaded: {error}") from error
-        agent.name, agent.world, agent.seed = content["name"], world, content["seed"]
+        agent.world, agent.seed = world, content["seed"]
         agent.train_opportunities = content["train_opportunities"]
         agent.train_cpu_seconds = content["train_cpu_seconds"]
         return agent
@@ -356,6 +363,12 @@ class Agent(ABC):
         if self.world is None:
             raise RuntimeError("the agent has no world; call learn or load first")
         return self.world
+
+
+def check_agent_name(name: Any) -> None:
+    """Raise ValueError if a name is no text, or could be read as a path."""
+    if not isinstance(name, str) or "/" in name or ".." in name:
+        raise ValueError(f"name is {name!r}; allowed is a text without / and ..")
 
 
 def checked(part: Any, kind: str, name: str) -> Any:

@@ -23,7 +23,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from slowfast_rl.agents import Agent
-from slowfast_rl.agents.base import Turn
+from slowfast_rl.agents.base import Turn, check_agent_name
 from slowfast_rl.cli.app import CONFIG_FILE, run
 from slowfast_rl.cli.results import log_directory, new_run, say, write_leaderboard
 from slowfast_rl.cli.schema import build, fit_arguments, limited, read
@@ -69,6 +69,12 @@ class TrainSettings(EvaluatedSettings):
     name: str | None
     total_opportunities: int | None = limited(low=1)
     total_cpu_seconds: float | None = limited(low=0, above=True)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside what is allowed."""
+        super().__post_init__()
+        if self.name is not None:
+            check_agent_name(self.name)
 
     def make_agent(self) -> Agent:
         """Return the untrained agent that the settings describe.

@@ -185,3 +185,13 @@ def test_what_an_experiment_sets_tells_its_agents_from_those_of_other_experiment
     assert name("experiment=slowfast_own", "fast=coin") == "rollouts+coin,plans_for=own"
     names = {name(f"experiment={e}", "fast=coin") for e in EXPERIMENTS if e not in SINGLE}
     assert len(names) == len(EXPERIMENTS) - len(SINGLE)
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "../mine", "/tmp/mine"])
+def test_a_name_is_no_path(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    result = call(capsys, "train", f"name={name}")
+    assert result.code == 2
+    assert f"name is '{name}'; allowed is a text without / and .." in result.err
+    assert result.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
