@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from slowfast_rl.agents import disk
 from slowfast_rl.members.arrays import Float32, Int64
-from slowfast_rl.members.loading import world_hash
+from slowfast_rl.members.loading import as_world, world_hash
 from slowfast_rl.members.observations import weekly_features
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
@@ -174,7 +174,7 @@ class Agent(ABC):
 
     def turns(
         self,
-        world: World,
+        world: World | str,
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
     ) -> list[Turn]:
@@ -187,7 +187,7 @@ class Agent(ABC):
         turns. Without a budget every level has its default.
 
         Args:
-            world: the world to train in.
+            world: the world to train in, or its name or file.
             total_opportunities: send opportunities to play in all.
             total_cpu_seconds: CPU time to spend in all, instead.
 
@@ -195,6 +195,7 @@ class Agent(ABC):
             ValueError: both budgets are given, one is not above 0, no level takes a budget and
                 one is given, or a level that takes a budget has no default and none is given.
         """
+        world = as_world(world)
         given = {"total_opportunities": total_opportunities, "total_cpu_seconds": total_cpu_seconds}
         parts: dict[str, Any] = {"slow": self.slow, "fast": self.fast}
         counts = {level: self.order.count(level) for level in self.order}
@@ -453,6 +454,16 @@ def seed_of_turn(seed: int, number: int) -> int:
     return int(random_words(seed, ExplorationStream.TURNS, nobody, turn, Domain.EXPLORATION)[0])
 
 
-def as_batch(size: int, values: ArrayLike) -> Int64:
-    """Return one integer, or [B] of them, as [B]."""
-    return np.broadcast_to(np.asarray(values, np.int64), size)
+def whole_numbers(name: str, values: ArrayLike, shapes: Sequence[tuple[int, ...]]) -> Int64:
+    """Return an array of whole numbers in one of some shapes.
+
+    Raises:
+        ValueError: numbers of another type, or of another shape.
+    """
+    array = np.asarray(values)
+    if array.shape not in shapes or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} is {array.dtype} of shape {array.shape}; "
+            f"allowed are integers of shape {' or '.join(map(str, shapes))}"
+        )
+    return array.astype(np.int64)

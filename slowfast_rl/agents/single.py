@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from slowfast_rl.agents.base import Agent, Training, as_batch, checked, logger_of
+from slowfast_rl.agents.base import Agent, Training, checked, logger_of, whole_numbers
 from slowfast_rl.members.arrays import Float32, Int32, Int64
+from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
@@ -70,7 +71,7 @@ class SinglePolicyAgent(Agent):
 
     def learn(
         self,
-        world: World,
+        world: World | str,
         *,
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
@@ -81,7 +82,7 @@ class SinglePolicyAgent(Agent):
         """Train from the start.
 
         Args:
-            world: the world to train in.
+            world: the world to train in, or its name or file.
             total_opportunities: send opportunities to play; reproducible bit for bit.
             total_cpu_seconds: CPU time to spend instead.
             seed: of population, luck, exploration and weights.
@@ -91,6 +92,7 @@ class SinglePolicyAgent(Agent):
         Raises:
             ValueError: as :meth:`turns` does.
         """
+        world = as_world(world)
         turns = self.turns(world, total_opportunities, total_cpu_seconds)
         self.world, self.seed = world, seed
         training = Training(self, turns, progress)
@@ -141,7 +143,12 @@ class SinglePolicyAgent(Agent):
         width = len(columns(world))
         if seen.ndim != 2 or seen.shape[1] != width:
             raise ValueError(f"obs has shape {seen.shape}; allowed is (B, {width})")
-        ids, times = as_batch(len(seen), entity_ids), as_batch(len(seen), now)
+        batch = (len(seen),)
+        given = {"entity_ids": entity_ids, "now": now}
+        ids, times = (
+            np.broadcast_to(whole_numbers(name, values, [batch, ()]), batch)
+            for name, values in given.items()
+        )
         return self.fast.choose(world, seen, None, ids, times, self.seed).actions, None
 
     @classmethod

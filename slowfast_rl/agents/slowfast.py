@@ -9,6 +9,7 @@ from slowfast_rl.agents.base import Agent, Training, checked, logger_of, seed_of
 from slowfast_rl.agents.online import OnlinePredictor
 from slowfast_rl.fast import AffinityRanker, BidPricePacer, PacedExecutor
 from slowfast_rl.members.arrays import Float32, Int64
+from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
 from slowfast_rl.slow import RolloutPlanner
@@ -86,7 +87,7 @@ class SlowFastAgent(Agent):
 
     def learn(
         self,
-        world: World,
+        world: World | str,
         *,
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
@@ -100,7 +101,7 @@ class SlowFastAgent(Agent):
         settings say. See :meth:`turns` for who learns when and for how long.
 
         Args:
-            world: the world to train in.
+            world: the world to train in, or its name or file.
             total_opportunities: send opportunities to play in all; reproducible bit for bit.
             total_cpu_seconds: CPU time to spend in all instead.
             seed: of population, luck, exploration and weights; a level's later turns have other
@@ -112,6 +113,7 @@ class SlowFastAgent(Agent):
         Raises:
             ValueError: as :meth:`turns` does, or the planner cannot plan in this world.
         """
+        world = as_world(world)
         turns = self.turns(world, total_opportunities, total_cpu_seconds)
         slow, fast = self.slow, self.fast
         levels = [turn.level for turn in turns]

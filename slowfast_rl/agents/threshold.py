@@ -12,6 +12,7 @@ from slowfast_rl.agents.single import SinglePolicyAgent, Unplanned
 from slowfast_rl.fast import PacedExecutor
 from slowfast_rl.fast.threshold import ThresholdPacer
 from slowfast_rl.fast.uplift import UpliftRanker
+from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, schedule_of_logs
@@ -99,11 +100,12 @@ class ThresholdAgent(SinglePolicyAgent):
 
     def turns(
         self,
-        world: World,
+        world: World | str,
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
     ) -> list[Turn]:
         """Return its one turn, with what ranker and trials come to; see :meth:`Agent.turns`."""
+        world = as_world(world)
         turns = super().turns(world, total_opportunities, total_cpu_seconds)
         fit, s = self.ranker.schedule(world).opportunities, self.settings
         trials = 1 + _COARSE + _FINE if s.sends_per_week is None else _HALVINGS
@@ -113,7 +115,7 @@ class ThresholdAgent(SinglePolicyAgent):
 
     def learn(
         self,
-        world: World,
+        world: World | str,
         *,
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
@@ -124,7 +126,7 @@ class ThresholdAgent(SinglePolicyAgent):
         """Fit the causal model on randomised trials, then choose the threshold.
 
         Args:
-            world: the world to train in.
+            world: the world to train in, or its name or file.
             total_opportunities: None, as the settings say how long it learns.
             total_cpu_seconds: None likewise.
             seed: of population, luck and exploration.
@@ -134,6 +136,7 @@ class ThresholdAgent(SinglePolicyAgent):
         Raises:
             ValueError: a budget is given.
         """
+        world = as_world(world)
         self.turns(world, total_opportunities, total_cpu_seconds)
         start = process_time()
         self.world, self.seed, self.trials = world, seed, []

@@ -16,7 +16,8 @@ from slowfast_rl.envs.infos import Info, end_infos, restricted, with_masks
 from slowfast_rl.envs.timeline import Timeline
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
-from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.bounds import whole_number
+from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.observations import Feature, bounds, privileged_features
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
@@ -79,9 +80,12 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         render_mode: str | None = None,
         belief_filter: BeliefFilter | None = None,
     ) -> None:
-        for name, value in (("weeks", weeks), ("max_episode_steps", max_episode_steps)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; allowed is 1 or more")
+        num_envs, weeks = whole_number("num_envs", num_envs, 1), whole_number("weeks", weeks, 1)
+        if max_episode_steps is not None:
+            max_episode_steps = whole_number("max_episode_steps", max_episode_steps, 1)
+        if render_mode not in (None, *RENDERING["render_modes"]):
+            allowed = ", ".join(RENDERING["render_modes"])
+            raise ValueError(f"render_mode is {render_mode!r}; allowed: {allowed} or None")
         self.num_envs = num_envs
         self.world, self.weeks, self.privileged = world, weeks, privileged
         self.max_episode_steps, self.render_mode = max_episode_steps, render_mode
@@ -355,7 +359,7 @@ def resolve_world(world: str | World, menu: Mapping[str, Sequence[int]] | None) 
     Raises:
         ValueError: the world is unknown, or the menu's channels are not those of the world.
     """
-    resolved = world if isinstance(world, World) else load_world(world)
+    resolved = as_world(world)
     if menu is None:
         return resolved
     if sorted(menu) != sorted(resolved.channels):

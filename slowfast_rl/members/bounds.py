@@ -2,6 +2,7 @@
 
 from dataclasses import Field, field, fields
 from math import isfinite
+from numbers import Integral
 from typing import Any
 
 
@@ -30,6 +31,27 @@ def rate(text: str) -> Any:
 def positive(text: str) -> Any:
     """Declare a dataclass field above 0."""
     return bounded(text, 0, above=True)
+
+
+def whole_number(name: str, value: Any, low: int = 0, high: int | None = None) -> int:
+    """Return a whole number of Python or NumPy as Python's.
+
+    Args:
+        name: of the argument, for the message.
+        value: the number.
+        low: the smallest that is allowed.
+        high: the largest that is allowed; None for any.
+
+    Raises:
+        ValueError: it is something else, such as a fraction, a truth value or a text, or outside.
+    """
+    allowed = f"{low} or more" if high is None else f"{low} to {high}"
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}; allowed is a whole number, {allowed}")
+    number = int(value)
+    if number < low or (high is not None and number > high):
+        raise ValueError(f"{name} is {value}; allowed is {allowed}")
+    return number
 
 
 def check_bounds(instance: Any, where: str) -> None:

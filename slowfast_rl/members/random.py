@@ -10,6 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Int64, Integer, UInt32
+from slowfast_rl.members.bounds import whole_number
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.numerics import inverse_normal
 
@@ -77,14 +78,13 @@ _HALF = np.float32(0.5)
 
 
 def check_seeds(**seeds: int) -> None:
-    """Check that seeds, streams and ids, given by name, are 0 to ``LARGEST_SEED``.
+    """Check that seeds, streams and ids, given by name, are whole numbers to ``LARGEST_SEED``.
 
     Raises:
-        ValueError: one of them is outside.
+        ValueError: one of them is no whole number, or outside.
     """
     for name, value in seeds.items():
-        if not 0 <= value <= LARGEST_SEED:
-            raise ValueError(f"{name} is {value}; allowed is 0 to {LARGEST_SEED}")
+        whole_number(name, value, 0, LARGEST_SEED)
 
 
 @kernel

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from math import inf
+from numbers import Integral, Real
 from time import process_time
 from typing import NamedTuple
 
@@ -96,10 +97,12 @@ def check_budget(total_opportunities: int | None, total_cpu_seconds: float | Non
             f"total_opportunities is {total_opportunities} and total_cpu_seconds is "
             f"{total_cpu_seconds}; exactly one of them is needed"
         )
-    for name, value in (
-        ("total_opportunities", total_opportunities),
-        ("total_cpu_seconds", total_cpu_seconds),
+    for name, value, kind, what in (
+        ("total_opportunities", total_opportunities, Integral, "a whole number above 0"),
+        ("total_cpu_seconds", total_cpu_seconds, Real, "a number above 0"),
     ):
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise ValueError(f"{name} is {value!r}; allowed is {what}")
         if value is not None and not 0 < value < inf:
             raise ValueError(f"{name} is {value}; allowed is above 0 and finite")
 

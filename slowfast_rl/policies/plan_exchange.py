@@ -43,6 +43,9 @@ class PlanExchange:
         world: the world.
         store: a store that nobody else uses; None creates one in memory.
         executor: the fast policy; None for the default.
+
+    Raises:
+        ValueError: ``executor`` is no executor, or the class of one.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class PlanExchange:
         self.world = world
         self.store = InMemoryFeatureStore() if store is None else store
         self.executor = default_executor() if executor is None else executor
+        if isinstance(executor, type) or not callable(getattr(self.executor, "run_week", None)):
+            raise ValueError(f"executor is {executor!r}; allowed is an executor, or None")
         self.reader = PlanReader(world, self.store)
         self._plans, self._shapes = world.plans, world.plan_shapes
 

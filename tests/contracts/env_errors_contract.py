@@ -105,7 +105,7 @@ class EnvErrorsContract:
             ({"world": "nowhere"}, "unknown world 'nowhere'"),
             ({"menu": {"push": [0]}}, r"menu names \['push'\]; allowed: "),
             ({"luck_seed": -1}, "luck_seed is -1; allowed is 0 to"),
-            ({"num_envs": 0}, "num_members is 0; allowed is 1 or more"),
+            ({"num_envs": 0}, "num_envs is 0; allowed is 1 or more"),
         ],
     )
     def test_wrong_arguments_are_refused(
