@@ -304,7 +304,7 @@ def overrides() -> dict[str, str]:
     """Return the overrides of the command line by key, without hydra's own."""
     if not HydraConfig.initialized():
         return {}
-    pairs = (word.lstrip("+").partition("=") for word in HydraConfig.get().overrides.task)
+    pairs = (word.lstrip("+~").partition("=") for word in HydraConfig.get().overrides.task)
     return {key: value for key, _, value in pairs}
 
 
