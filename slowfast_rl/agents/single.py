@@ -47,6 +47,9 @@ class Unplanned:
 class SinglePolicyAgent(Agent):
     """One executor that decides alone, without plans and caps; the guard keeps the opt-ins.
 
+    PPO at every opportunity, the single-level alternative to the two-level agent, is
+    ``SinglePolicyAgent(PPOExecutor(planned=False), name="flat_ppo")``.
+
     Args:
         fast: the executor.
         name: what leaderboards call the agent; None for the executor's name.
