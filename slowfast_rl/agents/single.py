@@ -39,7 +39,7 @@ class Unplanned:
         cap: Int32 | None = None,
         shape: Int32 | int = UNIFORM_SHAPE,
     ) -> Week:
-        """Simulate one week as if nobody had planned it."""
+        """Simulate one week without plans and caps."""
         free = np.full_like(target, NO_CAP)
         return self._executor.run_week(population, free, free, shape)
 

@@ -36,10 +36,10 @@ class SlowFastAgent(Agent):
             :class:`~slowfast_rl.fast.PPOExecutor`, learns after the planner.
         plans_for: the executor that the planner learns to plan for. "default" is the exact pacer
             with the quality ranker, that planners are scored with: either level can then change
-            without the other. "own" is this agent's: a little more return, for plans that suit it
-            alone.
-        name: what leaderboards and curves call the agent. None says what it is, as in "ppo+coin";
-            the default experiment's planner and executor are called "slowfast".
+            without the other. "own" is this agent's: the return is slightly higher,
+            and the plans suit only this executor.
+        name: what leaderboards and curves call the agent. None derives it from the parts, as in
+            "ppo+coin"; the default experiment's planner and executor are called "slowfast".
 
     Raises:
         ValueError: ``plans_for`` is neither, ``turns`` are not levels that learn or let an executor

@@ -25,7 +25,7 @@ from slowfast_rl.slow import RandomPlanner
 from slowfast_rl.store import FeatureStore
 
 _BURN_IN = 8  # weeks under random plans before a threshold takes over, as in evaluation
-_LEAST, _MOST = 1e-3, 0.5  # thresholds worth a look: differences in probability
+_LEAST, _MOST = 1e-3, 0.5  # range of thresholds that are tried, in probability
 _COARSE, _FINE = 12, 4  # thresholds tried over the whole range, then between the best's neighbours
 _HALVINGS = 8  # of the range, on the way to a send rate
 

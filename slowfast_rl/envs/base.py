@@ -247,7 +247,7 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
             self.timeline.record(self.population)
 
     def _begin_step(self, actions: Any) -> Int64:
-        """Return valid actions as a new int64 array, [N], after a look at rows that have ended.
+        """Check the actions, handle rows whose episode has ended, and return the actions as int64.
 
         In NEXT_STEP mode these rows begin a new episode in this step and simulate nothing in it.
 

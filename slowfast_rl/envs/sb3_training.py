@@ -79,7 +79,9 @@ class Budget(BaseCallback):
         words = random_words(self._seed, stream, member, rollout, Domain.EXPLORATION)
         set_random_seed(int(words[0]))
         spent = self._cpu_seconds is not None and self.spent >= self._cpu_seconds
-        self._stop = spent and self._rollouts > 0  # between rollouts: none is played in vain
+        self._stop = (
+            spent and self._rollouts > 0
+        )  # between rollouts, so that no rollout is discarded
         self._rollouts += 1
 
     def _on_step(self) -> bool:

@@ -155,7 +155,7 @@ def choose_candidates(
 
 
 class Proposal(NamedTuple):
-    """What a pacer and a ranker make of B opportunities, before anything is decided."""
+    """A pacer's conditions and a ranker's scores at B opportunities."""
 
     considered: Float32  # [B] probability that a send is considered; 0 where the guard forbids it
     least: Float32  # [B] least score worth a send

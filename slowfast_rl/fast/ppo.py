@@ -48,22 +48,22 @@ class PPOExecutorSettings(Settings):
     )
     temperature: float = setting(
         0.25,
-        "of the choice among candidates and of the decision to send, in standard deviations of "
-        "the candidates' scores; how much is explored",
+        "temperature of the candidate choice and of the send decision, in standard deviations of "
+        "the scores; higher explores more",
         low=0,
         high=1e3,
         above=True,
     )
-    num_envs: int = setting(1024, "members played in parallel", low=1, high=2**24)
+    num_envs: int = setting(1024, "members simulated in parallel", low=1, high=2**24)
     weeks: int = setting(56, "length of an episode (weeks)", low=1, high=2**16)
-    n_steps: int = setting(320, "opportunities a member plays between updates", low=1, high=2**24)
+    n_steps: int = setting(320, "opportunities per member between updates", low=1, high=2**24)
     batch_size: int = setting(16384, "opportunities in a gradient step", low=2, high=2**31)
     n_epochs: int = setting(2, "passes over a rollout", low=1, high=1000)
-    learning_rate: float = setting(5e-4, "Adam's", low=0, high=1)
+    learning_rate: float = setting(5e-4, "learning rate of Adam", low=0, high=1)
     gae_lambda: float = setting(
         1.0,
-        "1 keeps the Monte Carlo return of a rollout; a value bootstrapped over partially observed "
-        'members says "send less" where Monte Carlo says "send more"',
+        "1 uses the Monte Carlo return; bootstrapped values favour fewer sends, because members "
+        "are observed only in part",
         low=0,
         high=1,
     )
@@ -174,7 +174,10 @@ class PPOExecutor(BaseExecutor):
 
         check_budget(total_opportunities, total_cpu_seconds)
         if (planner is not None) != self.planned:
-            raise ValueError(f"planner is {planner} and planned is {self.planned}; both or neither")
+            raise ValueError(
+                f"planner is {planner} and planned is {self.planned}; allowed is a planner with "
+                "planned=True, or None with planned=False"
+            )
         start, s = process_time(), self.settings
         before = 0 if warm_start else self.prepare(world, seed).opportunities
         planned = self.schedule(world, total_opportunities)

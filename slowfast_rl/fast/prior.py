@@ -15,14 +15,14 @@ _MIN_SCORE_DEVIATION = 1e-4  # in scores as the ranker gives them; an effect is 
 
 
 class Prior(NamedTuple):
-    """What a policy does before it learns: what a pacer and a ranker do.
+    """The pacer and ranker that a policy follows before it learns.
 
     Attributes:
         world: the world.
         pacer: says with which probability a send is considered and the least score worth one.
         ranker: scores the candidates; None for candidates that are all alike.
-        send_share: probability of a send where the pacer considers one, instead of a comparison of
-            the best score with the least one; None for that comparison.
+        send_share: fixed probability that a considered send is made; None to compare the best
+            score with the least score.
         temperature: of the softmax over scores, in their standard deviations.
     """
 

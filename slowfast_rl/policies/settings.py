@@ -98,7 +98,7 @@ def check_names(what: str, given: Mapping[str, Any], kind: type[Settings]) -> No
 
 
 def check_hints(what: str, kind: type[Settings]) -> None:
-    """Raise ValueError where a field's type is none that settings may have."""
+    """Raise ValueError if a field has a type that settings may not have."""
     hints = get_type_hints(kind)
     for declared in fields(kind):
         _kind_of(f"{what}.{declared.name}", hints[declared.name])

@@ -33,16 +33,16 @@ _SIGNAL_SHARE = 8  # one member in so many gives its features each week
 class PPOSettings(Settings):
     """Settings of :class:`PPOPlanner`."""
 
-    num_envs: int = setting(2048, "members played in parallel", low=1, high=2**24)
+    num_envs: int = setting(2048, "members simulated in parallel", low=1, high=2**24)
     weeks: int = setting(112, "length of an episode (weeks)", low=1, high=2**16)
-    n_steps: int = setting(32, "weeks a member plays between updates", low=1, high=2**24)
+    n_steps: int = setting(32, "weeks per member between updates", low=1, high=2**24)
     batch_size: int = setting(8192, "weeks in a gradient step", low=2, high=2**31)
     n_epochs: int = setting(2, "passes over a rollout", low=1, high=1000)
-    learning_rate: float = setting(1e-3, "Adam's", low=0, high=1)
+    learning_rate: float = setting(1e-3, "learning rate of Adam", low=0, high=1)
     gae_lambda: float = setting(
         1.0,
-        "1 keeps the Monte Carlo return; a value bootstrapped over partially observed members says "
-        '"send less" where Monte Carlo says "send more"',
+        "1 uses the Monte Carlo return; bootstrapped values favour fewer sends, because members "
+        "are observed only in part",
         low=0,
         high=1,
     )
@@ -88,9 +88,10 @@ class PPOPlanner(BasePlanner):
         progress: Progress | None = None,
         warm_start: bool = False,
     ) -> Self:
-        """Train on members of population ``seed``, from new weights: what was learned is lost.
+        """Train on members of population ``seed``.
 
-        Seeds the global generators of Python, numpy and torch, as Stable-Baselines3 does.
+        Training begins from new weights, or with ``warm_start`` from those learned before. It seeds
+        the global generators of Python, numpy and torch, as Stable-Baselines3 does.
 
         Args:
             world: the world.
