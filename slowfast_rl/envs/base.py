@@ -119,6 +119,11 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         )
 
     @property
+    def steps_per_week(self) -> int:
+        """Number of steps in a week."""
+        return self.world.slots_per_week // self._slots_per_step
+
+    @property
     def luck_seed(self) -> int:
         """The luck seed, which decides everything that is drawn over time."""
         return self.population.simulation.seed

@@ -14,7 +14,7 @@ from slowfast_rl.envs.base import MemberVectorEnv
 from slowfast_rl.envs.sb3 import StaggeredVecEnv
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.policies.budget import Progress, Stopwatch
-from slowfast_rl.policies.settings import sb3_arguments
+from slowfast_rl.policies.ppo import sb3_arguments
 
 
 def ppo_model(

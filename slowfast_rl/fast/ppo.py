@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from slowfast_rl.envs.messaging import MessagingVectorEnv
+from slowfast_rl.envs.stagger import stagger
 from slowfast_rl.fast.executor import ExactPacer, PacedExecutor, QualityRanker
 from slowfast_rl.fast.prior import Prior, Scale, typical_scale, unit_scale
 from slowfast_rl.members.arrays import Float32, Int8, Int32, Int64
@@ -19,8 +20,9 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, check_budget, schedule
 from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BasePlanner, BaseRanker, Choice
 from slowfast_rl.policies.plan_exchange import PlanSource
+from slowfast_rl.policies.ppo import ENDLESS, LEAST_ROLLOUTS, SharedPPOSettings
 from slowfast_rl.policies.registry import register
-from slowfast_rl.policies.settings import Settings, check_rollout, device_setting, setting
+from slowfast_rl.policies.settings import setting
 from slowfast_rl.store import UNIFORM_SHAPE, InMemoryFeatureStore, PacingPlan
 
 if TYPE_CHECKING:
@@ -28,13 +30,11 @@ if TYPE_CHECKING:
 
     from slowfast_rl.fast.ppo_network import MessagePolicy
 
-_ENDLESS = 2**40  # rollouts, where CPU time is the budget
-_LEAST_ROLLOUTS = 4  # with fewer, a policy hardly moves
 _OBSERVED_SHARE = 64  # one row in so many is kept at a slot, to standardise inputs with
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPOExecutorSettings(Settings):
+class PPOExecutorSettings(SharedPPOSettings):
     """Settings of :class:`PPOExecutor`."""
 
     planned: bool = setting(True, "whether it sees plans and keeps their caps")
@@ -58,23 +58,7 @@ class PPOExecutorSettings(Settings):
     weeks: int = setting(56, "length of an episode (weeks)", low=1, high=2**16)
     n_steps: int = setting(320, "opportunities per member between updates", low=1, high=2**24)
     batch_size: int = setting(16384, "opportunities in a gradient step", low=2, high=2**31)
-    n_epochs: int = setting(2, "passes over a rollout", low=1, high=1000)
     learning_rate: float = setting(5e-4, "learning rate of Adam", low=0, high=1)
-    gae_lambda: float = setting(
-        1.0,
-        "1 uses the Monte Carlo return; bootstrapped values favour fewer sends, because members "
-        "are observed only in part",
-        low=0,
-        high=1,
-    )
-    ent_coef: float = setting(0.0, "weight of the entropy bonus", low=0, high=1e6)
-    hidden: int = setting(64, "width of the nets", low=1, high=4096)
-    device: str = device_setting()
-
-    def __post_init__(self) -> None:
-        """Check every field, and that a rollout has two steps or more."""
-        super().__post_init__()
-        check_rollout(self.num_envs, self.n_steps)
 
 
 @register
@@ -206,7 +190,7 @@ class PPOExecutor(BaseExecutor):
 
         set_up = process_time() - start
         budget = Budget(seed, total_cpu_seconds, report)
-        model.learn((planned.rounds or _ENDLESS) * num_envs * s.n_steps, budget)
+        model.learn((planned.rounds or ENDLESS) * num_envs * s.n_steps, budget)
         self.opportunities = before + int(model.num_timesteps)
         self.cpu_seconds = budget.spent + set_up
         return self
@@ -224,7 +208,7 @@ class PPOExecutor(BaseExecutor):
             members=s.num_envs,
             set_up=(s.weeks - 1) * world.slots_per_week,
             per_round=s.n_steps,
-            least_rounds=_LEAST_ROLLOUTS,
+            least_rounds=LEAST_ROLLOUTS,
             unit="rollout",
         )
         return planned._replace(on_top=fitted.schedule(world).opportunities if fitted else 0)
@@ -311,7 +295,9 @@ class PPOExecutor(BaseExecutor):
         if self.policy is None and self._paced() is not None:
             return {}
         policy = self._trained()
-        return {k: v.cpu().numpy().copy() for k, v in policy.state_dict().items()}
+        from slowfast_rl.policies.networks import weights_of  # imports torch
+
+        return weights_of(policy)
 
     @classmethod
     def from_state(
@@ -381,22 +367,24 @@ class PPOExecutor(BaseExecutor):
             luck_seed=seed,
             first_member=0,
         )
-        observations, _ = env.reset(seed=seed)
-        rows, met = np.arange(env.num_envs), [observations[::_OBSERVED_SHARE]]
-        for time in range((env.weeks - 1) * world.slots_per_week):
-            times = np.full(len(rows), time)
+        rows = np.arange(env.num_envs)
+
+        def random_sends(time: int) -> Int64:
             words = random_words(
-                seed, ExplorationStream.WARM_UP_SENDS, rows, times, Domain.EXPLORATION
+                seed,
+                ExplorationStream.WARM_UP_SENDS,
+                rows,
+                np.full(len(rows), time),
+                Domain.EXPLORATION,
             )
             send = words / 2**32 < self.settings.send_share
-            if time:
-                met.append(observations[time % _OBSERVED_SHARE :: _OBSERVED_SHARE])
-            actions = np.where(send, 1 + words.astype(np.int64) % world.num_candidates, 0)
-            observations = env.step(actions)[0]
-            if env.population.slot == 0:
-                env.restart(rows[rows % env.weeks == time // world.slots_per_week])
-                observations = env.observe()
-        return env, np.concatenate(met)
+            return np.where(send, 1 + words.astype(np.int64) % world.num_candidates, 0)
+
+        met = [
+            seen[time % _OBSERVED_SHARE :: _OBSERVED_SHARE]
+            for time, seen in enumerate(stagger(env, seed, random_sends))
+        ]
+        return env, np.concatenate(met[:-1] or met)  # the last is where training begins
 
     def _network(self, world: World, typical: Scale, seed: int) -> "MessagePolicy":
         """Return a new network; the caller's random numbers stay as they are."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from slowfast_rl.envs.base import MemberVectorEnv
 from slowfast_rl.envs.pacing import PacingVectorEnv
+from slowfast_rl.envs.stagger import stagger
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.observations import Feature, bounds, weekly_features
 from slowfast_rl.members.world import World
@@ -15,8 +16,9 @@ from slowfast_rl.policies.budget import Progress, Schedule, check_budget, schedu
 from slowfast_rl.policies.component import State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.policies.ppo import ENDLESS, LEAST_ROLLOUTS, SharedPPOSettings
 from slowfast_rl.policies.registry import register
-from slowfast_rl.policies.settings import Settings, check_rollout, device_setting, setting
+from slowfast_rl.policies.settings import setting
 from slowfast_rl.slow.simple import RandomPlanner
 
 if TYPE_CHECKING:
@@ -24,39 +26,21 @@ if TYPE_CHECKING:
 
     from slowfast_rl.slow.ppo_network import PlanPolicy
 
-_ENDLESS = 2**40  # rollouts, where CPU time is the budget
-_LEAST_ROLLOUTS = 4  # with fewer, a policy hardly moves
-_SIGNAL_SHARE = 8  # one member in so many gives its features each week
+_KEPT_SHARE = 8  # one row in so many is kept each week, to standardise inputs with
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPOSettings(Settings):
+class PPOSettings(SharedPPOSettings):
     """Settings of :class:`PPOPlanner`."""
 
     num_envs: int = setting(2048, "members simulated in parallel", low=1, high=2**24)
     weeks: int = setting(112, "length of an episode (weeks)", low=1, high=2**16)
     n_steps: int = setting(32, "weeks per member between updates", low=1, high=2**24)
     batch_size: int = setting(8192, "weeks in a gradient step", low=2, high=2**31)
-    n_epochs: int = setting(2, "passes over a rollout", low=1, high=1000)
     learning_rate: float = setting(1e-3, "learning rate of Adam", low=0, high=1)
-    gae_lambda: float = setting(
-        1.0,
-        "1 uses the Monte Carlo return; bootstrapped values favour fewer sends, because members "
-        "are observed only in part",
-        low=0,
-        high=1,
-    )
-    ent_coef: float = setting(0.0, "weight of the entropy bonus", low=0, high=1e6)
-    hidden: int = setting(64, "width of the nets", low=1, high=4096)
     beliefs: bool = setting(
         True, "whether inputs include the belief filter's, under the world's own parameters"
     )
-    device: str = device_setting()
-
-    def __post_init__(self) -> None:
-        """Check every field, and that a rollout has two steps or more."""
-        super().__post_init__()
-        check_rollout(self.num_envs, self.n_steps)
 
 
 @register
@@ -140,7 +124,7 @@ class PPOPlanner(BasePlanner):
 
         set_up = process_time() - start
         budget = Budget(seed, total_cpu_seconds, report)
-        model.learn((planned.rounds or _ENDLESS) * num_envs * s.n_steps, budget)
+        model.learn((planned.rounds or ENDLESS) * num_envs * s.n_steps, budget)
         self.opportunities = played_before + int(model.num_timesteps) * slots
         self.cpu_seconds = budget.spent + set_up
         return self
@@ -157,7 +141,7 @@ class PPOPlanner(BasePlanner):
             members=s.num_envs,
             set_up=(s.weeks - 1) * slots,
             per_round=s.n_steps * slots,
-            least_rounds=_LEAST_ROLLOUTS,
+            least_rounds=LEAST_ROLLOUTS,
             unit="rollout",
         )
 
@@ -208,7 +192,10 @@ class PPOPlanner(BasePlanner):
         Raises:
             RuntimeError: the planner has not learned yet.
         """
-        return {k: v.cpu().numpy().copy() for k, v in self._trained().state_dict().items()}
+        policy = self._trained()
+        from slowfast_rl.policies.networks import weights_of  # imports torch
+
+        return weights_of(policy)
 
     @classmethod
     def from_state(cls, world: World, settings: Any, state: State, **parts: Any) -> Self:
@@ -248,7 +235,7 @@ class PPOPlanner(BasePlanner):
             luck_seed=seed,
             first_member=0,
         )
-        return env, stagger(env, seed)
+        return env, stagger_under_random_plans(env, seed)
 
     def _standard_network(self, world: World, seed: int) -> "PlanPolicy":
         """Return a new network whose inputs are not standardised yet."""
@@ -270,19 +257,15 @@ class PPOPlanner(BasePlanner):
         )
 
 
-def stagger(env: MemberVectorEnv, seed: int) -> Float32:
+def stagger_under_random_plans(env: MemberVectorEnv, seed: int) -> Float32:
     """Bring rows to all ages of an episode under random plans, and return features met [B, F].
 
     Args:
         env: options of one week; its rows go through their first episode.
         seed: of luck and plans.
     """
-    env.reset(seed=seed)
     planner = RandomPlanner(seed)
-    rows = np.arange(env.num_envs)
-    met = [env.observe()[::_SIGNAL_SHARE]]
-    for week in range(env.weeks - 1):
-        env.step(planner.plan(plan_request(env.population)))
-        env.restart(rows[rows % env.weeks == week])
-        met.append(env.observe()[(week + 1) % _SIGNAL_SHARE :: _SIGNAL_SHARE])
-    return np.concatenate(met)
+    met = stagger(env, seed, lambda _: planner.plan(plan_request(env.population)))
+    return np.concatenate(
+        [seen[week % _KEPT_SHARE :: _KEPT_SHARE] for week, seen in enumerate(met)]
+    )

@@ -16,7 +16,8 @@ from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.policies.registry import register
-from slowfast_rl.policies.settings import Settings, check_weights, device_setting, setting
+from slowfast_rl.policies.settings import Settings, device_setting, setting
+from slowfast_rl.policies.weights import check_weights
 from slowfast_rl.slow.branches import advance_population, branched_returns, feasible_sample
 from slowfast_rl.slow.simple import FixedPlanner, safe_planner
 

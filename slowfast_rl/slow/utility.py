@@ -13,7 +13,8 @@ from slowfast_rl.policies.budget import Schedule, Stopwatch, schedule_of_logs
 from slowfast_rl.policies.component import State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.registry import register
-from slowfast_rl.policies.settings import Settings, check_weights, setting
+from slowfast_rl.policies.settings import Settings, setting
+from slowfast_rl.policies.weights import check_weights
 from slowfast_rl.slow.effects import Effects, fit_effects, plan_effects, plan_features
 from slowfast_rl.slow.plan_effect_features import observation_terms
 from slowfast_rl.slow.plan_logs import collect_plan_logs, outcome_names

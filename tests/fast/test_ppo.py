@@ -273,3 +273,9 @@ def test_plans_are_read_by_who_was_made_for_them_and_by_nobody_else():
         tiny().learn(w, RandomPlanner(1))
     with pytest.raises(RuntimeError, match="no network; call learn or load first"):
         tiny(planned=False).run_week(Population(w, 4), np.ones((4, 2), np.int32))
+
+
+def test_an_episode_of_one_week_needs_no_warm_up():
+    w = world("pronounced")
+    executor = tiny(planned=False, weeks=1).learn(w, total_opportunities=4000)
+    assert executor.opportunities == executor.schedule(w, 4000).opportunities
