@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from slowfast_rl.agents import Agent
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.references import REFERENCE_AGENTS, check_references
@@ -156,7 +157,7 @@ class Compare:
     def _trained(self, checkpoint: str) -> list[Contestant]:
         """Return a trained agent and, with controls, its plans dealt to other members at random."""
         s = self.settings
-        agent = load_agent(checkpoint, self.world, s.device, s.allow)
+        agent = load_agent(checkpoint, self.world, s.device, s.allow, Agent)  # type: ignore[type-abstract]  # it loads a subclass
         trained = trained_contestant(agent, self.world)._replace(checkpoint=checkpoint)
         controls = s.controls and s.mode == "leaderboard" and not trained.single
         return [trained, dealt_contestant(trained)] if controls else [trained]

@@ -218,9 +218,12 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
 
         Raises:
             ValueError: ``rows`` are not indices, or one is repeated.
+            ResetNeeded: the environment has not been reset yet.
             ClosedEnvironmentError: the environment is closed.
         """
         self._check_open()
+        if not self._was_reset:
+            raise gym.error.ResetNeeded("restart was called before reset; call reset first")
         rows = np.asarray(rows)
         if rows.size and rows.dtype.kind not in "iu":
             raise ValueError(f"rows have dtype {rows.dtype}; allowed are integers")

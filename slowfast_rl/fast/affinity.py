@@ -203,8 +203,6 @@ def collect_logs(
         planner: planner whose plans say how much is sent on average; None for the same share of
             opportunities for every member.
     """
-    if weeks < 1:
-        raise ValueError(f"weeks is {weeks}; allowed is 1 or more")
     belief_filter = None if planner is None else planner.belief_filter
     population = Population(world, num_members, seed, seed, belief_filter=belief_filter)
     slots = np.bincount([slot.channel for slot in world.schedule], minlength=len(world.channels))

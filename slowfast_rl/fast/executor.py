@@ -131,12 +131,6 @@ class PacedExecutor(BaseExecutor):
             self.opportunities += self.pacer.opportunities
         return self
 
-    def untrained(
-        self, world: World, seed: int = 0, planner: BasePlanner | None = None
-    ) -> "PacedExecutor":
-        """Return an executor of the same pacer and ranker before their training."""
-        return self.before_learning()
-
     def state(self) -> dict[str, Any]:
         """Return nothing: what was learned is the state of the parts."""
         return {}
@@ -157,8 +151,11 @@ class PacedExecutor(BaseExecutor):
         Raises:
             ValueError: a part is missing, or the pacer learned in a world with other channels.
         """
-        if state or None in parts.values():
-            raise ValueError(f"executor has state {sorted(state)}; allowed: none, and both parts")
+        if state:
+            raise ValueError(f"executor has state {sorted(state)}; allowed: none")
+        missing = [name for name, part in parts.items() if part is None]
+        if missing:
+            raise ValueError(f"executor has no {missing[0]}; allowed is one with both parts")
         executor = cls(**parts)
         executor.policy(world)  # raises if the pacer learned with other channels
         return executor
