@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from slowfast_rl.agents.base import Agent, Training, checked, logger_of, whole_numbers
+from slowfast_rl.agents.base import Agent, checked, whole_numbers
+from slowfast_rl.agents.turns import Training, logger_of
 from slowfast_rl.members.arrays import Float32, Int32, Int64
 from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.population import Population

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import ArrayLike
 
-from slowfast_rl.agents.base import Agent, Training, checked, logger_of, seed_of_turn
+from slowfast_rl.agents.base import Agent, checked
 from slowfast_rl.agents.online import OnlinePredictor
+from slowfast_rl.agents.turns import Training, logger_of, seed_of_turn
 from slowfast_rl.fast import AffinityRanker, BidPricePacer, PacedExecutor
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.loading import as_world

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from slowfast_rl.agents.base import Turn, checked
+from slowfast_rl.agents.base import checked
 from slowfast_rl.agents.single import SinglePolicyAgent, Unplanned
+from slowfast_rl.agents.turns import Turn
 from slowfast_rl.fast import PacedExecutor
 from slowfast_rl.fast.threshold import ThresholdPacer
 from slowfast_rl.fast.uplift import UpliftRanker

@@ -23,7 +23,8 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from slowfast_rl.agents import Agent
-from slowfast_rl.agents.base import Turn, check_agent_name
+from slowfast_rl.agents.base import check_agent_name
+from slowfast_rl.agents.turns import Turn
 from slowfast_rl.cli.app import CONFIG_FILE, run
 from slowfast_rl.cli.results import log_directory, new_run, say, write_leaderboard
 from slowfast_rl.cli.schema import build, fit_arguments, limited, read

@@ -29,6 +29,13 @@ class Schedule(NamedTuple):
     unit: str = "round"
     on_top: int | None = 0
 
+    @property
+    def fits(self) -> str:
+        """What comes on top, for the end of a line; empty if nothing does."""
+        if self.on_top is None:
+            return ", and as much as the settings of its parts say"
+        return f", and {self.on_top:,} by the settings of its parts" if self.on_top else ""
+
     def __str__(self) -> str:
         """Return the schedule in one line."""
         if self.opportunities is None:
@@ -40,11 +47,7 @@ class Schedule(NamedTuple):
             parts.append(f"{self.rounds} {self.unit}{'s' * (self.rounds > 1)}")
         if self.members is not None:
             parts.append(f"{self.members:,} members")
-        if self.on_top is None:
-            parts.append("and as much as the settings of its parts say")
-        elif self.on_top:
-            parts.append(f"and {self.on_top:,} by the settings of its parts")
-        return ", ".join(parts)
+        return ", ".join(parts) + self.fits
 
 
 def schedule_of_logs(world: World, num_members: int, weeks: int) -> Schedule:

@@ -134,6 +134,8 @@ def test_fits_that_come_on_top_of_a_budget_are_said():
     assert first.schedule.on_top == LOGS
     assert later.schedule.on_top == 0
     assert str(first).endswith(f", and {LOGS:,} by the settings of its parts")
+    timed = agent.turns(world, total_cpu_seconds=4)[1]
+    assert str(timed) == f"executor ppo: 1 CPU-seconds, and {LOGS:,} by the settings of its parts"
     agent.learn(world, total_opportunities=20000)
     total = sum(turn.schedule.opportunities for turn in agent.turns(world, 20000))
     assert agent.train_opportunities == total + LOGS
