@@ -14,9 +14,14 @@ _SB3_SETTINGS = (  # that Stable-Baselines3's PPO gets unchanged
 
 @dataclass(frozen=True, kw_only=True)
 class SharedPPOSettings(Settings):
-    """Settings of every PPO learner; each declares ``num_envs``, ``n_steps`` and further ones."""
+    """Settings of every PPO learner; it declares those with other defaults or units again."""
 
+    num_envs: int = setting(2048, "members simulated in parallel", low=1, high=2**24)
+    weeks: int = setting(112, "length of an episode (weeks)", low=1, high=2**16)
+    n_steps: int = setting(32, "steps per member between updates", low=1, high=2**24)
+    batch_size: int = setting(8192, "steps in a gradient step", low=2, high=2**31)
     n_epochs: int = setting(2, "passes over a rollout", low=1, high=1000)
+    learning_rate: float = setting(1e-3, "learning rate of Adam", low=0, high=1)
     gae_lambda: float = setting(
         1.0,
         "1 uses the Monte Carlo return; bootstrapped values favour fewer sends, because members "
@@ -35,8 +40,7 @@ class SharedPPOSettings(Settings):
             ValueError: a value is outside its bounds, or a rollout has a single step.
         """
         super().__post_init__()
-        size: Any = self
-        if size.num_envs * size.n_steps < 2:
+        if self.num_envs * self.n_steps < 2:
             raise ValueError("num_envs and n_steps are both 1; one must be 2 or more")
 
 

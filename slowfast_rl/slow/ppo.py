@@ -33,11 +33,8 @@ _KEPT_SHARE = 8  # one row in so many is kept each week, to standardise inputs w
 class PPOSettings(SharedPPOSettings):
     """Settings of :class:`PPOPlanner`."""
 
-    num_envs: int = setting(2048, "members simulated in parallel", low=1, high=2**24)
-    weeks: int = setting(112, "length of an episode (weeks)", low=1, high=2**16)
     n_steps: int = setting(32, "weeks per member between updates", low=1, high=2**24)
     batch_size: int = setting(8192, "weeks in a gradient step", low=2, high=2**31)
-    learning_rate: float = setting(1e-3, "learning rate of Adam", low=0, high=1)
     beliefs: bool = setting(
         True, "whether inputs include the belief filter's, under the world's own parameters"
     )
