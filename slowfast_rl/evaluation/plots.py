@@ -41,7 +41,7 @@ from slowfast_rl.evaluation.statistics import mean_interval, quantile_groups
 from slowfast_rl.evaluation.world.sweeps import Sweep
 from slowfast_rl.members.observations import weekly_features
 from slowfast_rl.members.population import Population
-from slowfast_rl.policies.plan_exchange import PlanExchange
+from slowfast_rl.policies.plan_exchange import PlanExchange, plans_of_planner
 from slowfast_rl.slow.simple import safe_planner
 from slowfast_rl.store import InMemoryFeatureStore
 
@@ -456,7 +456,7 @@ def _simulated(population: Population, agent: Agent | Contestant | None) -> Time
     start = int(population.weeks[0])
     for _ in range(WEEKS_OF_A_YEAR):
         if population.alive[0]:
-            plans = exchange.choose_plans(population, planner)
+            plans = plans_of_planner(population, planner)
             exchange.issue(population, plans, planner.policy_version)
         exchange.run_week(population)
         timeline.record(population, since=start)

@@ -15,7 +15,7 @@ from slowfast_rl.members.observations import weekly_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BasePlanner, Executor
-from slowfast_rl.policies.plan_exchange import PlanExchange
+from slowfast_rl.policies.plan_exchange import PlanExchange, plans_of_planner
 from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
 
 StoreFactory = Callable[[], FeatureStore]
@@ -183,7 +183,7 @@ class Twins:
             bar.update()
             alive, opted_in = population.alive, population.opted_in
             if planned(number):
-                plans = plan_exchange.choose_plans(population, planner)
+                plans = plans_of_planner(population, planner)
                 plan_exchange.issue(population, plans, planner.policy_version)
             np.add.at(plan_counts, (self.segments[alive], plans[alive]), 1)
             if number % _SAMPLED_EVERY == 0:

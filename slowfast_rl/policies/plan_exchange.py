@@ -91,12 +91,6 @@ class PlanExchange:
         except StoreUnavailableError:
             return  # the reader uses a fallback and counts it
 
-    def choose_plans(
-        self, population: Population, planner: BasePlanner, rows: Int64 | None = None
-    ) -> Int64:
-        """Return the planner's choices; see :func:`plans_of_planner`."""
-        return plans_of_planner(population, planner, rows)
-
     def plans_in_force(self, population: Population) -> PacingPlan:
         """Return the plans in force of all N members.
 

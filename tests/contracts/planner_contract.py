@@ -14,7 +14,12 @@ from numpy.testing import assert_array_equal
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.component_files import from_node, to_node
 from slowfast_rl.policies.contracts import BasePlanner, PlanRequest
-from slowfast_rl.policies.plan_exchange import PlanExchange, choose_plans, plan_request
+from slowfast_rl.policies.plan_exchange import (
+    PlanExchange,
+    choose_plans,
+    plan_request,
+    plans_of_planner,
+)
 from tests.members.worlds import world
 from tests.slow.cases import SMALL_MENU, patterns, rebuilt, requests
 from tests.slow.planners import Case
@@ -68,7 +73,7 @@ class PlannerContract:
         population = Population(w, 40, belief_filter=planner.belief_filter)
         plan_exchange, sent = PlanExchange(w), 0
         for _ in range(4):
-            plans = plan_exchange.choose_plans(population, planner)
+            plans = plans_of_planner(population, planner)
             assert not plans[~population.alive].any()
             plan_exchange.issue(population, plans, planner.policy_version)
             week, plan = plan_exchange.run_week(population)
@@ -172,5 +177,5 @@ class TrainedPlannerContract:
             assert_array_equal(choose_plans(again, asked), plans)
             population = Population(w, 12, belief_filter=planner.belief_filter)
             plan_exchange = PlanExchange(w)
-            plan_exchange.issue(population, plan_exchange.choose_plans(population, planner))
+            plan_exchange.issue(population, plans_of_planner(population, planner))
             assert plan_exchange.run_week(population)[0].sends.shape == (12, 2)

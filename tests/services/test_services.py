@@ -15,7 +15,7 @@ from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.contracts import BasePlanner
-from slowfast_rl.policies.plan_exchange import PlanExchange
+from slowfast_rl.policies.plan_exchange import PlanExchange, plans_of_planner
 from slowfast_rl.services.decision_log import FIELDS, write_part
 from slowfast_rl.services.json_lines import JsonLinesService
 from slowfast_rl.services.planner import PlanningService
@@ -63,7 +63,7 @@ def test_services_on_a_store_live_as_the_fused_weeks_do(backend, pacer) -> None:
     )
     returns, planner = np.zeros(MEMBERS), RandomPlanner(3)
     for week in range(3):
-        plan_exchange.issue(fused, plan_exchange.choose_plans(fused, planner))
+        plan_exchange.issue(fused, plans_of_planner(fused, planner))
         reward = plan_exchange.run_week(fused)[0].reward
         returns += WORLD.reward.weekly_discount**week * reward
     assert_allclose(pair.simulation_service.returns, returns, rtol=1e-6)
@@ -79,7 +79,7 @@ def test_beliefs_that_are_kept_from_the_store_are_those_of_the_population() -> N
     inside = Population(WORLD, MEMBERS, 0, LUCK, belief_filter=planner.belief_filter)
     plan_exchange = PlanExchange(WORLD, executor=pair.executor)
     for _ in range(5):
-        plan_exchange.issue(inside, plan_exchange.choose_plans(inside, planner))
+        plan_exchange.issue(inside, plans_of_planner(inside, planner))
         plan_exchange.run_week(inside)
     assert_array_equal(pair.population.simulation.log.by_channel, inside.simulation.log.by_channel)
 
