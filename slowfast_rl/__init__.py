@@ -4,7 +4,7 @@ import importlib as _importlib
 import typing as _typing
 
 from slowfast_rl import envs, evaluation, fast, policies, slow, store
-from slowfast_rl.agents import Agent, FlatPPOAgent, SinglePolicyAgent, SlowFastAgent, ThresholdAgent
+from slowfast_rl.agents import Agent, SinglePolicyAgent, SlowFastAgent, ThresholdAgent
 from slowfast_rl.evaluation import EvaluationProtocol, compare
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.loading import load_world, world_names
@@ -32,7 +32,6 @@ __all__ = [
     "BeliefFilter",
     "EvaluationProtocol",
     "FeatureHistory",
-    "FlatPPOAgent",
     "InMemoryFeatureStore",
     "PacingPlan",
     "PlanRequest",

@@ -7,7 +7,7 @@ from slowfast_rl.evaluation.protocol import burned_in
 from slowfast_rl.evaluation.statistics import Interval, independent_difference, mean_interval
 from slowfast_rl.evaluation.studies import default_agent, rollout_planner
 from slowfast_rl.evaluation.twins import Twins
-from slowfast_rl.policies.plan_exchange import PlanExchange
+from slowfast_rl.policies.plan_exchange import PlanExchange, plans_of_planner
 
 SETTLED = 8  # scored weeks after which the two types have shown what they are
 
@@ -53,7 +53,7 @@ def two_types(agent, world, protocol):
     sends, weeks = np.zeros((2, population.num_members))
     for week in range(protocol.weeks):
         alive = population.alive
-        plans = plan_exchange.choose_plans(population, agent.slow)
+        plans = plans_of_planner(population, agent.slow)
         plan_exchange.issue(population, plans, agent.slow.policy_version)
         done, _ = plan_exchange.run_week(population)
         if week >= SETTLED:

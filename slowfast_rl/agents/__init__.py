@@ -1,9 +1,8 @@
 """Whole agents."""
 
 from slowfast_rl.agents.base import Agent
-from slowfast_rl.agents.flat import FlatPPOAgent
 from slowfast_rl.agents.single import SinglePolicyAgent
 from slowfast_rl.agents.slowfast import SlowFastAgent
 from slowfast_rl.agents.threshold import ThresholdAgent
 
-__all__ = ["Agent", "FlatPPOAgent", "SinglePolicyAgent", "SlowFastAgent", "ThresholdAgent"]
+__all__ = ["Agent", "SinglePolicyAgent", "SlowFastAgent", "ThresholdAgent"]

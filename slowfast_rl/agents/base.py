@@ -2,24 +2,23 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from slowfast_rl.agents import disk
+from slowfast_rl.agents.turns import Turn, turns_of
 from slowfast_rl.members.arrays import Float32, Int64
-from slowfast_rl.members.bounds import whole
-from slowfast_rl.members.loading import world_hash
+from slowfast_rl.members.bounds import whole_number
+from slowfast_rl.members.loading import as_world, world_hash
 from slowfast_rl.members.observations import weekly_features
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import Progress, Schedule, Stopwatch, check_budget
 from slowfast_rl.policies.class_checks import check_class
-from slowfast_rl.policies.component import accepted
 from slowfast_rl.policies.component_files import from_node, recipe, to_node
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Executor
 from slowfast_rl.policies.plan_exchange import choose_plans, plan_request
@@ -28,34 +27,8 @@ from slowfast_rl.store import FeatureStore
 
 if TYPE_CHECKING:
     import pandas
-    from stable_baselines3.common.logger import Logger
 
 _KINDS: dict[str, "type[Agent]"] = {}  # by name
-
-
-class Turn(NamedTuple):
-    """A stretch of training in which one level learns.
-
-    Attributes:
-        level: "slow" or "fast".
-        part: the planner or executor that learns.
-        budget: ``total_opportunities`` and ``total_cpu_seconds`` of this turn, as ``learn`` takes
-            them; empty for a part whose own settings say how long it learns.
-        schedule: what the budget comes to.
-        warm_start: whether the part goes on from what it learned in an earlier turn.
-    """
-
-    level: str
-    part: BasePlanner | BaseExecutor
-    budget: dict[str, Any]
-    schedule: Schedule
-    warm_start: bool
-
-    def __str__(self) -> str:
-        """Return the turn in one line."""
-        seconds = self.budget.get("total_cpu_seconds")
-        how_long = str(self.schedule) if seconds is None else f"{seconds:g} CPU-seconds"
-        return f"{'planner' if self.level == 'slow' else 'executor'} {self.part.name}: {how_long}"
 
 
 class Agent(ABC):
@@ -86,6 +59,12 @@ class Agent(ABC):
         parts = [repr(part) for part in (self.slow, self.fast) if part is not None]
         trained = "not trained" if self.world is None else f"world {self.world.name}"
         return f"<{type(self).__name__} {self.name}: {', '.join(parts)}; {trained}>"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Check the agent's name, which files and folders are named by."""
+        if name == "name":
+            check_agent_name(value)
+        super().__setattr__(name, value)
 
     def plan_table(self, members: Population) -> "pandas.DataFrame":
         """Return what the planner sees of members, what it chooses, and how it scores each plan.
@@ -159,24 +138,31 @@ class Agent(ABC):
         return self.fast
 
     @property
+    def can_act(self) -> bool:
+        """Whether its levels can act: false before those that must learn first have learned."""
+        return all(part.can_act for part in (self.slow, self.fast) if part is not None)
+
+    @property
     @abstractmethod
     def order(self) -> tuple[str, ...]:
         """The levels, "slow" or "fast", in the order in which they learn."""
 
     def turns(
         self,
-        world: World,
+        world: World | str,
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
     ) -> list[Turn]:
         """Return who learns when, and for how long.
 
-        A budget is divided among the levels that take one, opportunities in the proportion of
+        A budget does not include what parts learn from by their own settings: a planner or
+        executor that takes no budget, and the pacer and ranker that PPO begins as, come on top.
+        It is divided among the levels that take one, opportunities in the proportion of
         their ``default_opportunities`` and CPU time equally, and then equally among a level's
         turns. Without a budget every level has its default.
 
         Args:
-            world: the world to train in.
+            world: the world to train in, or its name or file.
             total_opportunities: send opportunities to play in all.
             total_cpu_seconds: CPU time to spend in all, instead.
 
@@ -184,46 +170,14 @@ class Agent(ABC):
             ValueError: both budgets are given, one is not above 0, no level takes a budget and
                 one is given, or a level that takes a budget has no default and none is given.
         """
-        given = {"total_opportunities": total_opportunities, "total_cpu_seconds": total_cpu_seconds}
-        parts: dict[str, Any] = {"slow": self.slow, "fast": self.fast}
-        counts = {level: self.order.count(level) for level in self.order}
-        takers = [level for level in counts if parts[level].takes_budget]
-        used = {name: value for name, value in given.items() if value is not None}
-        if used and not takers:
-            name, value = next(iter(used.items()))
-            raise ValueError(
-                f"{name} is {value}, and nothing in {self.name} takes a budget; allowed is null"
-            )
-        if used:
-            check_budget(total_opportunities, total_cpu_seconds)
-        defaults = {level: parts[level].default_opportunities for level in takers}
-        if not used and not all(defaults.values()):
-            check_budget(None, None)
-        shares = {
-            level: 1 / len(takers) if not all(defaults.values()) else d / sum(defaults.values())
-            for level, d in defaults.items()
-        }
-        turns: list[Turn] = []
-        for level in self.order:
-            part, budget = parts[level], dict[str, Any]()
-            if level in takers and total_cpu_seconds is not None:
-                seconds = total_cpu_seconds / len(takers) / counts[level]
-                budget = {"total_opportunities": None, "total_cpu_seconds": seconds}
-            elif level in takers:
-                total = total_opportunities or sum(defaults.values())
-                opportunities = max(round(total * shares[level] / counts[level]), 1)
-                budget = {"total_opportunities": opportunities, "total_cpu_seconds": None}
-            schedule = part.schedule(world, budget.get("total_opportunities"))
-            warm = any(turn.level == level for turn in turns)
-            turns.append(Turn(level, part, budget, schedule, warm))
-        return turns
+        return turns_of(self, as_world(world), total_opportunities, total_cpu_seconds)
 
     @abstractmethod
     def learn(self, *arguments: Any, **keywords: Any) -> Any:
         """Train in a world from the start; see the classes for what they take."""
 
     @abstractmethod
-    def untrained_copy(self, world: World) -> "Agent":
+    def untrained_copy(self, world: World) -> Self:
         """Return the same agent as before its training, with the weights that it began with."""
 
     @abstractmethod
@@ -254,8 +208,8 @@ class Agent(ABC):
         content = {
             "kind": self.kind,
             "name": self.name,
-            "seed": whole("seed", self.seed),
-            "train_opportunities": whole("train_opportunities", self.train_opportunities),
+            "seed": whole_number("seed", self.seed),
+            "train_opportunities": whole_number("train_opportunities", self.train_opportunities),
             "train_cpu_seconds": float(self.train_cpu_seconds),
             "slow": None if self.slow is None else to_node(self.slow, "slow", arrays),
             "fast": to_node(self.fast, "fast", arrays),
@@ -304,9 +258,10 @@ class Agent(ABC):
                 node = content["slow"]
                 slow = from_node(node, "planner", world, "slow", arrays, allow, **changes)
             agent: Self = kind.assembled(slow, fast, store, content)
+            agent.name = content["name"]
         except (ValueError, IndexError, OverflowError) as error:  # as damaged numbers raise
             raise ValueError(f"{path} holds no agent that can be loaded: {error}") from error
-        agent.name, agent.world, agent.seed = content["name"], world, content["seed"]
+        agent.world, agent.seed = world, content["seed"]
         agent.train_opportunities = content["train_opportunities"]
         agent.train_cpu_seconds = content["train_cpu_seconds"]
         return agent
@@ -332,6 +287,15 @@ class Agent(ABC):
             ValueError: the parts are not those of this kind of agent.
         """
 
+    def _made_of(
+        self, slow: BasePlanner | None, fast: BaseExecutor, world: World, **changes: Any
+    ) -> Self:
+        """Return an agent of other parts that is like this one otherwise, and knows a world."""
+        content = {"plans_for": self.plans_for} | self.options() | changes
+        agent: Self = type(self).assembled(slow, fast, None, content)
+        agent.name, agent.world, agent.seed = self.name, world, self.seed
+        return agent
+
     def known_world(self) -> World:
         """Return the world that the agent was trained in.
 
@@ -341,6 +305,12 @@ class Agent(ABC):
         if self.world is None:
             raise RuntimeError("the agent has no world; call learn or load first")
         return self.world
+
+
+def check_agent_name(name: Any) -> None:
+    """Raise ValueError if a name is no text, or could be read as a path."""
+    if not isinstance(name, str) or "/" in name or ".." in name:
+        raise ValueError(f"name is {name!r}; allowed is a text without / and ..")
 
 
 def checked(part: Any, kind: str, name: str) -> Any:
@@ -361,57 +331,16 @@ def checked(part: Any, kind: str, name: str) -> Any:
     return part
 
 
-def logger_of(logger: "Logger | Mapping[str, Logger] | None", level: str) -> "Logger | None":
-    """Return the logger of a level, where there may be one for each."""
-    return logger.get(level) if isinstance(logger, Mapping) else logger
+def whole_numbers(name: str, values: ArrayLike, shapes: Sequence[tuple[int, ...]]) -> Int64:
+    """Return an array of whole numbers in one of some shapes.
 
-
-class Training:
-    """Runs the turns of an agent's training, and counts what they use."""
-
-    def __init__(self, agent: Agent, progress: Progress | None) -> None:
-        self._agent, self._progress = agent, progress
-        self._opportunities, self._seconds = 0, 0.0
-        self._shown = 0  # opportunities of turns that progress was told of
-        agent.train_opportunities, agent.train_cpu_seconds = 0, 0.0
-
-    def prepare(self, executor: BaseExecutor, world: World, seed: int) -> None:
-        """Get an executor ready before it learns, and add what that used."""
-        watch = Stopwatch()
-        executor.prepare(world, seed)
-        self._add(executor.opportunities, watch.spent)
-
-    def run(self, turn: Turn, world: World, **arguments: Any) -> None:
-        """Let a part learn, and add what it used.
-
-        Progress is told of the opportunities of turns with a budget, and of the planner's.
-        """
-        watch, part = Stopwatch(), turn.part
-        shown = bool(turn.budget) or turn.level == "slow"
-
-        def count(opportunities: int) -> None:
-            agent = self._agent
-            agent.train_opportunities = self._opportunities + opportunities
-            agent.train_cpu_seconds = self._seconds + (part.cpu_seconds or watch.spent)
-
-        def report(opportunities: int) -> None:
-            count(opportunities)
-            if self._progress is not None and shown:
-                watch.call_untimed(self._progress, self._shown + opportunities)
-
-        learn: Callable[..., Any] = part.learn
-        given = arguments | turn.budget | {"warm_start": turn.warm_start, "progress": report}
-        learn(world, **accepted(learn, **given))
-        self._add(part.opportunities, part.cpu_seconds or watch.spent)
-        self._shown += part.opportunities if shown else 0
-
-    def _add(self, opportunities: int, seconds: float) -> None:
-        self._opportunities += opportunities
-        self._seconds += seconds
-        self._agent.train_opportunities = self._opportunities
-        self._agent.train_cpu_seconds = self._seconds
-
-
-def as_batch(size: int, values: ArrayLike) -> Int64:
-    """Return one integer, or [B] of them, as [B]."""
-    return np.broadcast_to(np.asarray(values, np.int64), size)
+    Raises:
+        ValueError: numbers of another type, or of another shape.
+    """
+    array = np.asarray(values)
+    if array.shape not in shapes or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} is {array.dtype} of shape {array.shape}; "
+            f"allowed are integers of shape {' or '.join(map(str, shapes))}"
+        )
+    return array.astype(np.int64)

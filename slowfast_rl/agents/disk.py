@@ -27,7 +27,10 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "slow": (dict, NoneType), "fast": dict, "plans_for": str, "turns": (list, NoneType),
     "settings": dict,
 }  # fmt: skip
-_DEFAULTS: dict[str, Any] = {"turns": None, "settings": {}}  # of what older files lack
+_DEFAULTS: dict[str, Any] = {
+    "turns": None,
+    "settings": {},
+}  # defaults of keys that older files lack
 # What damaged archives and files are known to raise; OSError where there is no file.
 _UNREADABLE = (
     OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error,

@@ -1,8 +1,9 @@
 """A planner and an executor at work on observations, with the feature store between them."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from slowfast_rl.agents.base import whole_numbers
 from slowfast_rl.fast.decide import decide
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
@@ -61,9 +62,9 @@ class OnlinePredictor:
         if obs.ndim != 2 or obs.shape[1] != width:
             raise ValueError(f"obs has shape {obs.shape}; allowed is (B, {width})")
         batch = (len(obs),)
-        ids = _integers("entity_ids", entity_ids, [batch])
+        ids = whole_numbers("entity_ids", entity_ids, [batch])
         check_distinct(check_ids(ids))
-        times = np.broadcast_to(_integers("now", now, [batch, ()]), batch)
+        times = np.broadcast_to(whole_numbers("now", now, [batch, ()]), batch)
         if begins is not None:
             first = np.asarray(begins, np.bool_)
             if first.shape != batch:
@@ -92,13 +93,3 @@ class OnlinePredictor:
             write_plans(self.store, ids[need], plan, times[need])
         except StoreUnavailableError:
             return  # the reader falls back, and counts it
-
-
-def _integers(name: str, values: ArrayLike, shapes: list[tuple[int, ...]]) -> NDArray[np.int64]:
-    array = np.asarray(values)
-    if array.shape not in shapes or array.dtype.kind not in "iu":
-        raise ValueError(
-            f"{name} is {array.dtype} of shape {array.shape}; "
-            f"allowed are integers of shape {' or '.join(map(str, shapes))}"
-        )
-    return array.astype(np.int64)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from slowfast_rl.agents.base import Agent, Training, as_batch, checked, logger_of
+from slowfast_rl.agents.base import Agent, checked, whole_numbers
+from slowfast_rl.agents.turns import Training, logger_of
 from slowfast_rl.members.arrays import Float32, Int32, Int64
+from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
@@ -38,13 +40,16 @@ class Unplanned:
         cap: Int32 | None = None,
         shape: Int32 | int = UNIFORM_SHAPE,
     ) -> Week:
-        """Simulate one week as if nobody had planned it."""
+        """Simulate one week without plans and caps."""
         free = np.full_like(target, NO_CAP)
         return self._executor.run_week(population, free, free, shape)
 
 
 class SinglePolicyAgent(Agent):
     """One executor that decides alone, without plans and caps; the guard keeps the opt-ins.
+
+    PPO at every opportunity, the single-level alternative to the two-level agent, is
+    ``SinglePolicyAgent(PPOExecutor(planned=False), name="flat_ppo")``.
 
     Args:
         fast: the executor.
@@ -70,7 +75,7 @@ class SinglePolicyAgent(Agent):
 
     def learn(
         self,
-        world: World,
+        world: World | str,
         *,
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
@@ -81,7 +86,7 @@ class SinglePolicyAgent(Agent):
         """Train from the start.
 
         Args:
-            world: the world to train in.
+            world: the world to train in, or its name or file.
             total_opportunities: send opportunities to play; reproducible bit for bit.
             total_cpu_seconds: CPU time to spend instead.
             seed: of population, luck, exploration and weights.
@@ -91,9 +96,10 @@ class SinglePolicyAgent(Agent):
         Raises:
             ValueError: as :meth:`turns` does.
         """
+        world = as_world(world)
         turns = self.turns(world, total_opportunities, total_cpu_seconds)
         self.world, self.seed = world, seed
-        training = Training(self, progress)
+        training = Training(self, turns, progress)
         for turn in turns:
             logger_here = logger_of(logger, turn.level)
             training.run(turn, world, planner=None, seed=seed, logger=logger_here)
@@ -104,12 +110,10 @@ class SinglePolicyAgent(Agent):
         """The levels that learn: the executor or none."""
         return ("fast",) if self.fast.learns else ()
 
-    def untrained_copy(self, world: World) -> "SinglePolicyAgent":
+    def untrained_copy(self, world: World) -> Self:
         """Return the same agent as before its training, with the weights that it began with."""
         fast = self.fast.untrained(world, self.seed) if self.fast.learns else self.fast
-        agent = SinglePolicyAgent(fast, self.name)
-        agent.world, agent.seed = world, self.seed
-        return agent
+        return self._made_of(None, fast, world)
 
     def predict(
         self,
@@ -143,7 +147,12 @@ class SinglePolicyAgent(Agent):
         width = len(columns(world))
         if seen.ndim != 2 or seen.shape[1] != width:
             raise ValueError(f"obs has shape {seen.shape}; allowed is (B, {width})")
-        ids, times = as_batch(len(seen), entity_ids), as_batch(len(seen), now)
+        batch = (len(seen),)
+        given = {"entity_ids": entity_ids, "now": now}
+        ids, times = (
+            np.broadcast_to(whole_numbers(name, values, [batch, ()]), batch)
+            for name, values in given.items()
+        )
         return self.fast.choose(world, seen, None, ids, times, self.seed).actions, None
 
     @classmethod

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import ArrayLike
 
-from slowfast_rl.agents.base import Agent, Training, checked, logger_of
+from slowfast_rl.agents.base import Agent, checked
 from slowfast_rl.agents.online import OnlinePredictor
+from slowfast_rl.agents.turns import Training, logger_of, seed_of_turn
 from slowfast_rl.fast import AffinityRanker, BidPricePacer, PacedExecutor
 from slowfast_rl.members.arrays import Float32, Int64
+from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
 from slowfast_rl.slow import RolloutPlanner
@@ -35,14 +37,15 @@ class SlowFastAgent(Agent):
             :class:`~slowfast_rl.fast.PPOExecutor`, learns after the planner.
         plans_for: the executor that the planner learns to plan for. "default" is the exact pacer
             with the quality ranker, that planners are scored with: either level can then change
-            without the other. "own" is this agent's: a little more return, for plans that suit it
-            alone.
-        name: what leaderboards and curves call the agent. None says what it is, as in "ppo+coin";
-            the default experiment's planner and executor are called "slowfast".
+            without the other. "own" is this agent's: the return is slightly higher,
+            and the plans suit only this executor.
+        name: what leaderboards and curves call the agent. None derives it from the parts, as in
+            "ppo+coin"; the default experiment's planner and executor are called "slowfast".
 
     Raises:
-        ValueError: ``plans_for`` is neither, ``turns`` are not levels that learn, or the class of
-            ``slow`` or ``fast`` is not complete.
+        ValueError: ``plans_for`` is neither, ``turns`` are not levels that learn or let an executor
+            learn from plans before there are any, or the class of ``slow`` or ``fast`` is not
+            complete.
     """
 
     kind = "slowfast"
@@ -71,6 +74,13 @@ class SlowFastAgent(Agent):
                 raise ValueError(
                     f"turns are {list(turns or ())}; allowed: slow and fast, of levels that learn"
                 )
+        order = self.order
+        first = order.index("fast") if "fast" in order else 0
+        if self.fast.takes_plans and not self.slow.can_act and "slow" not in order[:first]:
+            raise ValueError(
+                f"turns are {list(order)}; allowed is slow before fast, because executor "
+                f"{self.fast.name} learns from plans and planner {self.slow.name} has none yet"
+            )
         self.store: FeatureStore = InMemoryFeatureStore() if store is None else store
         self._predictor: OnlinePredictor | None = None
         parts = f"{self.slow.name}+{self.fast.label}"
@@ -78,7 +88,7 @@ class SlowFastAgent(Agent):
 
     def learn(
         self,
-        world: World,
+        world: World | str,
         *,
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
@@ -92,28 +102,33 @@ class SlowFastAgent(Agent):
         settings say. See :meth:`turns` for who learns when and for how long.
 
         Args:
-            world: the world to train in.
+            world: the world to train in, or its name or file.
             total_opportunities: send opportunities to play in all; reproducible bit for bit.
             total_cpu_seconds: CPU time to spend in all instead.
-            seed: of population, luck, exploration and weights.
+            seed: of population, luck, exploration and weights; a level's later turns have other
+                members and luck, that follow from it.
             logger: a Stable-Baselines3 logger, or one for each of "slow" and "fast".
-            progress: called now and then with the opportunities of the budget played so far.
+            progress: called now and then with the opportunities of the budget played so far; where
+                nothing takes a budget, with those of the planner.
 
         Raises:
             ValueError: as :meth:`turns` does, or the planner cannot plan in this world.
         """
+        world = as_world(world)
         turns = self.turns(world, total_opportunities, total_cpu_seconds)
         slow, fast = self.slow, self.fast
-        slow.prepare(world)  # may refuse the world; then nothing has changed
-        self.world, self.seed, self._predictor = world, seed, None
-        training = Training(self, progress)
-        executor = fast if self.plans_for == "own" else None
         levels = [turn.level for turn in turns]
+        # Either may refuse the world; then nothing has changed.
+        _ = slow.begin(world) if "slow" in levels else slow.prepare(world)
+        self.world, self.seed, self._predictor = world, seed, None
+        training = Training(self, turns, progress)
+        executor = fast if self.plans_for == "own" else None
         prepared = executor is not None and fast.learns and levels[:1] == ["slow"]
         if prepared:
             training.prepare(fast, world, seed)
         for number, turn in enumerate(turns):
-            given: dict[str, Any] = {"seed": seed, "logger": logger_of(logger, turn.level)}
+            own = seed_of_turn(seed, levels[:number].count(turn.level))
+            given: dict[str, Any] = {"seed": own, "logger": logger_of(logger, turn.level)}
             if turn.level == "slow":
                 given["executor"] = executor
             else:
@@ -132,17 +147,21 @@ class SlowFastAgent(Agent):
         after = ("fast",) if self.fast.learns and self.fast.takes_plans else ()
         return before + (("slow",) if self.slow.learns else ()) + after
 
-    def untrained_copy(self, world: World) -> "SlowFastAgent":
-        """Return the same agent as before its training, with the weights that it began with."""
+    def untrained_copy(self, world: World) -> Self:
+        """Return the same agent as before its training, with the weights that it began with.
+
+        A planner that has no weights of its own to begin with is replaced by the safe plan, which
+        has no turns.
+        """
         slow, fast = self.slow, self.fast
         if slow.learns:
             executor = fast if self.plans_for == "own" else None
             slow = slow.untrained(world, self.seed, executor) or safe_planner(world)
         if fast.learns:
             fast = fast.untrained(world, self.seed, slow if fast.takes_plans else None)
-        agent = SlowFastAgent(slow, fast, plans_for=self.plans_for, name=self.name)
-        agent.world, agent.seed = world, self.seed
-        return agent
+        learns = {"slow": slow.learns, "fast": fast.learns}
+        turns = None if self._turns is None else [level for level in self._turns if learns[level]]
+        return self._made_of(slow, fast, world, turns=turns)
 
     def predict(
         self,

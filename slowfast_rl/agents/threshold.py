@@ -9,12 +9,14 @@ import numpy as np
 
 from slowfast_rl.agents.base import checked
 from slowfast_rl.agents.single import SinglePolicyAgent, Unplanned
+from slowfast_rl.agents.turns import Turn
 from slowfast_rl.fast import PacedExecutor
 from slowfast_rl.fast.threshold import ThresholdPacer
 from slowfast_rl.fast.uplift import UpliftRanker
+from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import Progress
+from slowfast_rl.policies.budget import Progress, Schedule, schedule_of_logs
 from slowfast_rl.policies.component import accepted
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, BaseRanker
 from slowfast_rl.policies.executor import default_executor
@@ -24,7 +26,7 @@ from slowfast_rl.slow import RandomPlanner
 from slowfast_rl.store import FeatureStore
 
 _BURN_IN = 8  # weeks under random plans before a threshold takes over, as in evaluation
-_LEAST, _MOST = 1e-3, 0.5  # thresholds worth a look: differences in probability
+_LEAST, _MOST = 1e-3, 0.5  # range of thresholds that are tried, in probability
 _COARSE, _FINE = 12, 4  # thresholds tried over the whole range, then between the best's neighbours
 _HALVINGS = 8  # of the range, on the way to a send rate
 
@@ -97,9 +99,24 @@ class ThresholdAgent(SinglePolicyAgent):
     def threshold(self, value: float) -> None:
         self.fast = self._at(value)
 
+    def turns(
+        self,
+        world: World | str,
+        total_opportunities: int | None = None,
+        total_cpu_seconds: float | None = None,
+    ) -> list[Turn]:
+        """Return its one turn, with what ranker and trials come to; see :meth:`Agent.turns`."""
+        world = as_world(world)
+        turns = super().turns(world, total_opportunities, total_cpu_seconds)
+        fit, s = self.ranker.schedule(world).opportunities, self.settings
+        trials = 1 + _COARSE + _FINE if s.sends_per_week is None else _HALVINGS
+        tried = schedule_of_logs(world, s.num_members, _BURN_IN + trials * s.weeks).opportunities
+        known = None if fit is None or tried is None else fit + tried
+        return [turn._replace(schedule=Schedule(known)) for turn in turns]
+
     def learn(
         self,
-        world: World,
+        world: World | str,
         *,
         total_opportunities: int | None = None,
         total_cpu_seconds: float | None = None,
@@ -110,7 +127,7 @@ class ThresholdAgent(SinglePolicyAgent):
         """Fit the causal model on randomised trials, then choose the threshold.
 
         Args:
-            world: the world to train in.
+            world: the world to train in, or its name or file.
             total_opportunities: None, as the settings say how long it learns.
             total_cpu_seconds: None likewise.
             seed: of population, luck and exploration.
@@ -120,6 +137,7 @@ class ThresholdAgent(SinglePolicyAgent):
         Raises:
             ValueError: a budget is given.
         """
+        world = as_world(world)
         self.turns(world, total_opportunities, total_cpu_seconds)
         start = process_time()
         self.world, self.seed, self.trials = world, seed, []
@@ -140,12 +158,10 @@ class ThresholdAgent(SinglePolicyAgent):
         self.train_cpu_seconds = process_time() - start
         return self
 
-    def untrained_copy(self, world: World) -> "ThresholdAgent":
+    def untrained_copy(self, world: World) -> Self:
         """Return the same agent before it learned: the ranker's first weights, threshold 0."""
         ranker = self.ranker.before_learning() if self.ranker.learns else self.ranker
-        agent = ThresholdAgent(ranker, **self.settings.to_dict(), name=self.name)
-        agent.world, agent.seed = world, self.seed
-        return agent
+        return self._made_of(None, PacedExecutor(ThresholdPacer(threshold=0.0), ranker), world)
 
     def options(self) -> dict[str, Any]:
         """Return the settings."""

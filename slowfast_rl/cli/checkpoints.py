@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from slowfast_rl.agents import Agent
 from slowfast_rl.members.world import World
 
+A = TypeVar("A", bound=Agent)
+
 
 def load_agent(
-    checkpoint: str, world: World, device: str, allow: Iterable[str], kind: Any = Agent
-) -> Any:
+    checkpoint: str, world: World, device: str, allow: Iterable[str], kind: type[A]
+) -> A:
     """Load a trained agent.
 
     Args:
@@ -24,7 +26,7 @@ def load_agent(
         ValueError: there is no agent, it was trained in another world, or it names a class that is
             not allowed.
     """
-    agent = kind.load(checkpoint_file(Path(checkpoint)), device=device, allow=allow)
+    agent = kind.load(checkpoint_file(Path(checkpoint)), device=device, allow=tuple(allow))
     if agent.world != world:
         name = agent.world.name if agent.world else "no world"
         raise ValueError(

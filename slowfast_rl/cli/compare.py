@@ -19,14 +19,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from slowfast_rl.agents import Agent
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
-from slowfast_rl.cli.references import REFERENCE_AGENTS, check_references
+from slowfast_rl.cli.references import references_command
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, limited, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
 from slowfast_rl.evaluation.ab import factorial_test
 from slowfast_rl.evaluation.contestants import (
+    REFERENCE_NAMES,
     THRESHOLD_SEED,
     Contestant,
     check_name,
@@ -94,9 +96,9 @@ class Compare:
             for seed in self.contestants[-1].seeds:
                 check_training_seed(seed, self.protocol)
         for agent in s.agents if s.mode == "leaderboard" else ():
-            if not (s.references == "compute" and agent in REFERENCE_AGENTS):
-                check_references(agent, s, self.references)
-                check_name(agent, self.world, self.references)
+            if not (s.references == "compute" and agent in REFERENCE_NAMES):
+                remedy = f"add references=compute, or first run: {references_command(s)}"
+                check_name(agent, self.world, self.references, remedy)
             if agent == "threshold":
                 check_training_seed(THRESHOLD_SEED, self.protocol)
 
@@ -156,7 +158,7 @@ class Compare:
     def _trained(self, checkpoint: str) -> list[Contestant]:
         """Return a trained agent and, with controls, its plans dealt to other members at random."""
         s = self.settings
-        agent = load_agent(checkpoint, self.world, s.device, s.allow)
+        agent = load_agent(checkpoint, self.world, s.device, s.allow, Agent)  # type: ignore[type-abstract]  # it loads a subclass
         trained = trained_contestant(agent, self.world)._replace(checkpoint=checkpoint)
         controls = s.controls and s.mode == "leaderboard" and not trained.single
         return [trained, dealt_contestant(trained)] if controls else [trained]

@@ -60,7 +60,8 @@ class Loader(ConfigLoaderImpl):
     ) -> DictConfig:
         """Compose a configuration.
 
-        As a group's option, null is a name, because there is a world of this name. Where a sweep
+        As a world's option, null is a name, because there is a world of this name; another group's
+        null leaves the group out, as hydra's ``~group`` does. Where a sweep
         chooses among options, the configuration of the whole sweep has the first one: hydra would
         apply other overrides, such as ``slow.num_envs=64``, to the default option.
         """
@@ -69,7 +70,7 @@ class Loader(ConfigLoaderImpl):
         if run_mode == RunMode.MULTIRUN:
             parsed = OverridesParser.create(self).parse_overrides(overrides)
             composed = [_first_option(override, groups) for override in parsed]
-        named = {f"{group}=null": f"{group}='null'" for group in groups}
+        named = {f"{group}=null": f"~{group}" for group in groups} | {"world=null": "world='null'"}
         composed = [named.get(line, line) for line in composed]
         given = dict(zip(composed, overrides, strict=True))
         config = super().load_configuration(

@@ -21,8 +21,8 @@ def explain(error: Exception) -> str:
         return f"unknown {group} {option!r}; allowed: {', '.join(options)}{hint}"
     if isinstance(error, OverrideParseException):
         return (
-            f"cannot read {error.override!r}; allowed is name=value, a value with special "
-            "characters in quotes of its own, as in 'checkpoints=[\"my run\"]'"
+            f"cannot read {error.override!r}; allowed is name=value; put a value with special "
+            "characters in quotes, as in 'checkpoints=[\"my run\"]'"
         )
     cause = error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:

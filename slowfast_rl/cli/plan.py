@@ -152,7 +152,7 @@ class Plan:
         self.weeks[planned.now] = row
         head = {
             "checkpoint": self.settings.checkpoint,
-            "planner": getattr(self.agent.slow, "name", type(self.agent.slow).__name__),
+            "planner": self.agent.slow.name,
             "policy_version": service.policy_version,
             "unreachable_looks": self.unreachable,
             "store": dict(self.store.counters),

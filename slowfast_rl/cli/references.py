@@ -26,14 +26,11 @@ from slowfast_rl.cli.schema import limited, read
 from slowfast_rl.cli.settings import EvaluatedSettings
 from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.evaluation.references import (
-    References,
     compute_references,
     load_references,
     save_references,
 )
 from slowfast_rl.members.loading import load_world
-
-REFERENCE_AGENTS = ("best_fixed", "oracle")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,19 +71,6 @@ class ComputeReferences:
                 f"{found.best_fixed.mean():.2f}; oracle {found.oracle.mean():.2f}, "
                 f"gap {100 * found.gap:.1f} %"
             )
-
-
-def check_references(agent: str, settings: EvaluatedSettings, found: References | None) -> None:
-    """Check that the references that a baseline needs were computed for a case.
-
-    Raises:
-        ValueError: they were not; with the command that computes them.
-    """
-    if agent in REFERENCE_AGENTS and found is None:
-        raise ValueError(
-            f"{agent!r} needs references of this case, which are not computed yet; add "
-            f"references=compute, or first run: {references_command(settings)}"
-        )
 
 
 def references_command(settings: EvaluatedSettings) -> str:

@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING, Any, Self
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from slowfast_rl.agents import Agent
-from slowfast_rl.agents.base import Turn
+from slowfast_rl.agents.base import check_agent_name
+from slowfast_rl.agents.turns import Turn
 from slowfast_rl.cli.app import CONFIG_FILE, run
 from slowfast_rl.cli.results import log_directory, new_run, say, write_leaderboard
 from slowfast_rl.cli.schema import build, fit_arguments, limited, read
@@ -43,7 +45,6 @@ from slowfast_rl.evaluation.references import References
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.loading import config_folder
-from slowfast_rl.policies.component import NotTrainedError
 from slowfast_rl.policies.component_files import check_savable
 from slowfast_rl.policies.registry import import_class
 from slowfast_rl.slow import PerMemberPlanner
@@ -58,8 +59,8 @@ _BESIDE = {True: _REFERENCES, False: ("never",)}  # in TensorBoard, by whether t
 #: Evaluations in a turn of a level, by default; a tenth of its CPU time or less in each experiment.
 _EVALUATIONS = {"slow": 10, "fast": 4}
 _OF_CPU_BUDGET = 30_000_000  # opportunities between them, where the budget is in CPU time
-_GROUPS = frozenset(("agent", "slow", "fast", "fast/pacer", "fast/ranker"))
 _MOST_SHOWN = 2  # settings in an agent's name
+_GROUPS = ("agent", "slow", "fast", "fast/pacer", "fast/ranker")  # that choose an agent's parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +78,8 @@ class TrainSettings(EvaluatedSettings):
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
         super().__post_init__()
-        if self.name is not None and (not self.name or "/" in self.name or ".." in self.name):
-            raise ValueError(f"name is {self.name!r}; allowed is text without / and ..")
+        if self.name is not None:
+            check_agent_name(self.name)
 
     def make_agent(self) -> Agent:
         """Return the untrained agent that the settings describe.
@@ -96,9 +97,9 @@ class TrainSettings(EvaluatedSettings):
                 levels[level] = None
         parts = {k: build(node, k) for k, node in levels.items() if node is not None}
         own = {k: v for k, v in self.agent.items() if k != "_target_"}
-        # An experiment's name says nothing of parts that were exchanged for others.
-        exchanged = "name" not in overrides() and not _GROUPS.isdisjoint(overrides())
-        name = (None if exchanged else self.name) or _name_by_choices(parts)
+        name = (
+            _name_by_choices(parts) if parts_exchanged() else self.name or _name_by_choices(parts)
+        )
         agent: Agent = fit_arguments(target, own, "agent", **parts, name=name)
         if "name" not in overrides():
             agent.name += settings_suffix()
@@ -264,13 +265,10 @@ class _Watch:
         if self._bar.total is not None and opportunities > self._bar.total:
             self._bar.total = opportunities
         self._bar.update(opportunities - self._bar.n)
-        if self._budgeted and opportunities >= self._next:
+        if self._budgeted and self._agent.can_act and opportunities >= self._next:
             while self._next <= opportunities:
                 self._next = next(self._evaluations, inf)
-            try:
-                self.evaluate()
-            except NotTrainedError:
-                return  # a level that learns later cannot act yet
+            self.evaluate()
             self._agent.save(self._folder / "checkpoints" / "latest.zip")
         if first:  # what came before says nothing of the time that is left
             self._bar.unpause()
@@ -330,8 +328,34 @@ def overrides(telling_apart: bool = False) -> dict[str, str]:
         return {}
     config = HydraConfig.get()
     same = config.job.config.override_dirname.exclude_keys if telling_apart else ()
-    pairs = (word.lstrip("+").partition("=") for word in config.overrides.task)
+    pairs = (word.lstrip("+~").partition("=") for word in config.overrides.task)
     return {key: value for key, _, value in pairs if key not in same}
+
+
+def parts_exchanged() -> bool:
+    """Return whether the command line chooses parts of the agent and does not name it.
+
+    The name that an experiment gives is then not the agent's: others have it who were not changed.
+    """
+    given = overrides()
+    chosen = any(key in _GROUPS or key.endswith("._target_") for key in given)
+    return chosen and "name" not in given
+
+
+def _of_experiment() -> dict[str, Any]:
+    """Return the settings of agent and levels that the chosen experiment's file gives, by key."""
+    if not HydraConfig.initialized():
+        return {}
+    runtime = HydraConfig.get().runtime
+    option = runtime.choices.get("experiment")
+    folders = [source.path for source in runtime.config_sources if source.schema == "file"]
+    files = [Path(folder) / "experiment" / f"{option}.yaml" for folder in folders]
+    file = next((file for file in files if file.is_file()), None)
+    found: Any = {} if file is None else OmegaConf.load(file)
+    levels = {name: found[name] for name in ("agent", "slow", "fast") if name in found}
+    return {
+        f"{level}.{key}": value for level, node in levels.items() for key, value in node.items()
+    }
 
 
 def _name_by_choices(parts: Mapping[str, Any]) -> str | None:
@@ -356,12 +380,14 @@ def _name_by_choices(parts: Mapping[str, Any]) -> str | None:
 def settings_suffix() -> str:
     """Return what tells apart two agents of the same classes, for the end of a name.
 
-    Settings of agent and levels that the command line gives; in a sweep those that differ between
-    its jobs, and world and seed. Where there are many, their digest takes their place.
+    Settings of agent and levels that the command line gives, where it exchanges parts also those
+    of the experiment; in a sweep those that differ between its jobs, and world and seed. Many are
+    replaced by their digest.
     """
+    given = (_of_experiment() if parts_exchanged() else {}) | overrides(telling_apart=True)
     found = {
         key.removeprefix("slow.").removeprefix("agent."): value
-        for key, value in overrides(telling_apart=True).items()
+        for key, value in given.items()
         if key.startswith(("agent.", "slow.", "fast.")) and not key.endswith(("_target_", "device"))
     }
     parts = [f"{key}={value}" for key, value in found.items()]

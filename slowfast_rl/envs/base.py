@@ -16,8 +16,8 @@ from slowfast_rl.envs.infos import Info, end_infos, restricted, with_masks
 from slowfast_rl.envs.timeline import Timeline
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
-from slowfast_rl.members.bounds import whole
-from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.bounds import whole_number
+from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.observations import Feature, bounds, privileged_features
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
@@ -80,12 +80,12 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         render_mode: str | None = None,
         belief_filter: BeliefFilter | None = None,
     ) -> None:
-        for name, value in (("weeks", weeks), ("max_episode_steps", max_episode_steps)):
-            if value is not None:
-                whole(name, value, 1)
+        num_envs, weeks = whole_number("num_envs", num_envs, 1), whole_number("weeks", weeks, 1)
+        if max_episode_steps is not None:
+            max_episode_steps = whole_number("max_episode_steps", max_episode_steps, 1)
         if render_mode not in (None, *RENDERING["render_modes"]):
-            allowed = ", ".join(("None", *RENDERING["render_modes"]))
-            raise ValueError(f"render_mode is {render_mode!r}; allowed: {allowed}")
+            allowed = ", ".join(RENDERING["render_modes"])
+            raise ValueError(f"render_mode is {render_mode!r}; allowed: {allowed} or None")
         self.num_envs = num_envs
         self.world, self.weeks, self.privileged = world, weeks, privileged
         self.max_episode_steps, self.render_mode = max_episode_steps, render_mode
@@ -117,6 +117,11 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
             if render_mode in RENDERING["render_modes"]
             else None
         )
+
+    @property
+    def steps_per_week(self) -> int:
+        """Number of steps in a week."""
+        return self.world.slots_per_week // self._slots_per_step
 
     @property
     def luck_seed(self) -> int:
@@ -213,9 +218,12 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
 
         Raises:
             ValueError: ``rows`` are not indices, or one is repeated.
+            ResetNeeded: the environment has not been reset yet.
             ClosedEnvironmentError: the environment is closed.
         """
         self._check_open()
+        if not self._was_reset:
+            raise gym.error.ResetNeeded("restart was called before reset; call reset first")
         rows = np.asarray(rows)
         if rows.size and rows.dtype.kind not in "iu":
             raise ValueError(f"rows have dtype {rows.dtype}; allowed are integers")
@@ -247,7 +255,7 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
             self.timeline.record(self.population)
 
     def _begin_step(self, actions: Any) -> Int64:
-        """Return valid actions as a new int64 array, [N], after a look at rows that have ended.
+        """Check the actions, handle rows whose episode has ended, and return the actions as int64.
 
         In NEXT_STEP mode these rows begin a new episode in this step and simulate nothing in it.
 
@@ -359,7 +367,7 @@ def resolve_world(world: str | World, menu: Mapping[str, Sequence[int]] | None) 
     Raises:
         ValueError: the world is unknown, or the menu's channels are not those of the world.
     """
-    resolved = world if isinstance(world, World) else load_world(world)
+    resolved = as_world(world)
     if menu is None:
         return resolved
     if sorted(menu) != sorted(resolved.channels):

@@ -17,7 +17,7 @@ from slowfast_rl.members.observations import (
 )
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.guard import NO_CAP, action_mask, hold_forbidden, pack_plans
-from slowfast_rl.policies.plan_exchange import PlanExchange, PlanSource, pack_plan
+from slowfast_rl.policies.plan_exchange import PlanExchange, PlanSource, pack_plan, plans_of_planner
 from slowfast_rl.store import FeatureStore
 
 
@@ -245,7 +245,7 @@ class MessagingVectorEnv(MemberVectorEnv):
             return
         if self.plan_source is not None:
             planner = self.plan_source.planner
-            plans = self.plan_exchange.choose_plans(self.population, planner, rows)
+            plans = plans_of_planner(self.population, planner, rows)
             self.plan_exchange.issue(self.population, plans, planner.policy_version, rows)
         alive = self.population.alive[rows]
         self._plan_rows[rows[~alive]] = 0

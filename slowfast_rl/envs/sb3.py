@@ -14,6 +14,8 @@ from slowfast_rl.envs.base import MemberVectorEnv
 from slowfast_rl.envs.infos import Info, row_info
 from slowfast_rl.members.arrays import Bool, Float32
 
+_SPACES = ("action_space", "observation_space")
+
 
 class SB3VecEnv(VecEnv):
     """Adapter from a native vector environment to Stable-Baselines3's ``VecEnv``.
@@ -58,8 +60,11 @@ class SB3VecEnv(VecEnv):
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
     def reset(self) -> VecEnvObs:
-        """Begin new episodes; the first reset after a call of ``seed`` uses that seed."""
-        observations, info = self.env.reset(seed=self._seed)
+        """Begin new episodes.
+
+        The first reset after a call of ``seed`` or ``set_options`` uses that seed or these options.
+        """
+        observations, info = self.env.reset(seed=self._seed, options=self._options[0] or None)
         self.reset_infos = [{"action_mask": mask} for mask in info["action_mask"]]
         self._seed = None
         self._reset_options()
@@ -67,9 +72,19 @@ class SB3VecEnv(VecEnv):
         return cast(VecEnvObs, observations)
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Set the seed of all rows for the next reset; None begins the next episodes."""
-        self._seed = seed
-        return [seed] * self.num_envs
+        """Set the one seed of all rows for the next reset, and return it per row; None draws it."""
+        self._seed = int(np.random.default_rng().integers(2**32)) if seed is None else seed
+        return [self._seed] * self.num_envs
+
+    def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
+        """Set the options of the next reset, such as ``reset_mask``.
+
+        Raises:
+            ValueError: rows have different options, although they are one environment.
+        """
+        if isinstance(options, list) and any(each != options[0] for each in options):
+            raise ValueError("options differ between rows; allowed are the same for all rows")
+        super().set_options(options)
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Store the actions for ``step_wait``."""
@@ -110,8 +125,12 @@ class SB3VecEnv(VecEnv):
         return [None] * self.num_envs if frames is None else list(frames)
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return an attribute of the vector environment, once per requested row."""
-        value = getattr(self._owner(attr_name), attr_name)
+        """Return an attribute of the vector environment, once per requested row.
+
+        The spaces are those of one row.
+        """
+        name = f"single_{attr_name}" if attr_name in _SPACES else attr_name
+        value = getattr(self._owner(name), name)
         return [value for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
@@ -123,12 +142,13 @@ class SB3VecEnv(VecEnv):
     ) -> list[Any]:
         """Call a method of the vector environment once; return one value per requested row.
 
-        A method such as ``action_masks`` returns an array with one value per row. Any other value,
-        such as the None of ``close``, is returned for each row.
+        A method such as ``action_masks`` returns an array with one value per row, ``render`` a
+        tuple. Any other value, such as the None of ``close``, is returned for each row.
         """
         method = getattr(self._owner(method_name), method_name)
         values, rows = method(*method_args, **method_kwargs), self._get_indices(indices)
         per_row = isinstance(values, np.ndarray) and len(values) == self.num_envs
+        per_row |= method_name == "render" and values is not None
         return [values[i] if per_row else values for i in rows]
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: Any = None) -> list[bool]:

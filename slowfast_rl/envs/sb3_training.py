@@ -14,7 +14,7 @@ from slowfast_rl.envs.base import MemberVectorEnv
 from slowfast_rl.envs.sb3 import StaggeredVecEnv
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.policies.budget import Progress, Stopwatch
-from slowfast_rl.policies.settings import sb3_arguments
+from slowfast_rl.policies.ppo import sb3_arguments
 
 
 def ppo_model(
@@ -79,7 +79,9 @@ class Budget(BaseCallback):
         words = random_words(self._seed, stream, member, rollout, Domain.EXPLORATION)
         set_random_seed(int(words[0]))
         spent = self._cpu_seconds is not None and self.spent >= self._cpu_seconds
-        self._stop = spent and self._rollouts > 0  # between rollouts: none is played in vain
+        self._stop = (
+            spent and self._rollouts > 0
+        )  # between rollouts, so that no rollout is discarded
         self._rollouts += 1
 
     def _on_step(self) -> bool:

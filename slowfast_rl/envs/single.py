@@ -42,8 +42,8 @@ class SingleMemberEnv(gym.Env[Float32, np.int64]):
         """Begin an episode.
 
         Args:
-            seed: any integer of 0 or more, from which luck and member are drawn; None begins an
-                episode of the next member, and draws both the first time.
+            seed: any integer of 0 or more, from which luck and member are drawn; None begins the
+                next member's episode; the first reset draws both from fresh entropy.
             options: ignored.
 
         Returns:

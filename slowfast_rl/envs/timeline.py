@@ -28,8 +28,7 @@ class Timeline:
     """What happened to each member in each week of its episode.
 
     The lines of the table are each channel's sends, opens, dismissals and opt-outs, then viewing
-    days and, where they are privileged information that is asked for, each channel's fatigue and
-    the member's goodwill.
+    days and, if ``privileged`` is true, each channel's fatigue and the member's goodwill.
 
     Args:
         world: the world.

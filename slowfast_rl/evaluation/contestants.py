@@ -12,6 +12,7 @@ from slowfast_rl.policies.contracts import BasePlanner, Executor
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
 
 NAMES = ("never", "always", "random", "best_fixed", "oracle", "threshold")
+REFERENCE_NAMES = ("best_fixed", "oracle")  # that need references
 THRESHOLD_SEED = 0  # training seed of the baseline "threshold"
 _CONTROL_SEED = 7  # seed of random plans and of dealt plans
 
@@ -104,20 +105,28 @@ def untrained_contestant(agent: Agent, world: World) -> Contestant:
     )
 
 
-def check_name(name: str, world: World, references: References | None) -> None:
+def check_name(
+    name: str, world: World, references: References | None, remedy: str | None = None
+) -> None:
     """Check that a baseline of this name exists and has the references that it needs.
+
+    Args:
+        name: the name.
+        world: the world.
+        references: the references of this case; None if there are none.
+        remedy: how references are computed, for the message; None for the command.
 
     Raises:
         ValueError: the name is unknown, or its references were not computed for this case.
     """
     if name not in NAMES:
         raise ValueError(f"unknown agent {name!r}; allowed: {', '.join(NAMES)}")
-    if name in ("best_fixed", "oracle") and references is None:
-        raise ValueError(
-            f"{name!r} needs references of this case; compute them with python -m "
-            f"slowfast_rl.cli.references world={world.name} and this case's num_members and weeks, "
-            "or leave it out of the agents"
+    if name in REFERENCE_NAMES and references is None:
+        command = (
+            f"compute them with python -m slowfast_rl.cli.references world={world.name} and this "
+            "case's num_members and weeks"
         )
+        raise ValueError(f"{name!r} needs references of this case; {remedy or command}")
 
 
 def named_contestant(

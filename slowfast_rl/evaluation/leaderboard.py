@@ -22,7 +22,7 @@ from slowfast_rl.evaluation.references import (
 from slowfast_rl.evaluation.statistics import Interval, mean_interval, mean_intervals
 from slowfast_rl.evaluation.twins import Rollout, StoreFactory, Twins
 from slowfast_rl.members.arrays import Float64, Int64
-from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.world import World
 from slowfast_rl.store import InMemoryFeatureStore
 
@@ -146,7 +146,7 @@ def compare(
 
     Args:
         agents: agents, contestants and names of baselines; all are compared with the first.
-        world: the world, or the name of one that comes with the library.
+        world: the world, or its name or file.
         protocol: the evaluation protocol; None for that of the twins, or the default.
         references: the references of this case; None loads the committed ones, if they exist.
         twins: burned-in members from an earlier call; None creates them.
@@ -161,8 +161,7 @@ def compare(
             incompatible world, or needs references that do not exist; or the twins or references
             are those of another world or protocol.
     """
-    if isinstance(world, str):
-        world = load_world(world)
+    world = as_world(world)
     protocol = protocol or (EvaluationProtocol() if twins is None else twins.protocol)
     if twins is not None and (twins.world, twins.protocol) != (world, protocol):
         raise ValueError(

@@ -11,7 +11,7 @@ from slowfast_rl.envs.timeline import Timeline
 from slowfast_rl.evaluation.contestants import Contestant, trained_contestant
 from slowfast_rl.evaluation.figures import BLUE, DARK, GREEN, ORANGE, Axes, axes_of_size, in_style
 from slowfast_rl.members.population import Population
-from slowfast_rl.policies.plan_exchange import PlanExchange
+from slowfast_rl.policies.plan_exchange import PlanExchange, plans_of_planner
 from slowfast_rl.slow.simple import safe_planner
 from slowfast_rl.store import InMemoryFeatureStore
 
@@ -115,7 +115,7 @@ def _simulated(population: Population, agent: Agent | Contestant | None) -> tupl
     for _ in range(WEEKS_OF_A_YEAR):
         churned += int(population.alive[0])
         if population.alive[0]:
-            plans = exchange.choose_plans(population, planner)
+            plans = plans_of_planner(population, planner)
             exchange.issue(population, plans, planner.policy_version)
         exchange.run_week(population)
         timeline.record(population, since=start)

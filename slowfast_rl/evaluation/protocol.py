@@ -6,8 +6,9 @@ from typing import Self
 from slowfast_rl.evaluation.statistics import quantile_groups
 from slowfast_rl.members.arrays import Int64
 from slowfast_rl.members.beliefs import BeliefFilter
-from slowfast_rl.members.bounds import whole
+from slowfast_rl.members.bounds import whole_number
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.random import check_seeds
 from slowfast_rl.members.world import World
 from slowfast_rl.slow.branches import burn_in
 
@@ -48,7 +49,8 @@ class EvaluationProtocol:
     def __post_init__(self) -> None:
         """Validate the values."""
         for name, least in (("num_members", 2), ("weeks", 1), ("burn_in", 0)):
-            whole(name, getattr(self, name), least)
+            whole_number(name, getattr(self, name), least)
+        check_seeds(population_seed=self.population_seed, luck_seed=self.luck_seed)
         if self.population_seed == REFERENCE_POPULATION:
             raise ValueError(
                 f"population_seed is {REFERENCE_POPULATION}, on whose members the best fixed plan "

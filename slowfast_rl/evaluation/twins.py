@@ -1,7 +1,7 @@
 """Rollouts of agents on the same members under the same luck, with plans in a feature store."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,13 @@ from slowfast_rl.members.observations import weekly_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BasePlanner, Executor
-from slowfast_rl.policies.plan_exchange import PlanExchange
+from slowfast_rl.policies.plan_exchange import PlanExchange, plans_of_planner
 from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
 
 StoreFactory = Callable[[], FeatureStore]
+_COUNTS = (  # of a rollout, that are summed over lucks
+    "plan_counts", "fallbacks", "mid_week_plan_changes", "vetoed", "refused_writes", "stale_reads",
+)  # fmt: skip
 _SAMPLED_EVERY = 13  # weeks between those whose observations a rollout keeps
 
 
@@ -135,21 +138,16 @@ class Twins:
                 )
                 for start in self._starts_for(planner)
             ]
-        return Rollout(
+        summed = {name: sum(getattr(p, name) for p in parts) for name in _COUNTS}
+        return replace(
+            parts[0],  # whose observations are kept
             returns=np.mean([p.returns for p in parts], axis=0),
             weekly={
                 name: np.sum([p.weekly[name] for p in parts], axis=0) for name in parts[0].weekly
             },
             luck_returns=np.concatenate([p.luck_returns for p in parts]),
             rewards=np.mean([p.rewards for p in parts], axis=0, dtype=np.float32),
-            plan_counts=np.sum([p.plan_counts for p in parts], axis=0),
-            observations=parts[0].observations,
-            observed_plans=parts[0].observed_plans,
-            fallbacks=sum(p.fallbacks for p in parts),
-            mid_week_plan_changes=sum(p.mid_week_plan_changes for p in parts),
-            vetoed=sum(p.vetoed for p in parts),
-            refused_writes=sum(p.refused_writes for p in parts),
-            stale_reads=sum(p.stale_reads for p in parts),
+            **summed,
         )
 
     def _starts_for(self, planner: BasePlanner) -> Sequence[Population]:
@@ -185,7 +183,7 @@ class Twins:
             bar.update()
             alive, opted_in = population.alive, population.opted_in
             if planned(number):
-                plans = plan_exchange.choose_plans(population, planner)
+                plans = plans_of_planner(population, planner)
                 plan_exchange.issue(population, plans, planner.policy_version)
             np.add.at(plan_counts, (self.segments[alive], plans[alive]), 1)
             if number % _SAMPLED_EVERY == 0:

@@ -17,6 +17,7 @@ from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity, Ranke
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import TOPIC_LAST_SENT, TOPIC_OPENS, TOPIC_SENDS, Log
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Schedule, schedule_of_logs
 from slowfast_rl.policies.columns import columns
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import plans_of_planner
@@ -136,6 +137,10 @@ class AffinityRanker(FittedRanker):
                 raise ValueError(f"ranker weight {name} is {value!r}; allowed is {allowed}")
         return learned
 
+    def schedule(self, world: World, total_opportunities: None = None) -> Schedule:
+        """Return what its logs come to."""
+        return schedule_of_logs(world, self.settings.num_members, self.settings.weeks)
+
     def learn(self, world: World, *, seed: int = 0, planner: BasePlanner | None = None) -> Self:
         """Fit opens in logs of a policy that sends random candidates at random times.
 
@@ -198,8 +203,6 @@ def collect_logs(
         planner: planner whose plans say how much is sent on average; None for the same share of
             opportunities for every member.
     """
-    if weeks < 1:
-        raise ValueError(f"weeks is {weeks}; allowed is 1 or more")
     belief_filter = None if planner is None else planner.belief_filter
     population = Population(world, num_members, seed, seed, belief_filter=belief_filter)
     slots = np.bincount([slot.channel for slot in world.schedule], minlength=len(world.channels))

@@ -27,6 +27,7 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import SimulationState
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Schedule, schedule_of_logs
 from slowfast_rl.policies.contracts import BasePacer, BasePlanner, BaseRanker
 from slowfast_rl.policies.day_weights import pacing_parameters, weighed_slots
 from slowfast_rl.policies.executor import exact_pace, exact_pacing
@@ -174,6 +175,10 @@ class BidPricePacer(BasePacer):
             self._prices = world, own, pacing_parameters(world, own, None)
         _, own, uniform = self._prices
         return uniform if weights is None else pacing_parameters(world, own, weights)
+
+    def schedule(self, world: World, total_opportunities: None = None) -> Schedule:
+        """Return what its logs come to."""
+        return schedule_of_logs(world, self.settings.num_members, self.settings.weeks)
 
     def learn(
         self,

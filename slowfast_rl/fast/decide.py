@@ -155,7 +155,7 @@ def choose_candidates(
 
 
 class Proposal(NamedTuple):
-    """What a pacer and a ranker make of B opportunities, before anything is decided."""
+    """A pacer's conditions and a ranker's scores at B opportunities."""
 
     considered: Float32  # [B] probability that a send is considered; 0 where the guard forbids it
     least: Float32  # [B] least score worth a send
@@ -348,15 +348,16 @@ def _decide(
         least, wanted, of = pace(opportunity, plans, pacing)
         if not wanted > 0:
             continue
+        share = min(max(float(wanted / of), 0.0), 1.0)
+        send = considered(opportunity, wanted, of)
+        if not send and least == -np.inf:  # any score would do
+            propensity[i] = 1.0 - share
+            continue
         read_candidates(row, first, topics[i], qualities[i], launches.shape[1])
         best, score = rank(opportunity, topics[i], qualities[i], log, launches[i], ranking)
-        if not score >= least:
-            continue  # a hold, whatever the coin would say
-        share = min(float(wanted / of), 1.0)
-        if considered(opportunity, wanted, of):
-            actions[i], propensity[i] = best, share
-        else:
-            propensity[i] = 1.0 - share
+        if score < least:
+            continue  # whatever the coin shows
+        actions[i], propensity[i] = (best, share) if send else (0, 1.0 - share)
 
 
 @driver(

@@ -11,6 +11,7 @@ from slowfast_rl.members.opportunity import FastPolicy, PacerFunction, RankerFun
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Schedule
 from slowfast_rl.policies.component import accepted
 from slowfast_rl.policies.contracts import (
     BaseExecutor,
@@ -112,6 +113,12 @@ class PacedExecutor(BaseExecutor):
         parts = self.pacer, self.ranker
         return choose_candidates(world, *parts, obs, plan, entity_ids, times, seed)
 
+    def schedule(self, world: World, total_opportunities: int | None = None) -> Schedule:
+        """Return what the training of ranker and pacer comes to, by their settings."""
+        parts = [part.schedule(world).opportunities for part in (self.ranker, self.pacer)]
+        known = [opportunities for opportunities in parts if opportunities is not None]
+        return Schedule(sum(known) if len(known) == len(parts) else None)
+
     def learn(self, world: World, planner: BasePlanner | None = None, *, seed: int = 0) -> Self:
         """Fit the ranker on simulated logs, then the pacer on that ranker's scores."""
         self.opportunities = 0
@@ -123,12 +130,6 @@ class PacedExecutor(BaseExecutor):
             self.pacer.learn(world, **given)
             self.opportunities += self.pacer.opportunities
         return self
-
-    def untrained(
-        self, world: World, seed: int = 0, planner: BasePlanner | None = None
-    ) -> "PacedExecutor":
-        """Return an executor of the same pacer and ranker before their training."""
-        return self.before_learning()
 
     def state(self) -> dict[str, Any]:
         """Return nothing: what was learned is the state of the parts."""
@@ -150,8 +151,11 @@ class PacedExecutor(BaseExecutor):
         Raises:
             ValueError: a part is missing, or the pacer learned in a world with other channels.
         """
-        if state or None in parts.values():
-            raise ValueError(f"executor has state {sorted(state)}; allowed: none, and both parts")
+        if state:
+            raise ValueError(f"executor has state {sorted(state)}; allowed: none")
+        missing = [name for name, part in parts.items() if part is None]
+        if missing:
+            raise ValueError(f"executor has no {missing[0]}; allowed is one with both parts")
         executor = cls(**parts)
         executor.policy(world)  # raises if the pacer learned with other channels
         return executor

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from slowfast_rl.envs.messaging import MessagingVectorEnv
+from slowfast_rl.envs.stagger import stagger
 from slowfast_rl.fast.executor import ExactPacer, PacedExecutor, QualityRanker
-from slowfast_rl.fast.prior import Prior, Scale, typical_scale
+from slowfast_rl.fast.prior import Prior, Scale, typical_scale, unit_scale
 from slowfast_rl.members.arrays import Float32, Int8, Int32, Int64
 from slowfast_rl.members.observations import bounds, opportunity_features, weekly_features
 from slowfast_rl.members.population import Population
@@ -20,8 +21,9 @@ from slowfast_rl.policies.budget import Progress, Schedule, check_budget, schedu
 from slowfast_rl.policies.component import NotTrainedError
 from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BasePlanner, BaseRanker, Choice
 from slowfast_rl.policies.plan_exchange import PlanSource
+from slowfast_rl.policies.ppo import ENDLESS, LEAST_ROLLOUTS, SharedPPOSettings
 from slowfast_rl.policies.registry import register
-from slowfast_rl.policies.settings import Settings, check_rollout, device_setting, setting
+from slowfast_rl.policies.settings import setting
 from slowfast_rl.store import UNIFORM_SHAPE, InMemoryFeatureStore, PacingPlan
 
 if TYPE_CHECKING:
@@ -29,13 +31,11 @@ if TYPE_CHECKING:
 
     from slowfast_rl.fast.ppo_network import MessagePolicy
 
-_ENDLESS = 2**40  # rollouts, where CPU time is the budget
-_LEAST_ROLLOUTS = 4  # with fewer, a policy hardly moves
 _OBSERVED_SHARE = 64  # one row in so many is kept at a slot, to standardise inputs with
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPOExecutorSettings(Settings):
+class PPOExecutorSettings(SharedPPOSettings):
     """Settings of :class:`PPOExecutor`."""
 
     planned: bool = setting(True, "whether it sees plans and keeps their caps")
@@ -49,33 +49,17 @@ class PPOExecutorSettings(Settings):
     )
     temperature: float = setting(
         0.25,
-        "of the choice among candidates and of the decision to send, in standard deviations of "
-        "the candidates' scores; how much is explored",
+        "temperature of the candidate choice and of the send decision, in standard deviations of "
+        "the scores; higher explores more",
         low=0,
         high=1e3,
         above=True,
     )
-    num_envs: int = setting(1024, "members played in parallel", low=1, high=2**24)
+    num_envs: int = setting(1024, "members simulated in parallel", low=1, high=2**24)
     weeks: int = setting(56, "length of an episode (weeks)", low=1, high=2**16)
-    n_steps: int = setting(320, "opportunities a member plays between updates", low=1, high=2**24)
+    n_steps: int = setting(320, "opportunities per member between updates", low=1, high=2**24)
     batch_size: int = setting(16384, "opportunities in a gradient step", low=2, high=2**31)
-    n_epochs: int = setting(2, "passes over a rollout", low=1, high=1000)
-    learning_rate: float = setting(5e-4, "Adam's", low=0, high=1)
-    gae_lambda: float = setting(
-        1.0,
-        "1 keeps the Monte Carlo return of a rollout; a value bootstrapped over partially observed "
-        'members says "send less" where Monte Carlo says "send more"',
-        low=0,
-        high=1,
-    )
-    ent_coef: float = setting(0.0, "weight of the entropy bonus", low=0, high=1e6)
-    hidden: int = setting(64, "width of the nets", low=1, high=4096)
-    device: str = device_setting()
-
-    def __post_init__(self) -> None:
-        """Check every field, and that a rollout has two steps or more."""
-        super().__post_init__()
-        check_rollout(self.num_envs, self.n_steps)
+    learning_rate: float = setting(5e-4, "learning rate of Adam", low=0, high=1)
 
 
 @register
@@ -127,6 +111,11 @@ class PPOExecutor(BaseExecutor):
         """Whether its training cannot do without the plans of a planner."""
         return self.settings.planned
 
+    @property
+    def can_act(self) -> bool:
+        """Whether it has a network, or a pacer and a ranker to begin as."""
+        return self.policy is not None or self._paced() is not None
+
     def prepare(self, world: World, seed: int = 0) -> Self:
         """Fit pacer and ranker, so that it executes plans as they do until it learns."""
         self.policy, self.opportunities = None, 0
@@ -170,7 +159,10 @@ class PPOExecutor(BaseExecutor):
 
         check_budget(total_opportunities, total_cpu_seconds)
         if (planner is not None) != self.planned:
-            raise ValueError(f"planner is {planner} and planned is {self.planned}; both or neither")
+            raise ValueError(
+                f"planner is {planner} and planned is {self.planned}; allowed is a planner with "
+                "planned=True, or None with planned=False"
+            )
         start, s = process_time(), self.settings
         before = 0 if warm_start else self.prepare(world, seed).opportunities
         planned = self.schedule(world, total_opportunities)
@@ -199,7 +191,7 @@ class PPOExecutor(BaseExecutor):
 
         set_up = process_time() - start
         budget = Budget(seed, total_cpu_seconds, report)
-        model.learn((planned.rounds or _ENDLESS) * num_envs * s.n_steps, budget)
+        model.learn((planned.rounds or ENDLESS) * num_envs * s.n_steps, budget)
         self.opportunities = before + int(model.num_timesteps)
         self.cpu_seconds = budget.spent + set_up
         return self
@@ -211,25 +203,37 @@ class PPOExecutor(BaseExecutor):
         rollouts or more; a small budget makes them small. The logs that pacer and ranker are
         fitted to come on top.
         """
-        s = self.settings
-        return schedule(
+        s, fitted = self.settings, self._paced()
+        planned = schedule(
             total_opportunities,
             members=s.num_envs,
             set_up=(s.weeks - 1) * world.slots_per_week,
             per_round=s.n_steps,
-            least_rounds=_LEAST_ROLLOUTS,
+            least_rounds=LEAST_ROLLOUTS,
             unit="rollout",
         )
+        return planned._replace(on_top=fitted.schedule(world).opportunities if fitted else 0)
 
     def untrained(
         self, world: World, seed: int = 0, planner: BasePlanner | None = None
     ) -> "PPOExecutor":
-        """Return an executor of the same pacer and ranker with corrections of 0."""
+        """Return an executor of the same pacer and ranker with corrections of 0.
+
+        The inputs of its network, where it needs one, are standardised as in the training of this
+        one, which may have been of fewer members than the settings say.
+        """
         executor = type(self)(self.pacer, self.ranker, self.settings)
-        if executor._paced() is None:  # without them a network decides from the start
+        if executor._paced() is not None:
+            return executor
+        if self.policy is None or self.policy.features_extractor.prior.world != world:
             _, observations = executor._begin(world, planner, seed, self.settings.num_envs)
             typical = typical_scale(executor._prior(world), observations)
             executor.policy = executor._network(world, typical, seed)
+        else:
+            from slowfast_rl.policies.networks import copy_buffers  # imports torch
+
+            executor.policy = executor._network(world, unit_scale(world), seed)
+            copy_buffers(executor.policy, self.policy)
         return executor
 
     def run_week(
@@ -267,11 +271,21 @@ class PPOExecutor(BaseExecutor):
         Raises:
             RuntimeError: the policy has not learned yet.
         """
+        return self.decide(observations, masks, coins).actions
+
+    def decide(self, observations: Float32, masks: Int8, coins: Float32) -> Choice:
+        """Return the actions of :meth:`act` and their probabilities over the coins.
+
+        Raises:
+            RuntimeError: the policy has not learned yet.
+        """
         scores, margin, considered = self._trained().corrections(observations)
         # Without a pacer the margin is all that says how much is sent, and a coin decides.
         worth = margin >= 0 if self.pacer is not None else 1 / (1 + np.exp(-margin))
-        send = (coins < considered * worth) & (masks[:, 1] > 0)
-        return np.where(send, scores.argmax(axis=1) + 1, 0)
+        share = np.where(masks[:, 1] > 0, considered * worth, 0)  # of coins that send
+        send = coins < share
+        propensity = np.where(send, share, 1 - share).astype(np.float64)
+        return Choice(np.where(send, scores.argmax(axis=1) + 1, 0), propensity)
 
     def state(self) -> dict[str, Any]:
         """Return a copy of the network's arrays; empty before it learned corrections.
@@ -282,7 +296,9 @@ class PPOExecutor(BaseExecutor):
         if self.policy is None and self._paced() is not None:
             return {}
         policy = self._trained()
-        return {k: v.cpu().numpy().copy() for k, v in policy.state_dict().items()}
+        from slowfast_rl.policies.networks import weights_of  # imports torch
+
+        return weights_of(policy)
 
     @classmethod
     def from_state(
@@ -298,9 +314,7 @@ class PPOExecutor(BaseExecutor):
         executor = cls(settings=settings, **parts)
         executor._prior(world)
         if state:
-            width = len(weekly_features(world) + opportunity_features(world))
-            typical = Scale(np.zeros(width, np.float32), np.ones(width, np.float32), 1.0)
-            policy = executor._network(world, typical, 0)
+            policy = executor._network(world, unit_scale(world), 0)
             load_weights(policy, state)
             executor.policy = policy
         return executor
@@ -354,22 +368,24 @@ class PPOExecutor(BaseExecutor):
             luck_seed=seed,
             first_member=0,
         )
-        observations, _ = env.reset(seed=seed)
-        rows, met = np.arange(env.num_envs), [observations[::_OBSERVED_SHARE]]
-        for time in range((env.weeks - 1) * world.slots_per_week):
-            times = np.full(len(rows), time)
+        rows = np.arange(env.num_envs)
+
+        def random_sends(time: int) -> Int64:
             words = random_words(
-                seed, ExplorationStream.WARM_UP_SENDS, rows, times, Domain.EXPLORATION
+                seed,
+                ExplorationStream.WARM_UP_SENDS,
+                rows,
+                np.full(len(rows), time),
+                Domain.EXPLORATION,
             )
             send = words / 2**32 < self.settings.send_share
-            if time:
-                met.append(observations[time % _OBSERVED_SHARE :: _OBSERVED_SHARE])
-            actions = np.where(send, 1 + words.astype(np.int64) % world.num_candidates, 0)
-            observations = env.step(actions)[0]
-            if env.population.slot == 0:
-                env.restart(rows[rows % env.weeks == time // world.slots_per_week])
-                observations = env.observe()
-        return env, np.concatenate(met)
+            return np.where(send, 1 + words.astype(np.int64) % world.num_candidates, 0)
+
+        met = [
+            seen[time % _OBSERVED_SHARE :: _OBSERVED_SHARE]
+            for time, seen in enumerate(stagger(env, seed, random_sends))
+        ]
+        return env, np.concatenate(met[:-1] or met)  # the last is where training begins
 
     def _network(self, world: World, typical: Scale, seed: int) -> "MessagePolicy":
         """Return a new network; the caller's random numbers stay as they are."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from slowfast_rl.fast.decide import propose
 from slowfast_rl.members.arrays import Float32
+from slowfast_rl.members.features import opportunity_features, weekly_features
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BasePacer, BaseRanker
 from slowfast_rl.policies.settings import MIN_SCALE
@@ -14,14 +15,14 @@ _MIN_SCORE_DEVIATION = 1e-4  # in scores as the ranker gives them; an effect is 
 
 
 class Prior(NamedTuple):
-    """What a policy does before it learns: what a pacer and a ranker do.
+    """The pacer and ranker that a policy follows before it learns.
 
     Attributes:
         world: the world.
         pacer: says with which probability a send is considered and the least score worth one.
         ranker: scores the candidates; None for candidates that are all alike.
-        send_share: probability of a send where the pacer considers one, instead of a comparison of
-            the best score with the least one; None for that comparison.
+        send_share: fixed probability that a considered send is made; None to compare the best
+            score with the least score.
         temperature: of the softmax over scores, in their standard deviations.
     """
 
@@ -38,6 +39,12 @@ class Scale(NamedTuple):
     centre: Float32  # [F] of observations
     scale: Float32  # [F]
     scores: float  # standard deviation of candidates' scores
+
+
+def unit_scale(world: World) -> Scale:
+    """Return the scale that leaves inputs as they are."""
+    width = len(weekly_features(world) + opportunity_features(world))
+    return Scale(np.zeros(width, np.float32), np.ones(width, np.float32), 1.0)
 
 
 def typical_scale(prior: Prior, observations: Float32) -> Scale:

@@ -49,8 +49,6 @@ def collect_trials(world: World, num_members: int, weeks: int, seed: int) -> Tri
         weeks: number of weeks, 1 or more.
         seed: seed of population, luck and exploration.
     """
-    if weeks < 1:
-        raise ValueError(f"weeks is {weeks}; allowed is 1 or more")
     population = Population(world, num_members, seed, seed)
     viewed = np.zeros(num_members, np.bool_)
     today: list[tuple[Int64, Trials]] = []  # members, and trials of a day that has not ended

@@ -26,6 +26,7 @@ from slowfast_rl.members.numerics import ONE, logistic
 from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity, RankerFunction
 from slowfast_rl.members.state import Log, take_rows
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Schedule, schedule_of_logs
 from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, is_number, setting
 
@@ -177,6 +178,10 @@ class UpliftRanker(FittedRanker):
                 if not is_number(value):
                     raise ValueError(f"ranker weight {name} has {value!r}; allowed: finite numbers")
         return Weights(*(tuple(values) for values in learned))
+
+    def schedule(self, world: World, total_opportunities: None = None) -> Schedule:
+        """Return what its trials come to."""
+        return schedule_of_logs(world, self.settings.num_members, self.settings.weeks)
 
     def learn(self, world: World, *, seed: int = 0) -> Self:
         """Fit both models on randomised trials; see :meth:`BaseRanker.learn`.

@@ -1,11 +1,9 @@
 """Declare the meaning and the bounds of dataclass fields, and check the bounds."""
 
 from dataclasses import Field, field, fields
-from math import inf, isfinite
-from operator import index
+from math import isfinite
+from numbers import Integral
 from typing import Any
-
-import numpy as np
 
 
 def described(text: str) -> Any:
@@ -35,6 +33,27 @@ def positive(text: str) -> Any:
     return bounded(text, 0, above=True)
 
 
+def whole_number(name: str, value: Any, low: int = 0, high: int | None = None) -> int:
+    """Return a whole number of Python or NumPy as Python's.
+
+    Args:
+        name: of the argument, for the message.
+        value: the number.
+        low: the smallest that is allowed.
+        high: the largest that is allowed; None for any.
+
+    Raises:
+        ValueError: it is something else, such as a fraction, a truth value or a text, or outside.
+    """
+    allowed = f"{low} or more" if high is None else f"{low} to {high}"
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}; allowed is a whole number, {allowed}")
+    number = int(value)
+    if number < low or (high is not None and number > high):
+        raise ValueError(f"{name} is {value}; allowed is {allowed}")
+    return number
+
+
 def check_bounds(instance: Any, where: str) -> None:
     """Check that every field of a dataclass is within its declared bounds.
 
@@ -60,21 +79,3 @@ def _check(parameter: Field[Any], number: Any, name: str) -> None:
     if not low <= number <= high or (above and number == low):
         allowed = f"{'(' if above else '['}{low:g}, {high:g}]"
         raise ValueError(f"{name} is {number:g}; allowed is {allowed}")
-
-
-def whole(name: str, value: Any, low: float = -inf, high: float = inf) -> int:
-    """Return a whole number of Python or NumPy as Python's.
-
-    Raises:
-        ValueError: it is a fraction, a bool or no number, or outside ``low`` to ``high``.
-    """
-    try:
-        number = index(value)
-    except TypeError as error:
-        raise ValueError(f"{name} is {value!r}; allowed is a whole number") from error
-    if isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name} is {value!r}; allowed is a whole number")
-    if not low <= number <= high:
-        allowed = f"{low} or more" if high == inf else f"{low} to {high}"
-        raise ValueError(f"{name} is {number}; allowed is {allowed}")
-    return number

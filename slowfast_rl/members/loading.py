@@ -16,7 +16,14 @@ from slowfast_rl.members.parameters import group_types
 from slowfast_rl.members.parsing import world_from_tree
 from slowfast_rl.members.world import World
 
-__all__ = ["config_folder", "load_world", "world_from_tree", "world_hash", "world_names"]
+__all__ = [
+    "as_world",
+    "config_folder",
+    "load_world",
+    "world_from_tree",
+    "world_hash",
+    "world_names",
+]
 
 
 def config_folder() -> Path:
@@ -57,6 +64,19 @@ def load_world(
             raise ValueError(f"unknown world parameter {key!r}; allowed: {', '.join(level)}")
         level[last] = _merged(level[last], value)
     return world_from_tree(tree, Path(name).stem)
+
+
+def as_world(world: World | str | Path) -> World:
+    """Return a world, or load it by its name or from its file.
+
+    Raises:
+        ValueError: it is neither, or the world is unknown.
+    """
+    if isinstance(world, World):
+        return world
+    if not isinstance(world, str | Path):
+        raise ValueError(f"world is {world!r}; allowed is a World, or the name or path of one")
+    return load_world(world)
 
 
 def world_hash(world: World) -> str:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from slowfast_rl.members import driver
 from slowfast_rl.members.arrays import Bool, Float64, Int32, Int64
 from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
-from slowfast_rl.members.bounds import whole
+from slowfast_rl.members.bounds import whole_number
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.constants import constants, schedule
 from slowfast_rl.members.launches import launch_intensity
+from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.opportunity import FastPolicy
 from slowfast_rl.members.random import check_seeds
 from slowfast_rl.members.state import (
@@ -52,7 +53,7 @@ class Population:
     simulates member ``first_member + i + e * stride``.
 
     Args:
-        world: the world.
+        world: the world, or its name or file.
         num_members: N.
         population_seed: 0 to 2^32 - 1; decides the members' traits.
         luck_seed: 0 to 2^32 - 1; decides everything that is drawn over time.
@@ -68,7 +69,7 @@ class Population:
 
     def __init__(
         self,
-        world: World,
+        world: World | str,
         num_members: int,
         population_seed: int = 0,
         luck_seed: int = 0,
@@ -78,7 +79,7 @@ class Population:
         reward: str = "expected",
         belief_filter: BeliefFilter | None = None,
     ) -> None:
-        num_members = whole("num_members", num_members, 1)
+        world, num_members = as_world(world), whole_number("num_members", num_members, 1)
         if reward not in ("expected", "sampled"):
             raise ValueError(f"reward is {reward!r}; allowed: expected, sampled")
         check_seeds(

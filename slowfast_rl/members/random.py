@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Int64, Integer, UInt32
-from slowfast_rl.members.bounds import whole
+from slowfast_rl.members.bounds import whole_number
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.numerics import inverse_normal
 
@@ -41,7 +41,7 @@ class ExplorationStream(IntEnum):
     """The streams of :attr:`Domain.EXPLORATION`, by their use. Never renumber.
 
     Two streams have two uses each, whose numbers are the same where seed, member and time agree.
-    The second name is an alias, so that the sharing is visible here; use a free number (4, or 6 and
+    The second name is an alias, so that the sharing is visible here; use a free number (6 or
     above) for a new use.
 
     Stream 0: ``RANDOM_PLANS`` chooses a plan in week t; ``RANDOM_SENDS`` a send in slot t (in logs
@@ -56,6 +56,7 @@ class ExplorationStream(IntEnum):
     DEALT_PLANS = 1  # member, time: week; which member receives which plan
     TRAINING_ROLLOUTS = 2  # member: 0, time: rollout; the random state of PyTorch and NumPy
     MIXED_PLANS = 3  # member, time: week; whether a random plan replaces the planner's
+    TURNS = 4  # member: 0, time: turn of a level, from 1; the seed of the turn
     RANDOM_RUNGS = 5  # member, time: 0 whether the send rate is random, 1 which one
     RANDOM_SENDS = RANDOM_PLANS  # member, time: slot (bid prices: week, for a plan)
     WARM_UP_SENDS = MIXED_PLANS  # member: row of the environment, time: slot
@@ -77,13 +78,13 @@ _HALF = np.float32(0.5)
 
 
 def check_seeds(**seeds: int) -> None:
-    """Check that seeds, streams and ids, given by name, are 0 to ``LARGEST_SEED``.
+    """Check that seeds, streams and ids, given by name, are whole numbers to ``LARGEST_SEED``.
 
     Raises:
-        ValueError: one of them is outside, or no whole number.
+        ValueError: one of them is no whole number, or outside.
     """
     for name, value in seeds.items():
-        whole(name, value, 0, LARGEST_SEED)
+        whole_number(name, value, 0, LARGEST_SEED)
 
 
 @kernel

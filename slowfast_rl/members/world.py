@@ -152,6 +152,11 @@ class World:
         return np.repeat(shapes, prod(len(targets) for targets in self.menu))
 
     @property
+    def plan_grid(self) -> tuple[int, ...]:
+        """Sizes of the grid of all plans, [1 + C]: the shapes, then the targets of each channel."""
+        return (len(self.shape_names), *(len(targets) for targets in self.menu))
+
+    @property
     def plan_names(self) -> tuple[str, ...]:
         """A text for each plan, [O], such as "3 push + 1 email", and its shape if not uniform."""
         names = [

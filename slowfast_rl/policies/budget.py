@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from math import inf
+from numbers import Integral, Real
 from time import process_time
 from typing import NamedTuple
+
+from slowfast_rl.members.world import World
 
 Progress = Callable[[int], object]
 
@@ -16,23 +19,40 @@ class Schedule(NamedTuple):
         members: members simulated side by side; None if the learner does not say.
         rounds: how often the learner collects data and fits; None likewise.
         unit: what the learner calls a round, such as "rollout".
+        on_top: opportunities that come on top, for parts that are fitted first and whose own
+            settings say to how much; None if they do not say before.
     """
 
     opportunities: int | None
     members: int | None = None
     rounds: int | None = None
     unit: str = "round"
+    on_top: int | None = 0
+
+    @property
+    def fits(self) -> str:
+        """What comes on top, for the end of a line; empty if nothing does."""
+        if self.on_top is None:
+            return ", and as much as the settings of its parts say"
+        return f", and {self.on_top:,} by the settings of its parts" if self.on_top else ""
 
     def __str__(self) -> str:
         """Return the schedule in one line."""
         if self.opportunities is None:
             return "as much as its settings say"
+        if self.opportunities == 0:
+            return "nothing to learn"
         parts = [f"at most {self.opportunities:,} opportunities"]
         if self.rounds is not None:
             parts.append(f"{self.rounds} {self.unit}{'s' * (self.rounds > 1)}")
         if self.members is not None:
             parts.append(f"{self.members:,} members")
-        return ", ".join(parts)
+        return ", ".join(parts) + self.fits
+
+
+def schedule_of_logs(world: World, num_members: int, weeks: int) -> Schedule:
+    """Return what logs of some members and weeks come to, where no budget decides."""
+    return Schedule(num_members * weeks * world.slots_per_week)
 
 
 def schedule(
@@ -80,10 +100,12 @@ def check_budget(total_opportunities: int | None, total_cpu_seconds: float | Non
             f"total_opportunities is {total_opportunities} and total_cpu_seconds is "
             f"{total_cpu_seconds}; exactly one of them is needed"
         )
-    for name, value in (
-        ("total_opportunities", total_opportunities),
-        ("total_cpu_seconds", total_cpu_seconds),
+    for name, value, kind, what in (
+        ("total_opportunities", total_opportunities, Integral, "a whole number above 0"),
+        ("total_cpu_seconds", total_cpu_seconds, Real, "a number above 0"),
     ):
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise ValueError(f"{name} is {value!r}; allowed is {what}")
         if value is not None and not 0 < value < inf:
             raise ValueError(f"{name} is {value}; allowed is above 0 and finite")
 

@@ -1,4 +1,4 @@
-"""What is wrong with a class of a user's own, said in one line before it is used."""
+"""Checks of user-defined classes, with one-line errors."""
 
 import inspect
 from collections.abc import Mapping

@@ -3,12 +3,13 @@
 import inspect
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slowfast_rl.members.bounds import whole
+from slowfast_rl.members.bounds import whole_number
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.class_checks import rebuilds
 from slowfast_rl.policies.component import Component
@@ -64,7 +65,7 @@ def to_node(component: Component, prefix: str, arrays: dict[str, NDArray[Any]]) 
         "state": state,
     }
     if hasattr(component, "policy_version"):
-        node["policy_version"] = whole("policy_version", component.policy_version)
+        node["policy_version"] = whole_number("policy_version", component.policy_version)
     if cls.parts:
         node["parts"] = {
             part: None
@@ -76,19 +77,24 @@ def to_node(component: Component, prefix: str, arrays: dict[str, NDArray[Any]]) 
 
 
 def recipe(component: Component) -> dict[str, Any]:
-    """Return what was chosen of a component, as JSON can hold it, without what it learned.
+    """Return all that was chosen of a component, as JSON can hold it: no state that it learned.
 
-    That is its class, settings and parts; and the state of one that does not learn, because it was
-    given to its constructor.
+    Class, settings and parts; of a component that does not learn also its state, arrays as digests.
     """
-    given = {} if component.learns else component.state()
     found = {part: getattr(component, part) for part in component.parts}
-    return {
+    chosen = {
         "class": import_path(type(component)),
         "settings": component.settings.to_dict(),
-        "given": {name: np.asarray(value).tolist() for name, value in given.items()},
         "parts": {name: None if part is None else recipe(part) for name, part in found.items()},
     }
+    if component.learns:
+        return chosen
+    what = f"of {type(component).__name__}"
+    state = {
+        name: _digest(value) if isinstance(value, np.ndarray) else _as_json(f"{name} {what}", value)
+        for name, value in component.state().items()
+    }
+    return chosen | {"state": state}
 
 
 def from_node(
@@ -151,6 +157,12 @@ def from_node(
             raise ValueError(f"policy_version is {version!r}; allowed is a whole number from 0")
         component.policy_version = version
     return component
+
+
+def _digest(array: NDArray[Any]) -> str:
+    """Return the digest of an array's values, shape and type."""
+    head = f"{array.dtype} {array.shape} ".encode()
+    return sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
 
 
 def _as_json(name: str, value: Any) -> Any:

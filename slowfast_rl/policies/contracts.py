@@ -49,7 +49,8 @@ class Choice(NamedTuple):
     """The decisions of an executor at B opportunities."""
 
     actions: Int64  # [B] 0 holds, j sends candidate j
-    propensity: Float64  # [B] probability of that action over the executor's coins; NaN if unknown
+    # [B] probability of that action over the executor's coins; NaN if the executor does not know it
+    propensity: Float64
 
 
 class BasePlanner(Component):
@@ -85,11 +86,18 @@ class BasePlanner(Component):
     default_opportunities: ClassVar[int] = 0
 
     def prepare(self, world: World) -> Self:
-        """Prepare for planning or learning in a world; create the belief filter if needed."""
+        """Prepare for planning in a world; create the belief filter if needed."""
         self.world = world
         if self.needs_beliefs:
             self.belief_filter = BeliefFilter(world)
         return self
+
+    def begin(self, world: World) -> Self:
+        """Prepare for learning from the start in a world.
+
+        A planner that has plans before it learns goes back to those.
+        """
+        return self.prepare(world)
 
     def plan(self, request: PlanRequest) -> Int64:
         """Return the plan of each of B members as an index into ``world.plans``, [B].
@@ -97,6 +105,11 @@ class BasePlanner(Component):
         A plan that is not feasible is executed with target 0 on channels that the member has left.
         """
         raise NotImplementedError(f"{type(self).__name__} has no plan")
+
+    @property
+    def can_act(self) -> bool:
+        """Whether it can plan; a class that cannot before it has learned says so here."""
+        return True
 
     def plan_scores(self, request: PlanRequest) -> Float32 | None:
         """Return how good every plan is for each of B members, [B, O], for people to look at.
@@ -175,6 +188,10 @@ class JittedPart(Component):
     """
 
     opportunities: int = 0
+
+    def schedule(self, world: World, total_opportunities: None = None) -> Schedule:
+        """Return what its training comes to; a class that learns from logs says how much."""
+        return Schedule(None if self.learns else 0)
 
     def state(self) -> dict[str, Any]:
         """Return the vector by its name, unless it is empty.
@@ -381,6 +398,13 @@ class BaseExecutor(Component):
         """
         raise NotImplementedError(f"{type(self).__name__} decides in run_week; it has no act")
 
+    def decide(self, observations: Float32, masks: Int8, coins: Float32) -> Choice:
+        """Return the actions of :meth:`act` and their probabilities over the coins.
+
+        A class that knows the probabilities overrides this; the arguments are those of :meth:`act`.
+        """
+        return Choice(self.act(observations, masks, coins), np.full(len(observations), np.nan))
+
     def run_week(
         self,
         population: Population,
@@ -459,6 +483,11 @@ class BaseExecutor(Component):
     ) -> "BaseExecutor":
         """Return the executor before training."""
         return self.before_learning()
+
+    @property
+    def can_act(self) -> bool:
+        """Whether it can decide; a class that cannot before it has learned says so here."""
+        return True
 
     @property
     def takes_plans(self) -> bool:

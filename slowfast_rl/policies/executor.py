@@ -67,22 +67,18 @@ class JittedExecutor:
     """An executor of a jitted pacer and a jitted ranker, which the fused driver calls.
 
     Args:
-        policy: the jitted policy, or a function that returns it, given the world and the day
-            weights of the week, [N, 7] or None if all are equal. None meets the plan exactly, paced
-            by its shape, and ranks on quality.
+        policy: a function that returns the jitted policy, given the world and the day weights of
+            the week, [N, 7] or None if all are equal. None meets the plan exactly, paced by its
+            shape, and ranks on quality.
     """
 
-    def __init__(
-        self, policy: FastPolicy | Callable[[World, Float32 | None], FastPolicy] | None = None
-    ) -> None:
+    def __init__(self, policy: Callable[[World, Float32 | None], FastPolicy] | None = None) -> None:
         self._policy = policy
 
     def policy(self, world: World, weights: Float32 | None = None) -> FastPolicy:
         """Return the jitted policy of one week under day weights [N, 7], None for uniform ones."""
-        if callable(self._policy):
-            return self._policy(world, weights)
         if self._policy is not None:
-            return self._policy
+            return self._policy(world, weights)
         return FastPolicy(exact_pace, quality_rank, exact_pacing(world, weights), _NO_WEIGHTS)
 
     def run_week(

@@ -12,7 +12,7 @@ from stable_baselines3.common.utils import get_device
 from torch import Tensor, nn
 
 from slowfast_rl.members.arrays import Float32
-from slowfast_rl.policies.settings import check_weights
+from slowfast_rl.policies.weights import check_weights
 
 P = TypeVar("P", bound=ActorCriticPolicy)
 
@@ -70,6 +70,18 @@ def new_policy(
             **arguments,
         )
     return policy.to(get_device(settings.device))
+
+
+def copy_buffers(network: nn.Module, source: nn.Module) -> None:
+    """Give a network the buffers of another of its kind: what inputs are standardised with."""
+    buffers = dict(source.named_buffers())
+    for name, buffer in network.named_buffers():
+        buffer.copy_(buffers[name])
+
+
+def weights_of(network: nn.Module) -> dict[str, Any]:
+    """Return a copy of a network's arrays by name."""
+    return {name: array.cpu().numpy().copy() for name, array in network.state_dict().items()}
 
 
 def load_weights(network: nn.Module, arrays: Mapping[str, Any]) -> None:

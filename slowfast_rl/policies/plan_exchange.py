@@ -43,6 +43,9 @@ class PlanExchange:
         world: the world.
         store: a store that nobody else uses; None creates one in memory.
         executor: the fast policy; None for the default.
+
+    Raises:
+        ValueError: ``executor`` is no executor, or the class of one.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class PlanExchange:
         self.world = world
         self.store = InMemoryFeatureStore() if store is None else store
         self.executor = default_executor() if executor is None else executor
+        if isinstance(executor, type) or not callable(getattr(self.executor, "run_week", None)):
+            raise ValueError(f"executor is {executor!r}; allowed is an executor, or None")
         self.reader = PlanReader(world, self.store)
         self._plans, self._shapes = world.plans, world.plan_shapes
 
@@ -85,12 +90,6 @@ class PlanExchange:
             write_plans(self.store, population.members[living], plan, population.now[living])
         except StoreUnavailableError:
             return  # the reader uses a fallback and counts it
-
-    def choose_plans(
-        self, population: Population, planner: BasePlanner, rows: Int64 | None = None
-    ) -> Int64:
-        """Return the planner's choices; see :func:`plans_of_planner`."""
-        return plans_of_planner(population, planner, rows)
 
     def plans_in_force(self, population: Population) -> PacingPlan:
         """Return the plans in force of all N members.

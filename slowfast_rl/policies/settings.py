@@ -13,18 +13,14 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 _DEVICE = "device"
 #: Inputs of networks are divided by their standard deviation, or by this if that is smaller.
 MIN_SCALE = 0.01
 _NAMES = {bool: "true or false", str: "text"}  # of types without bounds
-_SB3_SETTINGS = (  # that Stable-Baselines3's PPO gets unchanged
-    "n_steps", "n_epochs", "learning_rate", "gae_lambda", "ent_coef", "device",
-)  # fmt: skip
 
 
 def setting(
@@ -98,7 +94,7 @@ def check_names(what: str, given: Mapping[str, Any], kind: type[Settings]) -> No
 
 
 def check_hints(what: str, kind: type[Settings]) -> None:
-    """Raise ValueError where a field's type is none that settings may have."""
+    """Raise ValueError if a field has a type that settings may not have."""
     hints = get_type_hints(kind)
     for declared in fields(kind):
         _kind_of(f"{what}.{declared.name}", hints[declared.name])
@@ -109,25 +105,6 @@ def is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
 
 
-def check_rollout(num_envs: int, n_steps: int) -> None:
-    """Raise ValueError if a rollout has a single step, because advantages then have no spread."""
-    if num_envs * n_steps < 2:
-        raise ValueError("num_envs and n_steps are both 1; one must be 2 or more")
-
-
-def sb3_arguments(settings: Any, num_envs: int) -> dict[str, Any]:
-    """Return the settings of a PPO learner as Stable-Baselines3's PPO takes them.
-
-    Batches are at most as large as the setting says, and all of one size where the rollout of
-    ``num_envs`` members can be divided so without making more than twice as many.
-    """
-    steps = num_envs * settings.n_steps
-    count = -(-steps // settings.batch_size)
-    even = next((k for k in range(count, 2 * count + 1) if steps % k == 0), None)
-    batch_size = steps // even if even else min(settings.batch_size, steps)
-    return {name: getattr(settings, name) for name in _SB3_SETTINGS} | {"batch_size": batch_size}
-
-
 def check_device(device: Any) -> None:
     """Check that a device is the CPU or a CUDA device, whether this machine has one or not.
 
@@ -136,32 +113,6 @@ def check_device(device: Any) -> None:
     """
     if not re.fullmatch(r"(cpu|cuda)(:\d+)?", str(device)):
         raise ValueError(f"device is {device!r}; allowed is cpu or cuda")
-
-
-def check_weights(arrays: Mapping[str, Any], wanted: Mapping[str, "Tensor | NDArray[Any]"]) -> None:
-    """Check the arrays of a network.
-
-    Args:
-        arrays: the arrays by name.
-        wanted: tensors or arrays with the names and shapes that are needed.
-
-    Raises:
-        ValueError: one is missing, unknown, of another shape or type, or not finite.
-    """
-    for name in sorted({*arrays, *wanted}):
-        if name not in arrays or name not in wanted:
-            what = "unknown" if name in arrays else "missing"
-            raise ValueError(f"weight {name} is {what}; needed: {', '.join(wanted)}")
-        array, shape = arrays[name], tuple(wanted[name].shape)
-        if not isinstance(array, np.ndarray):
-            raise ValueError(f"weight {name} is {array!r}; allowed is an array of shape {shape}")
-        if array.shape != shape or array.dtype != np.float32:
-            raise ValueError(
-                f"weight {name} is {array.dtype} of shape {array.shape}; "
-                f"allowed is float32 of shape {shape}"
-            )
-        if not np.isfinite(array).all():
-            raise ValueError(f"weight {name} has values that are not finite numbers")
 
 
 def _checked(declared: Field[Any], value: Any, hint: Any) -> Any:

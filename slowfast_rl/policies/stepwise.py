@@ -114,9 +114,10 @@ def choose_observed(
     slots_left = shown[:, column["slots_left"]].astype(np.int64)
     of_week = slots_of_week(world)[here, np.clip(slots_left, 0, world.slots_per_week)]
     slots = times // WEEK_SECONDS * world.slots_per_week + of_week
-    answer = executor.act(shown, masks.astype(np.int8), coins_of(seed, 0, entity_ids, slots))
+    coins = coins_of(seed, 0, entity_ids, slots)
+    answer, propensity = executor.decide(shown, masks.astype(np.int8), coins)
     actions = checked_actions(answer, len(shown), world.num_candidates)
-    return Choice(np.where(may, actions, 0), np.full(len(shown), np.nan))
+    return Choice(np.where(may, actions, 0), np.where(may, propensity, 1.0))
 
 
 def coins_of(seed: int, stream: int, entity_ids: Int64, slots: Int64) -> Float32:

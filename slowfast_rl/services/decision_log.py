@@ -49,11 +49,13 @@ def write_part(folder: Path, name: str, columns: Mapping[str, NDArray[Any] | lis
     Args:
         folder: folder of the log.
         name: name of the part, by which parts are sorted; a part of the same name is replaced.
-        columns: [B] each, in the types of :data:`FIELDS`; a missing column is null.
+        columns: [B] each, in the types of :data:`FIELDS`; a missing column and NaN are null.
     """
     size = len(next(iter(columns.values())))
     arrays = [
-        pa.array(columns[name]).cast(kind) if name in columns else pa.nulls(size, kind)
+        pa.array(columns[name], from_pandas=True).cast(kind)
+        if name in columns
+        else pa.nulls(size, kind)
         for name, kind, _ in FIELDS
     ]
     path = folder / f"{name}.parquet"

@@ -45,7 +45,9 @@ class JsonLinesService:
         self._written, self._since = 0, time.monotonic()
 
     def respond(self, line: str) -> dict[str, Any]:
-        """Return the decision at one opportunity, or an error message.
+        """Return the decision at one opportunity, or an error message, as JSON can hold it.
+
+        A propensity that the executor does not know is None.
 
         Args:
             line: JSON with ``member``, ``now`` in simulated seconds and ``observation``, the F
@@ -99,7 +101,7 @@ class JsonLinesService:
             "executor_version": self.version,
         }
         self._log(row)
-        return row
+        return row | {"propensity": None if np.isnan(row["propensity"]) else row["propensity"]}
 
     def close(self) -> None:
         """Write the decisions that are not in the log yet."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from slowfast_rl.envs.base import MemberVectorEnv
 from slowfast_rl.envs.pacing import PacingVectorEnv
+from slowfast_rl.envs.stagger import stagger
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.observations import Feature, bounds, weekly_features
 from slowfast_rl.members.world import World
@@ -15,8 +16,9 @@ from slowfast_rl.policies.budget import Progress, Schedule, check_budget, schedu
 from slowfast_rl.policies.component import NotTrainedError, State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.policies.ppo import ENDLESS, LEAST_ROLLOUTS, SharedPPOSettings
 from slowfast_rl.policies.registry import register
-from slowfast_rl.policies.settings import Settings, check_rollout, device_setting, setting
+from slowfast_rl.policies.settings import setting
 from slowfast_rl.slow.simple import RandomPlanner
 
 if TYPE_CHECKING:
@@ -24,39 +26,18 @@ if TYPE_CHECKING:
 
     from slowfast_rl.slow.ppo_network import PlanPolicy
 
-_ENDLESS = 2**40  # rollouts, where CPU time is the budget
-_LEAST_ROLLOUTS = 4  # with fewer, a policy hardly moves
-_SIGNAL_SHARE = 8  # one member in so many gives its features each week
+_KEPT_SHARE = 8  # one row in so many is kept each week, to standardise inputs with
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPOSettings(Settings):
+class PPOSettings(SharedPPOSettings):
     """Settings of :class:`PPOPlanner`."""
 
-    num_envs: int = setting(2048, "members played in parallel", low=1, high=2**24)
-    weeks: int = setting(112, "length of an episode (weeks)", low=1, high=2**16)
-    n_steps: int = setting(32, "weeks a member plays between updates", low=1, high=2**24)
+    n_steps: int = setting(32, "weeks per member between updates", low=1, high=2**24)
     batch_size: int = setting(8192, "weeks in a gradient step", low=2, high=2**31)
-    n_epochs: int = setting(2, "passes over a rollout", low=1, high=1000)
-    learning_rate: float = setting(1e-3, "Adam's", low=0, high=1)
-    gae_lambda: float = setting(
-        1.0,
-        "1 keeps the Monte Carlo return; a value bootstrapped over partially observed members says "
-        '"send less" where Monte Carlo says "send more"',
-        low=0,
-        high=1,
-    )
-    ent_coef: float = setting(0.0, "weight of the entropy bonus", low=0, high=1e6)
-    hidden: int = setting(64, "width of the nets", low=1, high=4096)
     beliefs: bool = setting(
         True, "whether inputs include the belief filter's, under the world's own parameters"
     )
-    device: str = device_setting()
-
-    def __post_init__(self) -> None:
-        """Check every field, and that a rollout has two steps or more."""
-        super().__post_init__()
-        check_rollout(self.num_envs, self.n_steps)
 
 
 @register
@@ -88,9 +69,10 @@ class PPOPlanner(BasePlanner):
         progress: Progress | None = None,
         warm_start: bool = False,
     ) -> Self:
-        """Train on members of population ``seed``, from new weights: what was learned is lost.
+        """Train on members of population ``seed``.
 
-        Seeds the global generators of Python, numpy and torch, as Stable-Baselines3 does.
+        Training begins from new weights, or with ``warm_start`` from those learned before. It seeds
+        the global generators of Python, numpy and torch, as Stable-Baselines3 does.
 
         Args:
             world: the world.
@@ -139,7 +121,7 @@ class PPOPlanner(BasePlanner):
 
         set_up = process_time() - start
         budget = Budget(seed, total_cpu_seconds, report)
-        model.learn((planned.rounds or _ENDLESS) * num_envs * s.n_steps, budget)
+        model.learn((planned.rounds or ENDLESS) * num_envs * s.n_steps, budget)
         self.opportunities = played_before + int(model.num_timesteps) * slots
         self.cpu_seconds = budget.spent + set_up
         return self
@@ -156,18 +138,34 @@ class PPOPlanner(BasePlanner):
             members=s.num_envs,
             set_up=(s.weeks - 1) * slots,
             per_round=s.n_steps * slots,
-            least_rounds=_LEAST_ROLLOUTS,
+            least_rounds=LEAST_ROLLOUTS,
             unit="rollout",
         )
 
     def untrained(
         self, world: World, seed: int = 0, executor: Executor | None = None
     ) -> "PPOPlanner":
-        """Return a planner with the very weights that training begins with."""
+        """Return a planner with the very weights that training begins with.
+
+        Its inputs are standardised as in the training of this one, which may have been of fewer
+        members than the settings say; before training, as in one of all members.
+        """
         planner = type(self)(self.settings)
-        _, observations = planner._begin(world, executor, seed, self.settings.num_envs)
-        planner.policy = planner._network(world, observations, seed)
+        if self.policy is None or self.world != world:
+            _, observations = planner._begin(world, executor, seed, self.settings.num_envs)
+            planner.policy = planner._network(world, observations, seed)
+        else:
+            from slowfast_rl.policies.networks import copy_buffers  # imports torch
+
+            policy = planner.prepare(world)._standard_network(world, seed)
+            copy_buffers(policy, self.policy)
+            planner.policy = policy
         return planner
+
+    @property
+    def can_act(self) -> bool:
+        """Whether it has a network."""
+        return self.policy is not None
 
     def plan(self, request: PlanRequest) -> Int64:
         """Return the plan nearest to the expected sends, for each of B members, [B].
@@ -191,7 +189,10 @@ class PPOPlanner(BasePlanner):
         Raises:
             RuntimeError: the planner has not learned yet.
         """
-        return {k: v.cpu().numpy().copy() for k, v in self._trained().state_dict().items()}
+        policy = self._trained()
+        from slowfast_rl.policies.networks import weights_of  # imports torch
+
+        return weights_of(policy)
 
     @classmethod
     def from_state(cls, world: World, settings: Any, state: State, **parts: Any) -> Self:
@@ -203,8 +204,7 @@ class PPOPlanner(BasePlanner):
         from slowfast_rl.policies.networks import load_weights  # imports torch
 
         planner = cls(settings).prepare(world)
-        width = len(planner._features(world))
-        policy = planner._network(world, np.zeros((1, width), np.float32), 0)
+        policy = planner._standard_network(world, 0)
         load_weights(policy, state)
         planner.policy = policy
         return planner
@@ -232,7 +232,12 @@ class PPOPlanner(BasePlanner):
             luck_seed=seed,
             first_member=0,
         )
-        return env, stagger(env, seed)
+        return env, stagger_under_random_plans(env, seed)
+
+    def _standard_network(self, world: World, seed: int) -> "PlanPolicy":
+        """Return a new network whose inputs are not standardised yet."""
+        nothing = np.zeros((1, len(self._features(world))), np.float32)
+        return self._network(world, nothing, seed)
 
     def _network(self, world: World, observations: Float32, seed: int) -> "PlanPolicy":
         """Return a new network; the caller's random numbers stay as they are."""
@@ -249,19 +254,15 @@ class PPOPlanner(BasePlanner):
         )
 
 
-def stagger(env: MemberVectorEnv, seed: int) -> Float32:
+def stagger_under_random_plans(env: MemberVectorEnv, seed: int) -> Float32:
     """Bring rows to all ages of an episode under random plans, and return features met [B, F].
 
     Args:
         env: options of one week; its rows go through their first episode.
         seed: of luck and plans.
     """
-    env.reset(seed=seed)
     planner = RandomPlanner(seed)
-    rows = np.arange(env.num_envs)
-    met = [env.observe()[::_SIGNAL_SHARE]]
-    for week in range(env.weeks - 1):
-        env.step(planner.plan(plan_request(env.population)))
-        env.restart(rows[rows % env.weeks == week])
-        met.append(env.observe()[(week + 1) % _SIGNAL_SHARE :: _SIGNAL_SHARE])
-    return np.concatenate(met)
+    met = stagger(env, seed, lambda _: planner.plan(plan_request(env.population)))
+    return np.concatenate(
+        [seen[week % _KEPT_SHARE :: _KEPT_SHARE] for week, seen in enumerate(met)]
+    )

@@ -16,7 +16,8 @@ from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.policies.registry import register
-from slowfast_rl.policies.settings import Settings, check_weights, device_setting, setting
+from slowfast_rl.policies.settings import Settings, device_setting, setting
+from slowfast_rl.policies.weights import check_weights
 from slowfast_rl.slow.branches import advance_population, branched_returns, feasible_sample
 from slowfast_rl.slow.simple import FixedPlanner, safe_planner
 
@@ -122,8 +123,7 @@ class RolloutPlanner(BasePlanner):
         check_budget(total_opportunities, total_cpu_seconds)
         watch, s, executor = Stopwatch(), self.settings, executor or default_executor()
         if not warm_start:
-            self.values = []
-            self.prepare(world)
+            self.begin(world)
         self.opportunities, self.cpu_seconds = 0, 0.0
         generator = Generator().manual_seed(seed)
         planned = self.schedule(world, total_opportunities)
@@ -196,11 +196,15 @@ class RolloutPlanner(BasePlanner):
         return type(self)(settings=self.settings).prepare(world)
 
     def prepare(self, world: World) -> Self:
-        """Prepare for a world; what was learned in another one is deleted."""
-        if self.world is not None and self.world != world:
-            self.values = []
+        """Prepare for planning in a world; what was learned stays."""
         self._first = safe_planner(world)
         return super().prepare(world)
+
+    def begin(self, world: World) -> Self:
+        """Prepare for learning from the start in a world: delete all that was learned."""
+        self.prepare(world)
+        self.values = []
+        return self
 
     def plan(self, request: PlanRequest) -> Int64:
         """Return the feasible plan of the highest value, for each of B members, [B].

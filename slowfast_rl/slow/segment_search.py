@@ -56,19 +56,27 @@ def improve(
 
 
 def neighbours(world: World, plans: Int64) -> list[Int64]:
-    """Return all plans [S] that differ in one segment, by a step on a channel or in the shape."""
-    sizes = (len(world.shape_names), *(len(targets) for targets in world.menu))
-    positions = np.stack(np.unravel_index(plans, sizes))  # [1 + C, S]
-    steps = [(0, step) for step in range(1, sizes[0])]  # shapes have no order
-    steps += [(c, step) for c in range(1, len(sizes)) for step in (-1, 1)]
+    """Return all plans [S] that differ by one step in one segment.
+
+    A step is one of the menu on one channel, or another pacing shape.
+    """
+    sizes = world.plan_grid
+    positions = np.stack(np.unravel_index(plans, sizes))  # [1 + C, S], the shape first
+    steps = [
+        (c, s, positions[c, s] + step)
+        for c, s, step in product(range(1, len(sizes)), range(len(plans)), (-1, 1))
+        if 0 <= positions[c, s] + step < sizes[c]
+    ]
+    steps += [
+        (0, s, shape)
+        for s, shape in product(range(len(plans)), range(sizes[0]))
+        if shape != positions[0, s]
+    ]
     found = []
-    for (c, step), s in product(steps, range(len(plans))):
+    for axis, segment, position in steps:
         moved = positions.copy()
-        moved[c, s] += step
-        if c == 0:
-            moved[c, s] %= sizes[0]
-        if 0 <= moved[c, s] < sizes[c]:
-            found.append(np.ravel_multi_index(tuple(moved), sizes).astype(np.int64))
+        moved[axis, segment] = position
+        found.append(np.ravel_multi_index(tuple(moved), sizes).astype(np.int64))
     return found
 
 

@@ -11,7 +11,7 @@ from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.shapes import UNIFORM
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import Stopwatch
+from slowfast_rl.policies.budget import Schedule, Stopwatch, schedule_of_logs
 from slowfast_rl.policies.component import NotTrainedError, State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.plan_exchange import plan_request
@@ -65,7 +65,7 @@ class SegmentsPlanner(BasePlanner):
         super().__init__(settings, **values)
         self.thresholds: tuple[float, ...] = ()  # viewing days per week that separate the segments
         self.wanted: tuple[tuple[int, ...], ...] = ()  # sends per week of each segment's plan
-        self.shapes: tuple[str, ...] = ()  # its pacing shape
+        self.shapes: tuple[str, ...] = ()  # names of the plans' pacing shapes
 
     def learn(
         self,
@@ -110,6 +110,19 @@ class SegmentsPlanner(BasePlanner):
         self.cpu_seconds = watch.spent
         return self
 
+    def schedule(self, world: World, total_opportunities: int | None) -> Schedule:
+        """Return what its simulations come to, at most: the search may end before."""
+        s, (shapes, *channels) = self.settings, world.plan_grid
+        tried = 1 + s.segments * (2 * len(channels) + shapes - 1)  # in a step of the search
+        plans = len(world.plans) + (s.rounds * tried if s.segments > 1 else 0)
+        weeks = s.burn_in_weeks + plans * s.weeks
+        return schedule_of_logs(world, s.lucks * s.num_members, weeks)
+
+    @property
+    def can_act(self) -> bool:
+        """Whether its segments have plans."""
+        return bool(self.wanted)
+
     def plan(self, request: PlanRequest) -> Int64:
         """Return the plan of each member's segment, 0 on channels that it has left, [B].
 
@@ -123,14 +136,16 @@ class SegmentsPlanner(BasePlanner):
         return FeasibleIndex(world)(chosen[segment], request.feasible)
 
     def state(self) -> dict[str, Any]:
-        """Return thresholds and plans, and their shapes where the world has some.
+        """Return thresholds, plans and the names of their shapes.
 
         Raises:
             RuntimeError: the planner has not learned yet.
         """
-        world = self._trained()
-        state = {"thresholds": list(self.thresholds), "plans": [list(p) for p in self.wanted]}
-        return state | ({"shapes": list(self.shapes)} if world.shapes else {})
+        self._trained()
+        plans = [list(plan) for plan in self.wanted]
+        return {
+            "thresholds": list(self.thresholds), "plans": plans, "shapes": list(self.shapes),
+        }  # fmt: skip
 
     @classmethod
     def from_state(cls, world: World, settings: Any, state: State, **parts: Any) -> Self:
@@ -139,9 +154,9 @@ class SegmentsPlanner(BasePlanner):
         Raises:
             ValueError: the state is not that of a planner of this world.
         """
-        if set(state) - {"shapes"} != {"plans", "thresholds"}:
+        if sorted(set(state) | {"shapes"}) != ["plans", "shapes", "thresholds"]:
             raise ValueError(
-                f"segments planner has {sorted(state)}; allowed: plans, thresholds, and shapes"
+                f"segments planner has {sorted(state)}; allowed: plans, shapes, thresholds"
             )
         planner = cls(settings=settings).prepare(world)
         thresholds, plans, segments = state["thresholds"], state["plans"], planner.settings.segments
@@ -152,7 +167,7 @@ class SegmentsPlanner(BasePlanner):
                 f"thresholds is {thresholds!r}; allowed: {segments - 1} finite numbers "
                 "in ascending order"
             )
-        shapes = state.get("shapes", [UNIFORM] * segments)
+        shapes = state.get("shapes", [UNIFORM] * segments)  # older files have none
         if not (isinstance(shapes, list) and len(shapes) == segments):
             raise ValueError(f"shapes is {shapes!r}; allowed is a list of {segments} names")
         for plan, shape in zip(plans, shapes, strict=True):

@@ -194,11 +194,12 @@ class FeasibleIndex:
     def __init__(self, world: World) -> None:
         plans, num_channels = world.plans, len(world.channels)
         bits = np.arange(2**num_channels)[:, None] >> np.arange(num_channels) & 1  # [2^C, C]
-        sizes = [len(world.shape_names), *(len(targets) for targets in world.menu)]
-        shape, *positions = np.unravel_index(np.arange(len(plans)), sizes)  # each [O]
+        shape, *positions = np.unravel_index(np.arange(len(plans)), world.plan_grid)  # each [O]
         kept = np.stack(positions)[:, None] * bits.T[:, :, None]  # [C, 2^C, O], 0 if it was left
         shapes = np.broadcast_to(shape, kept.shape[1:])
-        self._index = np.ravel_multi_index((shapes, *kept), sizes).astype(np.int64)  # [2^C, O]
+        self._index = np.ravel_multi_index((shapes, *kept), world.plan_grid).astype(
+            np.int64
+        )  # [2^C, O]
         others = plans.sum(axis=1, keepdims=True) - plans
         self._alone = (plans > 0) & (others == 0)  # [O, C] plans that send on this channel only
 

@@ -9,11 +9,12 @@ import numpy as np
 from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.budget import Stopwatch
+from slowfast_rl.policies.budget import Schedule, Stopwatch, schedule_of_logs
 from slowfast_rl.policies.component import NotTrainedError, State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.registry import register
-from slowfast_rl.policies.settings import Settings, check_weights, setting
+from slowfast_rl.policies.settings import Settings, setting
+from slowfast_rl.policies.weights import check_weights
 from slowfast_rl.slow.effects import Effects, fit_effects, plan_effects, plan_features
 from slowfast_rl.slow.plan_effect_features import observation_terms
 from slowfast_rl.slow.plan_logs import collect_plan_logs, outcome_names
@@ -162,6 +163,15 @@ class UtilityPlanner(BasePlanner):
         sends = world.plans.sum(axis=1) * discount.sum()
         utilities: Float64 = gain - self._weight("message_cost") * sends
         return utilities
+
+    def schedule(self, world: World, total_opportunities: int | None) -> Schedule:
+        """Return what its logs come to."""
+        return schedule_of_logs(world, self.settings.num_members, self.settings.weeks)
+
+    @property
+    def can_act(self) -> bool:
+        """Whether it has effects."""
+        return self.effects is not None
 
     def plan(self, request: PlanRequest) -> Int64:
         """Return the feasible plan of the highest utility for each of B members, [B].

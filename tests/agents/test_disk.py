@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from safetensors.numpy import load
 
-from slowfast_rl.agents import SlowFastAgent
+from slowfast_rl.agents import SlowFastAgent, ThresholdAgent
 from slowfast_rl.fast import BidPricePacer, CoinPacer, PacedExecutor, QualityRanker
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
@@ -320,3 +320,16 @@ def test_what_the_planner_plans_for_is_kept(tmp_path):
     agent.plans_for = "own"
     agent.save(tmp_path / "agent.zip")
     assert SlowFastAgent.load(tmp_path / "agent.zip").plans_for == "own"
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "../mine", 3])
+def test_a_name_that_is_a_path_is_refused(name):
+    message = r"name is .*; allowed is a text without / and \.\."
+    with pytest.raises(ValueError, match=message) as raised:
+        SlowFastAgent(name=name)
+    assert "\n" not in str(raised.value)
+    agent = SlowFastAgent(name="a.b, c=1")
+    with pytest.raises(ValueError, match=message):
+        agent.name = name
+    with pytest.raises(ValueError, match=message):
+        ThresholdAgent(name=name)

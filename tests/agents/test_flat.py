@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import slowfast_rl as sf
-from slowfast_rl.agents import FlatPPOAgent
+from slowfast_rl.agents import SinglePolicyAgent
 from slowfast_rl.fast import PPOExecutor
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
@@ -14,9 +14,14 @@ from tests.evaluation.cases import references, small_world, twins
 from tests.fast.test_ppo import TINY
 
 
+def flat(**settings):
+    """PPO at every opportunity, without a planner and without anything to begin as."""
+    return SinglePolicyAgent(PPOExecutor(planned=False, **settings), name="flat_ppo")
+
+
 @pytest.fixture(scope="module")
 def agent():
-    made = FlatPPOAgent(PPOExecutor(planned=False, **TINY))
+    made = flat(**TINY)
     return made.learn(small_world(), total_opportunities=1000, seed=3)
 
 
@@ -41,7 +46,7 @@ def test_it_runs_on_the_leaderboard_by_its_own_return(agent):
 @pytest.mark.parametrize("name", ["agent", "agent.zip"])
 def test_a_loaded_agent_lives_the_same_weeks(agent, tmp_path, name):
     agent.save(tmp_path / name)
-    loaded = FlatPPOAgent.load(tmp_path / name)
+    loaded = SinglePolicyAgent.load(tmp_path / name)
     assert (loaded.world, loaded.seed) == (small_world(), 3)
     assert loaded.train_opportunities == agent.train_opportunities
     one, other = (Population(small_world(), 40, 9, 9) for _ in range(2))
@@ -58,7 +63,7 @@ def test_a_file_of_another_agent_is_refused_in_one_line(agent, tmp_path, changes
     content = json.loads((tmp_path / "agent.json").read_text())
     (tmp_path / "agent.json").write_text(json.dumps(content | changes))
     with pytest.raises(ValueError, match="holds no agent that can be loaded") as raised:
-        FlatPPOAgent.load(tmp_path)
+        SinglePolicyAgent.load(tmp_path)
     assert "\n" not in str(raised.value)
 
 
@@ -66,11 +71,11 @@ def test_a_policy_that_reads_plans_is_refused():
     with pytest.raises(
         ValueError, match="fast reads plans; allowed is an executor with planned=False"
     ):
-        FlatPPOAgent(PPOExecutor())
+        SinglePolicyAgent(PPOExecutor())
 
 
 def test_an_agent_that_has_not_learned_cannot_be_saved(tmp_path):
-    agent = FlatPPOAgent()
+    agent = flat()
     with pytest.raises(RuntimeError, match="has no world; call learn or load first"):
         agent.save(tmp_path)
     agent.world = small_world()
@@ -95,4 +100,4 @@ def test_predict_is_the_policys_choice_by_coins_of_the_member_and_the_time(agent
     assert_array_equal(some, actions[rows])
     assert (later != actions).any()
     with pytest.raises(RuntimeError, match="no world"):
-        FlatPPOAgent().predict(obs, entity_ids=ids, now=0)
+        flat().predict(obs, entity_ids=ids, now=0)

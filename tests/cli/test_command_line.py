@@ -181,3 +181,11 @@ def test_a_mistake_is_told_in_one_line_where_the_configuration_is_shown_too(caps
     result = call(capsys, "train", "slow=ppo", "slow.nope=5", "--cfg", "job")
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith("error: unknown setting 'slow.nope'; allowed: num_envs")
+
+
+@pytest.mark.parametrize("group", ["experiment", "fast", "slow"])
+def test_null_leaves_a_group_out_as_hydras_tilde_does(group, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call(capsys, "train", f"{group}=null", "--cfg", "job")
+    assert result.code == 0, result.err
+    assert f"\n{group}:" not in result.out

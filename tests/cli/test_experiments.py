@@ -6,7 +6,7 @@ import pytest
 
 from slowfast_rl.agents import Agent
 from slowfast_rl.members.loading import config_folder
-from tests.cli.calls import TINY, call, settings
+from tests.cli.calls import call, settings
 
 SMALL = ("num_members=24", "weeks=2", "evaluation.burn_in=1", "evaluation.streams=[0]")
 SHORT = {  # what makes a planner's training short
@@ -21,6 +21,7 @@ PACED = [  # of the executor's logs
     "fast.pacer.num_members=32", "fast.pacer.weeks=6", "fast.pacer.burn_in=2",
     "fast.ranker.num_members=32", "fast.ranker.weeks=6",
 ]  # fmt: skip
+SINGLE = ("threshold", "flat_ppo", "hierarchical_ppo", "fast_ppo")
 EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
 
 
@@ -148,13 +149,55 @@ def test_a_sweep_of_planners_executors_and_seeds_has_as_many_names_and_one_table
     }
 
 
-@pytest.mark.parametrize("slow", ["utility", "segments"])
-def test_a_level_that_learns_before_the_other_can_act_is_not_evaluated(
-    slow, tmp_path, monkeypatch, capsys
+@pytest.mark.parametrize("planner", ["utility", "segments"])
+def test_an_executor_with_a_budget_learns_after_a_planner_without_one(
+    planner, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    small = ["fast.num_envs=32", "fast.weeks=6", "slow.num_members=32", "slow.weeks=16"]
-    overrides = [f"slow={slow}", "fast=ppo", *small, "total_opportunities=6000", "report=false"]
-    result = call(capsys, "train", *overrides, *TINY[:4], "hydra.run.dir=run")
+    small = ["fast.num_envs=16", "fast.weeks=3", "fast.n_steps=8", "fast.hidden=8", "report=false"]
+    short = [*SMALL, *SHORT[planner], *PACED, *small, "total_opportunities=8000"]
+    result = call(capsys, "train", f"slow={planner}", "fast=ppo", *short, "hydra.run.dir=run")
     assert result.code == 0, result.err
-    assert (tmp_path / "run" / "checkpoints" / "final.zip").is_file()
+    assert (tmp_path / "run" / "checkpoints" / "latest.zip").is_file()
+
+
+def test_agents_of_an_experiment_with_exchanged_parts_have_names_of_their_own():
+    from slowfast_rl.cli.train import Train  # composes its configuration first
+
+    def name(*overrides):
+        return Train(settings("train", *overrides)).agent.name
+
+    assert name("experiment=ppo", "fast=coin") == "ppo+coin"
+    assert name("experiment=ppo", "fast=bid_price") == "ppo+bid_price"
+    assert name("experiment=ppo", "slow=utility") == "utility+bid_price"
+    assert name("experiment=slowfast", "slow=segments") == "segments+bid_price"
+    assert name("experiment=slowfast", "fast/pacer=coin") == "rollouts+coin"
+    assert name("experiment=slowfast", "fast/ranker=quality") == "rollouts+bid_price-quality"
+    assert name("experiment=ppo", "fast=coin", "slow.hidden=32") == "ppo+coin,hidden=32"
+    assert name("experiment=ppo", "fast=coin", "name=mine") == "mine"
+    own = "slow._target_=slowfast_rl.slow.UtilityPlanner"
+    assert name("experiment=segments", own) == "utility+bid_price"
+
+
+def test_what_an_experiment_sets_tells_its_agents_from_those_of_other_experiments():
+    from slowfast_rl.cli.train import Train  # composes its configuration first
+
+    def name(*overrides):
+        return Train(settings("train", *overrides)).agent.name
+
+    assert name("experiment=fixed", "fast=coin") == "segments+coin,segments=1"
+    assert name("experiment=fixed", "fast=coin", "slow.segments=2") == "segments+coin,segments=2"
+    assert name("experiment=plain_rollouts", "fast=coin") == "rollouts+coin,beliefs=False"
+    assert name("experiment=slowfast_own", "fast=coin") == "rollouts+coin,plans_for=own"
+    names = {name(f"experiment={e}", "fast=coin") for e in EXPERIMENTS if e not in SINGLE}
+    assert len(names) == len(EXPERIMENTS) - len(SINGLE)
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "../mine", "/tmp/mine"])
+def test_a_name_is_no_path(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    result = call(capsys, "train", f"name={name}")
+    assert result.code == 2
+    assert f"name is '{name}'; allowed is a text without / and .." in result.err
+    assert result.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()

@@ -5,6 +5,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from tests.envs.cases import SEED, Case, actions_of, play, same
 
@@ -105,7 +106,7 @@ class EnvErrorsContract:
             ({"world": "nowhere"}, "unknown world 'nowhere'"),
             ({"menu": {"push": [0]}}, r"menu names \['push'\]; allowed: "),
             ({"luck_seed": -1}, "luck_seed is -1; allowed is 0 to"),
-            ({"num_envs": 0}, "num_members is 0; allowed is 1 or more"),
+            ({"num_envs": 0}, "num_envs is 0; allowed is 1 or more"),
         ],
     )
     def test_wrong_arguments_are_refused(
@@ -113,3 +114,11 @@ class EnvErrorsContract:
     ) -> None:
         with pytest.raises(ValueError, match=message):
             case.vector(**{"num_envs": 2} | arguments | case.without_planner())
+
+    def test_rows_are_restarted_after_the_first_reset_only(self, case: Case) -> None:
+        env = case.vector(3)
+        with pytest.raises(gym.error.ResetNeeded, match="restart was called before reset"):
+            env.restart(np.array([0]))
+        env.reset(seed=0)
+        env.restart(np.array([0]))
+        assert_array_equal(env.population.episodes, [1, 0, 0])

@@ -1,6 +1,8 @@
 """What every planner does when it is asked."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +13,15 @@ from numpy.testing import assert_array_equal
 
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.component_files import from_node, to_node
-from slowfast_rl.policies.contracts import PlanRequest
-from slowfast_rl.policies.plan_exchange import PlanExchange, choose_plans, plan_request
+from slowfast_rl.policies.contracts import BasePlanner, PlanRequest
+from slowfast_rl.policies.plan_exchange import (
+    PlanExchange,
+    choose_plans,
+    plan_request,
+    plans_of_planner,
+)
 from tests.members.worlds import world
-from tests.slow.cases import patterns, requests
+from tests.slow.cases import SMALL_MENU, patterns, rebuilt, requests
 from tests.slow.planners import Case
 
 
@@ -66,7 +73,7 @@ class PlannerContract:
         population = Population(w, 40, belief_filter=planner.belief_filter)
         plan_exchange, sent = PlanExchange(w), 0
         for _ in range(4):
-            plans = plan_exchange.choose_plans(population, planner)
+            plans = plans_of_planner(population, planner)
             assert not plans[~population.alive].any()
             plan_exchange.issue(population, plans, planner.policy_version)
             week, plan = plan_exchange.run_week(population)
@@ -151,3 +158,24 @@ class SavedPlannerContract:
         with pytest.raises(ValueError, match=r"allowed|needed|unknown") as raised:
             type(planner).from_state(w, planner.settings, {"odd": np.zeros(1, np.float32)})
         assert "\n" not in str(raised.value)
+
+
+class TrainedPlannerContract:
+    """Subclass it with `make` parametrised over small planners of every kind that learns."""
+
+    def test_it_trains_plans_and_is_saved_in_a_world_with_shapes(
+        self, make: Callable[[], BasePlanner]
+    ) -> None:
+        w, planner = replace(world("shaped"), menu=SMALL_MENU), make()
+        budget = {"total_opportunities": 1} if planner.takes_budget else {}
+        for seed in range(3):
+            planner.learn(w, seed=seed, **budget)
+            asked = requests(w, np.random.default_rng(0).random((60, 2)) < 0.8)
+            plans = choose_plans(planner, asked)
+            assert asked.feasible[np.arange(60), plans].all()
+            again = rebuilt(planner, w)
+            assert_array_equal(choose_plans(again, asked), plans)
+            population = Population(w, 12, belief_filter=planner.belief_filter)
+            plan_exchange = PlanExchange(w)
+            plan_exchange.issue(population, plans_of_planner(population, planner))
+            assert plan_exchange.run_week(population)[0].sends.shape == (12, 2)

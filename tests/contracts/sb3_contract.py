@@ -181,3 +181,37 @@ class SB3Contract:
         mean, spread = evaluate_policy(model, adapted, n_eval_episodes=8)
         assert np.isfinite([mean, spread]).all()
         adapted.close()
+
+    def test_rendering_by_env_method_gives_each_row_its_own_picture(self, case: Case) -> None:
+        for num_envs in (2, 3):
+            adapted = adapter(case, num_envs, render_mode="rgb_array")
+            adapted.reset()
+            frames = adapted.env_method("render", indices=[1])
+            assert len(frames) == 1
+            assert_array_equal(frames[0], adapted.env.render()[1])
+
+    def test_spaces_are_those_of_one_row(self, case: Case) -> None:
+        adapted = adapter(case, 3)
+        assert adapted.get_attr("action_space") == [adapted.action_space] * 3
+        assert adapted.get_attr("observation_space", 0) == [adapted.observation_space]
+
+    def test_a_seed_that_is_not_given_is_drawn_and_returned(self, case: Case) -> None:
+        adapted, again = adapter(case, 3), adapter(case, 3)
+        (seed, *others), (second, *_) = adapted.seed(None), again.seed()
+        assert isinstance(seed, int)
+        assert others == [seed, seed]
+        assert second != seed
+        again.seed(seed)
+        assert_array_equal(adapted.reset(), again.reset())
+
+    def test_options_reach_the_next_reset_and_no_later_one(self, case: Case) -> None:
+        adapted = adapter(case, 3)
+        adapted.reset()
+        before = adapted.env.unwrapped.population.episodes.copy()
+        adapted.set_options({"reset_mask": np.array([True, False, False])})
+        adapted.reset()
+        assert_array_equal(adapted.env.unwrapped.population.episodes - before, [1, 0, 0])
+        adapted.reset()
+        assert_array_equal(adapted.env.unwrapped.population.episodes - before, [2, 1, 1])
+        with pytest.raises(ValueError, match="options differ between rows; allowed"):
+            adapted.set_options([{}, {"reset_mask": 1}, {}])

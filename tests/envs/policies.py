@@ -42,7 +42,8 @@ def eager_rank(
 
 def eager_executor() -> JittedExecutor:
     """A fast policy that wants to send at every opportunity."""
-    return JittedExecutor(FastPolicy(eager_pace, eager_rank, _NO_WEIGHTS, _NO_WEIGHTS))
+    policy = FastPolicy(eager_pace, eager_rank, _NO_WEIGHTS, _NO_WEIGHTS)
+    return JittedExecutor(lambda world, weights: policy)
 
 
 class Columns:

@@ -5,7 +5,7 @@ import pytest
 
 import slowfast_rl as sf
 from slowfast_rl.envs import PacingEnv
-from slowfast_rl.members.bounds import whole
+from slowfast_rl.members.bounds import whole_number
 
 
 @pytest.mark.parametrize(
@@ -28,9 +28,9 @@ def test_an_environment_refuses_arguments_of_the_wrong_kind(arguments, message):
 
 def test_whole_numbers_of_numpy_are_whole_numbers():
     assert PacingEnv(weeks=np.int32(3)).unwrapped.vector.weeks == 3
-    assert whole("a", np.uint8(7)) == 7
+    assert whole_number("a", np.uint8(7)) == 7
     with pytest.raises(ValueError, match="a is 8; allowed is 0 to 7"):
-        whole("a", 8, 0, 7)
+        whole_number("a", 8, 0, 7)
 
 
 def test_members_and_weeks_of_an_evaluation_are_whole_numbers():

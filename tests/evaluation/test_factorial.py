@@ -18,7 +18,7 @@ from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.evaluation.statistics import mean_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.fast import BidPricePacer, PacedExecutor
-from slowfast_rl.policies.plan_exchange import PlanExchange
+from slowfast_rl.policies.plan_exchange import PlanExchange, plans_of_planner
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
 from tests.members.worlds import world
 
@@ -113,7 +113,7 @@ def test_members_divided_over_arms_live_as_their_twins_that_live_in_every_arm() 
             population = twins.starts[0].take(mine)
             plan_exchange, returns = PlanExchange(w, executor=executor), np.zeros(len(mine))
             for week in range(5):
-                plan_exchange.issue(population, plan_exchange.choose_plans(population, planner))
+                plan_exchange.issue(population, plans_of_planner(population, planner))
                 reward = plan_exchange.run_week(population)[0].reward
                 returns += w.reward.weekly_discount**week * reward
             assert_allclose(returns, seen[mine])

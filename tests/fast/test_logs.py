@@ -86,8 +86,3 @@ def test_logs_depend_on_the_seed_alone():
     one, again, other = (logs.collect_logs(w, 10, 2, seed) for seed in (1, 1, 2))
     assert_array_equal(one, again)
     assert one.shape != other.shape or not np.array_equal(one, other)
-
-
-def test_no_weeks_give_no_logs():
-    with pytest.raises(ValueError, match="weeks is 0; allowed is 1 or more"):
-        logs.collect_logs(world("pronounced"), 10, 0, seed=0)

@@ -265,11 +265,17 @@ def test_a_state_that_does_not_fit_is_refused_in_one_line(changes):
 
 def test_plans_are_read_by_who_was_made_for_them_and_by_nobody_else():
     w = world("pronounced")
-    with pytest.raises(ValueError, match="planner is None and planned is True; both or neither"):
+    with pytest.raises(ValueError, match="planner is None and planned is True; allowed"):
         tiny().learn(w, total_opportunities=100)
-    with pytest.raises(ValueError, match="planned is False; both or neither"):
+    with pytest.raises(ValueError, match="planned is False; allowed"):
         tiny(planned=False).learn(w, FixedPlanner(w, (3, 1)), total_opportunities=100)
     with pytest.raises(ValueError, match="exactly one of them is needed"):
         tiny().learn(w, RandomPlanner(1))
     with pytest.raises(RuntimeError, match="no network; call learn or load first"):
         tiny(planned=False).run_week(Population(w, 4), np.ones((4, 2), np.int32))
+
+
+def test_an_episode_of_one_week_needs_no_warm_up():
+    w = world("pronounced")
+    executor = tiny(planned=False, weeks=1).learn(w, total_opportunities=4000)
+    assert executor.opportunities == executor.schedule(w, 4000).opportunities

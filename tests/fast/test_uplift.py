@@ -199,11 +199,6 @@ def test_weights_that_are_not_allowed_are_refused_in_one_line(changes):
     assert "\n" not in str(raised.value)
 
 
-def test_no_weeks_give_no_trials():
-    with pytest.raises(ValueError, match="weeks is 0; allowed is 1 or more"):
-        collect_trials(world("pronounced"), 10, 0, seed=0)
-
-
 def test_a_model_of_other_channels_is_refused_in_one_line():
     two_channels = UpliftRanker.with_weights(UNTRAINED._replace(channel=(0.0, 0.0)))
     executor, w = PacedExecutor(ranker=two_channels), world("in_app")

@@ -9,7 +9,7 @@ from slowfast_rl.members.observations import privileged_observation, weekly_obse
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies import PlanExchange, default_executor
 from slowfast_rl.policies.contracts import PlanRequest
-from slowfast_rl.policies.plan_exchange import pack_plan, plan_request
+from slowfast_rl.policies.plan_exchange import pack_plan, plan_request, plans_of_planner
 from slowfast_rl.store import InMemoryFeatureStore, pacing_plan
 from tests.envs.planners import VariedPlanner
 from tests.envs.policies import eager_executor
@@ -67,7 +67,7 @@ def test_a_curious_planner_is_told_what_it_asks_for_of_the_living(
     alive = population.alive
     assert 0 < alive.sum() < N
     planner = Curious(belief_filter if believes else None, privileged)
-    PlanExchange(world("eventful")).choose_plans(population, planner)
+    plans_of_planner(population, planner)
     told = planner.told
     assert_array_equal(told.observations, weekly_observation(population)[alive])
     for part, wanted, all_rows in (
@@ -102,13 +102,13 @@ def test_a_planner_that_asks_for_nothing_is_told_nothing_more() -> None:
 def test_beliefs_that_nobody_keeps_cannot_be_asked_for() -> None:
     planner = Curious(BeliefFilter(world("eventful")), privileged=False)
     with pytest.raises(ValueError, match="needs beliefs; the population keeps none"):
-        PlanExchange(world("eventful")).choose_plans(lived(), planner)
+        plans_of_planner(lived(), planner)
 
 
 def test_only_the_living_are_planned_for_and_sent_to() -> None:
     population, plan_exchange = lived(), PlanExchange(world("eventful"), executor=eager_executor())
     planner, alive, opted_in = VariedPlanner(population.world), population.alive, None
-    plans = plan_exchange.choose_plans(population, planner)
+    plans = plans_of_planner(population, planner)
     assert sum(planner.asked.values()) == alive.sum()
     assert (plans[~alive] == 0).all()
     plan_exchange.issue(population, plans, 7)
@@ -128,7 +128,7 @@ def test_nobody_alive_needs_no_planner() -> None:
     population, plan_exchange = lived(), PlanExchange(world("eventful"))
     population.simulation.state.alive[:] = 0
     planner = VariedPlanner(population.world)
-    plans = plan_exchange.choose_plans(population, planner)
+    plans = plans_of_planner(population, planner)
     plan_exchange.issue(population, plans)
     week, _ = plan_exchange.run_week(population)
     assert not planner.asked
@@ -141,7 +141,7 @@ def test_some_rows_may_be_planned_for_and_read_alone() -> None:
     some = np.flatnonzero(np.arange(N) % 2 == 0)
     living = some[population.alive[some]]
     assert 0 < len(living) < len(some)
-    plans = plan_exchange.choose_plans(population, planner, some)
+    plans = plans_of_planner(population, planner, some)
     assert {member for member, _ in planner.asked} == set(population.members[living])
     plan_exchange.issue(population, plans, rows=some)
     plan, settled = plan_exchange.read_plans_in_force(population, living)
@@ -160,7 +160,7 @@ def test_with_every_write_lost_the_safe_plan_is_sent_and_nothing_else(faults: Fa
     population, planner = lived(), VariedPlanner(world("eventful"))
     for _ in range(4):
         may = population.opted_in & population.alive[:, None]
-        plan_exchange.issue(population, plan_exchange.choose_plans(population, planner))
+        plan_exchange.issue(population, plans_of_planner(population, planner))
         week, plan = plan_exchange.run_week(population)
         assert_array_equal(week.sends, may * np.array(population.world.safe_plan))
         assert_array_equal(plan.target, week.sends)
@@ -172,7 +172,7 @@ def test_a_snapshot_of_the_reader_continues_a_run_identically() -> None:
     store = FaultyStore(InMemoryFeatureStore(), Faults())
     one, population = PlanExchange(worlds, store), lived(2)
     for _ in range(2):
-        one.issue(population, one.choose_plans(population, planner))
+        one.issue(population, plans_of_planner(population, planner))
         one.run_week(population)
     twin_store = FaultyStore(InMemoryFeatureStore(), Faults())
     other, twin = PlanExchange(worlds, twin_store), population.clone()

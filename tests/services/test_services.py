@@ -1,5 +1,6 @@
 """Two services that speak only through the store live as one agent does, and survive each other."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,18 @@ from slowfast_rl.fast.threshold import ThresholdPacer
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.contracts import BasePlanner
-from slowfast_rl.policies.plan_exchange import PlanExchange
+from slowfast_rl.policies.plan_exchange import PlanExchange, plans_of_planner
 from slowfast_rl.services.decision_log import FIELDS, write_part
+from slowfast_rl.services.json_lines import JsonLinesService
 from slowfast_rl.services.planner import PlanningService
 from slowfast_rl.services.simulation import SimulationService, executor_version
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
 from slowfast_rl.store import InMemoryFeatureStore, read_plans
 from tests.agents.cases import WEIGHTS
+from tests.agents.own_parts import OwnExecutor
 from tests.members.worlds import world
 from tests.services.decisions import read_log
 from tests.services.services import LUCK, MEMBERS, Pair, some_executor
@@ -59,7 +63,7 @@ def test_services_on_a_store_live_as_the_fused_weeks_do(backend, pacer) -> None:
     )
     returns, planner = np.zeros(MEMBERS), RandomPlanner(3)
     for week in range(3):
-        plan_exchange.issue(fused, plan_exchange.choose_plans(fused, planner))
+        plan_exchange.issue(fused, plans_of_planner(fused, planner))
         reward = plan_exchange.run_week(fused)[0].reward
         returns += WORLD.reward.weekly_discount**week * reward
     assert_allclose(pair.simulation_service.returns, returns, rtol=1e-6)
@@ -75,7 +79,7 @@ def test_beliefs_that_are_kept_from_the_store_are_those_of_the_population() -> N
     inside = Population(WORLD, MEMBERS, 0, LUCK, belief_filter=planner.belief_filter)
     plan_exchange = PlanExchange(WORLD, executor=pair.executor)
     for _ in range(5):
-        plan_exchange.issue(inside, plan_exchange.choose_plans(inside, planner))
+        plan_exchange.issue(inside, plans_of_planner(inside, planner))
         plan_exchange.run_week(inside)
     assert_array_equal(pair.population.simulation.log.by_channel, inside.simulation.log.by_channel)
 
@@ -240,3 +244,17 @@ def test_arms_that_differ_in_the_planner_choose_the_same_message_at_an_opportuni
     assert {decided[0][key] for key in same} != {(0, 1.0)}
     for key in same:
         assert decided[0][key] == decided[1][key]
+
+
+def test_a_propensity_that_nobody_knows_is_null_in_json_and_in_the_log(tmp_path: Path) -> None:
+    service = JsonLinesService(WORLD, OwnExecutor(), InMemoryFeatureStore(), 0, tmp_path)
+    population = Population(WORLD, 6, 0, LUCK)
+    observations, unknown = opportunity_observation(population), 0
+    for member, observation in enumerate(observations.tolist()):
+        line = {"member": member, "now": 0, "observation": observation}
+        answer = json.loads(json.dumps(service.respond(json.dumps(line)), allow_nan=False))
+        choice_left = answer["opted_in"] and answer["cap"] > 0
+        assert answer["propensity"] is None if choice_left else answer["propensity"] == 1
+        unknown += choice_left
+    service.close()
+    assert read_log(tmp_path / "decisions")["propensity"].null_count == unknown > 0

@@ -99,3 +99,7 @@ LEARNERS: dict[str, MakeLearner] = {
     "rollouts": tiny_rollouts,
     "privileged rollouts": lambda: tiny_rollouts(privileged=True, beliefs=False),
 }
+TRAINED = LEARNERS | {
+    "segments": lambda: SegmentsPlanner(num_members=24, weeks=3, burn_in_weeks=3, rounds=1),
+    "utility": lambda: UtilityPlanner(num_members=64, weeks=16),
+}

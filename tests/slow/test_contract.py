@@ -8,8 +8,9 @@ from tests.contracts.planner_contract import (
     IndependentPlannerContract,
     PlannerContract,
     SavedPlannerContract,
+    TrainedPlannerContract,
 )
-from tests.slow.planners import CASES, LEARNERS
+from tests.slow.planners import CASES, LEARNERS, TRAINED
 
 
 def every(**what: bool) -> pytest.MarkDecorator:
@@ -44,3 +45,8 @@ class TestSavedPlanner(SavedPlannerContract):
 @pytest.mark.parametrize("make", LEARNERS.values(), ids=LEARNERS)
 class TestLearner(LearnerContract):
     """The suite, once per planner that learns."""
+
+
+@pytest.mark.parametrize("make", TRAINED.values(), ids=TRAINED)
+class TestTrainedPlanner(TrainedPlannerContract):
+    """The suite, once per planner that learns, by a budget or by its own settings."""

@@ -68,3 +68,15 @@ def test_more_rounds_never_live_worse(rounds):
     plans = np.array([5, 5, 5])
     better, _ = improve([start(w)], THRESHOLDS, plans, 5, rounds)
     assert lived(w, better, 5) >= lived(w, plans, 5)
+
+
+def test_neighbours_have_another_shape_of_the_same_sends_too():
+    w = world("shaped")
+    plans = np.array([w.plan_index((5, 2), "weekend"), w.plan_index((0, 0))])
+    found = [tuple(n.tolist()) for n in neighbours(w, plans)]
+    shapes = {(w.plan_index((5, 2), s), plans[1]) for s in w.shape_names if s != "weekend"}
+    shapes |= {(plans[0], w.plan_index((0, 0), s)) for s in w.shape_names[1:]}
+    steps = {(w.plan_index(p, "weekend"), plans[1]) for p in ((4, 2), (7, 2), (5, 1), (5, 3))}
+    steps |= {(plans[0], w.plan_index(p)) for p in ((1, 0), (0, 1))}
+    assert set(found) == shapes | steps
+    assert len(found) == len(set(found))

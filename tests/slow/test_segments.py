@@ -158,7 +158,7 @@ def test_a_state_that_is_not_allowed_is_refused_in_one_line(changes, message):
 
 def test_arrays_are_refused():
     planner = made_up([], [[0, 0]])
-    with pytest.raises(ValueError, match="allowed: plans, thresholds"):
+    with pytest.raises(ValueError, match="allowed: plans, shapes, thresholds"):
         SegmentsPlanner.from_state(
             small_world(), planner.settings, planner.state() | {"w": np.zeros(1)}
         )
@@ -189,3 +189,22 @@ def test_the_neighbours_of_a_plan_include_its_other_shapes():
     found = {int(plans[0]) for plans in neighbours(w, np.array([middle]))}
     others = {w.plan_index((2, 0), shape) for shape in w.shape_names[1:]}
     assert found == others | {w.plan_index(p) for p in ((0, 0), (5, 0), (2, 1))}
+
+
+def test_a_segments_plan_keeps_the_shape_that_was_found_best():
+    w = replace(world("shaped"), menu=((0, 2, 14), (0, 7)))
+    chosen = [
+        w.plan_index((2, 7), "weekend"),
+        w.plan_index((2, 7)),
+        w.plan_index((14, 0), "active"),
+    ]
+    plans, shapes = w.plans[chosen].tolist(), [w.shape_names[i] for i in w.plan_shapes[chosen]]
+    state = {"thresholds": [1.0, 3.0], "plans": plans, "shapes": shapes}
+    planner = SegmentsPlanner.from_state(w, SegmentsPlanner().settings, state)
+    asked = requests(w, np.ones((200, 2), bool))
+    assert set(planner.plan(asked).tolist()) == set(chosen)
+    assert planner.state() == state
+    with pytest.raises(ValueError, match=r"shape 'odd' is not on the menu; allowed: uniform"):
+        SegmentsPlanner.from_state(w, planner.settings, state | {"shapes": ["odd"] * 3})
+    with pytest.raises(ValueError, match="shapes is 3; allowed is a list of 3 names"):
+        SegmentsPlanner.from_state(w, planner.settings, state | {"shapes": 3})
