@@ -20,6 +20,7 @@ from slowfast_rl.members.world import World
 from slowfast_rl.store.files import write_bytes_atomically
 
 FORMAT = 2
+_DIGEST = hashlib.sha256().digest_size
 _JSON, _WEIGHTS = "agent.json", "weights.safetensors"
 _KEYS: dict[str, type | tuple[type, ...]] = {
     "format": int, "weights_sha256": str, "world_name": str, "world": dict, "seed": int,
@@ -95,10 +96,14 @@ def read_agent(path: Path) -> tuple[World, dict[str, Any], dict[str, NDArray[Any
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], head: Mapping[str, Any]) -> None:
-    """Write arrays with what JSON can hold beside them, whole or not at all."""
+    """Write arrays with what JSON can hold beside them, and a digest of both, whole or not at all.
+
+    The file is one of safetensors, followed by the 32 bytes of the SHA-256 digest.
+    """
     text = json.dumps(dict(head), allow_nan=False)
     packed = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_bytes_atomically(path, save(packed, {"json": text}))
+    content = save(packed, {"json": text})
+    write_bytes_atomically(path, content + hashlib.sha256(content).digest())
 
 
 def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -108,7 +113,10 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         ValueError: the file is missing or damaged.
     """
     try:
-        content = path.read_bytes()
+        signed = path.read_bytes()
+        content, digest = signed[:-_DIGEST], signed[-_DIGEST:]
+        if hashlib.sha256(content).digest() != digest:
+            raise ValueError("it is damaged: its digest is that of another content")
         size = int.from_bytes(content[:8], "little")
         head = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["json"])
         return load(content), dict(head)

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from slowfast_rl.agents.base import Agent, checked, whole_numbers
-from slowfast_rl.agents.turns import Training, logger_of
+from slowfast_rl.agents.turns import Training, logger_of, rebuild
 from slowfast_rl.members.arrays import Float32, Int32, Int64
 from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress
+from slowfast_rl.policies.checkpoint import Checkpoint
 from slowfast_rl.policies.columns import columns
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Executor
 from slowfast_rl.policies.guard import NO_CAP
@@ -82,6 +83,7 @@ class SinglePolicyAgent(Agent):
         seed: int = 0,
         logger: "Logger | Mapping[str, Logger] | None" = None,
         progress: Progress | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Self:
         """Train from the start.
 
@@ -92,14 +94,17 @@ class SinglePolicyAgent(Agent):
             seed: of population, luck, exploration and weights.
             logger: a Stable-Baselines3 logger, or a mapping with one for "fast".
             progress: called now and then with the opportunities played so far.
+            checkpoint: keeps the training now and then, and has the state of one that was stopped,
+                which continues exactly; None for neither.
 
         Raises:
             ValueError: as :meth:`turns` does.
         """
         world = as_world(world)
+        rebuild(self, world, checkpoint)
         turns = self.turns(world, total_opportunities, total_cpu_seconds)
         self.world, self.seed = world, seed
-        training = Training(self, turns, progress)
+        training = Training(self, turns, progress, checkpoint)
         for turn in turns:
             logger_here = logger_of(logger, turn.level)
             training.run(turn, world, planner=None, seed=seed, logger=logger_here)

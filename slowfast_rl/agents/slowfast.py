@@ -7,11 +7,12 @@ from numpy.typing import ArrayLike
 
 from slowfast_rl.agents.base import Agent, checked
 from slowfast_rl.agents.online import OnlinePredictor
-from slowfast_rl.agents.turns import Training, logger_of, seed_of_turn
+from slowfast_rl.agents.turns import Training, logger_of, rebuild, seed_of_turn
 from slowfast_rl.fast import AffinityRanker, BidPricePacer, PacedExecutor
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.checkpoint import Checkpoint
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
 from slowfast_rl.slow import RolloutPlanner
 from slowfast_rl.slow.simple import safe_planner
@@ -95,6 +96,7 @@ class SlowFastAgent(Agent):
         seed: int = 0,
         logger: "Logger | Mapping[str, Logger] | None" = None,
         progress: Callable[[int], None] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Self:
         """Train both levels in turns, from the start.
 
@@ -110,21 +112,24 @@ class SlowFastAgent(Agent):
             logger: a Stable-Baselines3 logger, or one for each of "slow" and "fast".
             progress: called now and then with the opportunities of the budget played so far; where
                 nothing takes a budget, with those of the planner.
+            checkpoint: keeps the training now and then, and has the state of one that was stopped,
+                which continues exactly; None for neither.
 
         Raises:
             ValueError: as :meth:`turns` does, or the planner cannot plan in this world.
         """
         world = as_world(world)
+        stopped = rebuild(self, world, checkpoint)
         turns = self.turns(world, total_opportunities, total_cpu_seconds)
         slow, fast = self.slow, self.fast
         levels = [turn.level for turn in turns]
         # Either may refuse the world; then nothing has changed.
-        _ = slow.begin(world) if "slow" in levels else slow.prepare(world)
+        _ = slow.begin(world) if "slow" in levels and not stopped else slow.prepare(world)
         self.world, self.seed, self._predictor = world, seed, None
-        training = Training(self, turns, progress)
+        training = Training(self, turns, progress, checkpoint)
         executor = fast if self.plans_for == "own" else None
         prepared = executor is not None and fast.learns and levels[:1] == ["slow"]
-        if prepared:
+        if prepared and not stopped:
             training.prepare(fast, world, seed)
         for number, turn in enumerate(turns):
             own = seed_of_turn(seed, levels[:number].count(turn.level))

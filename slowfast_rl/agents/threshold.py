@@ -123,6 +123,7 @@ class ThresholdAgent(SinglePolicyAgent):
         seed: int = 0,
         logger: Any = None,
         progress: Progress | None = None,
+        checkpoint: Any = None,
     ) -> Self:
         """Fit the causal model on randomised trials, then choose the threshold.
 
@@ -133,6 +134,7 @@ class ThresholdAgent(SinglePolicyAgent):
             seed: of population, luck and exploration.
             logger: as other agents take it; not used.
             progress: called with the opportunities played so far.
+            checkpoint: as other agents take it; not used, as it learns in seconds.
 
         Raises:
             ValueError: a budget is given.

@@ -28,6 +28,16 @@ from slowfast_rl.cli.compose import make_hydra
 from slowfast_rl.cli.explain import explain
 from slowfast_rl.cli.guide import guide
 from slowfast_rl.cli.results import say
+from slowfast_rl.cli.resume import (
+    COMMAND_FILE,
+    Terminated,
+    command_line,
+    ended_row,
+    locked,
+    read_command,
+    resumed_folder,
+    write_command,
+)
 from slowfast_rl.cli.schema import register_settings
 from slowfast_rl.cli.sweep import RESULTS, JobError, note_job, one_by_one, write_table
 from slowfast_rl.members.loading import config_folder
@@ -66,16 +76,20 @@ class _AboveBars(logging.Handler):
             say(self.format(record))
 
 
-def run(name: str, make: Maker, text: str) -> None:
+def run(name: str, make: Maker, text: str, *, resumable: bool = False) -> None:
     """Run a command: compose its settings from the command line, check them, do the work.
 
     Args:
         name: the name of the command's YAML file.
         make: makes the command from its settings, and raises ValueError for wrong ones.
         text: what the command does, for ``--help``.
+        resumable: whether ``resume=<folder>`` lets a run or a sweep that was stopped continue; the
+            command finds in its folder where.
     """
     try:
-        _run(name, make, text)
+        _run(name, make, text, resumable)
+    except Terminated:
+        fail("ended by SIGTERM", 143)
     except KeyboardInterrupt:
         fail("interrupted", 130)
     except (HydraException, OmegaConfBaseException) as error:
@@ -126,7 +140,7 @@ def check_writable(folder: Path, what: str) -> None:
         )
 
 
-def _run(name: str, make: Maker, text: str) -> None:
+def _run(name: str, make: Maker, text: str, resumable: bool) -> None:
     """Run a command; hydra's own parser reads the command line, once."""
     register_settings()
     version.setbase("1.3")
@@ -134,9 +148,14 @@ def _run(name: str, make: Maker, text: str) -> None:
     args, unknown = parser.parse_known_intermixed_args()  # flags may stand between overrides
     if unknown:
         fail(f"unknown flag {unknown[0]!r}; allowed: those that --help and --hydra-help list")
+    resumed = resumed_folder(args.overrides) if resumable else None
+    if resumed is not None:
+        for key, value in read_command(resumed).items():
+            setattr(args, key, value)
     name, folder = args.config_name or name, args.config_path or str(config_folder())
     search_modules_in([Path.cwd(), *([Path(args.config_dir)] if args.config_dir else [])])
-    task = partial(_run_job, make=make)
+    command = command_line(args) if resumable else None
+    task = partial(_run_job, make=make, command=command, resumed=resumed is not None)
     try:
         hydra = make_hydra(name, folder, args.config_dir)
         if args.help:
@@ -151,13 +170,18 @@ def _run(name: str, make: Maker, text: str) -> None:
         elif args.shell_completion:
             hydra.shell_completion(name, args.overrides)
         else:
-            _start(hydra, name, make, task, args)
+            _start(hydra, name, make, task, args, resumed)
     finally:
         GlobalHydra.instance().clear()
 
 
 def _start(
-    hydra: Hydra, name: str, make: Maker, task: Callable[[Any], Any], args: argparse.Namespace
+    hydra: Hydra,
+    name: str,
+    make: Maker,
+    task: "partial[float | None]",
+    args: argparse.Namespace,
+    resumed: Path | None,
 ) -> None:
     """Check the settings of all jobs, so that a mistake leaves no file; then run them."""
     if args.experimental_rerun:
@@ -165,6 +189,9 @@ def _start(
     mode = RunMode.MULTIRUN if args.multirun else hydra.get_mode(name, args.overrides)
     sweep = mode == RunMode.MULTIRUN
     overrides: list[str] = args.overrides
+    if resumed is not None:
+        where = QuotedString(str(resumed.absolute()), Quote.single).with_quotes()
+        overrides = [*overrides, f"hydra.{'sweep' if sweep else 'run'}.dir={where}"]
     for job in one_by_one(overrides, hydra.config_loader) if sweep else [overrides]:
         config = hydra.compose_config(name, job, run_mode=RunMode.RUN)
         HydraConfig.instance().set_config(config)
@@ -172,11 +199,16 @@ def _start(
         check_writable(directory, "run directory")
         make(settings_of(config))
     if sweep and (directory / RESULTS).exists():
-        raise ValueError(f"{directory} holds a sweep already; allowed is another hydra.sweep.dir")
-    if sweep:
-        _sweep(hydra, name, task, overrides, directory)
-    else:
+        remedy = "that has not ended" if resumed else "in another hydra.sweep.dir"
+        raise ValueError(f"{directory} holds a sweep already; allowed is one {remedy}")
+    if not sweep:
         hydra.run(name, task, [*overrides, "hydra.mode=RUN"])
+        return
+    with locked(directory):
+        command = task.keywords["command"]
+        if command is not None:
+            write_command(directory, command)
+        _sweep(hydra, name, task, overrides, directory)
 
 
 def _sweep(
@@ -198,31 +230,43 @@ def _sweep(
         hydra.multirun(name, task, given)
     except JobError:
         failed = True
-    finally:
-        failed |= write_table(directory)
+    except BaseException:
+        write_table(directory, ended=False)
+        raise
+    failed |= write_table(directory)
     if failed:
         sys.exit(1)
 
 
-def _run_job(config: DictConfig, make: Maker) -> float | None:
+def _run_job(
+    config: DictConfig, make: Maker, command: Mapping[str, Any] | None, resumed: bool
+) -> float | None:
     """Run one job, and return what a sweeper maximises.
 
     A job that wrote nothing leaves no folder that looks like a run.
+
+    Args:
+        config: the job's configuration.
+        make: makes the command.
+        command: what ``resume=<folder>`` reads in the run's folder; None where nothing can resume.
+        resumed: whether the run or sweep continues one that was stopped.
     """
     job = HydraConfig.get()
     sweep, folder = job.mode == RunMode.MULTIRUN, Path(job.runtime.output_dir)
     try:
-        if (folder / CONFIG_FILE).exists():
-            raise ValueError(f"{folder} holds a run already; allowed is another hydra.run.dir")
         logger = logging.getLogger("slowfast_rl")
         logger.handlers, logger.propagate = [_AboveBars()], False
-        with _removed_if_nothing_came(folder):
-            import torch  # here, because --help does without it
+        with locked(folder), _removed_if_nothing_came(folder):
+            row = ended_row(folder) if resumed else None
+            if row is not None and not sweep:
+                raise ValueError(f"{folder} has ended; allowed is a run that was stopped")
+            if row is None:
+                import torch  # here, because --help does without it
 
-            torch.set_num_threads(config.num_threads)
-            command = make(settings_of(config))
-            write_text_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
-            row = command.run(folder)
+                torch.set_num_threads(config.num_threads)
+                made = make(settings_of(config))
+                _write_settings(folder, config, None if sweep else command, resumed)
+                row = made.run(folder)
     except Exception as error:
         expected = isinstance(error, ValueError | OSError)
         if sweep:
@@ -239,14 +283,37 @@ def _run_job(config: DictConfig, make: Maker) -> float | None:
     return None if row is None else float(row["return"])
 
 
+def _write_settings(
+    folder: Path, config: DictConfig, command: Mapping[str, Any] | None, resumed: bool
+) -> None:
+    """Write the settings of a run to its folder.
+
+    Raises:
+        ValueError: the folder holds a run already, which does not continue or had other settings.
+    """
+    path, text = folder / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True)
+    if not path.exists():
+        if command is not None:
+            write_command(folder, command)
+        write_text_atomically(path, text)
+    elif not resumed:
+        raise ValueError(f"{folder} holds a run already; allowed is another hydra.run.dir")
+    elif path.read_text() != text:
+        changed = set(text.splitlines()) ^ set(path.read_text().splitlines())
+        lines = " | ".join(sorted(line.strip() for line in changed)[:4])
+        raise ValueError(f"the settings of {folder} have changed since it was stopped: {lines}")
+
+
 @contextmanager
 def _removed_if_nothing_came(folder: Path) -> Iterator[None]:
     """Remove the run's folder after a failure that left no more than the configuration."""
     try:
         yield
     except BaseException:
-        if folder.is_dir() and {path.name for path in folder.iterdir()} <= {CONFIG_FILE}:
-            (folder / CONFIG_FILE).unlink(missing_ok=True)
+        files = (CONFIG_FILE, COMMAND_FILE)
+        if folder.is_dir() and {path.name for path in folder.iterdir()} <= set(files):
+            for name in files:
+                (folder / name).unlink(missing_ok=True)
             folder.rmdir()
         raise
 

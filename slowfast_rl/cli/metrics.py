@@ -4,14 +4,18 @@ The step of every metric is the number of send opportunities played.
 """
 
 import csv
+from collections.abc import Sequence
 from io import StringIO
 from numbers import Number
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 
 from slowfast_rl.store.files import write_text_atomically
+
+Row = tuple[int, dict[str, Any], dict[str, Any]]
 
 
 class Metrics:
@@ -19,22 +23,41 @@ class Metrics:
 
     Args:
         folder: the folder of the run.
-        events: the folder of the agent's TensorBoard events.
+        events: the folder of the agent's TensorBoard events; those in it are replaced.
         slots_per_week: opportunities in a week, which is a step of a planner's learner.
+        past: what a training that was stopped had written, as :attr:`written`; it is written again.
     """
 
-    def __init__(self, folder: Path, events: Path, slots_per_week: int) -> None:
+    def __init__(
+        self, folder: Path, events: Path, slots_per_week: int, past: Sequence[Row] = ()
+    ) -> None:
+        for file in events.glob("events.out.tfevents.*"):
+            file.unlink()  # points after the stop would be there twice
         table = _WholeTable(folder / "metrics.csv")
+        self._table, self._events = table, events
         writers: list[KVWriter] = [table, TensorBoardOutputFormat(str(events))]
+        for step, values, excluded in past:
+            for writer in writers:
+                writer.write(values, {name: tuple(excluded.get(name, ())) for name in values}, step)
         self.training = {  # by level; dumped by Stable-Baselines3
             level: Logger(str(folder), [_OfLevel(writer, level, step) for writer in writers])
             for level, step in (("slow", slots_per_week), ("fast", 1))
         }
         self.evaluation = Logger(str(folder), writers)
 
+    @property
+    def written(self) -> list[Row]:
+        """All numbers so far: step, values by tag, and the formats that leave a tag out."""
+        return self._table.written
+
     def close(self) -> None:
-        """Close the files."""
+        """Close the files; events that somebody deleted in the meantime are written again."""
         self.evaluation.close()
+        if not list(self._events.glob("events.out.tfevents.*")):
+            again = TensorBoardOutputFormat(str(self._events))
+            for step, values, excluded in self.written:
+                again.write(values, {name: tuple(excluded.get(name, ())) for name in values}, step)
+            again.close()
 
 
 class _WholeTable(KVWriter):
@@ -42,7 +65,7 @@ class _WholeTable(KVWriter):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._rows: list[dict[str, Any]] = []
+        self.written: list[Row] = []
 
     def write(
         self,
@@ -54,12 +77,15 @@ class _WholeTable(KVWriter):
         numbers = {key: v for key, v in key_values.items() if isinstance(v, Number)}
         if not numbers:
             return
-        self._rows.append({"step": step} | numbers)
-        columns = dict.fromkeys(key for row in self._rows for key in row)
+        numbers = {key: v.item() if isinstance(v, np.generic) else v for key, v in numbers.items()}
+        left_out = {key: list(key_excluded[key]) for key in numbers if key_excluded.get(key)}
+        self.written.append((step, numbers, left_out))
+        rows = [{"step": at} | values for at, values, _ in self.written]
+        columns = dict.fromkeys(key for row in rows for key in row)
         text = StringIO()
         table = csv.DictWriter(text, list(columns), lineterminator="\n")
         table.writeheader()
-        table.writerows(self._rows)
+        table.writerows(rows)
         write_text_atomically(self._path, text.getvalue())
 
     def close(self) -> None:

@@ -69,20 +69,22 @@ def note_job(row: Mapping[str, Any] | None, error: Exception | None = None) -> N
     write_text_atomically(path, json.dumps(job))
 
 
-def write_table(folder: Path) -> bool:
+def write_table(folder: Path, ended: bool = True) -> bool:
     """Write ``sweep.json`` and ``sweep.md``, print the table, and return whether a job failed.
 
     Args:
         folder: the folder of the sweep.
+        ended: whether the sweep ended; the table of one that was interrupted is printed alone.
     """
     jobs = [json.loads(path.read_text()) for path in (folder / _JOBS).glob("*.json")]
     if not jobs:
         return False
     jobs.sort(key=lambda job: job["job"])
     table = markdown(jobs)
-    write_text_atomically(folder / "sweep.md", table)
-    write_text_atomically(folder / RESULTS, json.dumps({"jobs": jobs}, indent=1))
-    shutil.rmtree(folder / _JOBS)
+    if ended:
+        write_text_atomically(folder / "sweep.md", table)
+        write_text_atomically(folder / RESULTS, json.dumps({"jobs": jobs}, indent=1))
+        shutil.rmtree(folder / _JOBS)
     print(f"\n{table}\nAll results  {folder}")
     return any(job["error"] is not None for job in jobs)
 

@@ -30,6 +30,7 @@ from slowfast_rl.agents.base import check_agent_name
 from slowfast_rl.agents.turns import Turn
 from slowfast_rl.cli.app import CONFIG_FILE, run
 from slowfast_rl.cli.results import log_directory, new_run, say, write_leaderboard
+from slowfast_rl.cli.resume import START_FILE, RunCheckpoints, digest
 from slowfast_rl.cli.schema import build, fit_arguments, limited, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
 from slowfast_rl.evaluation.contestants import (
@@ -44,7 +45,7 @@ from slowfast_rl.evaluation.protocol import check_training_seed
 from slowfast_rl.evaluation.references import References
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
-from slowfast_rl.members.loading import config_folder
+from slowfast_rl.members.loading import config_folder, world_hash
 from slowfast_rl.policies.component_files import check_savable
 from slowfast_rl.policies.registry import import_class
 from slowfast_rl.slow import PerMemberPlanner
@@ -74,6 +75,7 @@ class TrainSettings(EvaluatedSettings):
     name: str | None
     total_opportunities: int | None = limited(low=1)
     total_cpu_seconds: float | None = limited(low=0, above=True)
+    checkpoint_seconds: float = limited(low=0, default=30.0)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
@@ -131,24 +133,42 @@ class Train:
         say(f"Training {agent.name} in world {world.name}, seed {s.seed}; results go to {folder}")
         for turn in self.turns:
             say(f"  {turn}")
+        say("Bars show the time that is left of training, then of each policy's evaluation.")
+        config = (folder / CONFIG_FILE).read_text()
+        identity = {"world": world_hash(world), "seed": s.seed, "settings": digest(config)}
+        checkpoints = RunCheckpoints(folder, identity, s.checkpoint_seconds)
+        with checkpoints.saving_at_sigterm():
+            return self._run(folder, checkpoints)
+
+    def _run(self, folder: Path, checkpoints: RunCheckpoints) -> Mapping[str, Any]:
+        """Train from the start, or from where the training was stopped, and evaluate."""
         from slowfast_rl.cli.metrics import Metrics  # imports torch; --help does without it
 
-        say("Bars show the time that is left of training, then of each policy's evaluation.")
-        self._write_start(folder)
+        s, agent, world = self.settings, self.agent, self.world
+        begun = folder / START_FILE
+        old = json.loads(begun.read_text())["curves"] if begun.exists() else None
+        directory = log_directory(folder)
+        run_name = old or new_run(directory, agent.name)
+        self._write_start(folder, run_name)
         references = s.find_references(world, self.protocol)
         twins = Twins(world, self.protocol)
-        directory = log_directory(folder)
-        run_name = new_run(directory, agent.name)
-        metrics = Metrics(folder, directory / run_name, world.slots_per_week)
+        past = checkpoints.beside.get("metrics", ())
+        metrics = Metrics(folder, directory / run_name, world.slots_per_week, past)
         with _Watch(s, agent, self.turns, twins, references, metrics, folder) as watch:
-            agent.learn(
-                world,
-                total_opportunities=s.total_opportunities,
-                total_cpu_seconds=s.total_cpu_seconds,
-                seed=s.seed,
-                logger=metrics.training,
-                progress=watch,
-            )
+            watch.resume(checkpoints.beside.get("evaluations", 0))
+            checkpoints.more = lambda: {
+                "metrics": metrics.written, "evaluations": watch.evaluations
+            }  # fmt: skip
+            with checkpoints.learning():
+                agent.learn(
+                    world,
+                    total_opportunities=s.total_opportunities,
+                    total_cpu_seconds=s.total_cpu_seconds,
+                    seed=s.seed,
+                    logger=metrics.training,
+                    progress=watch,
+                    checkpoint=checkpoints,
+                )
             watch.evaluate()
         agent.save(folder / "checkpoints" / "final.zip")
         board = compare(
@@ -177,18 +197,24 @@ class Train:
             texts={"configuration": f"```yaml\n{(folder / CONFIG_FILE).read_text()}```"},
             report=s.report,
         )
+        checkpoints.remove()
         return board.row(agent.name)
 
-    def _write_start(self, folder: Path) -> None:
-        """Write what the budget comes to."""
+    def _write_start(self, folder: Path, run_name: str) -> None:
+        """Write what the budget comes to, and the name of the run in TensorBoard."""
         turns = [
             {"level": turn.level, "learns": turn.part.name}
             | turn.budget
             | {"schedule": turn.schedule._asdict()}
             for turn in self.turns
         ]
-        content = {"name": self.agent.name, "seed": self.settings.seed, "turns": turns}
-        write_text_atomically(folder / "training.json", json.dumps(content, indent=1))
+        content = {
+            "name": self.agent.name,
+            "seed": self.settings.seed,
+            "curves": run_name,
+            "turns": turns,
+        }
+        write_text_atomically(folder / START_FILE, json.dumps(content, indent=1))
 
     def _write_hparams(self, board: Leaderboard, metrics: "Metrics") -> None:
         """Write what was chosen and the final metrics for TensorBoard's tab HParams."""
@@ -238,8 +264,9 @@ class _Watch:
         known = budgeted and all(turn.schedule.opportunities for turn in budgeted)
         total = sum(turn.schedule.opportunities or 0 for turn in budgeted) if known else None
         every = settings.evaluation.every_opportunities or (None if known else _OF_CPU_BUDGET)
-        self._evaluations = iter(_steps(budgeted)) if every is None else count(0, every)
-        self._next: float = next(self._evaluations, inf)
+        self._steps = iter(_steps(budgeted)) if every is None else count(0, every)
+        self._next: float = next(self._steps, inf)
+        self.evaluations = 0  # that were due so far
         self._bar = progress_bar(
             total, "fitting to logs", " opportunities", leave=True, unit_scale=True
         )
@@ -267,11 +294,18 @@ class _Watch:
         self._bar.update(opportunities - self._bar.n)
         if self._budgeted and self._agent.can_act and opportunities >= self._next:
             while self._next <= opportunities:
-                self._next = next(self._evaluations, inf)
+                self._next = next(self._steps, inf)
+                self.evaluations += 1
             self.evaluate()
             self._agent.save(self._folder / "checkpoints" / "latest.zip")
         if first:  # what came before says nothing of the time that is left
             self._bar.unpause()
+
+    def resume(self, evaluations: int) -> None:
+        """Leave out as many evaluations as were made before the training was stopped."""
+        for _ in range(evaluations):
+            self._next = next(self._steps, inf)
+        self.evaluations = evaluations
 
     @property
     def num_members(self) -> int:
@@ -407,7 +441,7 @@ def _swept(keys: Sequence[str]) -> str:
 
 def main() -> None:
     """Run the command."""
-    run("train", Train, __doc__ or "")
+    run("train", Train, __doc__ or "", resumable=True)
 
 
 if __name__ == "__main__":

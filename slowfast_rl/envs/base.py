@@ -19,9 +19,15 @@ from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.bounds import whole_number
 from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.observations import Feature, bounds, privileged_features
-from slowfast_rl.members.population import Population
+from slowfast_rl.members.population import (
+    Population,
+    population_arrays,
+    restore_population,
+)
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.component import State
 from slowfast_rl.policies.plan_exchange import PlanExchange
+from slowfast_rl.store import StoreState
 
 Step = tuple[Float32, Float64, Bool, Bool, Info]
 RENDERING: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 8}
@@ -209,6 +215,41 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
     def observe(self) -> Float32:
         """Return the current observations as a new array, [N, F]."""
         return self._observe()
+
+    def snapshot(self) -> State:
+        """Return a copy of all that a step changes but the timeline of a ``render_mode``.
+
+        It holds arrays, mappings and what JSON can hold. An environment made with the same
+        arguments, given it by :meth:`restore`, continues identically under the same actions.
+
+        Raises:
+            ResetNeeded: the environment has not been reset yet.
+        """
+        if not self._was_reset:
+            raise gym.error.ResetNeeded("snapshot was called before reset; call reset first")
+        return {
+            "population": population_arrays(self.population),
+            "luck_seed": self.luck_seed,
+            "ended": self._ended.copy(),
+            "random": self.np_random.bit_generator.state,
+            "store": self.plan_exchange.store.snapshot()._asdict(),
+            "reader": self.plan_exchange.reader.snapshot()._asdict(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Continue where another environment of the same arguments was; see :meth:`snapshot`.
+
+        Raises:
+            ValueError: the state is not one of such an environment.
+        """
+        if state["luck_seed"] != self.luck_seed:
+            self.population.reset(state["luck_seed"])
+        restore_population(self.population, state["population"])
+        self._ended[:] = state["ended"]
+        self.np_random.bit_generator.state = state["random"]
+        self.plan_exchange.store.restore(StoreState(**state["store"]))
+        self.plan_exchange.reader.restore(StoreState(**state["reader"]))
+        self._was_reset = True
 
     def restart(self, rows: Int64) -> None:
         """Begin the next episode in some rows, each with a new member.

@@ -16,6 +16,7 @@ from slowfast_rl.members.observations import (
     weekly_features,
 )
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.component import State
 from slowfast_rl.policies.guard import NO_CAP, action_mask, hold_forbidden, pack_plans
 from slowfast_rl.policies.plan_exchange import PlanExchange, PlanSource, pack_plan, plans_of_planner
 from slowfast_rl.store import FeatureStore
@@ -234,6 +235,17 @@ class MessagingVectorEnv(MemberVectorEnv):
                 np.flatnonzero(self._lacks_plan & (population.slots > 0) & population.alive)
             )
         return self._complete_step(reward, info | {"vetoed": vetoed})
+
+    def snapshot(self) -> State:
+        """Return a copy of all that a step changes; see :meth:`MemberVectorEnv.snapshot`."""
+        plans = {"plan_rows": self._plan_rows.copy(), "lacks_plan": self._lacks_plan.copy()}
+        return {**super().snapshot(), **plans}
+
+    def restore(self, state: State) -> None:
+        """Continue where another environment was; see :meth:`MemberVectorEnv.restore`."""
+        super().restore(state)
+        self._plan_rows[:] = state["plan_rows"]
+        self._lacks_plan[:] = state["lacks_plan"]
 
     def _observe(self) -> Float32:
         targets = self._plan_rows[:, 0:-1:2] if self.has_plan else None

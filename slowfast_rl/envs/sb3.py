@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, Vec
 from slowfast_rl.envs.base import MemberVectorEnv
 from slowfast_rl.envs.infos import Info, row_info
 from slowfast_rl.members.arrays import Bool, Float32
+from slowfast_rl.policies.component import State
 
 _SPACES = ("action_space", "observation_space")
 
@@ -190,6 +191,22 @@ class StaggeredVecEnv(SB3VecEnv):
     def reset(self) -> Float32:
         """Return the current observations, [N, F]."""
         return self._native.observe()
+
+    def snapshot(self) -> State:
+        """Return a copy of the environment's state and of the records that are under way."""
+        return {
+            "env": self._native.snapshot(),
+            "returns": self._returns.copy(),
+            "lengths": self._lengths.copy(),
+            "incomplete": self._incomplete.copy(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Continue where another adapter of such an environment was; see :meth:`snapshot`."""
+        self._native.restore(state["env"])
+        self._returns[:] = state["returns"]
+        self._lengths[:] = state["lengths"]
+        self._incomplete[:] = state["incomplete"]
 
     def step_wait(self) -> VecEnvStepReturn:
         """Step all rows; remove the records of episodes that were observed only in part."""

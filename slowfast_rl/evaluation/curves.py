@@ -1,5 +1,7 @@
 """Long-term curves in TensorBoard: one run per agent, with the simulated week as step."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -90,7 +92,9 @@ def write_curves(
         baseline = not board.row(name)["seeds"]
         if baseline and (folder / run).exists():
             continue
-        with SummaryWriter(str(folder / run)) as writer:
+        # A baseline's folder appears whole, because nobody writes one again that is there.
+        place = folder / f".{run}.{os.getpid()}.partial" if baseline else folder / run
+        with SummaryWriter(str(place)) as writer:
             _write_weeks(writer, board.rollouts[name], board)
             _write_lead(writer, name, board)
             _write_final(writer, name, board)
@@ -102,6 +106,16 @@ def write_curves(
                 for title, figure in figures(board, name) if figures is not None else ():
                     writer.add_figure(title, figure, board.protocol.weeks)
             writer.add_custom_scalars(layout(board.baseline))
+        if baseline:
+            _appear(place, folder / run)
+
+
+def _appear(partial: Path, folder: Path) -> None:
+    """Rename a folder that is whole; where another process was faster, remove it."""
+    try:
+        partial.rename(folder)
+    except OSError:
+        shutil.rmtree(partial)
 
 
 def evaluation(

@@ -18,6 +18,7 @@ from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, check_budget, schedule
+from slowfast_rl.policies.checkpoint import Checkpoint
 from slowfast_rl.policies.component import NotTrainedError
 from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BasePlanner, BaseRanker, Choice
 from slowfast_rl.policies.plan_exchange import PlanSource
@@ -135,6 +136,7 @@ class PPOExecutor(BaseExecutor):
         logger: "Logger | None" = None,
         progress: Progress | None = None,
         warm_start: bool = False,
+        checkpoint: Checkpoint | None = None,
     ) -> Self:
         """Fit pacer and ranker, then train corrections of them on members of population ``seed``.
 
@@ -150,11 +152,12 @@ class PPOExecutor(BaseExecutor):
             logger: where SB3's metrics go; None for nowhere.
             progress: called before each rollout with the opportunities played so far.
             warm_start: whether pacer, ranker and corrections stay as they are at first.
+            checkpoint: keeps the training between rollouts; None for nowhere.
 
         Raises:
             ValueError: not exactly one budget above 0, or a planner missing or not wanted.
         """
-        from slowfast_rl.envs.sb3_training import Budget, ppo_model  # imports torch
+        from slowfast_rl.envs.sb3_training import Budget, ppo_model, train  # imports torch
         from slowfast_rl.fast.ppo_network import MessagePolicy, policy_arguments
 
         check_budget(total_opportunities, total_cpu_seconds)
@@ -164,19 +167,27 @@ class PPOExecutor(BaseExecutor):
                 "planned=True, or None with planned=False"
             )
         start, s = process_time(), self.settings
-        before = 0 if warm_start else self.prepare(world, seed).opportunities
+        stopped = None if checkpoint is None else checkpoint.state
+        if stopped is not None:
+            before = stopped["before"]
+        else:
+            before = 0 if warm_start else self.prepare(world, seed).opportunities
         planned = self.schedule(world, total_opportunities)
         num_envs = planned.members or s.num_envs
-        env, observations = self._begin(world, planner, seed, num_envs)
-        before += num_envs * (s.weeks - 1) * world.slots_per_week
-        prior = self._prior(world)
+        env = self._env(world, planner, seed, num_envs)
+        prior, scale = self._prior(world), unit_scale(world)
+        if stopped is None:
+            before += num_envs * (s.weeks - 1) * world.slots_per_week
+            scale = typical_scale(prior, self._met(env, seed))
+        else:
+            env.reset(seed=seed)  # to where it was stopped, below
         model = ppo_model(
             MessagePolicy,
             env,
             s,
             discount=world.reward.weekly_discount ** (1 / world.slots_per_week),
             seed=seed,
-            policy_arguments=policy_arguments(prior, typical_scale(prior, observations), s.hidden),
+            policy_arguments=policy_arguments(prior, scale, s.hidden),
             logger=logger,
         )
         assert isinstance(model.policy, MessagePolicy)
@@ -189,9 +200,10 @@ class PPOExecutor(BaseExecutor):
             if progress is not None:
                 progress(self.opportunities)
 
-        set_up = process_time() - start
+        set_up = process_time() - start if stopped is None else stopped["set_up"]
         budget = Budget(seed, total_cpu_seconds, report)
-        model.learn((planned.rounds or ENDLESS) * num_envs * s.n_steps, budget)
+        steps = (planned.rounds or ENDLESS) * num_envs * s.n_steps
+        train(model, steps, budget, checkpoint, {"before": before, "set_up": set_up})
         self.opportunities = before + int(model.num_timesteps)
         self.cpu_seconds = budget.spent + set_up
         return self
@@ -226,8 +238,8 @@ class PPOExecutor(BaseExecutor):
         if executor._paced() is not None:
             return executor
         if self.policy is None or self.policy.features_extractor.prior.world != world:
-            _, observations = executor._begin(world, planner, seed, self.settings.num_envs)
-            typical = typical_scale(executor._prior(world), observations)
+            env = executor._env(world, planner, seed, self.settings.num_envs)
+            typical = typical_scale(executor._prior(world), executor._met(env, seed))
             executor.policy = executor._network(world, typical, seed)
         else:
             from slowfast_rl.policies.networks import copy_buffers  # imports torch
@@ -355,11 +367,11 @@ class PPOExecutor(BaseExecutor):
         share = self.settings.send_share if self.pacer is None else None
         return Prior(world, self.pacer, self.ranker, share, self.settings.temperature)
 
-    def _begin(
+    def _env(
         self, world: World, planner: BasePlanner | None, seed: int, num_envs: int
-    ) -> tuple[MessagingVectorEnv, Float32]:
-        """Return members of all ages under random actions, and features that they met, [B, F]."""
-        env = MessagingVectorEnv(
+    ) -> MessagingVectorEnv:
+        """Return the members that it learns on, under the plans of a planner."""
+        return MessagingVectorEnv(
             num_envs,
             world,
             plan_source=None if planner is None else PlanSource(planner, InMemoryFeatureStore()),
@@ -368,7 +380,10 @@ class PPOExecutor(BaseExecutor):
             luck_seed=seed,
             first_member=0,
         )
-        rows = np.arange(env.num_envs)
+
+    def _met(self, env: MessagingVectorEnv, seed: int) -> Float32:
+        """Bring members to all ages under random actions; return features that they met, [B, F]."""
+        world, rows = env.world, np.arange(env.num_envs)
 
         def random_sends(time: int) -> Int64:
             words = random_words(
@@ -385,7 +400,7 @@ class PPOExecutor(BaseExecutor):
             seen[time % _OBSERVED_SHARE :: _OBSERVED_SHARE]
             for time, seen in enumerate(stagger(env, seed, random_sends))
         ]
-        return env, np.concatenate(met[:-1] or met)  # the last is where training begins
+        return np.concatenate(met[:-1] or met)  # the last is where training begins
 
     def _network(self, world: World, typical: Scale, seed: int) -> "MessagePolicy":
         """Return a new network; the caller's random numbers stay as they are."""

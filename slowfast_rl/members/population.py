@@ -377,32 +377,41 @@ def branch(population: Population, copies: int) -> Population:
 
 
 _PARTS = ("state", "log")
+_MOST_WEEKS = 2**20  # of an episode: 20,000 years
 
 
 def population_arrays(population: Population) -> dict[str, NDArray[Any]]:
-    """Return copies of all arrays that a simulation changes; traits follow from member ids."""
+    """Return copies of all arrays that a simulation changes, beliefs included.
+
+    Traits and launches follow from seeds and member ids.
+    """
     arrays = {
         f"{part}.{name}": array.copy()
         for part in _PARTS
         for name, array in getattr(population.simulation, part)._asdict().items()
     }
-    return arrays | {
-        "ledger": population.simulation.ledger.copy(),
-        "first_members": population.first_members.copy(),
-        "episodes": population.episodes.copy(),
-        "slot": np.array([population.slot]),
-    }
+    return (
+        arrays
+        | {
+            "ledger": population.simulation.ledger.copy(),
+            "first_members": population.first_members.copy(),
+            "episodes": population.episodes.copy(),
+            "slots": population.slots.copy(),
+        }
+        | _belief_arrays(population)
+    )
 
 
 def restore_population(population: Population, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Restore the state of a population from :func:`population_arrays`.
 
     Args:
-        population: a population of the same arguments; its beliefs are not restored.
+        population: a population of the same arguments.
         arrays: the result of :func:`population_arrays`.
 
     Raises:
-        ValueError: an array is missing or has another shape or dtype; then nothing is changed.
+        ValueError: an array is missing, has another shape or dtype, or holds a value that no
+            simulation leads to; then nothing is changed.
     """
     wanted = population_arrays(population)
     for name, array in wanted.items():
@@ -410,6 +419,11 @@ def restore_population(population: Population, arrays: Mapping[str, NDArray[Any]
         if found is None or found.shape != array.shape or found.dtype != array.dtype:
             what = "missing" if found is None else f"{found.dtype} of shape {found.shape}"
             raise ValueError(f"{name} is {what}; allowed is {array.dtype} of shape {array.shape}")
+        low, high = _range_of(population, name)
+        if found.size and not (found.min() >= low and found.max() <= high):  # NaN is outside
+            raise ValueError(
+                f"{name} spans {found.min()} to {found.max()}; allowed is {low} to {high}"
+            )
     simulation = population.simulation
     for part in _PARTS:
         table = getattr(simulation, part)
@@ -417,6 +431,33 @@ def restore_population(population: Population, arrays: Mapping[str, NDArray[Any]
     simulation.ledger[:] = arrays["ledger"]
     population.first_members[:] = arrays["first_members"]
     population.episodes[:] = arrays["episodes"]
-    population.slots = np.full(population.num_members, arrays["slot"][0], np.int64)
+    population.slots = arrays["slots"].copy()
+    if population.beliefs is not None:
+        for name, table in population.beliefs.tables._asdict().items():
+            table[...] = arrays[f"beliefs.{name}"]
     traits = draw_traits(population.world, population.population_seed, simulation.state.member)
     put_rows(simulation.traits, slice(None), traits)
+
+
+def _belief_arrays(population: Population) -> dict[str, NDArray[Any]]:
+    if population.beliefs is None:
+        return {}
+    tables = population.beliefs.tables._asdict()
+    return {f"beliefs.{name}": table.copy() for name, table in tables.items()}
+
+
+def _range_of(population: Population, name: str) -> tuple[float, float]:
+    """Return the least and the greatest value that an array may hold; kernels index by some."""
+    schedule, world = population.simulation.schedule, population.world
+    ranges = {
+        "state.week": (0, _MOST_WEEKS),
+        "state.alive": (0, 1),
+        "state.opted_in": (0, 1),
+        "state.viewed": (0, 1),
+        "state.organic_slot": (-1, len(schedule.channel)),
+        "slots": (0, world.slots_per_week - 1),
+        "episodes": (0, 2**62),
+        "first_members": (0, 2**62),
+    }
+    most = float(np.finfo(np.float32).max)  # infinite numbers are outside
+    return ranges.get(name, (-most, most))

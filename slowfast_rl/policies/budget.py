@@ -111,10 +111,14 @@ def check_budget(total_opportunities: int | None, total_cpu_seconds: float | Non
 
 
 class Stopwatch:
-    """CPU seconds since it was made, those spent in :meth:`call_untimed` not counted."""
+    """CPU seconds since it was made, those spent in :meth:`call_untimed` not counted.
 
-    def __init__(self) -> None:
-        self._start = process_time()
+    Args:
+        spent: CPU seconds that it begins with.
+    """
+
+    def __init__(self, spent: float = 0.0) -> None:
+        self._start = process_time() - spent
 
     @property
     def spent(self) -> float:

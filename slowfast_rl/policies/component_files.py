@@ -183,3 +183,10 @@ def _as_json(name: str, value: Any) -> Any:
         raise ValueError(
             f"{name} is {str(value)[:60]!r}; allowed is an array, or what JSON can hold"
         ) from error
+
+
+def classes_of(component: Component) -> tuple[type[Component], ...]:
+    """Return the classes of a component and of its parts, for ``allow``."""
+    parts = [getattr(component, name) for name in component.parts]
+    inner = [kind for part in parts if part is not None for kind in classes_of(part)]
+    return (type(component), *inner)

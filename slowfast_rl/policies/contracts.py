@@ -74,6 +74,7 @@ class BasePlanner(Component):
     learn_arguments = (
         "executor", "total_opportunities", "total_cpu_seconds", "seed", "logger", "progress",
         "warm_start",
+        "checkpoint",
     )  # fmt: skip
     fill_in = (("plan",),)
     needs_beliefs: bool = False
@@ -137,6 +138,9 @@ class BasePlanner(Component):
             progress: function to call from time to time with the opportunities simulated so far.
             warm_start: whether to continue from what was learned, in a later turn of the same
                 training; a planner that does not declare it starts anew in every turn.
+            checkpoint: keeps what the planner needs to continue a training that was stopped, see
+                :class:`~slowfast_rl.policies.checkpoint.Checkpoint`; without it a training that
+                was stopped in its turn begins the turn again.
         """
         return self
 
@@ -380,6 +384,7 @@ class BaseExecutor(Component):
     learn_arguments = (
         "planner", "total_opportunities", "total_cpu_seconds", "seed", "logger", "progress",
         "warm_start",
+        "checkpoint",
     )  # fmt: skip
     fill_in = (("act",), ("run_week", "choose"))
     planned: bool = True
@@ -464,6 +469,8 @@ class BaseExecutor(Component):
             progress: function to call from time to time with the opportunities simulated so far.
             warm_start: whether to continue from what was learned, in a later turn of the same
                 training or after :meth:`prepare`; an executor that does not declare it starts anew.
+            checkpoint: keeps what the executor needs to continue a training that was stopped, as
+                for a planner.
         """
         return self
 

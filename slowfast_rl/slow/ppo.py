@@ -13,6 +13,7 @@ from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.observations import Feature, bounds, weekly_features
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, check_budget, schedule
+from slowfast_rl.policies.checkpoint import Checkpoint
 from slowfast_rl.policies.component import NotTrainedError, State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.plan_exchange import plan_request
@@ -68,6 +69,7 @@ class PPOPlanner(BasePlanner):
         logger: "Logger | None" = None,
         progress: Progress | None = None,
         warm_start: bool = False,
+        checkpoint: Checkpoint | None = None,
     ) -> Self:
         """Train on members of population ``seed``.
 
@@ -84,18 +86,20 @@ class PPOPlanner(BasePlanner):
             logger: where SB3's metrics go; None for nowhere.
             progress: called before each rollout with the opportunities played so far.
             warm_start: whether to go on from the weights that were learned before.
+            checkpoint: keeps the training between rollouts; None for nowhere.
 
         Raises:
             ValueError: not exactly one budget above 0 is given.
         """
-        from slowfast_rl.envs.sb3_training import Budget, ppo_model  # imports torch
+        from slowfast_rl.envs.sb3_training import Budget, ppo_model, train  # imports torch
         from slowfast_rl.slow.ppo_network import PlanPolicy, policy_arguments
 
         check_budget(total_opportunities, total_cpu_seconds)
         start, s = process_time(), self.settings
         planned = self.schedule(world, total_opportunities)
         num_envs = planned.members or s.num_envs
-        env, observations = self._begin(world, executor, seed, num_envs)
+        stopped = None if checkpoint is None else checkpoint.state
+        env, observations = self._begin(world, executor, seed, num_envs, stopped is not None)
         played_before = num_envs * (s.weeks - 1) * world.slots_per_week
         model = ppo_model(
             PlanPolicy,
@@ -110,7 +114,7 @@ class PPOPlanner(BasePlanner):
         if warm_start and self.policy is not None:
             model.policy.load_state_dict(self.policy.state_dict())
         self.policy = model.policy  # now, so that progress can evaluate it
-        self.policy_version += 1
+        self.policy_version += stopped is None
         slots = world.slots_per_week
 
         def report(weeks: int) -> None:
@@ -119,9 +123,10 @@ class PPOPlanner(BasePlanner):
             if progress is not None:
                 progress(self.opportunities)
 
-        set_up = process_time() - start
+        set_up = process_time() - start if stopped is None else stopped["set_up"]
+        kept = {"set_up": set_up}
         budget = Budget(seed, total_cpu_seconds, report)
-        model.learn((planned.rounds or ENDLESS) * num_envs * s.n_steps, budget)
+        train(model, (planned.rounds or ENDLESS) * num_envs * s.n_steps, budget, checkpoint, kept)
         self.opportunities = played_before + int(model.num_timesteps) * slots
         self.cpu_seconds = budget.spent + set_up
         return self
@@ -218,9 +223,17 @@ class PPOPlanner(BasePlanner):
         return self.policy
 
     def _begin(
-        self, world: World, executor: Executor | None, seed: int, num_envs: int
+        self,
+        world: World,
+        executor: Executor | None,
+        seed: int,
+        num_envs: int,
+        stopped: bool = False,
     ) -> tuple[PacingVectorEnv, Float32]:
-        """Return members of all ages and features that they met, [B, F]."""
+        """Return members of all ages and features that they met, [B, F].
+
+        For a training that was stopped they are new members and zeros, as its state has both.
+        """
         self.prepare(world)
         env = PacingVectorEnv(
             num_envs,
@@ -232,6 +245,9 @@ class PPOPlanner(BasePlanner):
             luck_seed=seed,
             first_member=0,
         )
+        if stopped:
+            env.reset(seed=seed)
+            return env, np.zeros((1, len(self._features(world))), np.float32)
         return env, stagger_under_random_plans(env, seed)
 
     def _standard_network(self, world: World, seed: int) -> "PlanPolicy":

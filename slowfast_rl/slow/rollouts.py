@@ -8,9 +8,14 @@ import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.observations import privileged_features, weekly_features
-from slowfast_rl.members.population import Population
+from slowfast_rl.members.population import (
+    Population,
+    population_arrays,
+    restore_population,
+)
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, Stopwatch, check_budget, schedule
+from slowfast_rl.policies.checkpoint import Checkpoint
 from slowfast_rl.policies.component import NotTrainedError, State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.executor import default_executor
@@ -106,6 +111,7 @@ class RolloutPlanner(BasePlanner):
         logger: "Logger | None" = None,
         progress: Progress | None = None,
         warm_start: bool = False,
+        checkpoint: Checkpoint | None = None,
     ) -> Self:
         """Train from the start on members of population ``seed``; see :meth:`BasePlanner.learn`.
 
@@ -116,21 +122,39 @@ class RolloutPlanner(BasePlanner):
         Raises:
             ValueError: not exactly one budget above 0 is given.
         """
-        from torch import Generator
+        from torch import Generator, from_numpy
 
         from slowfast_rl.slow.plan_value import Branched, fit, joined  # imports torch
 
         check_budget(total_opportunities, total_cpu_seconds)
-        watch, s, executor = Stopwatch(), self.settings, executor or default_executor()
-        if not warm_start:
-            self.begin(world)
+        stopped = None if checkpoint is None else checkpoint.state
         self.opportunities, self.cpu_seconds = 0, 0.0
+        if stopped is not None:
+            self.opportunities = stopped["opportunities"]
+            self.cpu_seconds = stopped["cpu_seconds"]
+        elif not warm_start:
+            self.begin(world)
+        watch, s = Stopwatch(self.cpu_seconds), self.settings
+        executor = executor or default_executor()
         generator = Generator().manual_seed(seed)
         planned = self.schedule(world, total_opportunities)
         population = Population(
             world, planned.members or s.states, seed, seed, belief_filter=self.belief_filter
         )
         collected: list[Branched] = []
+        if stopped is not None:
+            collected = [Branched(*arrays) for arrays in stopped["collected"]]
+            restore_population(population, stopped["population"])
+            generator.set_state(from_numpy(stopped["generator"].copy()))
+
+        def state() -> State:
+            return {
+                "opportunities": self.opportunities,
+                "cpu_seconds": self.cpu_seconds,
+                "collected": collected,
+                "population": population_arrays(population),
+                "generator": generator.get_state().numpy(),
+            }
 
         def played(opportunities: int) -> None:
             self.opportunities += opportunities
@@ -170,6 +194,8 @@ class RolloutPlanner(BasePlanner):
                 logger.record("branch_return", float(returns.mean()))
                 logger.record("branch_spread", spread)
                 logger.dump(self.opportunities // world.slots_per_week)
+            if checkpoint is not None:
+                checkpoint.offer(state)
         return self
 
     def schedule(self, world: World, total_opportunities: int | None) -> Schedule:

@@ -4,7 +4,9 @@ The best plan for the present members of a segment need not be the best plan of 
 it also applies to members that enter the segment later, and it affects which members leave it.
 """
 
+from collections.abc import Callable
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,28 +21,38 @@ from slowfast_rl.slow.plan_effect_features import mean_viewing
 from slowfast_rl.slow.simple import FeasibleIndex
 
 
+class Search(NamedTuple):
+    """Where a search is."""
+
+    plans: Int64  # [S] indices into the menu, one per segment
+    rounds: int  # that were completed
+    played: int  # members that were simulated
+
+
 def improve(
     starts: list[Population],
     thresholds: Float64,
-    plans: Int64,
+    begun: Search,
     weeks: int,
     rounds: int,
     executor: Executor | None = None,
-) -> tuple[Int64, int]:
-    """Return improved plans per segment [S], and the number of members simulated.
+    completed: Callable[[Search], None] = lambda _: None,
+) -> Search:
+    """Return improved plans per segment.
 
     Each round simulates the plans and all their neighbours under the same luck and takes the best.
 
     Args:
         starts: members at the beginning of a week, one population per luck; they are not changed.
         thresholds: [S - 1] viewing days a week between the segments.
-        plans: [S] indices into the menu.
+        begun: the plans to improve.
         weeks: number of weeks of each simulation.
         rounds: largest number of rounds.
         executor: the fast policy; None for the default.
+        completed: called after each round.
     """
-    played = 0
-    for _ in range(rounds):
+    plans, first, played = begun
+    for number in range(first, rounds):
         tried = np.array([plans, *neighbours(starts[0].world, plans)])  # [P, S]
         returns = [
             _returns(block, thresholds, tried, weeks, executor)
@@ -52,7 +64,8 @@ def improve(
         if best == 0:
             break
         plans = tried[best]
-    return plans, played
+        completed(Search(plans, number + 1, played))
+    return Search(plans, rounds, played)
 
 
 def neighbours(world: World, plans: Int64) -> list[Int64]:

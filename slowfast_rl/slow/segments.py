@@ -12,6 +12,7 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.members.shapes import UNIFORM
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Schedule, Stopwatch, schedule_of_logs
+from slowfast_rl.policies.checkpoint import Checkpoint
 from slowfast_rl.policies.component import NotTrainedError, State
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.plan_exchange import plan_request
@@ -19,7 +20,7 @@ from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, is_number, setting
 from slowfast_rl.slow.branches import burn_in, constant_plan_returns
 from slowfast_rl.slow.plan_effect_features import mean_viewing
-from slowfast_rl.slow.segment_search import improve
+from slowfast_rl.slow.segment_search import Search, improve
 from slowfast_rl.slow.simple import FeasibleIndex
 
 
@@ -74,15 +75,27 @@ class SegmentsPlanner(BasePlanner):
         *,
         seed: int = 0,
         progress: Callable[[int], None] | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Self:
         """Learn on members of population ``seed``; see :meth:`BasePlanner.learn`.
 
         Raises:
             ValueError: all members churn in the burn-in.
         """
-        watch, s = Stopwatch(), self.settings
+        stopped = (checkpoint.state if checkpoint is not None else None) or {
+            "seconds": 0.0, "returns": [], "search": None
+        }  # fmt: skip
+        watch, s = Stopwatch(stopped["seconds"]), self.settings
         each = s.num_members * world.slots_per_week
-        starts, returns = [], []
+        starts: list[Population] = []
+        returns: list[Float64] = list(stopped["returns"])  # by luck
+
+        def offer(search: Search | None = None) -> None:
+            if checkpoint is not None:
+                checkpoint.offer(
+                    lambda: {"seconds": watch.spent, "returns": returns, "search": search}
+                )
+
         for luck in range(s.lucks):
             if progress is not None:
                 played = luck * each * (s.burn_in_weeks + s.weeks * len(world.plans))
@@ -94,14 +107,17 @@ class SegmentsPlanner(BasePlanner):
                     f"burn_in_weeks is {s.burn_in_weeks}; allowed are fewer: all members churned"
                 )
             starts.append(population.take(population.alive))
-            returns.append(constant_plan_returns(starts[-1], s.weeks, executor))
+            if luck == len(returns):
+                returns.append(constant_plan_returns(starts[-1], s.weeks, executor))
+                offer()
         viewing = [mean_viewing(world, plan_request(start).observations) for start in starts]
         chosen = self._choose(np.concatenate(viewing), np.concatenate(returns))
         simulation = s.lucks * s.num_members * len(world.plans)
         if s.segments > 1:
             thresholds = np.array(self.thresholds)
-            chosen, more = improve(starts, thresholds, chosen, s.weeks, s.rounds, executor)
-            simulation += more
+            begun = Search(*stopped["search"]) if stopped["search"] else Search(chosen, 0, 0)
+            found = improve(starts, thresholds, begun, s.weeks, s.rounds, executor, offer)
+            chosen, simulation = found.plans, simulation + found.played
         self.prepare(world).wanted = tuple(tuple(map(int, world.plans[p])) for p in chosen)
         self.shapes = tuple(world.shape_names[world.plan_shapes[p]] for p in chosen)
         self.policy_version += 1

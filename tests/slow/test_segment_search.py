@@ -7,7 +7,7 @@ from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.plan_exchange import choose_plans, plan_request
 from slowfast_rl.slow import SegmentsPlanner
 from slowfast_rl.slow.branches import burn_in
-from slowfast_rl.slow.segment_search import improve, neighbours
+from slowfast_rl.slow.segment_search import Search, improve, neighbours
 from tests.members.worlds import world
 from tests.slow.cases import small_world
 
@@ -47,7 +47,7 @@ def test_a_round_goes_to_the_neighbour_that_lives_best():
     plans = np.array([0, 3, 5])
     tried = [plans, *neighbours(w, plans)]
     returns = [lived(w, p, 5) for p in tried]
-    better, simulation = improve([start(w)], THRESHOLDS, plans, 5, 1)
+    better, _, simulation = improve([start(w)], THRESHOLDS, Search(plans, 0, 0), 5, 1)
     assert_array_equal(better, tried[int(np.argmax(returns))])
     assert simulation == len(tried) * start(w).num_members
 
@@ -55,10 +55,10 @@ def test_a_round_goes_to_the_neighbour_that_lives_best():
 def test_rounds_end_where_no_neighbour_is_better():
     w = small_world("costly")
     never = np.zeros(3, np.int64)
-    plans, simulation = improve([start(w)], THRESHOLDS, never, 4, 50)
+    plans, _, simulation = improve([start(w)], THRESHOLDS, Search(never, 0, 0), 4, 50)
     assert_array_equal(plans, never)
     assert simulation == 7 * start(w).num_members  # one round: these and six neighbours
-    far, _ = improve([start(w)], THRESHOLDS, never + 5, 4, 50)
+    far, *_ = improve([start(w)], THRESHOLDS, Search(never + 5, 0, 0), 4, 50)
     assert_array_equal(far, never)
 
 
@@ -66,7 +66,7 @@ def test_rounds_end_where_no_neighbour_is_better():
 def test_more_rounds_never_live_worse(rounds):
     w = small_world("eventful")
     plans = np.array([5, 5, 5])
-    better, _ = improve([start(w)], THRESHOLDS, plans, 5, rounds)
+    better, *_ = improve([start(w)], THRESHOLDS, Search(plans, 0, 0), 5, rounds)
     assert lived(w, better, 5) >= lived(w, plans, 5)
 
 

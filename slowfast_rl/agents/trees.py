@@ -1,0 +1,48 @@
+"""Nested mappings of arrays and JSON as a flat table of arrays and one JSON document."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ARRAY = "$array"  # the key of what stands for an array in the JSON
+
+
+def flatten(tree: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """Return a tree as JSON can hold it; its arrays are added to ``arrays``.
+
+    Args:
+        tree: mappings with text keys, sequences, arrays, numbers, texts, truth values and None.
+        arrays: by the number that stands for each in the result.
+
+    Raises:
+        TypeError: the tree holds something else.
+    """
+    if isinstance(tree, np.ndarray):
+        arrays[str(len(arrays))] = tree
+        return {_ARRAY: len(arrays) - 1}
+    if isinstance(tree, Mapping):
+        return {str(key): flatten(value, arrays) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [flatten(value, arrays) for value in tree]
+    if isinstance(tree, np.generic):
+        return tree.item()
+    if tree is None or isinstance(tree, bool | int | float | str):
+        return tree
+    raise TypeError(f"{type(tree).__name__} is neither an array nor anything that JSON can hold")
+
+
+def unflatten(node: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    """Return the tree that :func:`flatten` was given; sequences come back as lists.
+
+    Raises:
+        KeyError: an array is missing.
+    """
+    if isinstance(node, dict):
+        if set(node) == {_ARRAY}:
+            return arrays[str(node[_ARRAY])]
+        return {key: unflatten(value, arrays) for key, value in node.items()}
+    if isinstance(node, list):
+        return [unflatten(value, arrays) for value in node]
+    return node

@@ -1,0 +1,228 @@
+"""Continue a training that was stopped: its checkpoints on disk, its lock, and SIGTERM."""
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from types import FrameType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from slowfast_rl.agents.disk import read_arrays, write_arrays
+from slowfast_rl.agents.trees import flatten, unflatten
+from slowfast_rl.cli.results import say
+from slowfast_rl.policies.component import State
+from slowfast_rl.store.files import write_text_atomically
+
+SCHEMA = 1  # of the files
+COMMAND_FILE = "command.json"  # of a run or a sweep that can resume
+START_FILE = "training.json"  # what a training begins with
+_ARGUMENTS = ("overrides", "multirun", "config_name", "config_path", "config_dir")
+_KEPT = 3  # checkpoints
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was told to end."""
+
+
+class RunCheckpoints:
+    """The checkpoints of a run: ``checkpoints/training-<number>.safetensors``, the last three.
+
+    Args:
+        folder: the folder of the run.
+        identity: what tells this training from others; files of another one are not used.
+        every_seconds: a state that is offered is kept if the last one is at least as old.
+
+    Attributes:
+        state: of the agent's training, from the newest file that is whole; None if there is none.
+        beside: what the run kept beside it; empty if there is none.
+        more: returns what the run keeps beside the state of the training.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], every_seconds: float) -> None:
+        self._folder, self._identity = folder / "checkpoints", dict(identity)
+        self._every, self._last = every_seconds, monotonic()
+        self._terminated = self._learning = False
+        self.state: State | None = None
+        self.beside: State = {}
+        self.more: Callable[[], State] = dict
+        for path in reversed(self._files()):
+            try:
+                self.state, self.beside = self._read(path)
+            except ValueError as error:
+                say(f"warning: a checkpoint is skipped: {' '.join(str(error).split())}")
+            else:
+                break
+
+    def offer(self, make: Callable[[], State]) -> None:
+        """Write a state, unless the last one is recent; end if the process was told to.
+
+        Raises:
+            Terminated: after SIGTERM; the state is written first.
+            OSError: it cannot be written; earlier ones stay as they are.
+        """
+        if monotonic() - self._last >= self._every or self._terminated:
+            self._write(make())
+            self._last = monotonic()
+        if self._terminated:
+            raise Terminated
+
+    @contextmanager
+    def saving_at_sigterm(self) -> Iterator[None]:
+        """Let SIGTERM end the process: while learning at the next state that is offered.
+
+        A second SIGTERM, and one outside of learning, ends it at once. Nothing is done in a thread,
+        because Python handles signals in the main thread alone.
+        """
+        try:
+            before = signal.signal(signal.SIGTERM, self._on_sigterm)
+        except ValueError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    @contextmanager
+    def learning(self) -> Iterator[None]:
+        """Mark the time in which states are offered."""
+        self._learning = True
+        try:
+            yield
+        finally:
+            self._learning = False
+
+    def remove(self) -> None:
+        """Remove the files of a run that ended."""
+        for path in self._files():
+            path.unlink(missing_ok=True)
+
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        if self._terminated or not self._learning:
+            raise Terminated
+        self._terminated = True
+        say("Ending: the training is saved first")
+
+    def _files(self) -> list[Path]:
+        """Return the files of this run, the oldest first."""
+        return sorted(self._folder.glob("training-*.safetensors"))
+
+    def _write(self, state: State) -> None:
+        arrays: dict[str, NDArray[Any]] = {}
+        tree = flatten({"training": state, "beside": self.more()}, arrays)
+        head = {"schema": SCHEMA, "identity": self._identity, "tree": tree}
+        files = self._files()
+        number = int(files[-1].stem.rpartition("-")[2]) + 1 if files else 0
+        write_arrays(self._folder / f"training-{number:06}.safetensors", arrays, head)
+        for old in files[: 1 - _KEPT]:
+            old.unlink(missing_ok=True)
+
+    def _read(self, path: Path) -> tuple[State, State]:
+        """Return what a file holds.
+
+        Raises:
+            ValueError: it is damaged, or of another training.
+        """
+        arrays, head = read_arrays(path)
+        if head.get("schema") != SCHEMA:
+            raise ValueError(f"{path} has schema {head.get('schema')}; allowed is {SCHEMA}")
+        if head.get("identity") != self._identity:
+            raise ValueError(f"{path} is of another training: {head.get('identity')}")
+        tree = unflatten(head["tree"], arrays)
+        return tree["training"], tree["beside"]
+
+
+def resumed_folder(overrides: Sequence[str]) -> Path | None:
+    """Return the folder of ``resume=<folder>``; None where the command line has none.
+
+    Raises:
+        ValueError: other overrides come with it, or no run is there.
+    """
+    words = [word for word in overrides if word.startswith("resume=")]
+    if not words:
+        return None
+    folder = Path(words[-1].removeprefix("resume=").strip("'\""))
+    if len(overrides) > 1:
+        others = " ".join(word for word in overrides if word is not words[-1])
+        raise ValueError(f"resume={folder} comes with {others}; allowed is resume alone")
+    if not (folder / COMMAND_FILE).is_file():
+        raise ValueError(
+            f"resume is {folder}, which has no {COMMAND_FILE}; allowed is the folder of a training "
+            "or of a sweep of trainings, not of one of its jobs"
+        )
+    return folder
+
+
+def command_line(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what was given on the command line, as JSON can hold it."""
+    found = {name: getattr(args, name) for name in _ARGUMENTS}
+    for name in ("config_dir", "config_path"):
+        if found[name] is not None:
+            found[name] = str(Path(found[name]).absolute())
+    return found
+
+
+def write_command(folder: Path, command: Mapping[str, Any]) -> None:
+    """Write a command line to the folder of its run or sweep."""
+    write_text_atomically(folder / COMMAND_FILE, json.dumps(dict(command), indent=1))
+
+
+def read_command(folder: Path) -> dict[str, Any]:
+    """Return what :func:`write_command` wrote.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = folder / COMMAND_FILE
+    try:
+        command = json.loads(path.read_text())
+        texts = [*command["overrides"], *(command[name] or "" for name in _ARGUMENTS[2:])]
+        if set(command) != set(_ARGUMENTS) or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"it has {sorted(command)}; allowed: {', '.join(_ARGUMENTS)}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} holds no command line: {error}") from error
+    return dict(command)
+
+
+def ended_row(folder: Path) -> Mapping[str, Any] | None:
+    """Return the leaderboard row of a run's agent; None where the run has not ended."""
+    if not (folder / "leaderboard.json").exists():
+        return None
+    name = json.loads((folder / START_FILE).read_text())["name"]
+    agents = json.loads((folder / "leaderboard.json").read_text())["agents"]
+    row: Mapping[str, Any] = next(row for row in agents if row["name"] == name)
+    return row
+
+
+def digest(text: str) -> str:
+    """Return what identifies a configuration."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process alone; the lock ends with the process, however it ends.
+
+    Raises:
+        ValueError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(
+                f"{folder} is in use by another process; allowed is a run that no process writes to"
+            ) from error
+        yield
+    finally:
+        os.close(handle)

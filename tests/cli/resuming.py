@@ -1,0 +1,48 @@
+"""What a training must leave behind alike, whether it was stopped and continued or not."""
+
+import csv
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+CLOCKS = ("time", "cpu_seconds", "fps")  # words in the names of what depends on the clock
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """Return all results of a run that do not depend on the clock."""
+    board = json.loads((folder / "leaderboard.json").read_text())
+    with zipfile.ZipFile(folder / "checkpoints" / "final.zip") as archive:
+        agent = json.loads(archive.read("agent.json"))
+        weights = archive.read("weights.safetensors")
+    with (folder / "metrics.csv").open() as file:
+        table = [_without_clocks(row) for row in csv.DictReader(file)]
+    return {
+        "agent": _without_clocks(agent),
+        "weights": weights,
+        "table": table,
+        "board": [_without_clocks(row) for row in board["agents"]],
+        "curves": {run.name: points(run) for run in sorted((folder / "tensorboard").iterdir())},
+    }
+
+
+def points(run: Path) -> list[tuple[str, int, bytes]]:
+    """Return tag, step and value of every point of a TensorBoard run, sorted."""
+    found = []
+    for path in run.glob("events.out.tfevents.*"):
+        for event in EventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                if not _clock(value.tag) and value.tag != "_hparams_/session_end_info":
+                    content = value.tensor.SerializeToString()
+                    found.append((value.tag, int(event.step), content))
+    return sorted(found)
+
+
+def _without_clocks(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in row.items() if not _clock(k) and k not in ("checkpoint", "digest")}
+
+
+def _clock(name: str) -> bool:
+    return any(word in name for word in CLOCKS)
