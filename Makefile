@@ -12,7 +12,7 @@ export OMP_NUM_THREADS := 1
 
 BIN := .venv/bin
 
-.PHONY: help train test test-long notebook docs references lock clean
+.PHONY: help train test test-long test-kill notebook docs references lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ docs: .venv/.installed ## build the documentation site into site/
 	@$(BIN)/python docs/hooks/config_page.py
 	@echo "Building site/; a warning is an error"
 	@$(BIN)/mkdocs build --quiet --strict
+
+test-kill: .venv/.installed ## kill 50 trainings and continue them
+	@echo "Killing 50 trainings"
+	@KILLS=50 $(BIN)/pytest -n $(WORKERS) tests/cli/test_kills.py
 
 notebook: .venv/.installed ## open the notebooks in jupyter
 	@echo "Installing jupyter if it is missing"

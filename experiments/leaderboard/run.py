@@ -25,7 +25,8 @@ from slowfast_rl.members.loading import config_folder
 FIRST = "slowfast"
 BASELINES = ("best_fixed", "oracle", "never", "always")
 LONGER = {"flat_ppo_long": ("flat_ppo", "total_cpu_seconds=1200")}  # another budget
-EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
+FILES = (config_folder() / "experiment").glob("*.yaml")
+EXPERIMENTS = sorted({path.stem for path in FILES} - {"tiny"})  # which is no agent to compare
 OTHER_WORLDS = {  # what is compared in worlds but the first
     "no_dismissals": ("slowfast", "plain_rollouts"),
     "calibrated": ("slowfast",),

@@ -33,6 +33,7 @@ from slowfast_rl.cli.resume import (
     Terminated,
     command_line,
     ended_row,
+    how_to_continue,
     locked,
     read_command,
     resumed_folder,
@@ -88,10 +89,10 @@ def run(name: str, make: Maker, text: str, *, resumable: bool = False) -> None:
     """
     try:
         _run(name, make, text, resumable)
-    except Terminated:
-        fail("ended by SIGTERM", 143)
-    except KeyboardInterrupt:
-        fail("interrupted", 130)
+    except Terminated as end:
+        fail(f"ended by SIGTERM{end}", 143)
+    except KeyboardInterrupt as end:
+        fail(f"interrupted{end}", 130)
     except (HydraException, OmegaConfBaseException) as error:
         _fail_with(error, explain(error))
     except (ValueError, OSError) as error:
@@ -267,6 +268,8 @@ def _run_job(
                 made = make(settings_of(config))
                 _write_settings(folder, config, None if sweep else command, resumed)
                 row = made.run(folder)
+    except KeyboardInterrupt as end:
+        raise type(end)(how_to_continue(Path(job.sweep.dir) if sweep else folder)) from end
     except Exception as error:
         expected = isinstance(error, ValueError | OSError)
         if sweep:
@@ -274,7 +277,7 @@ def _run_job(
         if _full_errors() or not (sweep or expected):
             raise
         if not sweep:
-            fail(str(error))
+            fail(str(error) + (how_to_continue(folder) if isinstance(error, OSError) else ""))
         if not expected:
             traceback.print_exc()
         raise JobError(str(error)) from error

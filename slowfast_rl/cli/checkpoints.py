@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from slowfast_rl.agents import Agent
+from slowfast_rl.cli.results import say
 from slowfast_rl.members.world import World
 
 A = TypeVar("A", bound=Agent)
+FINAL, LATEST = "final.zip", "latest.zip"  # of a run: at its end, at its last evaluation
 
 
 def load_agent(
     checkpoint: str, world: World, device: str, allow: Iterable[str], kind: type[A]
 ) -> A:
-    """Load a trained agent.
+    """Load a trained agent, and say from which file.
 
     Args:
         checkpoint: a run directory, or an agent's directory or zip.
@@ -26,7 +28,12 @@ def load_agent(
         ValueError: there is no agent, it was trained in another world, or it names a class that is
             not allowed.
     """
-    agent = kind.load(checkpoint_file(Path(checkpoint)), device=device, allow=tuple(allow))
+    path = checkpoint_file(Path(checkpoint))
+    agent = kind.load(path, device=device, allow=tuple(allow))
+    if path.name == LATEST and path.parent.name == "checkpoints":
+        say(f"warning: {checkpoint} has not ended; its last evaluation's agent is taken, {path}")
+    else:
+        say(f"Agent {agent.name} is that of {path}")
     if agent.world != world:
         name = agent.world.name if agent.world else "no world"
         raise ValueError(
@@ -42,7 +49,7 @@ def checkpoint_file(path: Path) -> Path:
     Raises:
         ValueError: there is no agent.
     """
-    places = (path / "checkpoints" / "final.zip", path / "checkpoints" / "latest.zip")
+    places = (path / "checkpoints" / FINAL, path / "checkpoints" / LATEST)
     for place in places:
         if place.is_file():
             return place

@@ -33,12 +33,9 @@ class Metrics:
     ) -> None:
         for file in events.glob("events.out.tfevents.*"):
             file.unlink()  # points after the stop would be there twice
-        table = _WholeTable(folder / "metrics.csv")
-        self._table, self._events = table, events
-        writers: list[KVWriter] = [table, TensorBoardOutputFormat(str(events))]
-        for step, values, excluded in past:
-            for writer in writers:
-                writer.write(values, {name: tuple(excluded.get(name, ())) for name in values}, step)
+        table = _WholeTable(folder / "metrics.csv", past)
+        self._table = table
+        writers: list[KVWriter] = [table, _Events(events, table)]
         self.training = {  # by level; dumped by Stable-Baselines3
             level: Logger(str(folder), [_OfLevel(writer, level, step) for writer in writers])
             for level, step in (("slow", slots_per_week), ("fast", 1))
@@ -51,21 +48,16 @@ class Metrics:
         return self._table.written
 
     def close(self) -> None:
-        """Close the files; events that somebody deleted in the meantime are written again."""
+        """Close the files."""
         self.evaluation.close()
-        if not list(self._events.glob("events.out.tfevents.*")):
-            again = TensorBoardOutputFormat(str(self._events))
-            for step, values, excluded in self.written:
-                again.write(values, {name: tuple(excluded.get(name, ())) for name in values}, step)
-            again.close()
 
 
 class _WholeTable(KVWriter):
     """Rewrites the whole table with each row, so that an interrupted run leaves a valid file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, past: Sequence[Row] = ()) -> None:
         self._path = path
-        self.written: list[Row] = []
+        self.written: list[Row] = list(past)
 
     def write(
         self,
@@ -90,6 +82,43 @@ class _WholeTable(KVWriter):
 
     def close(self) -> None:
         """Do nothing: every row is on disk."""
+
+
+class _Events(KVWriter):
+    """Writes TensorBoard events; in a folder that somebody deleted, all of them again.
+
+    Args:
+        folder: of the events.
+        table: of all numbers so far; it is written before.
+    """
+
+    def __init__(self, folder: Path, table: _WholeTable) -> None:
+        self._folder, self._table = folder, table
+        self._begin(table.written)
+
+    def write(
+        self,
+        key_values: dict[str, Any],
+        key_excluded: dict[str, tuple[str, ...]],
+        step: int = 0,
+    ) -> None:
+        """Write metrics, and wait until they are in the file."""
+        if not self._folder.exists():
+            self._begin(self._table.written[:-1])
+        self._writer.write(key_values, key_excluded, step)
+
+    def close(self) -> None:
+        """Close the file."""
+        if not self._folder.exists():
+            self._begin(self._table.written)
+        self._writer.close()
+
+    def _begin(self, written: Sequence[Row]) -> None:
+        """Begin a file with what was written so far."""
+        self._writer = TensorBoardOutputFormat(str(self._folder))
+        for step, values, excluded in written:
+            left_out = {name: tuple(excluded.get(name, ())) for name in values}
+            self._writer.write(values, left_out, step)
 
 
 class _OfLevel(KVWriter):

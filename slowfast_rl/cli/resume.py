@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -190,6 +191,17 @@ def read_command(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no command line: {error}") from error
     return dict(command)
+
+
+def how_to_continue(folder: Path) -> str:
+    """Return how a run or a sweep can continue, for the end of a message; empty where it cannot."""
+    begun = (folder / COMMAND_FILE).exists() and any(folder.rglob(START_FILE))
+    if not begun:
+        return ""
+    shown = folder.absolute()
+    if shown.is_relative_to(Path.cwd()):
+        shown = shown.relative_to(Path.cwd())
+    return f"; continue with slowfast-train {shlex.quote(f'resume={shown}')}"
 
 
 def ended_row(folder: Path) -> Mapping[str, Any] | None:

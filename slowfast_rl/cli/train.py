@@ -29,6 +29,7 @@ from slowfast_rl.agents import Agent
 from slowfast_rl.agents.base import check_agent_name
 from slowfast_rl.agents.turns import Turn
 from slowfast_rl.cli.app import CONFIG_FILE, run
+from slowfast_rl.cli.checkpoints import FINAL, LATEST
 from slowfast_rl.cli.results import log_directory, new_run, say, write_leaderboard
 from slowfast_rl.cli.resume import START_FILE, RunCheckpoints, digest
 from slowfast_rl.cli.schema import build, fit_arguments, limited, read
@@ -170,7 +171,7 @@ class Train:
                     checkpoint=checkpoints,
                 )
             watch.evaluate()
-        agent.save(folder / "checkpoints" / "final.zip")
+        agent.save(folder / "checkpoints" / FINAL)
         board = compare(
             [
                 *agent_contestants(agent, world),
@@ -297,7 +298,7 @@ class _Watch:
                 self._next = next(self._steps, inf)
                 self.evaluations += 1
             self.evaluate()
-            self._agent.save(self._folder / "checkpoints" / "latest.zip")
+            self._agent.save(self._folder / "checkpoints" / LATEST)
         if first:  # what came before says nothing of the time that is left
             self._bar.unpause()
 

@@ -101,7 +101,7 @@ class JsonLinesService:
             "executor_version": self.version,
         }
         self._log(row)
-        return row | {"propensity": None if np.isnan(row["propensity"]) else row["propensity"]}
+        return row
 
     def close(self) -> None:
         """Write the decisions that are not in the log yet."""

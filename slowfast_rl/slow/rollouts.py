@@ -222,7 +222,9 @@ class RolloutPlanner(BasePlanner):
         return type(self)(settings=self.settings).prepare(world)
 
     def prepare(self, world: World) -> Self:
-        """Prepare for planning in a world; what was learned stays."""
+        """Prepare for planning in a world; what was learned in another one is deleted."""
+        if self.world is not None and self.world != world:
+            self.values = []
         self._first = safe_planner(world)
         return super().prepare(world)
 

@@ -24,8 +24,14 @@ def outcome(folder: Path) -> dict[str, Any]:
         "weights": weights,
         "table": table,
         "board": [_without_clocks(row) for row in board["agents"]],
-        "curves": {run.name: points(run) for run in sorted((folder / "tensorboard").iterdir())},
+        "curves": {run.name: points(run) for run in _runs(folder)},
     }
+
+
+def _runs(folder: Path) -> list[Path]:
+    """Return the TensorBoard runs of a training; those of a sweep's jobs are all in one place."""
+    own = folder / "tensorboard"
+    return sorted(own.iterdir()) if own.exists() else sorted(folder.parent.glob("tensorboard/*"))
 
 
 def points(run: Path) -> list[tuple[str, int, bytes]]:

@@ -34,7 +34,7 @@ def short(experiment):
 def test_the_experiments_are_those_of_the_contract():
     assert set(EXPERIMENTS) == {
         "slowfast", "slowfast_own", "plain_rollouts", "privileged", "utility", "segments", "fixed",
-        "ppo", "fast_ppo", "hierarchical_ppo", "threshold", "flat_ppo",
+        "ppo", "fast_ppo", "hierarchical_ppo", "threshold", "flat_ppo", "tiny",
     }  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_an_agent_is_named_by_its_experiment_and_by_the_settings_that_were_chang
             "total_opportunities is 0; allowed is a whole number 1 or more",
         ),
         (["agent.turns=[slow,middle]"], "turns are"),
-        (["name=../../mine"], "name is '../../mine'; allowed is text without / and .."),
+        (["name=../../mine"], "name is '../../mine'; allowed is a text without / and .."),
         (["experiment=flat_ppo", "slow=ppo"], "slow is given, and SinglePolicyAgent takes none"),
     ],
 )

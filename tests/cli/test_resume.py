@@ -1,8 +1,16 @@
 """A training that was stopped continues exactly."""
 
+import errno
+import json
+import shutil
+import signal
+
 import pytest
 
-from slowfast_rl.cli.resume import RunCheckpoints
+from slowfast_rl.agents.disk import read_arrays, write_arrays
+from slowfast_rl.cli import resume
+from slowfast_rl.cli.resume import RunCheckpoints, locked
+from slowfast_rl.cli.train import _Watch
 from tests.cli.calls import call
 from tests.cli.resuming import outcome
 
@@ -78,3 +86,189 @@ def stop_at(monkeypatch, number):
         offer(self, make)
 
     monkeypatch.setattr(RunCheckpoints, "offer", offer_or_die)
+
+
+PPO_RUN = LEARNERS["ppo"]
+
+
+def stopped(monkeypatch, capsys, number=3, *more):
+    """Leave a run that was killed in the folder ``run``."""
+    with monkeypatch.context() as patch:
+        stop_at(patch, number)
+        with pytest.raises(Killed):
+            call(capsys, "train", *SHORT, *PPO_RUN, *more, "hydra.run.dir=run")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def checkpoints(folder):
+    return sorted((folder / "checkpoints").glob("training-*.safetensors"))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "another training", "another schema"])
+def test_a_checkpoint_that_is_damaged_or_foreign_is_skipped_with_a_warning(
+    damage, here, monkeypatch, capsys
+):
+    offers(capsys, "whole", *PPO_RUN)
+    stopped(monkeypatch, capsys, 5)
+    files = checkpoints(here / "run")
+    assert len(files) == 3  # as many as are kept
+    content = bytearray(files[-1].read_bytes())
+    if damage == "truncated":
+        files[-1].write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        content[len(content) // 3] ^= 1
+        files[-1].write_bytes(content)
+    else:
+        arrays, head = read_arrays(files[-1])
+        head |= {"schema": 99} if damage == "another schema" else {"identity": {"seed": 7}}
+        write_arrays(files[-1], arrays, head)
+    result = call(capsys, "train", "resume=run")
+    assert result.code == 0, result.err
+    warnings = [line for line in result.err.splitlines() if line.startswith("warning")]
+    assert len(warnings) == 1
+    assert f"a checkpoint is skipped: {files[-1]}" in warnings[0]
+    assert outcome(here / "run") == outcome(here / "whole")
+
+
+def test_a_run_without_a_checkpoint_yet_begins_again(here, monkeypatch, capsys):
+    offers(capsys, "whole", *PPO_RUN)
+    stopped(monkeypatch, capsys, 0)
+    assert not checkpoints(here / "run")
+    assert call(capsys, "train", "resume=run").code == 0
+    assert outcome(here / "run") == outcome(here / "whole")
+
+
+def test_a_run_whose_tensorboard_folder_was_deleted_has_all_its_curves_at_the_end(
+    here, monkeypatch, capsys
+):
+    offers(capsys, "whole", *PPO_RUN)
+    evaluate = _Watch.evaluate
+
+    def evaluate_and_delete(self):
+        evaluate(self)
+        shutil.rmtree("run/tensorboard", ignore_errors=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Watch, "evaluate", evaluate_and_delete)
+        result = call(capsys, "train", *SHORT, *PPO_RUN, "hydra.run.dir=run")
+    assert result.code == 0, result.err
+    whole, found = outcome(here / "whole")["curves"], outcome(here / "run")["curves"]
+    assert found == whole
+
+
+def test_a_full_disk_ends_a_training_in_one_line_and_spoils_nothing(here, monkeypatch, capsys):
+    offers(capsys, "whole", *PPO_RUN)
+    count = iter(range(4))
+
+    def full(content, *_):
+        if next(count, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resume, "write_arrays", _after(resume.write_arrays, full))
+        result = call(capsys, "train", *SHORT, *PPO_RUN, "hydra.run.dir=run")
+    assert result.code == 2
+    assert "error: [Errno 28] No space left on device" in result.err
+    assert "slowfast-train resume=run" in result.err
+    assert call(capsys, "train", "resume=run").code == 0
+    assert outcome(here / "run") == outcome(here / "whole")
+
+
+def _after(function, before):
+    def called(*arguments):
+        before(*arguments)
+        return function(*arguments)
+
+    return called
+
+
+def test_sigterm_saves_the_training_and_says_how_to_continue(here, monkeypatch, capsys):
+    offers(capsys, "whole", *PPO_RUN)
+    offer, count = RunCheckpoints.offer, iter(range(3))
+
+    def told_to_end(self, make):
+        if next(count, None) is None:
+            signal.raise_signal(signal.SIGTERM)
+        offer(self, make)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunCheckpoints, "offer", told_to_end)
+        result = call(capsys, "train", *SHORT, *PPO_RUN, "checkpoint_seconds=1e6",
+                      "hydra.run.dir=run")  # fmt: skip
+    assert result.code == 143
+    assert "Ending: the training is saved first" in result.err
+    assert result.err.endswith("error: ended by SIGTERM; continue with slowfast-train resume=run\n")
+    assert len(checkpoints(here / "run")) == 1
+    assert call(capsys, "train", "resume=run").code == 0
+    assert outcome(here / "run")["weights"] == outcome(here / "whole")["weights"]
+
+
+def test_two_processes_cannot_write_to_one_run(here, capsys):
+    with locked(here / "run"):
+        result = call(capsys, "train", *SHORT, *PPO_RUN, "hydra.run.dir=run")
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert "run is in use by another process" in result.err
+    assert not list((here / "run").iterdir())
+
+
+def test_what_cannot_be_resumed_is_refused_in_one_line(here, monkeypatch, capsys):
+    def refused(*arguments):
+        result = call(capsys, "train", *arguments)
+        assert (result.code, result.err.count("\n")) == (2, 1), result.err
+        return result.err
+
+    assert "resume is nothing, which has no command.json; allowed is" in refused("resume=nothing")
+    offers(capsys, "whole", *PPO_RUN)
+    assert "whole has ended; allowed is a run that was stopped" in refused("resume=whole")
+    stopped(monkeypatch, capsys)
+    assert "resume=run comes with seed=1; allowed is resume alone" in refused(
+        "resume=run", "seed=1"
+    )
+    config = here / "run" / "config.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("learning_rate: 0.001", "learning_rate: 0.1"))
+    assert "have changed since it was stopped: learning_rate: 0.001 | " in refused("resume=run")
+    config.write_text(text)
+    command = here / "run" / "command.json"
+    command.write_text('{"overrides": 3}')
+    assert "command.json holds no command line" in refused("resume=run")
+
+
+def test_a_sweep_that_was_killed_runs_no_job_again_that_had_ended(here, monkeypatch, capsys):
+    sweep = ("-m", "seed=0,1,2", *SHORT, *PPO_RUN)
+    assert call(capsys, "train", *sweep, "hydra.sweep.dir=whole").code == 0
+    each = offers(capsys, "single", *PPO_RUN)
+    with monkeypatch.context() as patch:
+        stop_at(patch, each + 3)  # in the second job
+        with pytest.raises(Killed):
+            call(capsys, "train", *sweep, "hydra.sweep.dir=swept")
+    assert not (here / "swept" / "sweep.json").exists()
+    first = (here / "swept" / "0" / "leaderboard.json").stat().st_mtime_ns
+    result = call(capsys, "train", "resume=swept")
+    assert result.code == 0, result.err
+    assert (here / "swept" / "0" / "leaderboard.json").stat().st_mtime_ns == first
+    for job in range(3):
+        found, whole = (outcome(here / f / f"{job}") for f in ("swept", "whole"))
+        assert found == whole
+    jobs = [json.loads((here / f / "sweep.json").read_text())["jobs"] for f in ("swept", "whole")]
+    assert jobs[0] == jobs[1]
+    assert "swept holds a sweep already" in call(capsys, "train", "resume=swept").err
+
+
+def test_compare_says_which_checkpoint_it_took_and_warns_of_an_unfinished_run(
+    here, monkeypatch, capsys
+):
+    offers(capsys, "whole", *PPO_RUN)
+    stopped(monkeypatch, capsys, 4)
+    few = [word for word in SHORT if "curve" not in word and "checkpoint" not in word]
+    result = call(capsys, "compare", *few, "checkpoints=[whole,run]", "agents=[never]")
+    assert result.code == 0, result.err
+    assert "is that of whole/checkpoints/final.zip" in result.err
+    warning = "warning: run has not ended; its last evaluation's agent is taken, run/checkpoints/"
+    assert warning in result.err

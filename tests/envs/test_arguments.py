@@ -18,7 +18,7 @@ from slowfast_rl.members.bounds import whole_number
         ({"max_episode_steps": 2.5}, "max_episode_steps is 2.5; allowed is a whole number"),
         ({"population_seed": 1.5}, "population_seed is 1.5; allowed is a whole number"),
         ({"luck_seed": -1}, "luck_seed is -1; allowed is 0 to"),
-        ({"render_mode": "typo"}, "render_mode is 'typo'; allowed: None, ansi, rgb_array"),
+        ({"render_mode": "typo"}, "render_mode is 'typo'; allowed: ansi, rgb_array or None"),
     ],
 )
 def test_an_environment_refuses_arguments_of_the_wrong_kind(arguments, message):
