@@ -96,7 +96,7 @@ class OnlinePredictor:
 
 def _integers(name: str, values: ArrayLike, shapes: list[tuple[int, ...]]) -> NDArray[np.int64]:
     array = np.asarray(values)
-    if array.shape not in shapes or array.dtype.kind not in "iu":
+    if array.shape not in shapes or (array.size and array.dtype.kind not in "iu"):
         raise ValueError(
             f"{name} is {array.dtype} of shape {array.shape}; "
             f"allowed are integers of shape {' or '.join(map(str, shapes))}"

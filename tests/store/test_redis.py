@@ -179,7 +179,7 @@ def test_a_password_comes_from_the_environment_and_shows_nowhere(
 ) -> None:
     server = RedisServer("--requirepass", SECRET)
     without = in_namespace(server.url)
-    with pytest.raises(StoreUnavailableError):
+    with pytest.raises(ValueError, match=r"AuthenticationError; .* \$SLOWFAST_REDIS_PASSWORD"):
         plan(without, [1], push=3)
     monkeypatch.setenv("SLOWFAST_REDIS_PASSWORD", SECRET)
     store = in_namespace(server.url)

@@ -17,6 +17,7 @@ from slowfast_rl.store import (
     read_plans,
 )
 from slowfast_rl.store import shared as shared_module
+from slowfast_rl.store import shared_file as file_module
 from slowfast_rl.store.shared_table import SharedTable
 from tests.store.cases import OBSERVATIONS as VIEW
 from tests.store.cases import TRAITS, observations
@@ -41,12 +42,13 @@ def test_a_store_handed_down_by_fork_still_takes_turns_with_its_parent(
 
     def telling(descriptor: int, operation: int) -> None:
         try:
-            flock(descriptor, operation | fcntl.LOCK_NB)
+            flock(descriptor, operation)
         except BlockingIOError:
             waits.set()
-            flock(descriptor, operation)
+            raise
 
     def work() -> None:
+        monkeypatch.setattr(file_module, "_LOCK_TIMEOUT_SECONDS", HANG_SECONDS)
         monkeypatch.setattr(fcntl, "flock", telling)  # in the child alone
         os._exit(plan(store, [1], push=4))
 
@@ -67,12 +69,12 @@ def test_a_row_left_half_written_by_a_killed_writer_is_not_found_until_written_a
     store = store_in(tmp_path)
     plan(store, [1, 2], push=3)
 
-    def half(table: SharedTable, slots: Any, keys: Any, records: Any) -> None:
+    def half(table: SharedTable, slots: Any, records: Any) -> None:
         table._slots[slots, 0] |= np.uint64(1)
         if written > 0:
-            table._slots[slots, 1] = keys
+            table._slots[slots, 3] = records["key"]
         if written > 1:
-            table._slots[slots, 2:6] = table.layout.words(records)[:, :4]
+            table._slots[slots, 1:6] = table.layout.words(records)[:, :5]
         os.kill(os.getpid(), signal.SIGKILL)
 
     def work() -> None:
@@ -96,12 +98,12 @@ def test_a_reader_waits_for_a_row_that_is_being_written(
     plan(store, [1], push=3)
     begun, waited, put = FORK.Event(), FORK.Event(), SharedTable._put
 
-    def slow(table: SharedTable, slots: Any, keys: Any, records: Any) -> None:
+    def slow(table: SharedTable, slots: Any, records: Any) -> None:
         table._slots[slots, 0] |= np.uint64(1)
-        table._slots[slots, 2:6] = table.layout.words(records)[:, :4]
+        table._slots[slots, 1:6] = table.layout.words(records)[:, :5]
         begun.set()
         waited.wait(HANG_SECONDS)
-        put(table, slots, keys, records)
+        put(table, slots, records)
 
     def work() -> None:
         monkeypatch.setattr(SharedTable, "_put", slow)
