@@ -210,7 +210,11 @@ class SharedFile:
             raise self.damaged("it is too short")
         self.words, self._identity = words, (found.st_dev, found.st_ino)
         self.openings += 1
-        self._read_catalog()
+        try:
+            self._read_catalog()
+        except StoreUnavailableError:
+            self._identity = (0, 0)  # so that the next call opens the file again
+            raise
 
     def _mapped_again(self, end: int = 0) -> Words:
         """Return a new mapping of the file, extended to at least `end` bytes.
