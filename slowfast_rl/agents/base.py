@@ -338,7 +338,7 @@ def whole_numbers(name: str, values: ArrayLike, shapes: Sequence[tuple[int, ...]
         ValueError: numbers of another type, or of another shape.
     """
     array = np.asarray(values)
-    if array.shape not in shapes or array.dtype.kind not in "iu":
+    if array.shape not in shapes or (array.size and array.dtype.kind not in "iu"):
         raise ValueError(
             f"{name} is {array.dtype} of shape {array.shape}; "
             f"allowed are integers of shape {' or '.join(map(str, shapes))}"

@@ -109,8 +109,7 @@ def _take(rows: Any, ids: Int64, out: Any) -> None:
 
 def _mget(store: Any, ids: Int64) -> Callable[[], Any]:
     """Return a function that calls MGET for the rows of these ids, with keys made in advance."""
-    form = store._form("plans")
-    return partial(store._client.mget, store._keys(form, ids))
+    return partial(store._client.mget, store._keys(store._layout("plans"), ids))
 
 
 def _writes(store: FeatureStore, ids: Int64, plan: PacingPlan) -> Callable[[], Any]:

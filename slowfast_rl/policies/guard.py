@@ -190,6 +190,27 @@ def feasible_plans(plans: Int32, opted_in: Bool) -> Bool:
     return feasible
 
 
+def plan_ceiling(plans: Int32) -> Int32:
+    """Return the largest target of each channel in the menu, [C], which bounds stored plans.
+
+    Args:
+        plans: [O, C] targets.
+    """
+    ceiling: Int32 = plans.max(axis=0)
+    return ceiling
+
+
+def below_ceiling(sends: Int32, ceiling: Int32) -> Int32:
+    """Return targets or caps [N, C] of stored plans, cut to 0 to the ceiling [C].
+
+    A row of a store may hold anything, so that its numbers are no permission to send more than the
+    largest plan of the menu does.
+    """
+    if (sends.view(np.uint32) <= ceiling).all():  # negative numbers are large ones
+        return sends
+    return np.clip(sends, 0, ceiling)
+
+
 def feasible_target(target: Int32, opted_in: Bool) -> Int32:
     """Return targets [N, C] with 0 on every channel the member has left."""
     return np.where(opted_in, target, 0).astype(np.int32, copy=False)

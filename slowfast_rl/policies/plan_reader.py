@@ -7,6 +7,7 @@ import numpy as np
 from slowfast_rl.members.arrays import Bool, Int8, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.guard import below_ceiling, plan_ceiling
 from slowfast_rl.store import (
     PLANS,
     Column,
@@ -26,6 +27,7 @@ from slowfast_rl.store.table import Table
 
 REMEMBERED_SECONDS = 28 * DAY_SECONDS  # for which a remembered plan is used after its week
 _MEMORY = "remembered"
+_SENDS = ("target", "cap")  # columns of plans that the ceiling bounds
 _NONE = np.int64(-1)
 _NOBODY = np.zeros(0, np.int64)
 
@@ -53,6 +55,9 @@ class PlanReader:
     remembered plan if it is later. A plan of this week that arrives after a fallback was used comes
     into force at the next read.
 
+    What is stored is not trusted: targets and caps are cut to the largest of the world's menu, and
+    a row of an earlier week can only be remembered for four weeks after it.
+
     Args:
         world: the world, for the safe plan and the channels.
         store: the store to which the planner writes; the view ``plans`` is registered if missing.
@@ -61,6 +66,7 @@ class PlanReader:
     def __init__(self, world: World, store: FeatureStore) -> None:
         self.world, self.store = world, store
         self.store.apply([plan_view(len(world.channels))])
+        self._ceiling = plan_ceiling(world.plans)
         self._safe = np.array(world.safe_plan, np.int32)
         self._memory = Table(_memory_view(len(world.channels)))  # of the last plan used, by member
         self._pending_deletes = _NOBODY  # members whose stored plans are still to be deleted
@@ -89,6 +95,7 @@ class PlanReader:
             self._remember(entity_ids, stored, fallback_week, now)
             return Reading(stored, fresh)
         stale = ~settled & (status == Status.OUTSIDE_MAX_AGE) & (stored.week > last.week)
+        stale &= stored.week < week  # a row's stamp and its column may disagree
         falls_back = ~settled & ~fresh
         newly = falls_back & (fallback_week != week)
         self._fallbacks += int(newly.sum())
@@ -145,8 +152,9 @@ class PlanReader:
         metadata = dict(state.metadata)
         reader = metadata.pop("reader")
         (rows,), _ = unpack_state(state._replace(metadata=metadata))
+        bounded = {name: below_ceiling(rows.values[name], self._ceiling) for name in _SENDS}
         self._memory = Table(rows.view)
-        self._memory.write(rows.entity_ids, rows.values, rows.event_timestamp)
+        self._memory.write(rows.entity_ids, {**rows.values, **bounded}, rows.event_timestamp)
         self._fallbacks = int(reader["fallbacks"])
         self._mid_week = int(reader["mid_week_plan_changes"])
         self._pending_deletes = np.array(reader["pending_deletes"], np.int64)
@@ -180,7 +188,8 @@ class PlanReader:
             return self._safe_plan(now // WEEK_SECONDS), np.full(len(now), _NOT_FOUND)
         if self._pending_deletes.size:
             status = np.where(np.isin(entity_ids, self._pending_deletes), _NOT_FOUND, status)
-        return plan, status
+        target, cap = (below_ceiling(sends, self._ceiling) for sends in (plan.target, plan.cap))
+        return plan._replace(target=target, cap=cap), status
 
     def _safe_plan(self, week: Int64) -> PacingPlan:
         return pacing_plan(np.tile(self._safe, (len(week), 1)), week)

@@ -87,6 +87,8 @@ def check_rows(
     columns: dict[str, NDArray[Any]] = {}
     for name, column in view.columns.items():
         values = np.asarray(rows[name])
+        if count == 0 and values.shape == (0,):  # such as [], which NumPy takes for float64
+            values = np.zeros((0, *column.shape), column.dtype)
         where = f"column {name!r} of view {view.name!r}"
         if not np.can_cast(values.dtype, column.dtype, "safe"):
             raise ValueError(
@@ -126,6 +128,8 @@ def _integers(name: str, values: ArrayLike) -> Int64:
     array = np.asarray(values)
     if array.dtype == np.int64:
         return array
+    if not array.size:  # such as [], which NumPy takes for float64
+        return np.zeros(array.shape, np.int64)
     if array.dtype.kind not in "iu" or not np.can_cast(array.dtype, np.int64, "safe"):
         raise ValueError(f"{name} of dtype {array.dtype}: allowed are integers that fit int64")
     return array.astype(np.int64)

@@ -143,6 +143,8 @@ def _integers(
     """Return values as an array of non-negative integers of a dtype and size."""
     array = np.asarray(values)
     most = np.iinfo(dtype).max
+    if not array.size:  # such as [], which NumPy takes for float64
+        array = array.astype(dtype)
     if array.dtype.kind not in "iu":
         raise ValueError(f"plan {name} of dtype {array.dtype}: allowed are integers")
     if array.shape not in ((), size):

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike
 from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.store.checks import check_ids, check_no_password, check_times
 from slowfast_rl.store.protocol import OnlineResponse, StoreState, StoreUnavailableError
-from slowfast_rl.store.records import RecordLayout, Records
+from slowfast_rl.store.records import RecordLayout, Records, is_intact, keys_of
 from slowfast_rl.store.redis_scripts import WRITE_OVER, WRITE_STICKY
-from slowfast_rl.store.rules import ABSENT, StoreCounters, accepts, validate_write
+from slowfast_rl.store.rules import ABSENT, StoreCounters, accepts, horizon, validate_write
 from slowfast_rl.store.state import ViewRows, pack_state, unpack_state
 from slowfast_rl.store.views import FeatureView, registered, unknown_view
 
@@ -29,7 +29,19 @@ except ImportError as error:
     ) from error
 
 _BATCH = 4096  # rows per command: a server executes one command at a time
-_NAMESPACE = re.compile(r"[A-Za-z0-9_.-]+")
+_NAMESPACE = re.compile(r"[\w.-]*(\{[\w.-]+\})?[\w.-]*", re.ASCII)
+_ID = re.compile(rb"0|[1-9][0-9]{0,18}")  # as `_keys` writes it
+_MAX_ID = np.iinfo(np.int64).max
+_MAX_TIMEOUT_SECONDS = 3600.0
+# Errors that no waiting ends: the password, the rights or the address are wrong.
+_MISCONFIGURED = (
+    client_library.AuthenticationError,
+    client_library.exceptions.AuthorizationError,
+    client_library.exceptions.NoPermissionError,
+    client_library.exceptions.MovedError,
+    client_library.exceptions.AskError,
+    client_library.exceptions.ClusterCrossSlotError,
+)
 
 
 class RedisFeatureStore:
@@ -40,15 +52,22 @@ class RedisFeatureStore:
     each such view must have only one writer at a time. If the server cannot be reached, a call
     raises `StoreUnavailableError`; the next call tries again. Ages follow from stored stamps, never
     from the server's clock. A row that is damaged, or was written under another definition of its
-    view, reads as NOT_FOUND. Counters count rows in calls of this object.
+    view or for another entity, reads as NOT_FOUND. Counters count rows in calls of this object.
+
+    A server that refuses this object from its first call on, because of its password, its rights or
+    its place in a cluster, is a mistake in the configuration and raises ValueError; one that begins
+    to refuse later counts as unavailable. In a Redis cluster, the namespace contains a hash tag
+    such as ``{members}``, so that all rows are in one slot, and the url names the node that has it.
 
     Args:
         url: ``redis://``, ``rediss://`` (TLS) or ``unix://`` as redis-py accepts it, without a
             password, which must not appear in configurations and logs.
-        namespace: prefix of all keys; use one per population and luck seed.
+        namespace: prefix of all keys: letters, digits, ``_ . -`` and at most one ``{hash tag}``.
+            Use one per population and luck seed.
         password_variable: the environment variable that holds the password, if there is one.
         timeout_seconds: limit for connecting and for each response.
-        options: further settings of redis-py's connections, such as ``ssl_ca_certs``.
+        options: further settings of redis-py's connections, such as ``ssl_ca_certs``;
+            ``decode_responses`` is not allowed, because rows are bytes.
 
     Raises:
         ValueError: an argument is not allowed.
@@ -62,10 +81,15 @@ class RedisFeatureStore:
         timeout_seconds: float = 0.5,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        if not _NAMESPACE.fullmatch(namespace):
-            raise ValueError(f"namespace {namespace!r}: allowed are letters, digits and _ . -")
-        if timeout_seconds <= 0:
-            raise ValueError(f"timeout_seconds is {timeout_seconds}; allowed is above 0")
+        if not namespace or not _NAMESPACE.fullmatch(namespace):
+            raise ValueError(
+                f"namespace {namespace!r}: allowed are letters, digits, _ . - and one {{hash tag}}"
+            )
+        if not 0 < timeout_seconds <= _MAX_TIMEOUT_SECONDS:
+            raise ValueError(
+                f"timeout_seconds is {timeout_seconds}; "
+                f"allowed is above 0 and at most {_MAX_TIMEOUT_SECONDS:.0f}"
+            )
         parts = check_no_password(url, options or {}, password_variable)
         self._address, self._prefix = parts.netloc or parts.path, f"{namespace}:"
         settings = {
@@ -81,9 +105,13 @@ class RedisFeatureStore:
             without_retry = client_library.Redis.from_url(
                 url, retry=Retry(NoBackoff(), 0), **settings
             )
-            without_retry.connection_pool.make_connection()  # checks the options
+            pool = without_retry.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # checks the options
+            if pool.connection_kwargs.get("decode_responses"):
+                raise ValueError("decode_responses is not allowed: rows are bytes")
         except (ValueError, TypeError) as error:
             raise ValueError(f"redis url {urlunsplit(parts)!r}: {error}") from error
+        self._password_variable, self._answered = password_variable, False
         self._write_sticky = without_retry.register_script(WRITE_STICKY)
         self._write_over = without_retry.register_script(WRITE_OVER)
         self._client_without_retry = without_retry
@@ -123,7 +151,8 @@ class RedisFeatureStore:
             stored = np.where(present, records["stamp"], ABSENT)
         accepted = accepts(layout.view, stamps, stored, clock)
         refused = len(ids) - int(accepted.sum())
-        refused += self._write(layout, ids[accepted], layout.pack(values, stamps)[accepted])
+        records = layout.pack(ids, values, stamps)
+        refused += self._write(layout, ids[accepted], records[accepted], horizon(clock)[accepted])
         self._counters.count_refused(refused)
         return len(ids) - refused
 
@@ -152,6 +181,7 @@ class RedisFeatureStore:
         for layout in self._layouts.values():
             ids = self._ids(layout)
             records, present = self._read(layout, ids)
+            present &= records["stamp"] >= 0
             stamps = np.array(records["stamp"][present])
             rows.append(
                 ViewRows(layout.view, ids[present], layout.values(records[present]), stamps)
@@ -171,7 +201,8 @@ class RedisFeatureStore:
         self._layouts = layouts
         for rows in contents:
             layout = layouts[rows.view.name]
-            self._overwrite(layout, rows.entity_ids, layout.pack(rows.values, rows.event_timestamp))
+            ids = rows.entity_ids
+            self._overwrite(layout, ids, layout.pack(ids, rows.values, rows.event_timestamp))
         self._counters.restore(counters)
 
     def close(self) -> None:
@@ -195,12 +226,16 @@ class RedisFeatureStore:
         return [f"{prefix}{entity}" for entity in ids.tolist()]
 
     def _ids(self, layout: RecordLayout) -> Int64:
-        """Return the ids of all stored rows of a view in ascending order."""
+        """Return the ids of all stored rows of a view in ascending order.
+
+        Keys that this class does not write, which others may have put there, are left out.
+        """
         prefix = f"{self._prefix}{layout.view.name}:"
         with self._translated_errors():
-            found = {key.decode() for key in self._client.scan_iter(f"{prefix}*", count=_BATCH)}
-        numbers = [key[len(prefix) :] for key in found]
-        return np.array(sorted(int(n) for n in numbers if n.isdecimal()), np.int64)
+            found = set(self._client.scan_iter(f"{prefix}*", count=_BATCH))
+        ends = [key[len(prefix) :] for key in found]
+        numbers = [int(end) for end in ends if _ID.fullmatch(end)]
+        return np.array(sorted(n for n in numbers if n <= _MAX_ID), np.int64)
 
     def _read(self, layout: RecordLayout, ids: Int64) -> tuple[Records, Bool]:
         """Return records [B] and which of them are present; absent ones are zeros."""
@@ -213,36 +248,49 @@ class RedisFeatureStore:
             [row if row is not None and len(row) == size else nothing for row in found]
         )
         records = np.frombuffer(packed, layout.dtype).copy()
-        present = layout.valid(records)
+        present = layout.valid(records, keys_of(ids))
         if not present.all():
             records[~present] = np.zeros((), layout.dtype)
         return records, present
 
-    def _write(self, layout: RecordLayout, ids: Int64, records: Records) -> int:
-        """Write records of ids [B] by the view's rule; return the number that was refused."""
+    def _write(self, layout: RecordLayout, ids: Int64, records: Records, horizons: Int64) -> int:
+        """Write records of ids [B] by the view's rule; return the number that was refused.
+
+        Args:
+            layout: of the records.
+            ids: [B].
+            records: [B].
+            horizons: [B] the latest stamps that stored rows can rightly have.
+        """
         if not layout.view.sticky_week:
             self._overwrite(layout, ids, records)
             return 0
         refused = 0
-        keys, packed = self._keys(layout, ids), _packed(records)
+        keys, packed, ends = (
+            self._keys(layout, ids),
+            _packed(records),
+            _packed(horizons.astype("<i8")),
+        )
         with self._translated_errors():
             for first in range(0, len(keys), _BATCH):
                 batch = slice(first, first + _BATCH)
-                count = int(self._write_sticky(keys=keys[batch], args=packed[batch]))
+                arguments = packed[batch] + ends[batch]
+                count = int(self._write_sticky(keys=keys[batch], args=arguments))
                 if count:
-                    count -= self._repair(layout, keys[batch], packed[batch])
+                    count -= self._repair(layout, ids[batch], packed[batch])
                 refused += count
         return refused
 
-    def _repair(self, layout: RecordLayout, keys: list[str], packed: list[bytes]) -> int:
-        """Overwrite damaged rows whose stamp is intact; return their number."""
-        damaged, arguments, size = [], [], layout.dtype.itemsize
+    def _repair(self, layout: RecordLayout, ids: Int64, packed: list[bytes]) -> int:
+        """Overwrite damaged rows of ids [B] whose stamp is intact; return their number.
+
+        A row that was written under another definition of the view is not damaged.
+        """
+        damaged, arguments = [], []
+        keys, entities = self._keys(layout, ids), keys_of(ids)
         found: list[Any] = list(self._client.mget(keys))  # bytes, or None
-        for key, new, old in zip(keys, packed, found, strict=True):
-            if old is None or len(old) != size:
-                continue
-            record = np.frombuffer(old, layout.dtype)
-            if record["fingerprint"][0] == layout.fingerprint and not layout.valid(record)[0]:
+        for key, entity, new, old in zip(keys, entities, packed, found, strict=True):
+            if old is not None and not is_intact(old, entity):
                 damaged.append(key)
                 arguments += [old, new]
         return int(self._write_over(keys=damaged, args=arguments)) if damaged else 0
@@ -257,21 +305,34 @@ class RedisFeatureStore:
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
-        """Raise the client's errors as `StoreUnavailableError`.
+        """Raise the client's errors as `StoreUnavailableError`, or as ValueError if nothing helps.
 
         Their text is left out, because it may hold secrets.
         """
         try:
             yield
         except client_library.RedisError as error:
-            raise StoreUnavailableError(
-                f"Redis at {self._address}: {type(error).__name__}"
-            ) from error
+            what = f"Redis at {self._address}: {type(error).__name__}"
+            if not self._answered and _is_misconfigured(error):
+                raise ValueError(
+                    f"{what}; needed are an address, a user and ${self._password_variable} "
+                    "that the server accepts, and in a cluster the node of the namespace's hash tag"
+                ) from error
+            raise StoreUnavailableError(what) from error
+        except OSError as error:
+            raise StoreUnavailableError(f"Redis at {self._address}: {error.strerror}") from error
+        self._answered = True
 
 
-def _packed(records: Records) -> list[bytes]:
-    """Return records [B] as bytes."""
-    raw, size = records.tobytes(), records.dtype.itemsize
+def _is_misconfigured(error: client_library.RedisError) -> bool:
+    """Return whether the server refuses the address, the user or the password."""
+    no_database = type(error) is client_library.ResponseError and "DB index" in str(error)
+    return no_database or isinstance(error, _MISCONFIGURED)
+
+
+def _packed(values: Records | Int64) -> list[bytes]:
+    """Return little-endian values [B] as bytes."""
+    raw, size = values.tobytes(), values.dtype.itemsize
     return [raw[i : i + size] for i in range(0, len(raw), size)]
 
 

@@ -17,6 +17,13 @@ from slowfast_rl.store.views import FeatureView
 ABSENT = np.iinfo(np.int64).min  # the stamp of an absent row, earlier than every time
 PRESENT, NOT_FOUND, OUTSIDE_MAX_AGE = map(np.int8, Status)
 LAST_WEEK = np.iinfo(np.int64).max // WEEK_SECONDS
+HORIZON_WEEKS = 8
+"""Weeks after a writer's clock beyond which a stamp cannot be right.
+
+Longer than the five weeks for which a plan is used, so that a write that arrives late never
+replaces a row that is still of use.
+"""
+_HORIZON_SECONDS = HORIZON_WEEKS * WEEK_SECONDS
 
 
 def stamp_rows(
@@ -27,22 +34,35 @@ def stamp_rows(
     In a sticky view, the stamp is the Monday of the row's week.
 
     Raises:
-        ValueError: in a sticky view, a week is below 0 or too large for int64 seconds.
+        ValueError: in a sticky view, a week is below 0 or beyond the horizon of the writer's clock.
     """
     if not view.sticky_week:
         return event_timestamp
     week: Int64 = rows["week"].astype(np.int64)
-    outside = (week < 0) | (week > LAST_WEEK)
+    last = np.minimum(event_timestamp // WEEK_SECONDS + HORIZON_WEEKS, LAST_WEEK)
+    outside = (week < 0) | (week > last)
     if outside.any():
-        raise ValueError(f"week {week[outside][0]}: allowed are 0 to {LAST_WEEK}")
+        raise ValueError(
+            f"week {week[outside][0]}: allowed are 0 to {last[outside][0]}, "
+            f"{HORIZON_WEEKS} weeks after the writer's clock"
+        )
     return week * WEEK_SECONDS
 
 
+def horizon(event_timestamp: Int64) -> Int64:
+    """Return the latest stamps [B] that stored rows can rightly have at these clocks [B]."""
+    return np.minimum(event_timestamp, np.iinfo(np.int64).max - _HORIZON_SECONDS) + _HORIZON_SECONDS
+
+
 def accepts(view: FeatureView, stamp: Int64, stored: Int64, event_timestamp: Int64) -> Bool:
-    """Return [B], whether a row with `stamp` may replace one with stamp `stored` (or ABSENT)."""
+    """Return [B], whether a row with `stamp` may replace one with stamp `stored` (or ABSENT).
+
+    A stored stamp beyond the horizon of the writer's clock is a mistake and blocks no write.
+    """
+    mistaken = stored > horizon(event_timestamp)
     if view.sticky_week:
-        return (stamp > stored) & (stamp <= event_timestamp)
-    return stamp >= stored
+        return ((stamp > stored) | mistaken) & (stamp <= event_timestamp)
+    return (stamp >= stored) | mistaken
 
 
 def all_present(age: Int64, max_age_seconds: int | None) -> bool:

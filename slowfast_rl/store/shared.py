@@ -14,17 +14,19 @@ from numpy.typing import ArrayLike
 
 from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.store.checks import check_ids, check_times
-from slowfast_rl.store.protocol import OnlineResponse, StoreState
-from slowfast_rl.store.records import WORD, RecordLayout, Records
+from slowfast_rl.store.files import delete_leftovers, owner
+from slowfast_rl.store.protocol import OnlineResponse, StoreState, StoreUnavailableError
+from slowfast_rl.store.records import WORD, RecordLayout, Records, row_bytes
 from slowfast_rl.store.rules import ABSENT, StoreCounters, accepts, validate_write
 from slowfast_rl.store.shared_catalog import Area, Catalog
 from slowfast_rl.store.shared_file import SharedFile, shared_folder
-from slowfast_rl.store.shared_table import SharedTable, slots_for, words_for
+from slowfast_rl.store.shared_table import DamagedTableError, SharedTable, slots_for, words_for
 from slowfast_rl.store.state import ViewRows, pack_state, unpack_state
 from slowfast_rl.store.views import FeatureView, registered, unknown_view
 
 _READ_TIMEOUT_SECONDS = 0.25  # limit of waiting for a row that is being written
 _RETRY_SECONDS = 50e-6  # between two attempts to read
+_PRIVATE = ".private"  # how the names of private stores end
 
 
 class SharedMemoryFeatureStore:
@@ -33,27 +35,33 @@ class SharedMemoryFeatureStore:
     Writers exclude each other by ``flock``, which the system releases when a process is killed.
     Readers take no lock: they detect a row that is being written by its version and checksum and
     read it again. If it stays unreadable, they check whether a process is writing. A row that a
-    killed writer left half written reads as NOT_FOUND until it is written again. Counters count
+    killed writer left half written reads as NOT_FOUND until it is written again, and so does one
+    that is damaged or belongs to another entity. Every wait has a limit: a call that another
+    process holds up, or that meets a damaged file, raises `StoreUnavailableError`. Counters count
     rows in calls of this object. Each thread needs an object of its own.
 
     Args:
         name: the name of the store; processes that give the same name share it. None makes a
-            private store, whose file is deleted with the object.
+            private store, whose file is deleted with the object; the file of a process that was
+            killed is deleted when the next store in the folder is opened.
         folder: the folder of the file; None for /dev/shm, or the temporary folder if that is not
             writable. Deleting the file empties the store for all processes.
 
     Raises:
         ValueError: the name is not a file name, or the file is no store or another user's.
-        StoreUnavailableError: present is not enough memory or disk space.
+        StoreUnavailableError: the file is damaged, another process keeps it locked, or there is not
+            enough memory or disk space.
     """
 
     def __init__(self, name: str | None = None, folder: str | Path | None = None) -> None:
         if name is not None and (not name or Path(name).name != name):
             raise ValueError(f"store name {name!r}: allowed is a file's name, without a folder")
         place = shared_folder() if folder is None else Path(folder)
-        path = place / f"slowfast-{name or uuid4().hex}.store"
+        delete_leftovers(place, f"*{_PRIVATE}")
+        file_name = f"slowfast-{name}.store" if name else f"slowfast-{uuid4().hex}"
+        path = place / (file_name if name else f"{file_name}.{owner()}{_PRIVATE}")
         self._file = SharedFile(path)
-        self._loaded = (0, 0, 0)
+        self._loaded = (0, 0)
         self._tables: dict[str, SharedTable] = {}
         self._counters = StoreCounters()
         self._load()
@@ -90,12 +98,19 @@ class SharedMemoryFeatureStore:
         with self._file.locked():
             self._refresh()
             table = self._table(view, known)
-            stored, present, _ = table.read(ids)
+            try:
+                stored, present, _ = table.read(ids)
+            except DamagedTableError:  # saves the rows that are intact
+                table = self._grow(view, len(ids))
+                stored, present, _ = table.read(ids)
             accepted = accepts(known, stamps, np.where(present, stored["stamp"], ABSENT), clock)
-            records = table.layout.pack(values, stamps)[accepted]
+            records = table.layout.pack(ids, values, stamps)[accepted]
             if not table.has_capacity(len(records)):
                 table = self._grow(view, len(records))
-            table.write(ids[accepted], records)
+            try:
+                table.write(ids[accepted], records)
+            except DamagedTableError:
+                self._grow(view, len(records)).write(ids[accepted], records)
         count = int(accepted.sum())
         self._counters.count_refused(len(ids) - count)
         return count
@@ -116,7 +131,10 @@ class SharedMemoryFeatureStore:
         ids = check_ids(entity_ids)
         with self._file.locked():
             self._refresh()
-            return self._table(view, known).delete(ids)
+            try:
+                return self._table(view, known).delete(ids)
+            except DamagedTableError:
+                return self._grow(view, 0).delete(ids)
 
     def snapshot(self) -> StoreState:
         """Return a copy of all views, rows and counters."""
@@ -138,10 +156,10 @@ class SharedMemoryFeatureStore:
             catalog = Catalog([], list(before.free), before.end)
             for rows in contents:
                 layout = RecordLayout(rows.view)
-                records = layout.pack(rows.values, rows.event_timestamp)
+                records = layout.pack(rows.entity_ids, rows.values, rows.event_timestamp)
                 self._write_area(catalog, layout, slots_for(len(records)), rows.entity_ids, records)
-            for area in before.areas:
-                catalog.release(*_extent(area))
+            for table, area in zip(self._tables.values(), before.areas, strict=True):
+                catalog.release(*_extent(table, area))
             self._file.publish(catalog)
             self._load()
         self._counters.restore(counters)
@@ -186,7 +204,7 @@ class SharedMemoryFeatureStore:
         self._file.refresh()
         if self._file.version == self._loaded:
             return
-        replaced, known = self._file.version[:2] != self._loaded[:2], self._views()
+        replaced, known = self._file.version[0] != self._loaded[0], self._views()
         self._load()
         if replaced and known.keys() - self._tables.keys():
             with self._file.locked():
@@ -194,32 +212,55 @@ class SharedMemoryFeatureStore:
                 self._add_areas(known)
 
     def _load(self) -> None:
-        """Create the tables of the catalog's areas."""
-        self._loaded, self._tables = self._file.version, {}
-        for area in self._file.catalog.areas:
-            layout = RecordLayout(FeatureView.from_json(area.view))
-            words = self._file.area(area.offset, words_for(layout, area.capacity))
-            self._tables[layout.view.name] = SharedTable(layout, words, area.capacity)
+        """Create the tables of the catalog's areas.
+
+        Raises:
+            StoreUnavailableError: an area is damaged.
+        """
+        catalog, tables = self._file.catalog, {}
+        for area in catalog.areas:
+            try:
+                view = FeatureView.from_json(area.view)
+                if row_bytes(view) * area.capacity > catalog.end:  # before memory is taken for it
+                    raise ValueError("a view does not fit into its area")
+                layout = RecordLayout(view)
+                count = words_for(layout, area.capacity)
+                if area.offset + count * WORD > catalog.end or view.name in tables:
+                    raise ValueError("a view does not fit into its area")
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise self._file.damaged(f"its catalog holds no views: {error}") from error
+            words = self._file.area(area.offset, count)
+            tables[view.name] = SharedTable(layout, words, area.capacity)
+        self._loaded, self._tables = self._file.version, tables
 
     def _read(self, view: FeatureView, ids: Int64) -> tuple[RecordLayout, Records, Bool]:
         """Return the layout, records [B] and which of them are present; absent ones are zeros."""
         deadline = 0.0
         while True:
             table = self._table(view.name, view)
-            records, present, unreadable = table.read(ids)
-            if not self._file.is_current():  # another process may have moved the rows
-                self._refresh()
-            elif not unreadable.any():
-                return table.layout, records, present
-            elif not deadline:
-                deadline = time.monotonic() + _READ_TIMEOUT_SECONDS
+            try:
+                records, present, unreadable = table.read(ids)
+            except DamagedTableError as error:
+                if self._file.is_current():
+                    raise self._file.damaged(f"too many rows in view {view.name!r}") from error
+                moved = True
             else:
+                moved = not self._file.is_current()  # another process may have moved the rows
+            if not moved and not unreadable.any():
+                return table.layout, records, present
+            if not deadline:
+                deadline = time.monotonic() + _READ_TIMEOUT_SECONDS
+            elif not moved:
                 with self._file.writers_excluded() as excluded:
                     if excluded and self._file.is_current():  # no writer: unreadable rows stay so
                         return table.layout, *table.read(ids)[:2]
                 if time.monotonic() > deadline:
                     return table.layout, records, present
                 time.sleep(_RETRY_SECONDS)
+            elif time.monotonic() > deadline:
+                raise StoreUnavailableError(f"{self.path}: its catalog changes all the time")
+            if moved:
+                self._refresh()
 
     def _add_areas(self, views: Mapping[str, FeatureView]) -> None:
         """Create areas for views that have none; the caller must hold the lock."""
@@ -250,7 +291,7 @@ class SharedMemoryFeatureStore:
         place = catalog.areas.index(old)
         self._write_area(catalog, table.layout, slots_for(len(ids) + rows), ids, records)
         catalog.areas[place] = catalog.areas.pop()
-        catalog.release(*_extent(old))
+        catalog.release(*_extent(table, old))
         self._file.publish(catalog)
         self._load()
         return self._tables[view]
@@ -274,7 +315,6 @@ def _unlink(path: Path, owner: int) -> None:
         path.unlink(missing_ok=True)
 
 
-def _extent(area: Area) -> tuple[int, int]:
-    """Return the offset and the length of an area in bytes."""
-    layout = RecordLayout(FeatureView.from_json(area.view))
-    return area.offset, words_for(layout, area.capacity) * WORD
+def _extent(table: SharedTable, area: Area) -> tuple[int, int]:
+    """Return the offset and the length in bytes of the area of a table."""
+    return area.offset, words_for(table.layout, area.capacity) * WORD

@@ -2,31 +2,37 @@
 
 The catalog lists the views and the areas of their rows. The file holds two copies: a writer fills
 the inactive copy and then activates it by storing one word, the generation. A process that is
-killed at any moment leaves either the old or the new catalog active.
+killed at any moment leaves either the old or the new catalog active. A catalog's CRC covers its
+generation, so that the inactive copy is never taken for the active one.
+
+Each call compares the file's length with the mapping. A file that another process shortens during a
+call still kills the caller by SIGBUS, as any memory-mapped file does.
 
 ``multiprocessing.shared_memory`` is not used because, before Python 3.13, its resource tracker
 unlinks a segment when any process that attached to it exits.
 """
 
 import fcntl
-import json
 import os
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from slowfast_rl.store.protocol import StoreUnavailableError
 from slowfast_rl.store.records import WORD, Words
-from slowfast_rl.store.shared_catalog import AREAS, CATALOG_BYTES, HEADER, Area, Catalog
+from slowfast_rl.store.shared_catalog import AREAS, CATALOG_BYTES, HEADER, Catalog
 
 _MAGIC = np.uint64(int.from_bytes(b"slowfast", "little"))
 _GENERATION = 1  # index of the header's word after the magic number
 _CATALOGS = (HEADER, HEADER + CATALOG_BYTES)  # offsets of the copies, each: length, CRC, JSON
+_CATALOG_TRIES = 1000  # reads of a catalog that other processes change during each of them
+_LOCK_TIMEOUT_SECONDS = 2.0  # limit of waiting for the lock
+_LOCK_RETRY_SECONDS = 1e-3  # between two attempts to get the lock
 
 
 def shared_folder() -> Path:
@@ -46,7 +52,8 @@ class SharedFile:
 
     Raises:
         ValueError: the file cannot be created, is no store, or belongs to another user.
-        StoreUnavailableError: there is not enough memory or disk space.
+        StoreUnavailableError: the file is damaged, another process keeps it locked, or there is not
+            enough memory or disk space.
     """
 
     words: Words  # the whole file
@@ -54,18 +61,19 @@ class SharedFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._holder = 0  # id of the process that holds the lock through this object, or 0
+        self.openings = 0  # how often the path was opened: more than once if it was replaced
         self._open()
 
     @property
-    def version(self) -> tuple[int, int, int]:
-        """The catalog that was last read, identified by device, inode and generation."""
-        return (*self._identity, self.generation)
+    def version(self) -> tuple[int, int]:
+        """The catalog that was last read, identified by the opening and the generation."""
+        return self.openings, self.generation
 
     def refresh(self) -> None:
         """Update the mapping and the catalog if the file has changed.
 
         Raises:
-            StoreUnavailableError: the file was deleted and cannot be created again.
+            StoreUnavailableError: the file is damaged, or was deleted and cannot be created again.
         """
         if self._holder != os.getpid() and self._replaced():
             self._reopen()
@@ -81,20 +89,24 @@ class SharedFile:
         """Hold the writers' lock; the system releases the lock of a process that is killed.
 
         Raises:
-            StoreUnavailableError: the file was deleted and cannot be created again.
+            StoreUnavailableError: another process keeps the lock, or the file is damaged, or it was
+                deleted and cannot be created again.
         """
         if self._holder == os.getpid():
             yield
             return
+        deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
         while True:
             if self._replaced():
                 self._reopen()
             try:
                 descriptor = self._descriptor(os.O_RDWR)
-            except OSError:
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise StoreUnavailableError(f"{self.path}: {error.strerror}") from error
                 continue  # the file was deleted in between
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                _lock(descriptor, self.path, deadline)
                 if self._replaced():
                     continue
                 self._holder = os.getpid()
@@ -134,12 +146,7 @@ class SharedFile:
         """
         if end <= self.words.nbytes:
             return
-        descriptor = self._descriptor(os.O_RDWR)
-        try:
-            _lengthen(descriptor, end, self.path)
-            self.words = _mapped(descriptor)
-        finally:
-            os.close(descriptor)
+        self.words = self._mapped_again(end)
 
     def publish(self, catalog: Catalog) -> None:
         """Activate another catalog; the caller must hold the lock and have filled its areas.
@@ -151,12 +158,12 @@ class SharedFile:
         self.catalog = catalog
 
     def _replaced(self) -> bool:
-        """Return whether the path no longer leads to the mapped file."""
+        """Return whether the path no longer leads to the whole of the mapped file."""
         try:
             now = os.stat(self.path)
         except OSError:
             return True
-        return (now.st_dev, now.st_ino) != self._identity
+        return (now.st_dev, now.st_ino) != self._identity or now.st_size < self.words.nbytes
 
     def _descriptor(self, flags: int) -> int:
         """Open the file without following links and return its descriptor."""
@@ -185,7 +192,7 @@ class SharedFile:
                     f"store file {self.path} belongs to user {found.st_uid}; "
                     "allowed is a file of this user"
                 )
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock(descriptor, self.path, time.monotonic() + _LOCK_TIMEOUT_SECONDS)
             words = _mapped(descriptor)
             if not (words.size and words[0] == _MAGIC):
                 header = words[: HEADER // WORD].copy()
@@ -199,33 +206,87 @@ class SharedFile:
                 words[0] = _MAGIC
         finally:
             _unlock(descriptor)
+        if words.nbytes < AREAS:
+            raise self.damaged("it is too short")
         self.words, self._identity = words, (found.st_dev, found.st_ino)
-        self._read_catalog()
+        self.openings += 1
+        try:
+            self._read_catalog()
+        except StoreUnavailableError:
+            self._identity = (0, 0)  # so that the next call opens the file again
+            raise
+
+    def _mapped_again(self, end: int = 0) -> Words:
+        """Return a new mapping of the file, extended to at least `end` bytes.
+
+        Raises:
+            StoreUnavailableError: the file is gone, or there is not enough memory or disk space.
+        """
+        try:
+            descriptor = self._descriptor(os.O_RDWR)
+        except OSError as error:
+            raise StoreUnavailableError(f"{self.path}: {error.strerror}") from error
+        try:
+            found = os.fstat(descriptor)
+            if (found.st_dev, found.st_ino) != self._identity:
+                raise StoreUnavailableError(f"{self.path}: another file took its place")
+            _lengthen(descriptor, end, self.path)
+            return _mapped(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def damaged(self, why: str) -> StoreUnavailableError:
+        """Return the error for a damaged file."""
+        return StoreUnavailableError(
+            f"{self.path} is damaged: {why}; delete the file to begin with an empty store"
+        )
 
     def _read_catalog(self) -> None:
-        """Read the active catalog, again if a writer activates another one meanwhile."""
-        while True:
+        """Read the active catalog, again if a writer activates another one meanwhile.
+
+        Raises:
+            StoreUnavailableError: the catalog is damaged, or changes at every attempt.
+        """
+        for _ in range(_CATALOG_TRIES):
             generation = int(self.words[_GENERATION])
             start = _CATALOGS[generation % 2]
             length, crc = int(self.words[start // WORD]), int(self.words[start // WORD + 1])
-            text = self.words.view(np.uint8)[start + 2 * WORD :][:length].tobytes()
-            if int(self.words[_GENERATION]) != generation:
-                continue
-            if zlib.crc32(text) != crc:
-                raise ValueError(f"{self.path} is damaged: the checksum of its catalog is wrong")
-            tree = json.loads(text)
-            self.catalog = Catalog(
-                [Area(**area) for area in tree["areas"]],
-                [(offset, size) for offset, size in tree["free"]],
-                tree["end"],
-            )
-            self.generation = generation
-            if self.catalog.end > self.words.nbytes:
-                descriptor = self._descriptor(os.O_RDWR)
-                try:
-                    self.words = _mapped(descriptor)
-                finally:
-                    os.close(descriptor)
+            first = start + 2 * WORD
+            text = self.words.view(np.uint8)[first : start + CATALOG_BYTES][:length].tobytes()
+            if int(self.words[_GENERATION]) == generation:
+                break
+        else:
+            raise StoreUnavailableError(f"{self.path}: its catalog changes all the time")
+        if self.words[0] != _MAGIC or length != len(text) or _crc(text, generation) != crc:
+            raise self.damaged("the checksum of its catalog is wrong")
+        try:
+            catalog = Catalog.from_json(text)
+        except ValueError as error:
+            raise self.damaged(str(error)) from error
+        if catalog.end > self.words.nbytes:
+            words = self._mapped_again()
+            if catalog.end > words.nbytes:
+                raise self.damaged("it is too short")
+            self.words = words
+        self.catalog, self.generation = catalog, generation
+
+
+def _lock(descriptor: int, path: Path, deadline: float) -> None:
+    """Lock a file for writing.
+
+    Raises:
+        StoreUnavailableError: another process keeps the lock beyond the deadline.
+    """
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise StoreUnavailableError(
+                    f"{path}: another process has kept its lock for {_LOCK_TIMEOUT_SECONDS} s"
+                ) from error
+            time.sleep(_LOCK_RETRY_SECONDS)
+        else:
             return
 
 
@@ -240,19 +301,24 @@ def _unlock(descriptor: int) -> None:
 
 def _put_catalog(words: Words, catalog: Catalog) -> int:
     """Write a catalog to the inactive copy, activate it and return its generation."""
-    text = json.dumps(asdict(catalog)).encode()
+    text = catalog.to_json()
     if len(text) > CATALOG_BYTES - 2 * WORD:
         raise ValueError(
             f"catalog of {len(text)} bytes is too large: fewer or smaller views are allowed"
         )
-    following = int(words[_GENERATION]) + 1
+    following = (int(words[_GENERATION]) + 1) % 2**64
     start = _CATALOGS[following % 2]
     words[start // WORD] = len(text)
-    words[start // WORD + 1] = zlib.crc32(text)
+    words[start // WORD + 1] = _crc(text, following)
     body = words.view(np.uint8)[start + 2 * WORD : start + 2 * WORD + len(text)]
     body[:] = np.frombuffer(text, np.uint8)
     words[_GENERATION] = following
     return following
+
+
+def _crc(text: bytes, generation: int) -> int:
+    """Return the CRC of a catalog and its generation."""
+    return zlib.crc32(text, zlib.crc32(generation.to_bytes(WORD, "little")))
 
 
 def _lengthen(descriptor: int, end: int, path: Path) -> None:

@@ -18,6 +18,7 @@ from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies import PlanSource
+from slowfast_rl.policies.columns import columns
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
 from slowfast_rl.store import InMemoryFeatureStore, Status, pacing_plan, read_plans
@@ -277,3 +278,13 @@ def test_arguments_that_do_not_fit_are_refused_in_one_line(changes, message):
 def test_an_agent_without_a_world_says_so():
     with pytest.raises(RuntimeError, match="call learn or load first"):
         SlowFastAgent().predict(np.zeros((1, 1), np.float32), entity_ids=[0], now=0)
+
+
+def test_nobody_is_answered_with_no_actions():
+    one = world("pronounced")
+    agent = untrained_agent(one)
+    nobody = np.zeros((0, len(columns(one))), np.float32)
+    for ids in ([], np.zeros(0, np.int64)):
+        actions, state = agent.predict(nobody, entity_ids=ids, now=0)
+        assert (actions.shape, actions.dtype, state) == ((0,), np.int64, None)
+    assert agent.predict(nobody, entity_ids=[], now=[])[0].shape == (0,)

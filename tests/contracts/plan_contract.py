@@ -115,15 +115,42 @@ class PlanContract:
         assert write(store, week=0, now=TUESDAY, push=5) == 1
         assert read(store, TUESDAY) == (0, 5, Status.PRESENT)
 
-    @pytest.mark.parametrize("week", [-1, 2**62])
+    @pytest.mark.parametrize("week", [-1, 9, 5000, 2**62])
     def test_a_week_that_no_clock_reaches_is_named_and_nothing_is_written(
         self, make_store: MakeStore, week: int
     ) -> None:
         store = opened(make_store)
         plan = pacing_plan([[1, 1], [1, 1]], 0)._replace(week=np.array([0, week]))
-        with pytest.raises(ValueError, match=f"week {week}: allowed are 0 to"):
+        with pytest.raises(ValueError, match=f"week {week}: allowed are 0 to 8, 8 weeks after"):
             write_plans(store, [1, 2], plan, 0)
         assert store.get_online_features("plans", [1], 0).status[0] == Status.NOT_FOUND
+
+    def test_a_plan_of_a_mistaken_clock_blocks_no_plan_of_the_right_one(
+        self, make_store: MakeStore
+    ) -> None:
+        store = opened(make_store)
+        assert write(store, week=5000, now=5000 * WEEK_SECONDS) == 1
+        assert read(store, 3 * WEEK_SECONDS)[2] == Status.NOT_FOUND
+        assert write(store, week=3, now=3 * WEEK_SECONDS, push=5) == 1
+        assert read(store, 3 * WEEK_SECONDS) == (3, 5, Status.PRESENT)
+        assert write(store, week=3, now=3 * WEEK_SECONDS, push=6) == 0
+
+    def test_a_write_that_arrives_late_replaces_no_later_plan(self, make_store: MakeStore) -> None:
+        store = opened(make_store)
+        assert write(store, week=10, now=10 * WEEK_SECONDS) == 1
+        assert write(store, week=2, now=3 * WEEK_SECONDS - 1, push=5) == 0
+        assert read(store, 10 * WEEK_SECONDS) == (10, 3, Status.PRESENT)
+
+    def test_an_empty_batch_may_be_lists(self, make_store: MakeStore) -> None:
+        store = opened(make_store)
+        plan, status = read_plans(store, [], 0)
+        assert (plan.target.shape, plan.week.shape, status.shape) == ((0, 2), (0,), (0,))
+        assert read_plans(store, [], [])[1].shape == (0,)
+        empty = pacing_plan(np.zeros((0, 2)), week=[], policy_version=[])
+        assert write_plans(store, [], empty, []) == 0
+        lists: dict[str, list[int]] = {name: [] for name in empty._fields}
+        assert store.write_to_online_store("plans", [], lists, 0) == 0
+        assert store.delete("plans", []) == 0
 
     @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 7 * WEEK_SECONDS)), max_size=12))
     def test_the_stored_week_only_rises_and_never_leads_the_clock(

@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.store import Status, pacing_plan, plan_view, read_plans, write_plans
+from slowfast_rl.store.rules import HORIZON_WEEKS
 from tests.store.backends import MakeStore
 from tests.store.cases import MAX_AGE, OBSERVATIONS, observations
 
@@ -15,7 +16,7 @@ from tests.store.cases import MAX_AGE, OBSERVATIONS, observations
 ids = st.sampled_from([0, 1, 2, 3, 70_000, 10**9, 10**9 + 1, 2**40, 2**63 - 1])
 values = st.integers(1, 1000)
 ages = st.one_of(st.integers(0, 2 * MAX_AGE), st.sampled_from([0, MAX_AGE - 1, MAX_AGE]))
-weeks = st.integers(0, 5)
+weeks = st.one_of(st.integers(0, 5), st.sampled_from([15, 40]))
 moments = st.sampled_from([0, 1, WEEK_SECONDS - 1])
 
 
@@ -74,11 +75,13 @@ def store_machine(make_store: MakeStore) -> type[RuleBasedStateMachine]:
         @rule(batch=st.dictionaries(ids, values), week=weeks, clock=weeks, moment=moments)
         def write_plans(self, batch: dict[int, int], week: int, clock: int, moment: int) -> None:
             now = clock * WEEK_SECONDS + moment
+            week = min(week, clock + HORIZON_WEEKS)
             expected = 0
             for entity, value in batch.items():
                 stored = self.model.rows.get(("plans", entity), (-1, 0))[0]
                 monday = week * WEEK_SECONDS
-                may = stored < monday <= now
+                mistaken = stored > now + HORIZON_WEEKS * WEEK_SECONDS
+                may = (stored < monday or mistaken) and monday <= now
                 expected += self.model.write("plans", entity, monday, value, may=may)
             plan = pacing_plan(np.array(list(batch.values()), np.int64).reshape(-1, 1), week)
             assert expected == write_plans(self.store, np.array(list(batch), np.int64), plan, now)

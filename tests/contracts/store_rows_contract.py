@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.store import Status
 from tests.store.backends import MakeStore
 from tests.store.cases import MAX_AGE, ids_anywhere, observations, opened
@@ -149,6 +150,16 @@ class StoreRowsContract:
         assert_array_equal(response.values["streak"], [1, 20, 30, 40])
         assert_array_equal(response.event_timestamp, [50, 50, 51, 0])
         assert store.counters["refused_writes"] == 1
+
+    def test_a_row_of_a_mistaken_clock_blocks_no_row_of_the_right_one(
+        self, make_store: MakeStore
+    ) -> None:
+        store = opened(make_store)
+        for stamp in (2**63 - 1, 5000 * WEEK_SECONDS):
+            store.write_to_online_store("observations", [1], observations([1]), stamp)
+            accepted = store.write_to_online_store("observations", [1], observations([2]), 50)
+            assert accepted == 1
+            assert store.get_online_features("observations", [1], 50).values["streak"][0] == 2
 
     def test_stale_and_missing_reads_are_counted(self, make_store: MakeStore) -> None:
         store = opened(make_store)

@@ -22,11 +22,13 @@ from slowfast_rl.policies.contracts import Executor
 from slowfast_rl.policies.guard import (
     NO_CAP,
     action_mask,
+    below_ceiling,
     feasible_plans,
     feasible_target,
     hold_forbidden,
     may_send,
     pack_plans,
+    plan_ceiling,
 )
 from slowfast_rl.store import UNIFORM_SHAPE, InMemoryFeatureStore, pacing_plan, write_plans
 from tests.envs.planners import VariedPlanner
@@ -236,6 +238,36 @@ def test_plans_that_others_write_at_any_time_are_kept_with_their_caps(
         env.step(rng.integers(1, env.num_actions, N))
     for (member, _, channel), count in witness.sends.items():
         assert count <= max(one.safe_plan[channel], highest.get((member, channel), 0))
+
+
+@pytest.mark.parametrize("forged", [2**31 - 1, 1000, -1, -(2**31)])
+def test_no_stored_number_sends_more_than_the_largest_plan_of_the_menu(forged: int) -> None:
+    one = load_world("pronounced", {"menu.push": [0, 1, 3], "menu.email": [0, 1]})
+    sends = np.full((N, 2), forged, np.int32)
+    plan = pacing_plan(np.zeros((N, 2), np.int32), 0)._replace(target=sends, cap=sends)
+    for weeks_ago in (0, 1):  # as a plan of this week, and as one that is remembered
+        store = InMemoryFeatureStore()
+        env = MessagingVectorEnv(N, one, weeks=WEEKS, store=store)
+        witness = Witness(env.population)
+        env.reset(seed=3)
+        write_plans(store, env.population.members, plan, 0)
+        for _ in range((1 + weeks_ago) * one.slots_per_week):
+            env.step(np.ones(N, np.int64))
+        largest = [max(c[i] for c in one.plans.tolist()) for i in range(2)]
+        assert largest == [3, 1]
+        for channel, limit in enumerate(largest):
+            most = max((n for (*_, c), n in witness.sends.items() if c == channel), default=0)
+            assert most == (limit if forged > 0 else 0)
+
+
+def test_numbers_below_the_ceiling_stay_and_others_are_cut_to_it() -> None:
+    ceiling = plan_ceiling(np.array([[0, 0], [14, 0], [0, 7]], np.int32))
+    assert_array_equal(ceiling, [14, 7])
+    sends = np.array([[14, 7], [0, 3]], np.int32)
+    assert below_ceiling(sends, ceiling) is sends
+    cut = below_ceiling(np.array([[15, 2**31 - 1], [-1, 3]], np.int32), ceiling)
+    assert_array_equal(cut, [[14, 7], [0, 3]])
+    assert cut.dtype == np.int32
 
 
 def test_without_a_plan_only_opt_ins_bind() -> None:

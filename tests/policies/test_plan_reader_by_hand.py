@@ -8,7 +8,7 @@ from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.policies import PlanReader
 from slowfast_rl.store import InMemoryFeatureStore, pacing_plan, write_plans
 from tests.envs.stores import CuttableStore
-from tests.policies.readers import FEBRUARY, SAFE, Plan, opened, restored
+from tests.policies.readers import FEBRUARY, SAFE, WORLD, Plan, opened, restored
 from tests.store.faults import Faults, FaultyStore
 
 MEMBER = np.array([17])
@@ -206,3 +206,25 @@ def test_caps_shapes_and_versions_come_through_every_fallback() -> None:
             assert_array_equal(getattr(found, name), column)
             assert getattr(found, name).dtype == column.dtype
         store.empty()
+
+
+class TestARowThatNoPlannerWrote:
+    def test_of_a_week_that_is_not_its_stamps_is_not_remembered_for_ever(self) -> None:
+        reader = opened()
+        write(reader, (3, 2), week=4)
+        table = reader.store._tables["plans"]
+        table._columns["week"][1:] = 10**6  # the stamp stays that of week 4
+        assert read(reader, 5 * WEEK_SECONDS) == SAFE
+        assert read(reader, 40 * WEEK_SECONDS) == SAFE
+
+    def test_is_cut_to_the_menu_in_a_memory_that_is_restored(self) -> None:
+        reader = opened()
+        write(reader, (3, 2), week=4)
+        read(reader, 4 * WEEK_SECONDS)
+        state = reader.snapshot()
+        for name in ("target", "cap"):
+            state.arrays[f"remembered/values/{name}"][:] = 2**31 - 1
+        reader.restore(state)
+        found = reader.read_plans_in_force(MEMBER, np.array([4 * WEEK_SECONDS])).plan
+        assert_array_equal(found.target, [WORLD.plans.max(axis=0)])
+        assert_array_equal(found.cap, found.target)

@@ -16,6 +16,12 @@ from tests.waiting import HANG_SECONDS
 MUST = "SLOWFAST_TEST_REDIS"  # set where a missing server is a failure, as in CI
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class RedisServer:
     """A server without persistence: each start is empty."""
 
@@ -25,9 +31,7 @@ class RedisServer:
             if os.environ.get(MUST):
                 pytest.fail("no redis-server is installed")
             pytest.skip("no redis-server is installed")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = tempfile.TemporaryDirectory()
         self._command = [

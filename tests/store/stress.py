@@ -6,10 +6,12 @@ of itself who wrote it: all its columns follow from member, week and writer.
 
 Work ends by what was done, not by the time: each process has a share to do, and goes on beyond it
 until all have done theirs. So every share is done while all others are at work too, however slow
-the machine is and whatever it runs first.
+the machine is and whatever it runs first. No writer's clock gets further ahead of another's than
+a store takes clocks to be.
 """
 
 import multiprocessing
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,11 +22,14 @@ from slowfast_rl.members.arrays import Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.store import FeatureStore, PacingPlan, Status, plan_view, read_plans, write_plans
 from slowfast_rl.store import shared as shared_module
+from slowfast_rl.store import shared_file as file_module
+from slowfast_rl.store.rules import HORIZON_WEEKS
 from tests.waiting import HANG_SECONDS
 
 Connect = Callable[[], FeatureStore]
 GoOn = Callable[[int], bool]  # told how much was done; whether to do more
 MEMBERS = 1500  # a view begins with room for fewer, and moves twice
+_NEVER = 2**62
 _IDS = np.arange(MEMBERS, dtype=np.int64) * 7 + 3
 
 
@@ -60,9 +65,12 @@ def stress(connect: Connect, share: int, writers: int = 4, readers: int = 4) -> 
     connect().apply([plan_view(2)])
     barrier, results = context.Barrier(writers + readers), context.Queue()
     done = context.Value("i", 0)  # processes that did their share
+    clocks = context.Array("q", [0] * writers)  # the week of each writer
     jobs = [(_write, number) for number in range(writers)] + [(_read, 0)] * readers
     processes = [
-        context.Process(target=_run, args=(job, connect, number, share, barrier, done, results))
+        context.Process(
+            target=_run, args=(job, connect, number, share, barrier, done, clocks, results)
+        )
         for job, number in jobs
     ]
     for process in processes:
@@ -95,16 +103,21 @@ def stress(connect: Connect, share: int, writers: int = 4, readers: int = 4) -> 
 
 def _run(
     job: Callable[..., Any], connect: Connect, number: int, share: int, barrier: Any, done: Any,
-    out: Any,
+    clocks: Any, out: Any,
 ) -> None:  # fmt: skip
     # A busy machine may leave a writer aside in the middle of a row for longer than readers are
     # patient. Such a row reads as not found, and nothing vanished.
     shared_module._READ_TIMEOUT_SECONDS = HANG_SECONDS
+    file_module._LOCK_TIMEOUT_SECONDS = HANG_SECONDS
 
     def go_on(count: int) -> bool:
         if count == share:
             with done.get_lock():
                 done.value += 1
+        if job is _write:
+            clocks[number] = count
+            while count > min(clocks) + HORIZON_WEEKS and done.value < barrier.parties:
+                time.sleep(1e-3)
         return bool(done.value < barrier.parties)
 
     try:
@@ -112,6 +125,8 @@ def _run(
         store.apply([plan_view(2)])
         barrier.wait(HANG_SECONDS)
         out.put(job(store, number, go_on))
+        if job is _write:
+            clocks[number] = _NEVER  # nobody waits for a writer that has ended
     except BaseException as error:
         out.put(("error", repr(error)))
         done.value = barrier.parties  # nobody needs to wait for this process

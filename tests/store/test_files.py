@@ -1,8 +1,35 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from slowfast_rl.store.files import write_block
+from slowfast_rl.store import files
+from slowfast_rl.store.files import owner, write_block, write_text_atomically
+from tests.store.shared_cases import in_a_child
+
+
+def dead_owner() -> str:
+    """The name of a process of this machine that has ended."""
+    process = os.fork()
+    if process == 0:
+        os._exit(0)
+    os.waitpid(process, 0)
+    return owner().replace(str(os.getpid()), str(process))
+
+
+def test_unfinished_files_of_dead_processes_are_deleted_and_no_others(tmp_path: Path):
+    live = f".a.{owner()}.partial"
+    elsewhere = f".a.{'0' * 8}-1.partial"  # of another machine that shares the folder
+    kept = {live, elsewhere, ".a.17.partial", ".a.partial", "a.txt"}
+    for name in (*kept, f".a.{dead_owner()}.partial", f".b.{dead_owner()}.partial"):
+        (tmp_path / name).write_text("begun")
+
+    def next_start() -> None:
+        files._delete_partial_files.cache_clear()
+        write_text_atomically(tmp_path / "new", "text")
+
+    assert in_a_child(next_start) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {*kept, "new"}
 
 
 def test_a_block_of_a_document_is_replaced_and_the_rest_stays(tmp_path: Path):

@@ -26,6 +26,11 @@ def test_a_plan_shares_no_array_with_its_maker_nor_cap_with_target() -> None:
     assert_array_equal(plan.target, [[3, 1]])
 
 
+def test_a_plan_for_nobody_may_be_made_of_empty_lists() -> None:
+    plan = pacing_plan(np.zeros((0, 2)), week=[], shape=[])
+    assert [column.dtype for column in plan] == ["int32", "int32", "int32", "int64", "int64"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -21,8 +21,8 @@ from slowfast_rl.store import (
     read_plans,
     write_plans,
 )
-from tests.store.redis_server import RedisServer, shared_server
-from tests.waiting import HANG_SECONDS
+from tests.store.redis_server import RedisServer, free_port, shared_server
+from tests.waiting import HANG_SECONDS, comes_true
 
 SECRET = "open sesame"
 
@@ -95,7 +95,9 @@ def test_an_address_of_another_kind_is_named(url: str) -> None:
         RedisFeatureStore(url)
 
 
-@pytest.mark.parametrize("namespace", ["", "a:b", "a*", "[a]", "a b"])
+@pytest.mark.parametrize(
+    "namespace", ["", "a:b", "a*", "[a]", "a b", "{}", "{a", "a}", "{a}{b}", "{{a}}", "{a:b}", "ä"]
+)
 def test_a_namespace_that_could_mix_with_another_is_refused(namespace: str) -> None:
     with pytest.raises(ValueError, match="namespace"):
         RedisFeatureStore(namespace=namespace)
@@ -179,7 +181,7 @@ def test_a_password_comes_from_the_environment_and_shows_nowhere(
 ) -> None:
     server = RedisServer("--requirepass", SECRET)
     without = in_namespace(server.url)
-    with pytest.raises(StoreUnavailableError):
+    with pytest.raises(ValueError, match=r"AuthenticationError; .* \$SLOWFAST_REDIS_PASSWORD"):
         plan(without, [1], push=3)
     monkeypatch.setenv("SLOWFAST_REDIS_PASSWORD", SECRET)
     store = in_namespace(server.url)
@@ -210,6 +212,77 @@ def test_a_password_in_the_options_is_refused_and_not_repeated(name: str) -> Non
     with pytest.raises(ValueError, match="SLOWFAST_REDIS_PASSWORD") as error:
         RedisFeatureStore(options={name: "sesame"})
     assert "sesame" not in str(error.value)
+
+
+def test_a_password_that_changes_later_is_silence_until_it_is_right_again(
+    server: RedisServer,
+) -> None:
+    store = in_namespace(server.url)
+    assert plan(store, [1], push=3) == 1
+    raw = redis.Redis.from_url(server.url)
+    raw.config_set("requirepass", SECRET)
+    store.close()
+    with pytest.raises(StoreUnavailableError, match="AuthenticationError"):
+        status(store, [1])
+    raw.config_set("requirepass", "")
+    assert status(store, [1]) == [Status.PRESENT]
+    raw.close()
+
+
+def test_a_database_that_the_server_does_not_have_is_a_mistake_of_the_configuration() -> None:
+    store = in_namespace(shared_server().url.replace("/0", "/99999"))
+    with pytest.raises(ValueError, match="needed are an address"):
+        status(store, [1])
+
+
+def test_one_connection_is_enough() -> None:
+    store = RedisFeatureStore(
+        shared_server().url, uuid4().hex, timeout_seconds=HANG_SECONDS,
+        options={"max_connections": 1},
+    )  # fmt: skip
+    store.apply([plan_view(2)])
+    assert plan(store, [1, 2], push=3) == 2
+    assert plan(store, [1, 2], push=3) == 0
+    assert status(store, [1]) == [Status.PRESENT]
+    store.restore(store.snapshot())
+    assert status(store, [1]) == [Status.PRESENT]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 1e20])
+def test_a_time_limit_that_no_socket_takes_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match=r"timeout_seconds is .*; allowed is above 0 and at most"):
+        RedisFeatureStore(timeout_seconds=seconds)
+
+
+def test_text_instead_of_bytes_is_refused() -> None:
+    for arguments in (
+        {"options": {"decode_responses": True}},
+        {"url": "redis://localhost/0?decode_responses=yes"},
+    ):
+        with pytest.raises(ValueError, match="decode_responses is not allowed: rows are bytes"):
+            RedisFeatureStore(**arguments)  # type: ignore[arg-type]
+
+
+def test_a_cluster_serves_a_namespace_with_a_hash_tag_and_explains_one_without() -> None:
+    server = RedisServer("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    raw = redis.Redis.from_url(server.url)
+    raw.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+    assert comes_true(lambda: raw.cluster("info")["cluster_state"] == "ok")
+    store = in_namespace(server.url, "a.{members}.b")
+    assert plan(store, list(range(5000)), push=3) == 5000
+    assert plan(store, [1, 2], push=4) == 0
+    assert status(store, [1, 5000]) == [Status.PRESENT, Status.NOT_FOUND]
+    store.restore(store.snapshot())
+    assert store.delete("plans", [1, 2]) == 2
+    untagged = in_namespace(server.url, "members")
+    with pytest.raises(ValueError, match=r"ClusterCrossSlotError.*hash tag"):
+        plan(untagged, [1, 2, 3], push=3)
+    slot = raw.execute_command("CLUSTER KEYSLOT", "{members}")
+    raw.execute_command("CLUSTER DELSLOTS", slot)
+    with pytest.raises(StoreUnavailableError):
+        status(store, [3])
+    raw.close()
+    server.kill()
 
 
 def test_settings_of_the_connection_pass_through() -> None:

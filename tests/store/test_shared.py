@@ -14,9 +14,11 @@ from numpy.testing import assert_array_equal
 
 from slowfast_rl.store import (
     Status,
+    StoreUnavailableError,
     read_plans,
 )
 from slowfast_rl.store import shared as shared_module
+from slowfast_rl.store import shared_file as file_module
 from slowfast_rl.store.shared_table import SharedTable
 from tests.store.cases import OBSERVATIONS as VIEW
 from tests.store.cases import TRAITS, observations
@@ -41,12 +43,13 @@ def test_a_store_handed_down_by_fork_still_takes_turns_with_its_parent(
 
     def telling(descriptor: int, operation: int) -> None:
         try:
-            flock(descriptor, operation | fcntl.LOCK_NB)
+            flock(descriptor, operation)
         except BlockingIOError:
             waits.set()
-            flock(descriptor, operation)
+            raise
 
     def work() -> None:
+        monkeypatch.setattr(file_module, "_LOCK_TIMEOUT_SECONDS", HANG_SECONDS)
         monkeypatch.setattr(fcntl, "flock", telling)  # in the child alone
         os._exit(plan(store, [1], push=4))
 
@@ -67,12 +70,12 @@ def test_a_row_left_half_written_by_a_killed_writer_is_not_found_until_written_a
     store = store_in(tmp_path)
     plan(store, [1, 2], push=3)
 
-    def half(table: SharedTable, slots: Any, keys: Any, records: Any) -> None:
+    def half(table: SharedTable, slots: Any, records: Any) -> None:
         table._slots[slots, 0] |= np.uint64(1)
         if written > 0:
-            table._slots[slots, 1] = keys
+            table._slots[slots, 3] = records["key"]
         if written > 1:
-            table._slots[slots, 2:6] = table.layout.words(records)[:, :4]
+            table._slots[slots, 1:6] = table.layout.words(records)[:, :5]
         os.kill(os.getpid(), signal.SIGKILL)
 
     def work() -> None:
@@ -96,12 +99,12 @@ def test_a_reader_waits_for_a_row_that_is_being_written(
     plan(store, [1], push=3)
     begun, waited, put = FORK.Event(), FORK.Event(), SharedTable._put
 
-    def slow(table: SharedTable, slots: Any, keys: Any, records: Any) -> None:
+    def slow(table: SharedTable, slots: Any, records: Any) -> None:
         table._slots[slots, 0] |= np.uint64(1)
-        table._slots[slots, 2:6] = table.layout.words(records)[:, :4]
+        table._slots[slots, 1:6] = table.layout.words(records)[:, :5]
         begun.set()
         waited.wait(HANG_SECONDS)
-        put(table, slots, keys, records)
+        put(table, slots, records)
 
     def work() -> None:
         monkeypatch.setattr(SharedTable, "_put", slow)
@@ -157,6 +160,52 @@ def test_a_damaged_row_is_not_found_and_gives_way(tmp_path: Path) -> None:
     _, status = read_plans(store, [1, 2], 5 * 7 * 86_400)
     assert_array_equal(status, [Status.PRESENT, Status.NOT_FOUND])
     assert plan(store, [1, 2], push=4, week=5) == 1
+
+
+def test_a_row_under_the_key_of_another_member_is_not_found_and_gives_way(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    plan(store, [1, 2, 3], push=3)
+    slots = store._tables["plans"]._slots
+    first, second = store._tables["plans"]._find(np.array([2, 3], np.uint64))  # of ids 1 and 2
+    slots[first, 1:], slots[second, 1:] = slots[second, 1:].copy(), slots[first, 1:].copy()
+    assert_array_equal(
+        read_plans(store, [1, 2, 3], 0)[1],
+        [Status.NOT_FOUND, Status.NOT_FOUND, Status.PRESENT],
+    )
+    slots[first, 3], slots[second, 3] = 2, 3  # the keys are right again, their rows are not
+    assert_array_equal(
+        read_plans(store, [1, 2, 3], 0)[1],
+        [Status.NOT_FOUND, Status.NOT_FOUND, Status.PRESENT],
+    )
+    assert plan(store, [1, 2, 3], push=4) == 2
+    assert_array_equal(read_plans(store, [1, 2, 3], 0)[0].target[:, 0], [4, 4, 3])
+
+
+@pytest.mark.parametrize("used", [0, 3, 2**64 - 1])
+def test_a_table_of_ones_ends_every_search_and_is_made_anew_by_the_next_write(
+    tmp_path: Path, used: int
+) -> None:
+    store = store_in(tmp_path)
+    plan(store, [1], push=3)
+    table = store._tables["plans"]
+    table._slots[:] = ~np.uint64(0)
+    table._used[0] = used
+    with pytest.raises(StoreUnavailableError, match="too many rows in view 'plans'"):
+        read_plans(store, [1], 0)
+    assert plan(store, [1, 2], push=4) == 2
+    assert_array_equal(read_plans(store, [1, 2], 0)[0].target[:, 0], [4, 4])
+
+
+def test_a_table_that_is_too_full_keeps_its_intact_rows_when_it_is_made_anew(
+    tmp_path: Path,
+) -> None:
+    store = store_in(tmp_path)
+    plan(store, range(100), push=3)
+    table = store._tables["plans"]
+    table._slots[table._slots[:, 3] == 0] = ~np.uint64(0)
+    assert store.snapshot().arrays["plans/entity_ids"].tolist() == list(range(100))
+    assert store.delete("plans", [7, 1000]) == 1
+    assert_array_equal(read_plans(store, [6, 7], 0)[1], [Status.PRESENT, Status.NOT_FOUND])
 
 
 def test_readers_follow_rows_that_moved_to_a_larger_place(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import fcntl
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,131 @@ def test_a_private_store_takes_its_file_with_it() -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     del store
     assert not path.exists()
+
+
+def test_the_file_of_a_killed_private_store_goes_at_the_next_start(tmp_path: Path) -> None:
+    def work() -> None:
+        store = SharedMemoryFeatureStore(folder=tmp_path)
+        store.apply([plan_view(2)])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_a_child(work) == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 1
+    mine = SharedMemoryFeatureStore(folder=tmp_path)
+    named = store_in(tmp_path)
+    assert {*tmp_path.iterdir()} == {mine.path, named.path}
+
+
+def test_a_lock_that_another_process_keeps_is_waited_for_so_long_and_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, waited = store_in(tmp_path), 0.0
+    plan(store, [1], push=3)
+
+    def pause(seconds: float) -> None:
+        nonlocal waited
+        waited += seconds
+        assert waited < 60
+
+    # Time passes only where the store pauses: how busy the machine is does not count.
+    clock = SimpleNamespace(monotonic=lambda: waited, sleep=pause)
+    monkeypatch.setattr(files, "time", clock)
+    with store.path.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for call in (
+            lambda: plan(store, [1], push=4, week=1),
+            lambda: store.delete("plans", [1]),
+            lambda: store.apply([TRAITS]),
+            store.snapshot,
+            lambda: SharedMemoryFeatureStore("test", tmp_path),
+        ):
+            before = waited
+            with pytest.raises(StoreUnavailableError, match=r"kept its lock for 2\.0 s"):
+                call()
+            assert 1 < waited - before < 4
+        assert read_plans(store, [1], 0)[1][0] == Status.PRESENT  # readers take no lock
+    assert plan(store, [1], push=4, week=1) == 1
+
+
+@pytest.mark.parametrize("kept", [0, 100, 4096, files.AREAS - 8, files.AREAS + 4096])
+def test_a_shortened_file_kills_nobody(tmp_path: Path, kept: int) -> None:
+    store = store_in(tmp_path)
+    plan(store, [1], push=3)
+
+    def work() -> None:
+        os.truncate(store.path, kept)
+        for call in (lambda: read_plans(store, [1], 0), lambda: plan(store, [1], push=4, week=1)):
+            if kept == 0:  # an empty file is begun again
+                call()
+                continue
+            with pytest.raises(StoreUnavailableError, match="it is too short; delete the file"):
+                call()
+        os._exit(0)
+
+    assert in_a_child(work) == 0
+    store.path.unlink()
+    assert plan(store, [1], push=4) == 1
+
+
+def rewritten(store: SharedMemoryFeatureStore, text: bytes) -> None:
+    """Replaces the active catalog by other text, with the right checksum."""
+    words = store._file.words
+    store._file.words[1] += np.uint64(1)
+    generation = int(words[1])
+    start = files._CATALOGS[generation % 2] // 8
+    words[start], words[start + 1] = len(text), files._crc(text, generation)
+    words.view(np.uint8)[8 * start + 16 :][: len(text)] = np.frombuffer(text, np.uint8)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"\xff\xfe",
+        b"[" * 20_000,
+        b"[]",
+        b"null",
+        b'{"areas": [], "free": [], "end": "7"}',
+        b'{"areas": [], "free": [[0, 64]], "end": 135168}',
+        b'{"areas": [], "free": [[1]], "end": 135168}',
+        b'{"areas": [], "free": [], "end": 99999999999}',
+        b'{"areas": [{"view": {}, "offset": 135168, "capacity": 4}], "free": [], "end": 140000}',
+        b'{"areas": [{"view": [], "offset": 135168, "capacity": 4}], "free": [], "end": 140000}',
+        b'{"areas": [{"view": {}, "offset": 135168, "capacity": 3}], "free": [], "end": 140000}',
+        b'{"areas": [{"view": {}, "offset": -8, "capacity": 4}], "free": [], "end": 140000}',
+        b'{"areas": [{"view": {"name": "x", "columns": {"a": {"dtype": "int8", "shape": [1e9]}}},'
+        b' "offset": 135168, "capacity": 4}], "free": [], "end": 140000}',
+        b'{"areas": [{"view": {"name": "x", "columns": {"a": {"dtype": "int8", "shape":'
+        b' [2000000000]}}}, "offset": 135168, "capacity": 4}], "free": [], "end": 140000}',
+    ],
+)
+def test_a_catalog_that_is_none_makes_the_store_unavailable(tmp_path: Path, text: bytes) -> None:
+    store = store_in(tmp_path)
+    plan(store, [1], push=3)
+    rewritten(store, text)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError, match="is damaged: "):
+            read_plans(store, [1], 0)
+        with pytest.raises(StoreUnavailableError, match="is damaged: "):
+            plan(store, [1], push=3)
+        with pytest.raises(StoreUnavailableError, match="is damaged: "):
+            SharedMemoryFeatureStore("test", tmp_path)
+    store.path.unlink()
+    assert plan(store, [1], push=4) == 1
+
+
+def test_a_catalog_that_changes_all_the_time_is_not_read_for_ever(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+
+    class Restless(np.ndarray):
+        def __getitem__(self, where: Any) -> Any:
+            if isinstance(where, int) and where == 1:
+                super().__setitem__(1, super().__getitem__(1) + np.uint64(1))
+            return super().__getitem__(where)
+
+    store._file.words = store._file.words.view(Restless)
+    with pytest.raises(StoreUnavailableError, match="changes all the time"):
+        read_plans(store, [1], 0)
 
 
 @pytest.mark.parametrize("content", [b"not a store, but longer than a word", b"x"])
