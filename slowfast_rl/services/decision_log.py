@@ -64,6 +64,24 @@ def write_part(folder: Path, name: str, columns: Mapping[str, NDArray[Any] | lis
     return path
 
 
+def write_rows(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write decisions as one part of the log, as :func:`write_part` does.
+
+    Args:
+        folder: folder of the log.
+        name: name of the part.
+        rows: B decisions; a missing value is null.
+
+    Raises:
+        ValueError: the rows are no decisions.
+    """
+    try:
+        known = [name for name, _, _ in FIELDS if name in rows[0]]
+        return write_part(folder, name, {key: [row[key] for row in rows] for key in known})
+    except (pa.ArrowException, KeyError, TypeError) as error:
+        raise ValueError(f"not rows of the log: {error!r}") from error
+
+
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     """Write columns [B] to a file."""
     _write(path, pa.table(dict(columns)))

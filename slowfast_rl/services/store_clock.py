@@ -36,14 +36,22 @@ def published_views(world: World) -> list[FeatureView]:
     """Return the views ``observations``, one row per member, and ``clock``, a single row.
 
     The timestamp of an observation is its time; that of the clock is the time of the executor's
-    process. The clock contains the number of the service that writes it, so that a second service
-    detects the first.
+    process.
     """
     observations = {"values": Column("float32", (len(weekly_features(world)),))}
     return [
         FeatureView(OBSERVATIONS, observations, max_age_seconds=WEEK_SECONDS),
-        FeatureView(CLOCK, {"week": Column("int64"), "service": Column("int64")}),
+        clock_view(),
     ]
+
+
+def clock_view() -> FeatureView:
+    """Return the view ``clock``.
+
+    It contains the number of the service that writes it, so that a second service detects the
+    first.
+    """
+    return FeatureView(CLOCK, {"week": Column("int64"), "service": Column("int64")})
 
 
 def publish(store: FeatureStore, population: Population, now: int, service: int) -> None:

@@ -154,6 +154,35 @@ def test_opportunities_from_standard_input_are_answered_one_by_one(
     assert log["reward"].null_count == 2
 
 
+def test_what_was_answered_is_in_the_log_of_a_service_that_is_killed(checkpoint, tmp_path) -> None:
+    command = [
+        sys.executable, "-m", "slowfast_rl.cli.serve", f"checkpoint={checkpoint}", "store=shared",
+        "store.name=killed", f"store.folder={tmp_path}", "source=stdin", f"folder={tmp_path}/served",
+    ]  # fmt: skip
+    obs = opportunity_observation(Population(WORLD, 20))
+    lines = [
+        json.dumps({"member": member, "now": 28_800, "observation": obs[member].tolist()}).encode()
+        for member in range(20)
+    ]
+    lines[7:7] = [b'{"member":1,"now":0,"observation":[1' + b"0" * 400 + b"]}", b"\xff\xfe{}"]
+    served = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    served.stdin.write(b"\n".join(lines) + b"\n")
+    served.stdin.flush()
+    answers = [json.loads(served.stdout.readline()) for _ in lines]
+    served.kill()
+    served.communicate()
+    assert [answer["line"] for answer in answers] == list(range(1, 23))
+    assert [answer["line"] for answer in answers if "error" in answer] == [8, 9]
+    done = subprocess.run(command, input=b"", capture_output=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    log = read_log(tmp_path / "served" / "decisions")
+    assert log["member"].to_pylist() == list(range(20))
+    assert log["action"].to_pylist() == [a["action"] for a in answers if "action" in a]
+
+
 def _feature_table(count: int) -> dict[str, np.ndarray]:
     observations = weekly_observation(Population(WORLD, count))
     names = [feature.name for feature in weekly_features(WORLD)]
