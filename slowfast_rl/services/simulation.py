@@ -31,7 +31,8 @@ class SimulationService:
     """Serves a simulated population: publishes clock and observations, reads plans, decides, logs.
 
     After each simulated day it writes the decisions to the log, and then its own state. If the
-    process is killed, the next one resumes after the last finished day.
+    process is killed, the next one resumes after the last finished day, or from the beginning if
+    none is finished.
 
     Args:
         population: N members, all at the beginning of the same week.
@@ -63,8 +64,11 @@ class SimulationService:
         self.vetoed = 0
         self.returns: Float64 = np.zeros(population.num_members)  # [N] discounted by the week
         self._first_week = int(population.weeks.max())
-        if folder is not None and (folder / _STATE).exists():
-            self._restore(folder / _STATE)
+        if folder is not None:
+            if (folder / _STATE).exists():
+                self._restore(folder / _STATE)
+            else:  # before the store's clock has this service's number, so that a restart has it too
+                self._keep(folder / _STATE)
 
     @property
     def now(self) -> int:

@@ -95,7 +95,7 @@ def test_beliefs_go_on_in_another_process() -> None:
         successor.restore({"ids": np.arange(3)})
 
 
-@pytest.mark.parametrize("day", [1, 7, 10])
+@pytest.mark.parametrize("day", [0, 1, 7, 10])
 def test_an_executor_that_is_killed_goes_on_from_the_last_day_it_finished(
     tmp_path: Path, day: int
 ) -> None:
