@@ -67,7 +67,7 @@ class SimulationService:
         if folder is not None:
             if (folder / _STATE).exists():
                 self._restore(folder / _STATE)
-            else:  # before the store's clock has this service's number, so that a restart has it too
+            else:  # so that a restart in the first day has the number that the store's clock names
                 self._keep(folder / _STATE)
 
     @property

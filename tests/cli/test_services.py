@@ -157,7 +157,7 @@ def test_opportunities_from_standard_input_are_answered_one_by_one(
 def test_what_was_answered_is_in_the_log_of_a_service_that_is_killed(checkpoint, tmp_path) -> None:
     command = [
         sys.executable, "-m", "slowfast_rl.cli.serve", f"checkpoint={checkpoint}", "store=shared",
-        "store.name=killed", f"store.folder={tmp_path}", "source=stdin", f"folder={tmp_path}/served",
+        "store.name=killed", f"store.folder={tmp_path}", "source=stdin", "folder=served",
     ]  # fmt: skip
     obs = opportunity_observation(Population(WORLD, 20))
     lines = [
