@@ -91,8 +91,9 @@ class Plan:
         """Run the command."""
         s = self.settings
         service = PlanningService(
-            self.world, self.agent.slow, self.store, self.ids, s.policy_version, s.forget_weeks
-        )
+            self.world, self.agent.slow, self.store, self.ids, s.policy_version, s.forget_weeks,
+            keep_beliefs=s.loop or s.beliefs_file is not None,
+        )  # fmt: skip
         if s.beliefs_file is not None and Path(s.beliefs_file).exists():
             service.load_beliefs(Path(s.beliefs_file))
         say(f"Planning for {len(self.ids):,} members, policy version {service.policy_version}")

@@ -1,6 +1,5 @@
 """The planner as a service: it reads clock and observations, and writes the plans that are due."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from slowfast_rl.agents.disk import read_arrays, write_arrays
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
@@ -19,6 +17,7 @@ from slowfast_rl.policies.belief_memory import BeliefMemory
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.observation_checks import check_now, weekly_check
 from slowfast_rl.policies.plan_exchange import plans_from_observations
+from slowfast_rl.services.beliefs_file import read_head, read_parts, write_beliefs
 from slowfast_rl.services.store_clock import (
     OBSERVATIONS,
     published_views,
@@ -36,6 +35,7 @@ from slowfast_rl.store import (
     write_plans,
 )
 
+COMPACT_MEMBERS = 100_000  # from which on beliefs are held in the compact form
 _CHUNK = 1 << 14  # members that are read and planned for together, which bounds working memory
 
 
@@ -68,6 +68,8 @@ class PlanningService:
         store: the store to which the executor's process writes observations.
         entity_ids: [N] ids of the members.
         policy_version: the version that is stored with the plans; None for the planner's own.
+        keep_beliefs: whether beliefs are kept after a member is planned for; a planner of a single
+            week needs them only meanwhile.
         forget_weeks: weeks without an observation after which the beliefs about a member are
             deleted; None for never.
 
@@ -84,6 +86,8 @@ class PlanningService:
         entity_ids: Int64,
         policy_version: int | None = None,
         forget_weeks: int | None = None,
+        *,
+        keep_beliefs: bool = True,
     ) -> None:
         if getattr(planner, "privileged", False):
             raise ValueError(
@@ -92,7 +96,7 @@ class PlanningService:
         self.world, self.planner, self.store = world, planner, store
         self.entity_ids = entity_ids
         self.policy_version = planner.policy_version if policy_version is None else policy_version
-        self.forget_weeks = forget_weeks
+        self.forget_weeks, self._keep_beliefs = forget_weeks, keep_beliefs
         self._views = [plan_view(len(world.channels)), *published_views(world)]
         self.store.apply(self._views)
         self.now: int | None = None  # the time that was read last
@@ -103,8 +107,7 @@ class PlanningService:
 
     def _begin(self) -> None:
         """Forget everything about all members."""
-        belief_filter = self.planner.belief_filter
-        self.memory = None if belief_filter is None else BeliefMemory(belief_filter)
+        self.memory = self._new_memory()
         self._issued, self._issued_week = InMemoryFeatureStore(), -1
         self._planned_at = -1
 
@@ -169,6 +172,8 @@ class PlanningService:
             _, status = read_plans(self.store, ids, now)
             due = status != Status.PRESENT
             parts.append((ids[due], *self._plans(ids[due], observations[due], now)))
+            if self.memory is not None and not self._keep_beliefs:
+                self.memory.forget(ids)
         ids, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))
         plan = PacingPlan(*columns)
         accepted = write_plans(self.store, ids, plan, now) if ids.size else 0
@@ -205,9 +210,7 @@ class PlanningService:
 
     def save_beliefs(self, path: Path) -> None:
         """Write the beliefs to a file, with what identifies them."""
-        arrays = self.state()
-        head = self._identity() | {"service": self.service, "sha256": _digest(arrays)}
-        write_arrays(path, arrays, head)
+        write_beliefs(path, self.memory, self._identity() | {"service": self.service})
 
     def load_beliefs(self, path: Path) -> None:
         """Replace the beliefs by those of a file that :meth:`save_beliefs` wrote.
@@ -218,7 +221,7 @@ class PlanningService:
             ValueError: the file is damaged, or its beliefs are of another world or other features;
                 then nothing is changed.
         """
-        arrays, head = read_arrays(path)
+        head, memory = read_head(path), self._new_memory()
         for name, wanted in self._identity().items():
             if head.get(name) != wanted:
                 raise ValueError(
@@ -226,13 +229,21 @@ class PlanningService:
                     f"allowed is {str(wanted)[:80]}"
                 )
         service = head.get("service")
-        if head.get("sha256") != _digest(arrays) or type(service) not in (int, type(None)):
-            raise ValueError(f"{path} is damaged: its checksum is not that of its beliefs")
-        try:
-            self.restore(arrays)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-        self.service, self._loaded_from = service, path
+        if type(service) not in (int, type(None)):
+            raise ValueError(f"{path} is damaged: service is {service!r:.60}; a number is needed")
+        for part in read_parts(path):
+            if memory is not None:
+                try:
+                    memory.add(part)
+                except ValueError as error:
+                    raise ValueError(f"{path}: {error}") from error
+        self.memory, self.service, self._loaded_from = memory, service, path
+
+    def _new_memory(self) -> BeliefMemory | None:
+        belief_filter = self.planner.belief_filter
+        if belief_filter is None:
+            return None
+        return BeliefMemory(belief_filter, compact=len(self.entity_ids) >= COMPACT_MEMBERS)
 
     def _identity(self) -> dict[str, Any]:
         """Return what tells beliefs of one world from those of another."""
@@ -256,12 +267,3 @@ class PlanningService:
             write_plans(self._issued, ids[new], chosen, now)
             put_rows(issued, new, chosen)
         return issued
-
-
-def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Return the SHA-256 digest of arrays and their names."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(arrays[name]).data)
-    return digest.hexdigest()

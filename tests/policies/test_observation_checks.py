@@ -1,5 +1,7 @@
 """Observations and times from outside are refused before anything is kept of them."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -10,6 +12,7 @@ from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.features import bounds, opportunity_features, weekly_features
 from slowfast_rl.members.observations import opportunity_observation, weekly_observation
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies import default_executor
 from slowfast_rl.policies.belief_memory import BeliefMemory
 from slowfast_rl.policies.columns import columns
 from slowfast_rl.policies.observation_checks import LATEST, opportunity_check, weekly_check
@@ -162,15 +165,34 @@ def test_beliefs_that_no_filter_can_hold_are_not_restored(name, value, message):
     assert_array_equal(memory.belief_observation(population.members), before)
 
 
-def test_beliefs_take_what_their_tables_need_and_not_twice_that():
-    """Resident size per member, from two sizes: working memory and blocks do not grow with it."""
-    row = sum(table.nbytes for table in BeliefFilter(WORLD).begin(1))
+@pytest.mark.parametrize(("compact", "limit"), [(False, 2600), (True, 1450)])
+def test_a_member_more_costs_the_bytes_of_its_tables_and_no_more(compact, limit):
+    """Measured as the growth of traced memory, peaks included, between two sizes."""
     observations = weekly_observation(Population(WORLD, 2000))
-    allocated = []
-    for size in (2000, 20_000):
-        memory = BeliefMemory(BeliefFilter(WORLD))
+    peaks = []
+    for size in (4000, 24_000):
+        memory = BeliefMemory(BeliefFilter(WORLD), compact=compact)
+        tracemalloc.start()
         for first in range(0, size, 2000):
-            ids = np.arange(first, first + 2000)
-            memory.take_in(ids, np.ones(2000, np.int64), observations)
-        allocated.append(sum(t.nbytes for block in memory._blocks for t in block))
-    assert (allocated[1] - allocated[0]) / 18_000 < 1.1 * row
+            memory.take_in(np.arange(first, first + 2000), np.ones(2000, np.int64), observations)
+            memory.belief_observation(np.arange(first, first + 2000))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 20_000 < limit
+
+
+def test_compact_beliefs_are_the_exact_ones_to_the_third_digit():
+    population = Population(WORLD, 300, 3, 3)
+    exact, compact = (BeliefMemory(BeliefFilter(WORLD), compact=c) for c in (False, True))
+    generator, ids = np.random.default_rng(0), population.members
+    for week in range(53):
+        for memory in (exact, compact):
+            memory.take_in(ids, np.full(300, week), weekly_observation(population))
+        target = WORLD.plans[generator.integers(0, len(WORLD.plans), 300)]
+        default_executor().run_week(population, target)
+    one, other = (memory.belief_observation(ids) for memory in (exact, compact))
+    spread = one.std(axis=0)
+    error = (np.abs(one - other) / np.maximum(spread, 1e-6))[:, spread > 1e-6]
+    assert error.mean() < 0.001  # of the spread between members
+    assert np.quantile(error, 0.999) < 0.02
+    assert error.max() > 0

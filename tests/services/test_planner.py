@@ -1,18 +1,21 @@
 """The planner's service plans for valid observations, and keeps beliefs of its own members only."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from slowfast_rl.agents.disk import read_arrays, write_arrays
 from slowfast_rl.members.clock import HORIZON_WEEKS, WEEK_SECONDS
 from slowfast_rl.members.observations import weekly_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.columns import columns
 from slowfast_rl.policies.contracts import BasePlanner
+from slowfast_rl.services import beliefs_file
 from slowfast_rl.services import planner as planner_module
+from slowfast_rl.services.beliefs_file import read_head, write_beliefs
 from slowfast_rl.services.planner import PlanningService
 from slowfast_rl.services.store_clock import publish, publish_observations
 from slowfast_rl.slow import RandomPlanner
@@ -172,30 +175,60 @@ def test_beliefs_of_another_world_are_refused(tmp_path: Path) -> None:
         other.planning.load_beliefs(tmp_path / "beliefs")
 
 
-@pytest.mark.parametrize("change", ["a table", "the service", "no identity", "cut", "no file"])
+@pytest.mark.parametrize(
+    "change", ["a byte", "the service", "no identity", "no part", "cut", "no file", "a value"]
+)
 def test_a_damaged_file_of_beliefs_is_refused_and_nothing_changes(
     tmp_path: Path, change: str
 ) -> None:
     path = tmp_path / "beliefs"
     pair = saved(path)
-    arrays, head = read_arrays(path)
-    if change == "a table":
-        arrays["tables.habit"] = arrays["tables.habit"] * np.float32(0.99)
+    content, head = path.read_bytes(), read_head(path)
+    if change == "a byte":
+        path.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
     elif change == "the service":
-        head["service"] = "x"
+        write_beliefs(path, pair.planning.memory, head | {"service": "x"})
     elif change == "no identity":
-        head = {"now": 0}
-    write_arrays(path, arrays, head)
-    if change == "cut":
-        path.write_bytes(path.read_bytes()[:-5])
+        write_beliefs(path, pair.planning.memory, {"now": 0})
+    elif change == "no part":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("beliefs.json", json.dumps(head))
+    elif change == "cut":
+        path.write_bytes(content[:-5])
     elif change == "no file":
         path.unlink()
+    else:
+        pair.planning.memory._blocks[0].habit[5] = np.nan
+        pair.planning.save_beliefs(path)
+        pair.planning.memory._blocks[0].habit[5] = 0.5
     before = pair.planning.state()
     with pytest.raises(ValueError, match=str(path)) as raised:
         pair.planning.load_beliefs(path)
     assert "\n" not in str(raised.value)
     for name, array in pair.planning.state().items():
         assert_array_equal(array, before[name])
+
+
+def test_many_members_have_compact_beliefs_that_survive_their_file(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(planner_module, "COMPACT_MEMBERS", MEMBERS)
+    monkeypatch.setattr(beliefs_file, "_MEMBERS", 7)
+    pair = saved(tmp_path / "beliefs")
+    sizes = [table.itemsize for table in pair.planning.memory._blocks[0]]
+    assert sorted(sizes) == [2, 2, 4, 4, 4, 4, 4, 4]
+    successor = pair.new_planning()
+    successor.load_beliefs(tmp_path / "beliefs")
+    for name, array in pair.planning.state().items():
+        assert_array_equal(array, successor.state()[name])
+
+
+def test_a_planner_of_a_single_week_keeps_no_beliefs() -> None:
+    one, other = Weekly(Listening(WORLD)), Weekly(Listening(WORLD), keep_beliefs=False)
+    for column, its in zip(one.look()[1], other.look()[1], strict=True):
+        assert_array_equal(column, its)
+    assert len(one.service.memory) == MEMBERS
+    assert len(other.service.memory) == 0
 
 
 def test_a_running_planner_forgets_the_members_of_a_service_that_is_followed_by_another() -> None:
