@@ -100,6 +100,7 @@ class Plan:
         say(f"Plans go to {self.store!r} and {folder}")
         if self.now is not None:
             publish_observations(self.store, self.ids, self.observations, self.now)
+            del self.observations  # the store has them now
             written = service.plan_at(self.now)._replace(invalid=self.invalid, fault=self.fault)
             self._note(service, written, folder)
             self._keep_beliefs(service, written.now)

@@ -378,10 +378,13 @@ def branch(population: Population, copies: int) -> Population:
 _PARTS = ("state", "log")
 
 
-def population_arrays(population: Population) -> dict[str, NDArray[Any]]:
-    """Return copies of all arrays that a simulation changes; traits follow from member ids."""
+def population_arrays(population: Population, *, copy: bool = True) -> dict[str, NDArray[Any]]:
+    """Return copies of all arrays that a simulation changes; traits follow from member ids.
+
+    Without ``copy`` they are the arrays themselves, to be written before the simulation goes on.
+    """
     arrays = {
-        f"{part}.{name}": array.copy()
+        f"{part}.{name}": array.copy() if copy else array
         for part in _PARTS
         for name, array in getattr(population.simulation, part)._asdict().items()
     }

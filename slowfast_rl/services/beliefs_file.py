@@ -17,7 +17,7 @@ from safetensors.numpy import load, save
 from slowfast_rl.policies.belief_memory import BeliefMemory
 
 _HEAD = "beliefs.json"
-_MEMBERS = 1 << 14  # in a part
+_MEMBERS = 1 << 10  # in a part
 _UNREADABLE = (
     OSError, EOFError, KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile,
     zlib.error, SafetensorError,

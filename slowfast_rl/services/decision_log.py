@@ -18,6 +18,7 @@ try:
 except ImportError as error:
     raise ImportError("parquet files need pyarrow: pip install 'slowfast_rl[offline]'") from error
 
+_ROW_GROUP = 1 << 16  # rows that are encoded together, which bounds the working memory
 _NAMES = pa.dictionary(pa.int8(), pa.string())
 #: Name, type and meaning of each column; values that a source does not know are null.
 FIELDS: tuple[tuple[str, Any, str], ...] = (
@@ -46,21 +47,27 @@ def schema() -> "pa.Schema":
     )
 
 
-def write_part(folder: Path, name: str, columns: Mapping[str, NDArray[Any] | list[Any]]) -> Path:
+def write_part(
+    folder: Path, name: str, batches: Sequence[Mapping[str, NDArray[Any] | list[Any]]]
+) -> Path:
     """Write decisions as one part of the log, and return its path.
 
     Args:
         folder: folder of the log.
         name: name of the part, by which parts are sorted; a part of the same name is replaced.
-        columns: [B] each, in the types of :data:`FIELDS`; a missing column is null.
+        batches: the decisions of each batch, columns [B] in the types of :data:`FIELDS`; a missing
+            column is null.
     """
-    size = len(next(iter(columns.values())))
-    arrays = [
-        pa.array(columns[name]).cast(kind) if name in columns else pa.nulls(size, kind)
-        for name, kind, _ in FIELDS
-    ]
+    tables = []
+    for columns in batches:
+        size = len(next(iter(columns.values())))
+        arrays = [
+            pa.array(columns[name]).cast(kind) if name in columns else pa.nulls(size, kind)
+            for name, kind, _ in FIELDS
+        ]
+        tables.append(pa.Table.from_arrays(arrays, schema=schema()))
     path = folder / f"{name}.parquet"
-    _write(path, pa.Table.from_arrays(arrays, schema=schema()))
+    _write(path, pa.concat_tables(tables).unify_dictionaries())
     return path
 
 
@@ -77,7 +84,7 @@ def write_rows(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Pa
     """
     try:
         known = [name for name, _, _ in FIELDS if name in rows[0]]
-        return write_part(folder, name, {key: [row[key] for row in rows] for key in known})
+        return write_part(folder, name, [{key: [row[key] for row in rows] for key in known}])
     except (pa.ArrowException, KeyError, TypeError) as error:
         raise ValueError(f"not rows of the log: {error!r}") from error
 
@@ -142,5 +149,6 @@ def _opened(path: Path, wanted: Sequence[str]) -> Iterator["pq.ParquetFile"]:
 
 def _write(path: Path, table: "pa.Table") -> None:
     buffer = io.BytesIO()
-    pq.write_table(table, buffer)
+    pq.write_table(table, buffer, row_group_size=_ROW_GROUP)
     write_bytes_atomically(path, buffer.getvalue())
+    pa.default_memory_pool().release_unused()

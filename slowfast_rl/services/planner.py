@@ -36,7 +36,7 @@ from slowfast_rl.store import (
 )
 
 COMPACT_MEMBERS = 100_000  # from which on beliefs are held in the compact form
-_CHUNK = 1 << 14  # members that are read and planned for together, which bounds working memory
+_CHUNK = 1 << 12  # members that are read and planned for together, which bounds working memory
 
 
 class Planned(NamedTuple):
@@ -156,7 +156,8 @@ class PlanningService:
             self._issued.apply([plan_view(len(self.world.channels))])
             if self.memory is not None and self.forget_weeks is not None:
                 self.memory.forget_unobserved(week - self.forget_weeks)
-        parts, unseen, invalid, fault = [], 0, 0, ""
+        parts: list[tuple[NDArray[Any], ...]] = []
+        unseen, invalid, fault = 0, 0, ""
         for first in range(0, max(len(self.entity_ids), 1), _CHUNK):
             ids = self.entity_ids[first : first + _CHUNK]
             seen = read_observations(self.store, ids, now)
@@ -176,6 +177,7 @@ class PlanningService:
                 self.memory.forget(ids)
         ids, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))
         plan = PacingPlan(*columns)
+        parts.clear()
         accepted = write_plans(self.store, ids, plan, now) if ids.size else 0
         return Planned(now, ids, plan, ids.size - accepted, unseen, invalid, fault)
 
