@@ -338,9 +338,10 @@ def whole_numbers(name: str, values: ArrayLike, shapes: Sequence[tuple[int, ...]
         ValueError: numbers of another type, or of another shape.
     """
     array = np.asarray(values)
-    if array.shape not in shapes or (array.size and array.dtype.kind not in "iu"):
+    fits = array.dtype.kind in "iu" and np.can_cast(array.dtype, np.int64, "safe")
+    if array.shape not in shapes or (array.size and not fits):
         raise ValueError(
             f"{name} is {array.dtype} of shape {array.shape}; "
-            f"allowed are integers of shape {' or '.join(map(str, shapes))}"
+            f"allowed are integers of shape {' or '.join(map(str, shapes))} that fit int64"
         )
     return array.astype(np.int64)

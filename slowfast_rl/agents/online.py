@@ -12,6 +12,7 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies.belief_memory import BeliefMemory
 from slowfast_rl.policies.columns import columns
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
+from slowfast_rl.policies.observation_checks import check_now, opportunity_check
 from slowfast_rl.policies.plan_exchange import plans_from_observations
 from slowfast_rl.policies.plan_reader import PlanReader
 from slowfast_rl.store import (
@@ -55,9 +56,12 @@ class OnlinePredictor:
             begins: [B] true where an episode begins: what is known of them is forgotten.
 
         Raises:
-            ValueError: an argument of another shape or type, or an id that comes twice.
+            ValueError: an argument of another shape or type, an id that comes twice, a time beyond
+                the horizon, or an observation that is not finite and within its bounds. Then
+                nothing has changed: the caller can leave out the members that the message names.
         """
-        obs = np.asarray(obs, np.float32)
+        with np.errstate(over="ignore"):  # what is too large for float32 is outside all bounds
+            obs = np.asarray(obs, np.float32)
         width = len(columns(self.world))
         if obs.ndim != 2 or obs.shape[1] != width:
             raise ValueError(f"obs has shape {obs.shape}; allowed is (B, {width})")
@@ -65,15 +69,26 @@ class OnlinePredictor:
         ids = whole_numbers("entity_ids", entity_ids, [batch])
         check_distinct(check_ids(ids))
         times = np.broadcast_to(whole_numbers("now", now, [batch, ()]), batch)
+        check_now(times)
+        opportunity_check(self.world).check(obs, ids)
         if begins is not None:
             first = np.asarray(begins, np.bool_)
             if first.shape != batch:
                 raise ValueError(f"episode_start has shape {first.shape}; allowed is {batch}")
-            self.reader.forget(ids[first])
-            if self.memory is not None:
-                self.memory.forget(ids[first])
+            self.forget(ids[first])
         self._plan(obs[:, : len(weekly_features(self.world))], ids, times)
         return decide(self.world, self.fast, self.reader, obs, ids, times, self.seed)[1].actions
+
+    def forget(self, entity_ids: Int64) -> None:
+        """Delete the stored and remembered plans of members and the beliefs about them.
+
+        Args:
+            entity_ids: [B] ids of members that begin an episode or have left; unknown ones may be
+                among them.
+        """
+        self.reader.forget(entity_ids)
+        if self.memory is not None:
+            self.memory.forget(entity_ids)
 
     def _plan(self, observations: Float32, ids: Int64, times: Int64) -> None:
         """Write plans for the members that have none of this week."""

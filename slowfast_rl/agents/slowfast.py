@@ -17,6 +17,7 @@ from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
 from slowfast_rl.slow import RolloutPlanner
 from slowfast_rl.slow.simple import safe_planner
 from slowfast_rl.store import FeatureStore, InMemoryFeatureStore
+from slowfast_rl.store.checks import check_ids
 
 if TYPE_CHECKING:
     from stable_baselines3.common.logger import Logger
@@ -195,13 +196,28 @@ class SlowFastAgent(Agent):
             [B] actions, 0 holds; and None, as there is no recurrent state.
 
         Raises:
-            ValueError: observations, ids or times of another shape.
+            ValueError: observations, ids or times of another shape, or a value that is not finite
+                or outside its bounds. The message names the member and the value, and nothing has
+                changed, so that the call can be repeated without that member.
             RuntimeError: the agent has no world yet; call learn or load first.
         """
         if self._predictor is None:
             world = self.known_world()
             self._predictor = OnlinePredictor(world, self.slow, self.fast, self.store, self.seed)
         return self._predictor.choose(obs, entity_ids, now, episode_start), None
+
+    def forget(self, entity_ids: ArrayLike) -> None:
+        """Delete what :meth:`predict` keeps of some members: plans and beliefs.
+
+        Args:
+            entity_ids: [B] ids of members that have left; unknown ones may be among them.
+
+        Raises:
+            ValueError: the ids are not integers from 0.
+        """
+        ids = check_ids(entity_ids)
+        if self._predictor is not None:
+            self._predictor.forget(ids)
 
     def options(self) -> dict[str, Any]:
         """Return the turns, as JSON can hold them."""

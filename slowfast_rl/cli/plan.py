@@ -6,8 +6,9 @@
 
 With members=<count> it plans for members 0 to count - 1; the executor (slowfast-serve) writes their
 logged features and the clock to the store. With members=<parquet> the features are read from a file
-with the column entity_id and one column for each weekly feature. Plans are written to the store and
-to runs/plan/<time>/plans/, and a summary to plan.json.
+with the column entity_id and one column for each weekly feature; a member with a missing number or
+one outside its bounds gets no plan, and is counted. Plans are written to the store and to
+runs/plan/<time>/plans/, and a summary to plan.json.
 """
 
 import json
@@ -21,14 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.agents.disk import read_arrays, write_arrays
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import build, limited, read
 from slowfast_rl.cli.settings import Settings, check_shared
-from slowfast_rl.members.clock import WEEK_SECONDS
+from slowfast_rl.members.clock import HORIZON_WEEKS, WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
+from slowfast_rl.policies.observation_checks import weekly_check
 from slowfast_rl.services.planner import Planned, PlanningService
 from slowfast_rl.services.store_clock import publish_observations
 from slowfast_rl.store import FeatureStore, StoreUnavailableError
@@ -45,9 +46,10 @@ class PlanSettings(Settings):
     store: dict[str, Any]
     members: int | str
     loop: bool
-    week: int = limited(low=0)
+    week: int = limited(low=0, high=HORIZON_WEEKS - 1)
     policy_version: int | None = limited(low=0)
     beliefs_file: str | None
+    forget_weeks: int | None = limited(low=1)
     poll_seconds: float = limited(low=0, above=True)
 
     def __post_init__(self) -> None:
@@ -74,14 +76,9 @@ class Plan:
             check_shared(s.store)
         self.store: FeatureStore = build(s.store, "store")
         self.now: int | None = None  # of the features in a file
+        self.invalid, self.fault = 0, ""  # rows of the file that are left out
         if isinstance(s.members, str):
-            from slowfast_rl.services.decision_log import read_columns  # needs an extra
-
-            names = [feature.name for feature in weekly_features(self.world)]
-            columns = read_columns(Path(s.members), ["entity_id", *names])
-            self.ids = check_ids(columns.pop("entity_id"))
-            check_distinct(self.ids)
-            self.observations = np.stack(list(columns.values()), axis=1).astype(np.float32)
+            self._read_file(Path(s.members))
             self.now = s.week * WEEK_SECONDS
         else:
             self.ids = np.arange(s.members)
@@ -94,15 +91,19 @@ class Plan:
         """Run the command."""
         s = self.settings
         service = PlanningService(
-            self.world, self.agent.slow, self.store, self.ids, s.policy_version
-        )
+            self.world, self.agent.slow, self.store, self.ids, s.policy_version, s.forget_weeks,
+            keep_beliefs=s.loop or s.beliefs_file is not None,
+        )  # fmt: skip
         if s.beliefs_file is not None and Path(s.beliefs_file).exists():
-            service.restore(read_arrays(Path(s.beliefs_file))[0])
+            service.load_beliefs(Path(s.beliefs_file))
         say(f"Planning for {len(self.ids):,} members, policy version {service.policy_version}")
         say(f"Plans go to {self.store!r} and {folder}")
         if self.now is not None:
             publish_observations(self.store, self.ids, self.observations, self.now)
-            self._note(service, service.plan_at(self.now), folder)
+            del self.observations  # the store has them now
+            written = service.plan_at(self.now)._replace(invalid=self.invalid, fault=self.fault)
+            self._note(service, written, folder)
+            self._keep_beliefs(service, written.now)
         elif not s.loop:
             planned = service.plan_if_due()
             if planned is None:
@@ -112,6 +113,23 @@ class Plan:
         while s.loop:
             self._look(service, folder)
             time.sleep(s.poll_seconds)
+
+    def _read_file(self, path: Path) -> None:
+        """Read the members' ids and features, and leave out the rows that are invalid."""
+        from slowfast_rl.services.decision_log import read_columns, read_matrix  # needs an extra
+
+        names = [feature.name for feature in weekly_features(self.world)]
+        ids = check_ids(read_columns(path, ["entity_id"])["entity_id"])
+        check_distinct(ids)
+        observations, check = read_matrix(path, names), weekly_check(self.world)
+        valid = check.valid(observations)
+        if not valid.all():
+            self.invalid = int((~valid).sum())
+            self.fault = check.report(observations, ids, valid)
+            if not valid.any():
+                raise ValueError(f"{path} has no valid row: {self.fault}")
+            ids, observations = ids[valid], observations[valid]
+        self.ids, self.observations = ids, observations
 
     def _look(self, service: PlanningService, folder: Path) -> None:
         """Plan the members that are due, or wait for a store that does not answer."""
@@ -127,7 +145,7 @@ class Plan:
         self._wait_for(None)
         if planned is None:
             return
-        if planned.entity_ids.size:
+        if planned.entity_ids.size or planned.invalid:
             self._note(service, planned, folder)
         self._keep_beliefs(service, planned.now)
 
@@ -147,6 +165,7 @@ class Plan:
             "members": count,
             "refused": planned.refused,
             "unseen": planned.unseen,
+            "invalid": planned.invalid,
             "mean_target": dict(zip(self.world.channels, target, strict=False)),
         }
         self.weeks[planned.now] = row
@@ -163,12 +182,14 @@ class Plan:
         write_text_atomically(folder / "plan.json", json.dumps(head, indent=1))
         unseen = f"; {planned.unseen:,} members have no features this week" * (planned.unseen > 0)
         say(f"week {week}: {count:,} plans written, {planned.refused:,} of them refused{unseen}")
+        if planned.invalid:
+            say(f"week {week}: {planned.invalid:,} without a plan: {planned.fault}")
 
     def _keep_beliefs(self, service: PlanningService, now: int) -> None:
         """Write the beliefs once a week; they change with the first observation of a week."""
         path, week = self.settings.beliefs_file, now // WEEK_SECONDS
         if path is not None and week != self.kept_week:
-            write_arrays(Path(path), service.state(), {"now": now})
+            service.save_beliefs(Path(path))
             self.kept_week = week
 
     def _write(self, planned: Planned, path: Path) -> None:

@@ -31,12 +31,14 @@ from slowfast_rl.cli.settings import Settings, check_shared
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.population import Population
-from slowfast_rl.services.json_lines import JsonLinesService
+from slowfast_rl.services.json_lines import LONGEST_LINE, JsonLinesService
+from slowfast_rl.services.line_batches import line_batches
 from slowfast_rl.services.simulation import SimulationService
 from slowfast_rl.store import FeatureStore
 from slowfast_rl.store.files import write_text_atomically
 
 SOURCES = ("simulation", "stdin")
+_IDLE_SECONDS = 5.0  # without a line, after which the decisions so far become a part of the log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +118,21 @@ class Serve:
         s = self.settings
         service = JsonLinesService(self.world, self.agent.fast, self.store, s.seed, folder)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        number = 0
         try:
-            for number, line in enumerate(sys.stdin, start=1):
-                if line.strip():
-                    print(json.dumps({"line": number, **service.respond(line)}), flush=True)
+            for lines in line_batches(sys.stdin.fileno(), LONGEST_LINE, _IDLE_SECONDS):
+                asked = {}
+                for line in lines:
+                    number += 1
+                    if line.strip():
+                        asked[number] = line
+                answers = zip(asked, service.respond_all([*asked.values()]), strict=True)
+                told = "".join(f"{json.dumps({'line': n, **answer})}\n" for n, answer in answers)
+                print(told, end="", flush=True)
+                if not lines:
+                    service.rest()
         finally:
-            service.close()
+            service.rest()
 
 
 @contextmanager

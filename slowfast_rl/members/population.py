@@ -380,26 +380,27 @@ _PARTS = ("state", "log")
 _MOST_WEEKS = 2**20  # of an episode: 20,000 years
 
 
-def population_arrays(population: Population) -> dict[str, NDArray[Any]]:
+def population_arrays(population: Population, *, copy: bool = True) -> dict[str, NDArray[Any]]:
     """Return copies of all arrays that a simulation changes, beliefs included.
 
-    Traits and launches follow from seeds and member ids.
+    Traits and launches follow from seeds and member ids. Without ``copy`` they are the arrays
+    themselves, to be written before the simulation goes on.
     """
-    arrays = {
-        f"{part}.{name}": array.copy()
+    arrays: dict[str, NDArray[Any]] = {
+        f"{part}.{name}": array
         for part in _PARTS
         for name, array in getattr(population.simulation, part)._asdict().items()
     }
-    return (
-        arrays
-        | {
-            "ledger": population.simulation.ledger.copy(),
-            "first_members": population.first_members.copy(),
-            "episodes": population.episodes.copy(),
-            "slots": population.slots.copy(),
-        }
-        | _belief_arrays(population)
-    )
+    arrays |= {
+        "ledger": population.simulation.ledger,
+        "first_members": population.first_members,
+        "episodes": population.episodes,
+        "slots": population.slots,
+    }
+    if population.beliefs is not None:
+        tables = population.beliefs.tables._asdict()
+        arrays |= {f"beliefs.{name}": table for name, table in tables.items()}
+    return {name: array.copy() for name, array in arrays.items()} if copy else arrays
 
 
 def restore_population(population: Population, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -413,7 +414,7 @@ def restore_population(population: Population, arrays: Mapping[str, NDArray[Any]
         ValueError: an array is missing, has another shape or dtype, or holds a value that no
             simulation leads to; then nothing is changed.
     """
-    wanted = population_arrays(population)
+    wanted = population_arrays(population, copy=False)
     for name, array in wanted.items():
         found = arrays.get(name)
         if found is None or found.shape != array.shape or found.dtype != array.dtype:
@@ -437,13 +438,6 @@ def restore_population(population: Population, arrays: Mapping[str, NDArray[Any]
             table[...] = arrays[f"beliefs.{name}"]
     traits = draw_traits(population.world, population.population_seed, simulation.state.member)
     put_rows(simulation.traits, slice(None), traits)
-
-
-def _belief_arrays(population: Population) -> dict[str, NDArray[Any]]:
-    if population.beliefs is None:
-        return {}
-    tables = population.beliefs.tables._asdict()
-    return {f"beliefs.{name}": table.copy() for name, table in tables.items()}
 
 
 def _range_of(population: Population, name: str) -> tuple[float, float]:

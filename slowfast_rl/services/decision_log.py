@@ -1,12 +1,15 @@
 """Parquet files of decisions, plans and members. Needs the extra ``offline``."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from slowfast_rl.members.arrays import Float32
 from slowfast_rl.store.files import write_bytes_atomically
 
 try:
@@ -15,6 +18,7 @@ try:
 except ImportError as error:
     raise ImportError("parquet files need pyarrow: pip install 'slowfast_rl[offline]'") from error
 
+_ROW_GROUP = 1 << 16  # rows that are encoded together, which bounds the working memory
 _NAMES = pa.dictionary(pa.int8(), pa.string())
 #: Name, type and meaning of each column; values that a source does not know are null.
 FIELDS: tuple[tuple[str, Any, str], ...] = (
@@ -43,24 +47,48 @@ def schema() -> "pa.Schema":
     )
 
 
-def write_part(folder: Path, name: str, columns: Mapping[str, NDArray[Any] | list[Any]]) -> Path:
+def write_part(
+    folder: Path, name: str, batches: Sequence[Mapping[str, NDArray[Any] | list[Any]]]
+) -> Path:
     """Write decisions as one part of the log, and return its path.
 
     Args:
         folder: folder of the log.
         name: name of the part, by which parts are sorted; a part of the same name is replaced.
-        columns: [B] each, in the types of :data:`FIELDS`; a missing column and NaN are null.
+        batches: the decisions of each batch, columns [B] in the types of :data:`FIELDS`; a missing
+            column and NaN are null.
     """
-    size = len(next(iter(columns.values())))
-    arrays = [
-        pa.array(columns[name], from_pandas=True).cast(kind)
-        if name in columns
-        else pa.nulls(size, kind)
-        for name, kind, _ in FIELDS
-    ]
+    tables = []
+    for columns in batches:
+        size = len(next(iter(columns.values())))
+        arrays = [
+            pa.array(columns[name], from_pandas=True).cast(kind)
+            if name in columns
+            else pa.nulls(size, kind)
+            for name, kind, _ in FIELDS
+        ]
+        tables.append(pa.Table.from_arrays(arrays, schema=schema()))
     path = folder / f"{name}.parquet"
-    _write(path, pa.Table.from_arrays(arrays, schema=schema()))
+    _write(path, pa.concat_tables(tables).unify_dictionaries())
     return path
+
+
+def write_rows(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write decisions as one part of the log, as :func:`write_part` does.
+
+    Args:
+        folder: folder of the log.
+        name: name of the part.
+        rows: B decisions; a missing value is null.
+
+    Raises:
+        ValueError: the rows are no decisions.
+    """
+    try:
+        known = [name for name, _, _ in FIELDS if name in rows[0]]
+        return write_part(folder, name, [{key: [row[key] for row in rows] for key in known}])
+    except (pa.ArrowException, KeyError, TypeError) as error:
+        raise ValueError(f"not rows of the log: {error!r}") from error
 
 
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -69,22 +97,60 @@ def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
 
 
 def read_columns(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Return some columns of a file, [B] each.
+    """Return some columns of a file, [B] each; nulls among numbers read as NaN.
 
     Raises:
         ValueError: the file is missing or damaged, or lacks one of the columns.
     """
+    with _opened(path, wanted) as file:
+        table = file.read(columns=list(wanted))
+        return {name: table[name].to_numpy() for name in wanted}
+
+
+def read_matrix(path: Path, wanted: Sequence[str]) -> Float32:
+    """Return some columns of numbers of a file as one array, [B, len(wanted)]; nulls are NaN.
+
+    Columns are read one after the other, so that the file is never in memory twice.
+
+    Raises:
+        ValueError: the file is missing or damaged, or a column is missing or holds no numbers.
+    """
+    with _opened(path, wanted) as file, np.errstate(over="ignore"):
+        matrix = np.empty((file.metadata.num_rows, len(wanted)), np.float32)
+        for i, name in enumerate(wanted):
+            column = file.read(columns=[name])[name]
+            kind = column.type
+            if not (
+                pa.types.is_integer(kind)
+                or pa.types.is_floating(kind)
+                or pa.types.is_boolean(kind)
+                or pa.types.is_null(kind)
+            ):
+                raise ValueError(f"{path} has {name} of type {kind}; allowed are numbers")
+            values = column.to_numpy()
+            matrix[:, i] = values if values.dtype != object else column.cast("float32").to_numpy()
+        return matrix
+
+
+@contextmanager
+def _opened(path: Path, wanted: Sequence[str]) -> Iterator["pq.ParquetFile"]:
+    """Open a file that has these columns, and name it in every error."""
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            missing = [name for name in wanted if name not in names]
+            if missing:
+                raise ValueError(f"{path} lacks the columns {', '.join(missing)}")
+            twice = [name for name in wanted if names.count(name) > 1]
+            if twice:
+                raise ValueError(f"{path} has the columns {', '.join(twice)} more than once")
+            yield file
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{path} is no parquet file: {error}") from error
-    missing = [name for name in wanted if name not in table.column_names]
-    if missing:
-        raise ValueError(f"{path} lacks the columns {', '.join(missing)}")
-    return {name: table[name].to_numpy() for name in wanted}
 
 
 def _write(path: Path, table: "pa.Table") -> None:
     buffer = io.BytesIO()
-    pq.write_table(table, buffer)
+    pq.write_table(table, buffer, row_group_size=_ROW_GROUP)
     write_bytes_atomically(path, buffer.getvalue())
+    pa.default_memory_pool().release_unused()

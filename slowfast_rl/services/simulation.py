@@ -16,6 +16,7 @@ from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.loading import world_hash
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population, population_arrays, restore_population
+from slowfast_rl.members.state import take_rows
 from slowfast_rl.policies.contracts import BaseExecutor, Choice
 from slowfast_rl.policies.guard import hold_forbidden
 from slowfast_rl.policies.plan_exchange import PlanExchange, pack_plan
@@ -25,13 +26,15 @@ from slowfast_rl.store import FeatureStore, StoreState, StoreUnavailableError
 
 _STATE, _DECISIONS = "state.safetensors", "decisions"
 _PREFIX = "reader."
+_CHUNK = 1 << 14  # members that the executor decides for together, which bounds working memory
 
 
 class SimulationService:
     """Serves a simulated population: publishes clock and observations, reads plans, decides, logs.
 
     After each simulated day it writes the decisions to the log, and then its own state. If the
-    process is killed, the next one resumes after the last finished day.
+    process is killed, the next one resumes after the last finished day, or from the beginning if
+    none is finished.
 
     Args:
         population: N members, all at the beginning of the same week.
@@ -63,8 +66,11 @@ class SimulationService:
         self.vetoed = 0
         self.returns: Float64 = np.zeros(population.num_members)  # [N] discounted by the week
         self._first_week = int(population.weeks.max())
-        if folder is not None and (folder / _STATE).exists():
-            self._restore(folder / _STATE)
+        if folder is not None:
+            if (folder / _STATE).exists():
+                self._restore(folder / _STATE)
+            else:  # so that a restart in the first day has the number that the store's clock names
+                self._keep(folder / _STATE)
 
     @property
     def now(self) -> int:
@@ -160,25 +166,30 @@ class SimulationService:
 
     def _choose(self, reading: Reading, plan_rows: Int32, living: Int64, times: Int64) -> Choice:
         population = self.population
-        return self.executor.choose(
-            population.world,
-            opportunity_observation(population, plan_rows[:, 0:-1:2])[living],
-            reading.plan,
-            population.members[living],
-            times,
-            self.seed,
-        )
+        observed = opportunity_observation(population, plan_rows[:, 0:-1:2])
+        parts = [
+            self.executor.choose(
+                population.world,
+                observed[living[some]],
+                take_rows(reading.plan, some),
+                population.members[living[some]],
+                times[some],
+                self.seed,
+            )
+            for some in (slice(i, i + _CHUNK) for i in range(0, max(len(living), 1), _CHUNK))
+        ]
+        return Choice(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
     def _write(self, decisions: list[dict[str, Any]]) -> None:
         from slowfast_rl.services.decision_log import write_part  # needs an extra
 
         assert self.folder is not None
-        columns = {name: np.concatenate([d[name] for d in decisions]) for name in decisions[0]}
-        write_part(self.folder / _DECISIONS, f"day-{self.now // DAY_SECONDS - 1:06}", columns)
+        name = f"day-{self.now // DAY_SECONDS - 1:06}"
+        write_part(self.folder / _DECISIONS, name, decisions)
 
     def _keep(self, path: Path) -> None:
         reader = self.plan_exchange.reader.snapshot()
-        arrays = population_arrays(self.population) | {"returns": self.returns}
+        arrays = population_arrays(self.population, copy=False) | {"returns": self.returns}
         arrays |= {f"{_PREFIX}{name}": array for name, array in reader.arrays.items()}
         head = {
             "identity": self._identity(),

@@ -10,11 +10,19 @@ from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.observations import weekly_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.observation_checks import LATEST
 from slowfast_rl.store import Column, FeatureStore, FeatureView, Status
 
 OBSERVATIONS, CLOCK = "observations", "clock"
 _THE_CLOCK = np.zeros(1, np.int64)  # its only entity
 _EVER = np.iinfo(np.int64).max
+
+
+class Clock(NamedTuple):
+    """The time in the store, and who writes it."""
+
+    now: int  # simulated seconds
+    service: int  # number of the service that writes it, which serves one population
 
 
 class Seen(NamedTuple):
@@ -28,14 +36,22 @@ def published_views(world: World) -> list[FeatureView]:
     """Return the views ``observations``, one row per member, and ``clock``, a single row.
 
     The timestamp of an observation is its time; that of the clock is the time of the executor's
-    process. The clock contains the number of the service that writes it, so that a second service
-    detects the first.
+    process.
     """
     observations = {"values": Column("float32", (len(weekly_features(world)),))}
     return [
         FeatureView(OBSERVATIONS, observations, max_age_seconds=WEEK_SECONDS),
-        FeatureView(CLOCK, {"week": Column("int64"), "service": Column("int64")}),
+        clock_view(),
     ]
+
+
+def clock_view() -> FeatureView:
+    """Return the view ``clock``.
+
+    It contains the number of the service that writes it, so that a second service detects the
+    first.
+    """
+    return FeatureView(CLOCK, {"week": Column("int64"), "service": Column("int64")})
 
 
 def publish(store: FeatureStore, population: Population, now: int, service: int) -> None:
@@ -80,8 +96,21 @@ def read_clock(store: FeatureStore) -> int | None:
     Raises:
         StoreUnavailableError: the store cannot be reached.
     """
+    clock = read_clock_row(store)
+    return None if clock is None else clock.now
+
+
+def read_clock_row(store: FeatureStore) -> Clock | None:
+    """Return the clock that the executor wrote last; None if there is none within the horizon.
+
+    Raises:
+        StoreUnavailableError: the store cannot be reached.
+    """
     found = store.get_online_features(CLOCK, _THE_CLOCK, _EVER)
-    return int(found.event_timestamp[0]) if found.status[0] != Status.NOT_FOUND else None
+    now = int(found.event_timestamp[0])
+    if found.status[0] == Status.NOT_FOUND or now > LATEST:
+        return None
+    return Clock(now, int(found.values["service"][0]))
 
 
 def read_observations(store: FeatureStore, entity_ids: Int64, now: int) -> Seen:

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from slowfast_rl.agents import SlowFastAgent
@@ -150,6 +152,83 @@ def test_opportunities_from_standard_input_are_answered_one_by_one(
     log = read_log(tmp_path / "served" / "decisions")
     assert log["member"].to_pylist() == [4, 9]
     assert log["reward"].null_count == 2
+
+
+def test_what_was_answered_is_in_the_log_of_a_service_that_is_killed(checkpoint, tmp_path) -> None:
+    command = [
+        sys.executable, "-m", "slowfast_rl.cli.serve", f"checkpoint={checkpoint}", "store=shared",
+        "store.name=killed", f"store.folder={tmp_path}", "source=stdin", "folder=served",
+    ]  # fmt: skip
+    obs = opportunity_observation(Population(WORLD, 20))
+    lines = [
+        json.dumps({"member": member, "now": 28_800, "observation": obs[member].tolist()}).encode()
+        for member in range(20)
+    ]
+    lines[7:7] = [b'{"member":1,"now":0,"observation":[1' + b"0" * 400 + b"]}", b"\xff\xfe{}"]
+    served = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    served.stdin.write(b"\n".join(lines) + b"\n")
+    served.stdin.flush()
+    answers = [json.loads(served.stdout.readline()) for _ in lines]
+    served.kill()
+    served.communicate()
+    assert [answer["line"] for answer in answers] == list(range(1, 23))
+    assert [answer["line"] for answer in answers if "error" in answer] == [8, 9]
+    done = subprocess.run(command, input=b"", capture_output=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    log = read_log(tmp_path / "served" / "decisions")
+    assert log["member"].to_pylist() == list(range(20))
+    assert log["action"].to_pylist() == [a["action"] for a in answers if "action" in a]
+
+
+def _feature_table(count: int) -> dict[str, np.ndarray]:
+    observations = weekly_observation(Population(WORLD, count))
+    names = [feature.name for feature in weekly_features(WORLD)]
+    ids = {"entity_id": np.arange(count)}
+    return ids | dict(zip(names, observations.T.astype(float), strict=True))
+
+
+@pytest.mark.parametrize("value", [None, np.nan, np.inf, -1.0, 1e300])
+def test_a_bad_cell_of_a_file_costs_its_member_a_plan_and_is_told(
+    value, checkpoint, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = {name: column.tolist() for name, column in _feature_table(5).items()}
+    table["push_opens_last_week"][3] = value
+    pq.write_table(pa.table(table), "members.parquet")
+    done = call(capsys, "plan", f"checkpoint={checkpoint}", "members=members.parquet")
+    assert done.code == 0, done.err
+    (plans,) = tmp_path.glob("runs/plan/*/plans/*.parquet")
+    assert read_columns(plans, ["entity_id"])["entity_id"].tolist() == [0, 1, 2, 4]
+    (summary,) = tmp_path.glob("runs/plan/*/plan.json")
+    (row,) = json.loads(summary.read_text())["planned"]
+    assert row["members"] == 4
+    assert row["invalid"] == 1
+    assert "1 without a plan: the observation of member 3 has push_opens" in done.err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tenure": ["a"] * 5}, "members.parquet has tenure of type string; allowed are numbers"),
+        ({"tenure": [None] * 5}, "members.parquet has no valid row: the observation of member 0"),
+        ({"entity_id": [0, 1, 2, 3, None]}, "entity_ids of dtype float64"),
+        ({"entity_id": [0, 1, 2, 3, 3]}, "entity id 3 comes twice"),
+        ({"tenure": None}, "members.parquet lacks the columns tenure"),
+    ],
+)
+def test_a_file_that_cannot_be_planned_for_is_told_in_one_line(
+    change, message, checkpoint, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = {name: column.tolist() for name, column in _feature_table(5).items()} | change
+    pq.write_table(pa.table({k: v for k, v in table.items() if v is not None}), "members.parquet")
+    done = call(capsys, "plan", f"checkpoint={checkpoint}", "members=members.parquet")
+    assert done.code == 2
+    (error,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert message in error
 
 
 def _with(observation: np.ndarray, place: int, value: float) -> list[float]:

@@ -99,7 +99,7 @@ def test_beliefs_go_on_in_another_process() -> None:
         successor.restore({"ids": np.arange(3)})
 
 
-@pytest.mark.parametrize("day", [1, 7, 10])
+@pytest.mark.parametrize("day", [0, 1, 7, 10])
 def test_an_executor_that_is_killed_goes_on_from_the_last_day_it_finished(
     tmp_path: Path, day: int
 ) -> None:
@@ -172,7 +172,7 @@ def test_the_log_names_what_decided_and_is_whole_after_a_kill(tmp_path: Path) ->
 
 
 def test_a_source_may_leave_columns_of_the_log_open(tmp_path: Path) -> None:
-    write_part(tmp_path, "a", {"time": [1, 2], "member": [3, 4], "channel": ["push", "email"]})
+    write_part(tmp_path, "a", [{"time": [1, 2], "member": [3, 4], "channel": ["push", "email"]}])
     log = read_log(tmp_path)
     assert log["reward"].null_count == 2
     assert log["channel"].to_pylist() == ["push", "email"]
