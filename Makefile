@@ -12,7 +12,7 @@ export OMP_NUM_THREADS := 1
 
 BIN := .venv/bin
 
-.PHONY: help train test test-long test-kill notebook docs references lock clean
+.PHONY: help train test test-long test-kill test-configs notebook docs references lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,11 +31,15 @@ test: .venv/.installed ## format, lint, types, import layers and the test suite
 	@echo "Checking import layers"
 	@$(BIN)/lint-imports
 	@echo "Running the tests"
-	@$(BIN)/pytest -n $(WORKERS) -m "not long"
+	@$(BIN)/pytest -n $(WORKERS) -m "not long and not configs"
 
 test-long: .venv/.installed ## the tests that take minutes
 	@echo "Running the long tests"
 	@$(BIN)/pytest -n $(WORKERS) -m long
+
+test-configs: .venv/.installed ## 10,000 generated worlds, each refused or simulated
+	@echo "Running the generated configurations"
+	@$(BIN)/pytest -n $(WORKERS) -m configs
 
 docs: .venv/.installed ## build the documentation site into site/
 	@echo "Writing the tables of settings"

@@ -3,7 +3,22 @@
 from dataclasses import Field, field, fields
 from math import isfinite
 from numbers import Integral
+from reprlib import Repr
 from typing import Any
+
+_LINE = 160  # characters of a value that a message quotes
+_shortened = Repr()
+_shortened.maxlevel, _shortened.maxstring, _shortened.maxlong, _shortened.maxother = 3, 80, 40, 80
+_shortened.maxdict = _shortened.maxlist = _shortened.maxtuple = _shortened.maxset = 8
+
+
+def quoted(value: Any) -> str:
+    """Return a value as a message quotes it: at most a line, with bounded work for any value."""
+    try:
+        text = " ".join(_shortened.repr(value).splitlines())
+    except ValueError:  # Python writes no whole number of more than some thousand digits
+        return "a number of thousands of digits"
+    return text if len(text) <= _LINE else f"{text[: _LINE - 3]}..."
 
 
 def described(text: str) -> Any:
@@ -23,14 +38,14 @@ def probability(text: str) -> Any:
     return bounded(text, 0, 1)
 
 
-def rate(text: str) -> Any:
-    """Declare a dataclass field of 0 or more."""
-    return bounded(text, 0)
+def rate(text: str, high: float) -> Any:
+    """Declare a dataclass field in [0, high]."""
+    return bounded(text, 0, high)
 
 
-def positive(text: str) -> Any:
-    """Declare a dataclass field above 0."""
-    return bounded(text, 0, above=True)
+def positive(text: str, high: float) -> Any:
+    """Declare a dataclass field in (0, high]."""
+    return bounded(text, 0, high, above=True)
 
 
 def whole_number(name: str, value: Any, low: int = 0, high: int | None = None) -> int:
@@ -47,10 +62,10 @@ def whole_number(name: str, value: Any, low: int = 0, high: int | None = None) -
     """
     allowed = f"{low} or more" if high is None else f"{low} to {high}"
     if not isinstance(value, Integral) or isinstance(value, bool):
-        raise ValueError(f"{name} is {value!r}; allowed is a whole number, {allowed}")
+        raise ValueError(f"{name} is {quoted(value)}; allowed is a whole number, {allowed}")
     number = int(value)
     if number < low or (high is not None and number > high):
-        raise ValueError(f"{name} is {value}; allowed is {allowed}")
+        raise ValueError(f"{name} is {quoted(number)}; allowed is {allowed}")
     return number
 
 
@@ -74,8 +89,15 @@ def check_bounds(instance: Any, where: str) -> None:
 def _check(parameter: Field[Any], number: Any, name: str) -> None:
     low, high = parameter.metadata["low"], parameter.metadata["high"]
     above = parameter.metadata["above"]
-    if isinstance(number, bool) or not isinstance(number, int | float) or not isfinite(number):
-        raise ValueError(f"{name} is {number!r}; a finite number is needed")
+    if isinstance(number, bool) or not isinstance(number, int | float) or not _is_finite(number):
+        raise ValueError(f"{name} is {quoted(number)}; a finite number is needed")
     if not low <= number <= high or (above and number == low):
         allowed = f"{'(' if above else '['}{low:g}, {high:g}]"
         raise ValueError(f"{name} is {number:g}; allowed is {allowed}")
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return isfinite(number)
+    except OverflowError:  # a whole number beyond the largest float
+        return False

@@ -7,8 +7,6 @@ therefore named by a hash of all source files that a kernel can reach.
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Callable
 from functools import cache, update_wrapper
 from pathlib import Path
@@ -18,6 +16,8 @@ from typing import Any, TypeVar, cast
 import numba
 from numba.core.event import Listener, register
 
+from slowfast_rl.members.kernel_cache import keep_in, private_folder
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PACKAGE = Path(__file__).parent.parent
@@ -25,6 +25,10 @@ _LAYERS_WITH_KERNELS = ("members", "policies", "fast")
 _LOG = logging.getLogger("slowfast_rl")
 _LOCK = RLock()
 _CACHED: set[Any] = set()  # Python functions whose compiled versions are kept in the cache folder
+
+if numba.config.DISABLE_JIT:  # kernels pass each other as compiled functions of one signature
+    _LOG.warning("NUMBA_DISABLE_JIT is 1 and has no effect: the simulation exists compiled only")
+    numba.config.DISABLE_JIT = 0
 
 
 def kernel(function: F) -> F:
@@ -120,26 +124,24 @@ def entry_point(function: Any) -> Callable[..., None]:
 
 def _jit(function: F, *, forceinline: bool) -> F:
     _CACHED.add(function)
+    compiled: F = numba.njit(nogil=True, error_model="numpy", forceinline=forceinline, _nrt=False)(
+        function
+    )
     own_layer = Path(function.__code__.co_filename).parent.name
-    previous = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_cache_folder(own_layer == "members"))
-    try:
-        decorate = numba.njit(
-            cache=True,
-            nogil=True,
-            error_model="numpy",
-            forceinline=forceinline,
-            _nrt=False,
-        )
-        compiled: F = decorate(function)
-    finally:
-        numba.config.CACHE_DIR = previous
+    folder = _cache_folder(own_layer == "members")
+    if folder is not None:
+        previous = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(folder)
+        try:
+            keep_in(folder, compiled)
+        finally:
+            numba.config.CACHE_DIR = previous
     return compiled
 
 
 @cache
-def _cache_folder(members_only: bool) -> Path:
-    """Return a writable cache folder named by a hash of the sources, which it creates.
+def _cache_folder(members_only: bool) -> Path | None:
+    """Return a private folder named by a hash of the sources, which it creates; None for no cache.
 
     Args:
         members_only: hash the sources of ``members`` alone, as no other layer is inlined there.
@@ -148,16 +150,15 @@ def _cache_folder(members_only: bool) -> Path:
     for layer in _LAYERS_WITH_KERNELS[: 1 if members_only else None]:
         for source in sorted((_PACKAGE / layer).rglob("*.py")):
             digest.update(source.read_bytes())
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    for base in (os.environ.get("NUMBA_CACHE_DIR"), home, tempfile.gettempdir()):
-        folder = Path(base or home) / "slowfast_rl" / digest.hexdigest()[:16]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
-            return folder
-    raise OSError(f"no writable folder for compiled kernels: tried {home} and the temporary folder")
+    private = private_folder()
+    if private is None:
+        return None
+    folder = private / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError:
+        return None
+    return folder
 
 
 class _Notice(Listener):  # type: ignore[misc]  # numba is untyped
@@ -169,7 +170,13 @@ class _Notice(Listener):  # type: ignore[misc]  # numba is untyped
         """Log the line, once in a process."""
         if not self.logged and event.data["dispatcher"].py_func in _CACHED:
             self.logged = True
-            _LOG.warning("Compiling the simulation, once on this machine: up to a minute.")
+            if _cache_folder(True) is None:
+                _LOG.warning(
+                    "Compiling the simulation, once in each process: up to a minute. Nothing is "
+                    "kept, as there is no folder that only you can write; NUMBA_CACHE_DIR names one"
+                )
+            else:
+                _LOG.warning("Compiling the simulation, once on this machine: up to a minute.")
 
     def on_end(self, event: Any) -> None:
         """Do nothing: other functions follow."""

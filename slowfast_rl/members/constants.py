@@ -10,6 +10,8 @@ from slowfast_rl.members.arrays import Float32, Float64, UInt32
 from slowfast_rl.members.parameters import TraitDistributions
 from slowfast_rl.members.world import World
 
+_SMALLEST_RATE = 1e-9  # views per day; the largest is 1 minus it, so that logits are finite
+
 
 class Constants(NamedTuple):
     """A world's numbers for kernels; see ``parameters`` for their meaning and units."""
@@ -159,7 +161,8 @@ def base_rate(traits: TraitDistributions, z: Float64) -> Float64:
     """Return the base viewing rate x of members with standard normal deviates z (views per day)."""
     scale = traits.base_rate_location + traits.base_rate_spread * z
     rate = np.exp(scale) if traits.base_rate_law == "lognormal" else _logistic(scale)
-    return np.clip(rate, traits.base_rate_low, traits.base_rate_high)
+    clipped = np.clip(rate, traits.base_rate_low, traits.base_rate_high)
+    return np.asarray(np.clip(clipped, _SMALLEST_RATE, 1 - _SMALLEST_RATE), np.float64)
 
 
 @cache

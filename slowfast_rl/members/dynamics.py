@@ -45,7 +45,8 @@ def organic_hazard(p_day: np.float32, index_in_day: Integer, slots_in_day: Integ
     o_s = (p_day / n) / (1 - p_day (s - 1) / n) with slots counted from s = 1; index 0 is s = 1.
     """
     share = p_day / np.float32(slots_in_day)
-    return share / (ONE - share * np.float32(index_in_day))
+    # Rounding takes the quotient up to 8e-6 above 1 where p_day is 1.
+    return min(ONE, share / (ONE - share * np.float32(index_in_day)))
 
 
 @kernel

@@ -10,10 +10,10 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from slowfast_rl.members.bounds import quoted
 from slowfast_rl.members.parameters import group_types
 from slowfast_rl.members.parsing import world_from_tree
+from slowfast_rl.members.reading import MAX_YAML_BYTES, parse_yaml, read_bytes
 from slowfast_rl.members.world import World
 
 __all__ = [
@@ -75,7 +75,9 @@ def as_world(world: World | str | Path) -> World:
     if isinstance(world, World):
         return world
     if not isinstance(world, str | Path):
-        raise ValueError(f"world is {world!r}; allowed is a World, or the name or path of one")
+        raise ValueError(
+            f"world is {quoted(world)}; allowed is a World, or the name or path of one"
+        )
     return load_world(world)
 
 
@@ -98,16 +100,17 @@ def _read(name: str | Path, above: tuple[Path, ...] = ()) -> Any:
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         if str(name) not in world_names():
-            raise ValueError(f"unknown world {str(name)!r}; allowed: {', '.join(world_names())}")
+            allowed = ", ".join(world_names())
+            raise ValueError(f"unknown world {quoted(str(name))}; allowed: {allowed}")
         path = config_folder() / "world" / f"{name}.yaml"
     if path in above:
         raise ValueError(f"world file {str(path)!r} is its own base")
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = parse_yaml(read_bytes(path, MAX_YAML_BYTES))
     except OSError as error:
         raise ValueError(f"world file {str(path)!r} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"world file {str(path)!r} is not YAML: {str(error)[:80]!r}") from error
+    except ValueError as error:
+        raise ValueError(f"world file {str(path)!r} cannot be read: {error}") from error
     if not isinstance(tree, dict):
         kind = type(tree).__name__
         raise ValueError(f"world file {str(path)!r} holds {kind}; a mapping is needed")
@@ -115,7 +118,7 @@ def _read(name: str | Path, above: tuple[Path, ...] = ()) -> Any:
     if base is None:
         return tree
     if not isinstance(base, str):
-        raise ValueError(f"base is {base!r}; the name or path of a world is needed")
+        raise ValueError(f"base is {quoted(base)}; the name or path of a world is needed")
     if base.endswith((".yaml", ".yml")):
         base = str(path.parent / base)  # relative to the file that names it
     return _merged(_read(base, (*above, path)), tree)

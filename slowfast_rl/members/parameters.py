@@ -9,9 +9,25 @@ from dataclasses import Field, dataclass
 from inspect import getdoc
 from typing import Annotated, Any, TypeAlias
 
-from slowfast_rl.members.bounds import bounded, check_bounds, described, positive, probability, rate
+from slowfast_rl.members.bounds import (
+    bounded,
+    check_bounds,
+    described,
+    positive,
+    probability,
+    quoted,
+    rate,
+)
 
 PerChannel: TypeAlias = Annotated[tuple[float, ...], "one number per channel"]
+
+# The bounds are far beyond any service, and keep every number of the simulation finite in float32.
+_LOG_SPREAD = 5  # of the log of a trait: one member in six has e^5 times the median
+_LOG_WEIGHT = 100  # logits, or log hazard or log response, per unit: e^100 is certainty
+_LOGITS = 20  # a probability of 2e-9
+_MOST_DAYS = 100_000  # 270 years
+_LEAST_DAYS = 0.01  # a quarter of an hour
+_LARGEST_REWARD = 1e6  # viewing days, 2,700 years
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +53,9 @@ class TraitDistributions(Parameters):
         "distribution of the base viewing rate x, 'lognormal' or 'logitnormal'"
     )
     base_rate_location: float = bounded(
-        "mean of ln x or of logit x (log or logit of views per day)"
+        "mean of ln x or of logit x (log or logit of views per day)", -_LOGITS, _LOGITS
     )
-    base_rate_spread: float = rate("standard deviation of ln x or of logit x")
+    base_rate_spread: float = rate("standard deviation of ln x or of logit x", 10)
     base_rate_low: float = bounded("lower bound to which x is clipped (views per day)", 0, 1)
     base_rate_high: float = bounded(
         "upper bound to which x is clipped (views per day)", 0, 1, above=True
@@ -47,20 +63,22 @@ class TraitDistributions(Parameters):
     responsiveness: PerChannel = probability(
         "mean causal response probability per channel (per send)"
     )
-    responsiveness_spread: float = rate("standard deviation of log responsiveness")
+    responsiveness_spread: float = rate("standard deviation of log responsiveness", _LOG_SPREAD)
     responsiveness_slope: float = bounded(
-        "exponent of (typical rate / x) in the responsiveness (no unit)"
+        "exponent of (typical rate / x) in the responsiveness (no unit)", -10, 10
     )
     fatigue_sensitivity_spread: float = rate(
-        "standard deviation of log fatigue sensitivity; its mean is 1"
+        "standard deviation of log fatigue sensitivity; its mean is 1", _LOG_SPREAD
     )
     fatigue_sensitivity_values: tuple[float, ...] = rate(
-        "discrete sensitivities that replace the lognormal, or empty"
+        "discrete sensitivities that replace the lognormal, or empty", 1000
     )
     fatigue_sensitivity_shares: tuple[float, ...] = probability(
         "shares of members with those values, adding up to 1"
     )
-    dismissal_spread: float = rate("standard deviation of log dismissal propensity; its mean is 1")
+    dismissal_spread: float = rate(
+        "standard deviation of log dismissal propensity; its mean is 1", _LOG_SPREAD
+    )
     opt_in: PerChannel = probability("share of members opted in at the start, per channel")
 
     def __post_init__(self) -> None:
@@ -68,7 +86,8 @@ class TraitDistributions(Parameters):
         super().__post_init__()
         if self.base_rate_law not in ("lognormal", "logitnormal"):
             raise ValueError(
-                f"traits.base_rate_law is {self.base_rate_law!r}; allowed: lognormal, logitnormal"
+                f"traits.base_rate_law is {quoted(self.base_rate_law)}; allowed: lognormal, "
+                "logitnormal"
             )
         if self.base_rate_low > self.base_rate_high:
             raise ValueError(
@@ -78,11 +97,12 @@ class TraitDistributions(Parameters):
         shares = self.fatigue_sensitivity_shares
         if len(self.fatigue_sensitivity_values) != len(shares):
             raise ValueError(
-                f"traits.fatigue_sensitivity_shares is {shares}; one share per value is needed"
+                f"traits.fatigue_sensitivity_shares is {quoted(shares)}; one share per value is "
+                "needed"
             )
         if shares and abs(sum(shares) - 1) > 1e-6:
             raise ValueError(
-                f"traits.fatigue_sensitivity_shares is {shares}; they must add up to 1"
+                f"traits.fatigue_sensitivity_shares is {quoted(shares)}; they must add up to 1"
             )
 
 
@@ -90,15 +110,15 @@ class TraitDistributions(Parameters):
 class Organic(Parameters):
     """Viewing without a message (weights in logits per unit)."""
 
-    habit_weight: float = bounded("per unit of habit")
-    launch_weight: float = bounded("per unit of total launch intensity")
-    goodwill_weight: float = bounded("per unit of lost goodwill")
-    fatigue_weight: float = bounded("per felt effective send")
+    habit_weight: float = bounded("per unit of habit", -_LOG_WEIGHT, _LOG_WEIGHT)
+    launch_weight: float = bounded("per unit of total launch intensity", -_LOG_WEIGHT, _LOG_WEIGHT)
+    goodwill_weight: float = bounded("per unit of lost goodwill", -_LOG_WEIGHT, _LOG_WEIGHT)
+    fatigue_weight: float = bounded("per felt effective send", -_LOG_WEIGHT, _LOG_WEIGHT)
     weekday_effect: tuple[float, ...] = bounded(
-        "seven numbers from Monday, in logits, adding up to 0"
+        "seven numbers from Monday, in logits, adding up to 0", -_LOGITS, _LOGITS
     )
     habit_days: float = bounded(
-        "time constant of habit, an exponential average of viewing (days)", 1
+        "time constant of habit, an exponential average of viewing (days)", 1, _MOST_DAYS
     )
 
     def __post_init__(self) -> None:
@@ -106,7 +126,7 @@ class Organic(Parameters):
         super().__post_init__()
         if len(self.weekday_effect) != 7 or abs(sum(self.weekday_effect)) > 1e-6:
             raise ValueError(
-                f"organic.weekday_effect is {self.weekday_effect}; "
+                f"organic.weekday_effect is {quoted(self.weekday_effect)}; "
                 "seven numbers adding up to 0 are needed"
             )
 
@@ -116,8 +136,12 @@ class Launches(Parameters):
     """The shared calendar of title launches."""
 
     per_week: float = bounded("mean number of launches over all topics (per week)", 0, 100)
-    half_life_days: float = positive("days in which a launch's intensity halves")
-    flag_threshold: float = positive("intensity at which candidates of a topic get the launch flag")
+    half_life_days: float = bounded(
+        "days in which a launch's intensity halves", _LEAST_DAYS, _MOST_DAYS
+    )
+    flag_threshold: float = positive(
+        "intensity at which candidates of a topic get the launch flag", 1e6
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,16 +149,20 @@ class Response(Parameters):
     """Relevance of a candidate and the causal response to a send."""
 
     taste_weight: float = bounded(
-        "logits of relevance per unit of the member's taste for the topic"
+        "logits of relevance per unit of the member's taste for the topic", -_LOGITS, _LOGITS
     )
-    launch_weight: float = bounded("logits of relevance per unit of launch intensity")
-    intercept: float = bounded("logit of relevance of an average candidate")
+    launch_weight: float = bounded(
+        "logits of relevance per unit of launch intensity", -_LOG_WEIGHT, _LOG_WEIGHT
+    )
+    intercept: float = bounded("logit of relevance of an average candidate", -_LOGITS, _LOGITS)
     wear: float = probability("share of response lost right after the topic was sent")
-    wear_half_life_days: float = positive("days in which wear halves")
-    fatigue_decay: PerChannel = rate("log response lost per felt effective send, per channel")
-    cross_channel: float = rate("share of other channels' fatigue that is felt")
+    wear_half_life_days: float = bounded("days in which wear halves", _LEAST_DAYS, _MOST_DAYS)
+    fatigue_decay: PerChannel = rate(
+        "log response lost per felt effective send, per channel", _LOG_WEIGHT
+    )
+    cross_channel: float = rate("share of other channels' fatigue that is felt", 10)
     lapsed_loss: float = probability("share of response lost by a member without habit")
-    lapsed_rate: float = rate("how fast that loss falls with habit (per unit of habit)")
+    lapsed_rate: float = rate("how fast that loss falls with habit (per unit of habit)", 1000)
     ceiling: float = probability("largest response probability")
     tap: PerChannel = probability(
         "probability that an organic viewer opens a message in the same slot, per channel"
@@ -145,14 +173,16 @@ class Response(Parameters):
 class Fatigue(Parameters):
     """Fatigue, which changes in days, and goodwill, which changes in weeks."""
 
-    decay_days: PerChannel = positive("days in which fatigue falls by a factor e, per channel")
-    ceiling: float = positive("largest fatigue (effective sends)")
+    decay_days: PerChannel = bounded(
+        "days in which fatigue falls by a factor e, per channel", _LEAST_DAYS, _MOST_DAYS
+    )
+    ceiling: float = positive("largest fatigue (effective sends)", 1e6)
     relevance_relief: float = probability("share of a send's fatigue that full relevance removes")
     opened_share: float = probability("fatigue of an opened send relative to an unopened one")
     goodwill_loss: PerChannel = rate(
-        "log goodwill lost per unopened send at sensitivity 1, per channel"
+        "log goodwill lost per unopened send at sensitivity 1, per channel", _LOG_WEIGHT
     )
-    goodwill_days: float = bounded("days in which lost goodwill falls by a factor e", 1)
+    goodwill_days: float = bounded("days in which lost goodwill falls by a factor e", 1, _MOST_DAYS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,8 +190,12 @@ class OptOut(Parameters):
     """Opting out of a channel and opting in again."""
 
     hazard: PerChannel = probability("probability per unopened send at no fatigue, per channel")
-    fatigue_weight: PerChannel = rate("log hazard per felt effective send, per channel")
-    relevance_weight: float = bounded("log hazard per unit of relevance below 1/2")
+    fatigue_weight: PerChannel = rate(
+        "log hazard per felt effective send, per channel", _LOG_WEIGHT
+    )
+    relevance_weight: float = bounded(
+        "log hazard per unit of relevance below 1/2", -_LOG_WEIGHT, _LOG_WEIGHT
+    )
     ceiling: float = probability("largest probability per send")
     return_rate: PerChannel = probability("probability of opting in again, per channel (per week)")
 
@@ -172,7 +206,15 @@ class Churn(Parameters):
 
     floor: float = probability("probability that habit cannot lower (per week)")
     scale: float = probability("further probability at no habit (per week)")
-    habit_rate: float = rate("how fast that part falls with habit (per unit of habit)")
+    habit_rate: float = rate("how fast that part falls with habit (per unit of habit)", 1000)
+
+    def __post_init__(self) -> None:
+        """Check bounds, and that the probability at no habit is one."""
+        super().__post_init__()
+        if self.floor + self.scale > 1:
+            raise ValueError(
+                f"churn.scale is {self.scale:g}; allowed is at most 1 - floor = {1 - self.floor:g}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,18 +222,20 @@ class Dismissal(Parameters):
     """Swiping a message away, the clearest sign of annoyance in the log."""
 
     base_rate: float = probability("probability without any fatigue (per unopened send)")
-    rate: PerChannel = rate("further probability at full fatigue and propensity 1, per channel")
+    rate: PerChannel = rate(
+        "further probability at full fatigue and propensity 1, per channel", 100
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reward(Parameters):
     """Weights of the utility, in viewing days."""
 
-    viewing_day: float = bounded("value of a viewing day")
-    causal_open: float = bounded("value of a response to a send")
-    message_cost: float = rate("cost of a send")
-    opt_out: float = rate("cost of an opt-out")
-    churn: float = rate("cost of a churn")
+    viewing_day: float = bounded("value of a viewing day", -_LARGEST_REWARD, _LARGEST_REWARD)
+    causal_open: float = bounded("value of a response to a send", -_LARGEST_REWARD, _LARGEST_REWARD)
+    message_cost: float = rate("cost of a send", _LARGEST_REWARD)
+    opt_out: float = rate("cost of an opt-out", _LARGEST_REWARD)
+    churn: float = rate("cost of a churn", _LARGEST_REWARD)
     weekly_discount: float = probability("discount factor of the return per week, 0 to 1")
 
 

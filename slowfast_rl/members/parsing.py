@@ -1,14 +1,17 @@
 """Build a world from nested mappings, as YAML gives them, with errors that name the parameter."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
+from slowfast_rl.members.bounds import quoted
 from slowfast_rl.members.parameters import PerChannel, group_types
-from slowfast_rl.members.shapes import Shape
-from slowfast_rl.members.world import Slot, World
+from slowfast_rl.members.shapes import UNIFORM, Shape
+from slowfast_rl.members.world import Slot, World, check_channels, check_name
 
 _WEEKDAYS = range(7)
+_TIME = re.compile("([0-9]{1,2}):([0-9]{1,2})")
 _SLOT_KEYS = ["time", "channel", "weekdays"]
 _FLAT = [0] * 7  # default log weights of a shape
 
@@ -63,14 +66,16 @@ def _group(kind: Any, tree: Any, channels: tuple[str, ...], group: str) -> Any:
         value, where = tree[parameter.name], f"{group}.{parameter.name}"
         if parameter.type == PerChannel:
             if isinstance(value, list):
-                raise ValueError(f"{where} is {value}; one number, or one per channel, is needed")
+                raise ValueError(
+                    f"{where} is {quoted(value)}; one number, or one per channel, is needed"
+                )
             values[parameter.name] = tuple(map(_float, _by_channel(value, channels, where)))
         elif parameter.type == tuple[float, ...]:
             if not isinstance(value, list):
-                raise ValueError(f"{where} is {value!r}; a list of numbers is needed")
+                raise ValueError(f"{where} is {quoted(value)}; a list of numbers is needed")
             values[parameter.name] = tuple(map(_float, value))
         elif parameter.type is float and isinstance(value, list | dict):
-            raise ValueError(f"{where} is {value}; one number is needed")
+            raise ValueError(f"{where} is {quoted(value)}; one number is needed")
         else:
             values[parameter.name] = _float(value)
     return kind(**values)
@@ -78,7 +83,12 @@ def _group(kind: Any, tree: Any, channels: tuple[str, ...], group: str) -> Any:
 
 def _float(value: Any) -> Any:
     """Return integers as floats and other values unchanged; bounds are checked later."""
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return value
 
 
 def _by_channel(value: Any, channels: tuple[str, ...], where: str) -> tuple[Any, ...]:
@@ -86,7 +96,8 @@ def _by_channel(value: Any, channels: tuple[str, ...], where: str) -> tuple[Any,
         return (value,) * len(channels)
     if set(value) != set(channels):
         raise ValueError(
-            f"{where} has {list(value)}; one value per channel {list(channels)} is needed"
+            f"{where} has {quoted(list(value))}; one value per channel {quoted(list(channels))} "
+            "is needed"
         )
     return tuple(value[c] for c in channels)
 
@@ -94,19 +105,20 @@ def _by_channel(value: Any, channels: tuple[str, ...], where: str) -> tuple[Any,
 def _names(value: Any, where: str) -> tuple[str, ...]:
     names = isinstance(value, list) and all(isinstance(name, str) for name in value)
     if not names or len(set(value)) != len(value) or not value:
-        raise ValueError(f"{where} is {value!r}; a list of names, each once, is needed")
+        raise ValueError(f"{where} is {quoted(value)}; a list of names, each once, is needed")
+    check_channels(tuple(value))
     return tuple(value)
 
 
 def _targets(value: Any, channel: str) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"menu.{channel} is {value!r}; a list of whole numbers is needed")
+        raise ValueError(f"menu.{channel} is {quoted(value)}; a list of whole numbers is needed")
     return value
 
 
 def _schedule(slots: Any, channels: tuple[str, ...]) -> tuple[Slot, ...]:
     if not isinstance(slots, list):
-        raise ValueError(f"schedule is {slots!r}; a list of slots is needed")
+        raise ValueError(f"schedule is {quoted(slots)}; a list of slots is needed")
     week = [slot for entry in slots for slot in _slots(entry, channels)]
     return tuple(sorted(week, key=lambda s: (s.weekday, s.second)))
 
@@ -114,23 +126,26 @@ def _schedule(slots: Any, channels: tuple[str, ...]) -> tuple[Slot, ...]:
 def _slots(entry: Any, channels: tuple[str, ...]) -> list[Slot]:
     """Return the slots of one schedule entry, one slot per weekday."""
     if not isinstance(entry, Mapping):
-        raise ValueError(f"schedule has {entry!r}; a slot is a mapping with {_SLOT_KEYS[:2]}")
+        raise ValueError(f"schedule has {quoted(entry)}; a slot is a mapping with {_SLOT_KEYS[:2]}")
     _check_known(entry, _SLOT_KEYS, "schedule")
     if entry.get("channel") not in channels:
         allowed = ", ".join(channels)
-        raise ValueError(f"schedule names channel {entry.get('channel')!r}; allowed: {allowed}")
-    try:
-        hours, minutes = (int(part) for part in str(entry["time"]).split(":"))
-    except (KeyError, ValueError):
-        raise ValueError(f"schedule has {dict(entry)}; a time such as '08:00' is needed") from None
+        raise ValueError(
+            f"schedule names channel {quoted(entry.get('channel'))}; allowed: {allowed}"
+        )
+    time = entry.get("time")
+    found = _TIME.fullmatch(time) if isinstance(time, str) else None
+    if found is None:
+        raise ValueError(f"schedule has {quoted(dict(entry))}; a time such as '08:00' is needed")
+    hours, minutes = map(int, found.groups())
     if not (0 <= hours < 24 and 0 <= minutes < 60):
-        raise ValueError(f"schedule has time {entry['time']!r}; allowed is 00:00 to 23:59")
+        raise ValueError(f"schedule has time {quoted(time)}; allowed is 00:00 to 23:59")
     weekdays = entry.get("weekdays", list(_WEEKDAYS))
     if not isinstance(weekdays, list):
-        raise ValueError(f"schedule has weekdays {weekdays!r}; a list of 0 to 6 is needed")
+        raise ValueError(f"schedule has weekdays {quoted(weekdays)}; a list of 0 to 6 is needed")
     for weekday in weekdays:
         if weekday not in _WEEKDAYS or isinstance(weekday, bool):
-            raise ValueError(f"schedule has weekday {weekday!r}; allowed is 0 to 6")
+            raise ValueError(f"schedule has weekday {quoted(weekday)}; allowed is 0 to 6")
     channel = channels.index(entry["channel"])
     return [Slot(int(weekday), hours * 3600 + minutes * 60, channel) for weekday in weekdays]
 
@@ -138,17 +153,20 @@ def _slots(entry: Any, channels: tuple[str, ...]) -> list[Slot]:
 def _shapes(tree: Any) -> tuple[Shape, ...]:
     """Return the pacing shapes; weights that a shape does not give are 0."""
     if not isinstance(tree, Mapping):
-        raise ValueError(f"shapes is {tree!r}; a mapping of names to shapes is needed")
+        raise ValueError(f"shapes is {quoted(tree)}; a mapping of names to shapes is needed")
     return tuple(_shape(name, shape) for name, shape in tree.items())
 
 
 def _shape(name: Any, tree: Any) -> Shape:
+    if not isinstance(name, str):
+        raise ValueError(f"shapes has {quoted(name)}; a name other than {UNIFORM!r} is needed")
+    check_name("shapes", name)
     allowed, where = [f.name for f in fields(Shape) if f.name != "name"], f"shapes.{name}"
     _check_keys(tree, allowed, where, optional=allowed)
     lists = {key: tree.get(key, _FLAT) for key in ("day", "activity")}
     for key, value in lists.items():
         if not isinstance(value, list):
-            raise ValueError(f"{where}.{key} is {value!r}; a list of seven numbers is needed")
+            raise ValueError(f"{where}.{key} is {quoted(value)}; a list of seven numbers is needed")
     launch = tree.get("launch", 0)
     return Shape(
         name=name,
@@ -159,7 +177,9 @@ def _shape(name: Any, tree: Any) -> Shape:
 
 def _check_keys(tree: Any, allowed: list[str], where: str, optional: Sequence[str] = ()) -> None:
     if not isinstance(tree, Mapping):
-        raise ValueError(f"{where} is {tree!r}; a mapping with {', '.join(allowed)} is needed")
+        raise ValueError(
+            f"{where} is {quoted(tree)}; a mapping with {', '.join(allowed)} is needed"
+        )
     _check_known(tree, allowed, where)
     for key in allowed:
         if key not in tree and key not in optional:
@@ -169,12 +189,14 @@ def _check_keys(tree: Any, allowed: list[str], where: str, optional: Sequence[st
 def _check_known(tree: Mapping[Any, Any], allowed: list[str], where: str) -> None:
     for key in tree:
         if key not in allowed:
-            raise ValueError(f"unknown parameter {key!r} in {where}; allowed: {', '.join(allowed)}")
+            raise ValueError(
+                f"unknown parameter {quoted(key)} in {where}; allowed: {', '.join(allowed)}"
+            )
 
 
 def _whole(value: Any, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{where} has {value!r}; a whole number is needed")
+        raise ValueError(f"{where} has {quoted(value)}; a whole number is needed")
     return value
 
 

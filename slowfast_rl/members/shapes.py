@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from slowfast_rl.members.bounds import bounded, check_bounds
+from slowfast_rl.members.bounds import bounded, check_bounds, quoted
 
 UNIFORM = "uniform"  # every world has this shape: id 0, all weights equal
 
@@ -34,10 +34,13 @@ class Shape:
     def __post_init__(self) -> None:
         """Check name, bounds and the seven days."""
         if not isinstance(self.name, str) or self.name in ("", UNIFORM):
-            raise ValueError(f"shapes has {self.name!r}; a name other than {UNIFORM!r} is needed")
+            raise ValueError(
+                f"shapes has {quoted(self.name)}; a name other than {UNIFORM!r} is needed"
+            )
         check_bounds(self, f"shapes.{self.name}")
         for what in ("day", "activity"):
             if len(getattr(self, what)) != 7:
                 raise ValueError(
-                    f"shapes.{self.name}.{what} is {getattr(self, what)}; seven numbers are needed"
+                    f"shapes.{self.name}.{what} is {quoted(getattr(self, what))}; "
+                    "seven numbers are needed"
                 )

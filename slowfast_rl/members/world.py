@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.members.arrays import Int32
+from slowfast_rl.members.bounds import quoted, whole_number
+from slowfast_rl.members.clock import DAY_SECONDS
 from slowfast_rl.members.parameters import (
     Churn,
     Dismissal,
@@ -25,6 +27,10 @@ from slowfast_rl.members.parameters import (
 from slowfast_rl.members.shapes import UNIFORM, Shape
 
 MAX_SLOTS_PER_DAY = 127  # the slot of the organic view is an int8
+MAX_CHANNELS = 16
+MAX_TARGET = 1000  # sends per week on a channel; a week has at most 7 * 127 slots
+MAX_PLANS = 10_000  # each of which planners score for each member
+_MAX_NAME = 64  # characters of the name of a channel or shape
 
 
 @dataclass(frozen=True)
@@ -83,37 +89,51 @@ class World:
 
     def __post_init__(self) -> None:
         """Check the values and that they fit together."""
-        for number, what in (
-            (self.num_topics, "num_topics"),
-            (self.num_candidates, "num_candidates"),
-        ):
-            if not 1 <= number <= 255:
-                raise ValueError(f"{what} is {number}; allowed is 1 to 255")
-        if not self.channels or len(set(self.channels)) < len(self.channels):
-            raise ValueError(
-                f"channels is {self.channels}; at least one channel is needed, each named once"
-            )
+        whole_number("num_topics", self.num_topics, 1, 255)
+        whole_number("num_candidates", self.num_candidates, 1, 255)
+        check_channels(self.channels)
+        for shape in self.shape_names:
+            check_name("shapes", shape)
+        self._check_schedule()
+        for parameters in (getattr(self, f.name) for f in fields(self)):
+            if isinstance(parameters, Parameters):
+                self._check_per_channel(parameters)
+        self._check_menu()
+
+    def _check_schedule(self) -> None:
         if not self.schedule:
             raise ValueError("schedule is empty; at least one slot is needed")
+        for slot in self.schedule:
+            whole_number("schedule's weekday", slot.weekday, 0, 6)
+            whole_number("schedule's second", slot.second, 0, DAY_SECONDS - 1)
+            whole_number("schedule's channel", slot.channel, 0, len(self.channels) - 1)
+        times = [(slot.weekday, slot.second) for slot in self.schedule]
+        if times != sorted(times):
+            raise ValueError("schedule is not in order of time; allowed are slots that are")
         for weekday, slots in Counter(slot.weekday for slot in self.schedule).items():
             if slots > MAX_SLOTS_PER_DAY:
                 raise ValueError(
                     f"schedule has {slots} slots on weekday {weekday}; "
                     f"allowed is at most {MAX_SLOTS_PER_DAY}"
                 )
-        for parameters in (getattr(self, f.name) for f in fields(self)):
-            if isinstance(parameters, Parameters):
-                self._check_per_channel(parameters)
+
+    def _check_menu(self) -> None:
         for channel, targets in zip(self.channels, self.menu, strict=True):
             if list(targets) != sorted(set(targets)) or targets[:1] != (0,):
                 raise ValueError(
-                    f"menu.{channel} is {targets}; rising whole numbers that start at 0 are needed"
+                    f"menu.{channel} is {quoted(targets)}; rising whole numbers that start at 0 "
+                    "are needed"
                 )
+            whole_number(f"menu.{channel}", targets[-1], 0, MAX_TARGET)
         for channel, target in zip(self.channels, self.safe_plan, strict=True):
-            if target < 0:
-                raise ValueError(f"safe_plan.{channel} is {target}; 0 or more is allowed")
+            whole_number(f"safe_plan.{channel}", target, 0, MAX_TARGET)
         if len(set(self.shape_names)) < len(self.shape_names):
-            raise ValueError(f"shapes is {self.shape_names[1:]}; each name must be given once")
+            names = quoted(self.shape_names[1:])
+            raise ValueError(f"shapes is {names}; each name must be given once")
+        if (plans := prod(self.plan_grid)) > MAX_PLANS:
+            raise ValueError(
+                f"menu has {quoted(plans)} plans, with all shapes; allowed is at most {MAX_PLANS}"
+            )
 
     def _check_per_channel(self, parameters: Parameters) -> None:
         for parameter in fields(parameters):
@@ -121,7 +141,8 @@ class World:
             if parameter.type == PerChannel and len(value) != len(self.channels):
                 where = f"{group_name(type(parameters))}.{parameter.name}"
                 raise ValueError(
-                    f"{where} is {value}; one number per channel {self.channels} is needed"
+                    f"{where} is {quoted(value)}; one number per channel {quoted(self.channels)} "
+                    "is needed"
                 )
 
     @property
@@ -195,3 +216,23 @@ class World:
             menu = {c: list(m) for c, m in zip(self.channels, self.menu, strict=True)}
             raise ValueError(f"plan {wanted} is not on the menu; allowed: {menu}")
         return found[0]
+
+
+def check_channels(channels: tuple[str, ...]) -> None:
+    """Raise ValueError if there are no channels or too many, or names are wrong or given twice."""
+    if not channels or len(set(channels)) < len(channels):
+        raise ValueError(
+            f"channels is {quoted(channels)}; at least one channel is needed, each named once"
+        )
+    if len(channels) > MAX_CHANNELS:
+        raise ValueError(f"channels has {len(channels)} names; allowed is at most {MAX_CHANNELS}")
+    for name in channels:
+        check_name("channels", name)
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise ValueError if the name of a channel or shape is no short text in one line."""
+    if not 1 <= len(name) <= _MAX_NAME or not name.isprintable():
+        raise ValueError(
+            f"{what} has {quoted(name)}; allowed is a name of 1 to {_MAX_NAME} printable characters"
+        )

@@ -18,7 +18,9 @@ from tests.members.worlds import world
 
 SEED = 11
 WEEKS = 3
-DOOMED = load_world("pronounced", {"churn.floor": 1})  # nobody survives the first week
+DOOMED = load_world(
+    "pronounced", {"churn.floor": 1, "churn.scale": 0}
+)  # nobody survives the first week
 
 
 class Case(NamedTuple):

@@ -103,7 +103,7 @@ def test_the_first_charts_show_the_lead_with_its_band():
 
 
 def test_where_all_have_churned_nobody_is_active(tmp_path):
-    doomed = load_world("pronounced", {"churn.floor": 1})
+    doomed = load_world("pronounced", {"churn.floor": 1, "churn.scale": 0})
     protocol = replace(TINY, burn_in=0, weeks=3)
     members = Twins(doomed, protocol)
     board = sf.compare(["never"], doomed, twins=members, progress=False)

@@ -129,7 +129,7 @@ def test_the_burn_in_is_no_part_of_the_return():
 
 
 def test_a_churned_member_stays_in_with_nothing():
-    w = load_world("pronounced", {"churn.floor": 1})
+    w = load_world("pronounced", {"churn.floor": 1, "churn.scale": 0})
     rollout = Twins(w, replace(TINY, burn_in=0)).rollout(FixedPlanner(w, (5, 2)))
     assert_array_equal(rollout.weekly["alive"].sum(axis=1), [64, 0, 0, 0, 0, 0])
     assert_array_equal(rollout.weekly["churned"].sum(axis=1), [64, 0, 0, 0, 0, 0])

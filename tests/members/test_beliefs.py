@@ -133,7 +133,7 @@ class TestEpisodes:
         assert_array_equal(moved[lived], True)
 
     def test_the_week_of_the_churn_is_not_taken_in(self) -> None:
-        doomed = load_world("pronounced", {"churn.floor": 1})
+        doomed = load_world("pronounced", {"churn.floor": 1, "churn.scale": 0})
         population = Population(doomed, 20, belief_filter=BeliefFilter(doomed))
         fresh = population.clone()
         play(population, random_actions(population, 1))

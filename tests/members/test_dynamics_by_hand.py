@@ -27,6 +27,13 @@ class TestByHand:
         p = dynamics.organic_view(self.w, *f(0, 0.5, 0.9, 10, 0), 0)
         assert float(p) == pytest.approx(0.7047457, abs=1e-6)
 
+    def test_an_organic_hazard_is_a_probability_however_many_slots_a_day_has(self) -> None:
+        for slots in range(1, 128):
+            hazards = [
+                float(dynamics.organic_hazard(np.float32(1), s, slots)) for s in range(slots)
+            ]
+            assert 0 < min(hazards) <= max(hazards) <= 1
+
     def test_organic_hazards_of_three_slots_give_the_days_probability(self) -> None:
         p = np.float32(0.6)  # .2, then .2 / .8, then .2 / .6
         hazards = [float(dynamics.organic_hazard(p, s, 3)) for s in range(3)]

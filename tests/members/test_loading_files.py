@@ -6,13 +6,29 @@ import pytest
 
 from slowfast_rl.members.loading import load_world
 
+#: Each line holds the one above ten times; written out it has 10^40 values.
+BOMB = "a0: &a0 [0]\n" + "\n".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 41)
+)
+
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("- 1", "holds list; a mapping is needed"),
-        ("a: [", "is not YAML"),
+        ("a: [", "is not YAML: .* in line 1"),
         ("base: atlantis", "unknown world 'atlantis'"),
+        ("a: \x01", "is not YAML: unacceptable character"),
+        ("opt_out: {hazard: 0}\nopt_out: {ceiling: 1}", "it gives 'opt_out' twice"),
+        ("churn: {floor: 0, floor: 1}", "it gives 'floor' twice; allowed is once"),
+        ("churn: &churn [*churn]", "it holds an alias of what the alias is in"),
+        ("churn: !!python/object/apply:os.getcwd []", "is not YAML: could not determine a constr"),
+        ("churn: 2024-99-99", "month must be in 1..12"),
+        (f"churn: {'9' * 5000}", "Exceeds the limit"),
+        ("[" * 100_000, "it is nested too deeply"),
+        ("- " * 3000, "it is nested too deeply"),
+        (f"# {'long ' * 100_000}", "it has more than 262144 bytes"),
+        (BOMB, "it has more than 50000 values, with those that aliases repeat"),
         ("base: [pronounced]", r"base is \['pronounced'\]; the name or path of a world"),
         ("base: pronounced\nchurn: {flor: 1}", "unknown parameter 'flor' in churn"),
     ],
@@ -23,6 +39,7 @@ def test_a_bad_file_is_refused(tmp_path: Path, content: str, message: str) -> No
     with pytest.raises(ValueError, match=message) as raised:
         load_world(path)
     assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 500
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

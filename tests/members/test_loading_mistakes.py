@@ -1,6 +1,7 @@
 """What is wrong in a world's parameters is named in one line, with what is allowed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowfast_rl.members.loading import config_folder, load_world, world_from_tree
+from slowfast_rl.members.world import Slot
 
 Tree = dict[str, Any]
 PRONOUNCED = config_folder() / "world" / "pronounced.yaml"
@@ -51,7 +53,7 @@ def drop(*path: Any) -> Change:
 MISTAKES: dict[str, tuple[Change, str]] = {
     "negative rate": (
         put("response", "lapsed_rate", -0.1),
-        r"response.lapsed_rate is -0.1; allowed is \[0, inf\]",
+        r"response.lapsed_rate is -0.1; allowed is \[0, 1000\]",
     ),
     "hazard above 1": (
         put("opt_out", "hazard", {"push": 1.5, "email": 0}),
@@ -60,11 +62,11 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     "empty menu": (put("menu", "push", []), r"menu.push is \(\); rising whole numbers"),
     "negative days": (
         put("fatigue", "goodwill_days", -3),
-        r"fatigue.goodwill_days is -3; allowed is \[1, inf\]",
+        r"fatigue.goodwill_days is -3; allowed is \[1, 100000\]",
     ),
     "zero half-life": (
         put("launches", "half_life_days", 0),
-        r"launches.half_life_days is 0; allowed is \(0, inf\]",
+        r"launches.half_life_days is 0; allowed is \[0.01, 100000\]",
     ),
     "probability above 1": (
         put("response", "wear", 1.5),
@@ -171,7 +173,7 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     "menu of a number": (put("menu", "push", 3), "menu.push is 3; a list of whole numbers"),
     "negative safe plan": (
         put("safe_plan", {"push": 1, "email": -1}),
-        "safe_plan.email is -1; 0 or more",
+        "safe_plan.email is -1; allowed is 0 to 1000",
     ),
     "shapes of a list": (put("shapes", ["weekend"]), "shapes is .*; a mapping of names to shapes"),
     "a shape of a number": (put("shapes", {"odd": 3}), "shapes.odd is 3; a mapping with day"),
@@ -233,6 +235,56 @@ MISTAKES: dict[str, tuple[Change, str]] = {
         put("schedule", 0, "weekdays", 3),
         "schedule has weekdays 3; a list of 0 to 6",
     ),
+    "a launch that never fades": (
+        put("launches", "half_life_days", 1e20),
+        r"launches.half_life_days is 1e\+20; allowed is \[0.01, 100000\]",
+    ),
+    "a base rate without a logarithm": (
+        put("traits", "base_rate_location", -1000),
+        r"traits.base_rate_location is -1000; allowed is \[-20, 20\]",
+    ),
+    "a spread beyond the largest number": (
+        put("traits", "fatigue_sensitivity_spread", 100),
+        r"traits.fatigue_sensitivity_spread is 100; allowed is \[0, 5\]",
+    ),
+    "a number that no float can hold": (
+        put("reward", "churn", 10**400),
+        "reward.churn is 1000.*000; a finite number is needed",
+    ),
+    "a number that Python does not write": (
+        put("reward", "churn", 10**5000),
+        "reward.churn is a number of thousands of digits; a finite number",
+    ),
+    "churn of more than everybody": (
+        put("churn", {"floor": 0.6, "scale": 0.5, "habit_rate": 1}),
+        "churn.scale is 0.5; allowed is at most 1 - floor = 0.4",
+    ),
+    "seventeen channels": (
+        put("channels", [f"c{i}" for i in range(17)]),
+        "channels has 17 names; allowed is at most 16",
+    ),
+    "a channel named by a book": (
+        put("channels", ["push", "e" * 10**6]),
+        "channels has 'eee.*eee'; allowed is a name of 1 to 64 printable characters",
+    ),
+    "a channel of two lines": (
+        put("channels", ["push", "e\nmail"]),
+        "channels has 'e.nmail'; allowed is a name of 1 to 64",
+    ),
+    "a channel without a name": (put("channels", ["push", ""]), "channels has ''; allowed is a"),
+    "a menu of millions of plans": (
+        put("menu", {"push": list(range(1001)), "email": list(range(1001))}),
+        "menu has 1002001 plans, with all shapes; allowed is at most 10000",
+    ),
+    "a menu of more sends than a week has slots": (
+        put("menu", "push", [0, 1001]),
+        "menu.push is 1001; allowed is 0 to 1000",
+    ),
+    "a safe plan beyond the store's numbers": (
+        put("safe_plan", {"push": 2**31, "email": 1}),
+        "safe_plan.push is 2147483648; allowed is 0 to 1000",
+    ),
+    "a time in words": (put("schedule", 0, "time", " 8:+5"), "schedule has .*a time such as"),
     "too many slots a day": (
         put("schedule", [{"time": "08:00", "channel": "push"}] * 128),
         "schedule has 128 slots on weekday 0; allowed is at most 127",
@@ -248,6 +300,33 @@ def test_a_mistake_is_named_in_one_line_with_what_is_allowed(mistake: str) -> No
     with pytest.raises(ValueError, match=message) as raised:
         world_from_tree(world, "mistaken")
     assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize("path", [("churn",), ("menu", "push"), ("schedule",), ("shapes",)])
+def test_of_a_huge_value_a_message_quotes_a_line(path: tuple[str, ...]) -> None:
+    bomb: Any = ["x" * 1000] * 1000
+    for _ in range(40):  # written out, 10^46 values
+        bomb = [bomb] * 10
+    world = tree()
+    put(*path, bomb)(world)
+    with pytest.raises(ValueError, match=r"needed|a slot is") as raised:
+        world_from_tree(world, "huge")
+    assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("slots", "message"),
+    [
+        ([Slot(9, 0, 0)], "schedule's weekday is 9; allowed is 0 to 6"),
+        ([Slot(0, 86_400, 0)], "schedule's second is 86400; allowed is 0 to 86399"),
+        ([Slot(0, 0, 2)], "schedule's channel is 2; allowed is 0 to 1"),
+        ([Slot(1, 0, 0), Slot(0, 0, 0)], "schedule is not in order of time"),
+    ],
+)
+def test_slots_that_kernels_could_not_index_are_refused(slots: list[Slot], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(load_world("pronounced"), schedule=tuple(slots))
 
 
 def test_the_unchanged_tree_has_no_mistake() -> None:

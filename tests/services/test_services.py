@@ -141,7 +141,7 @@ def test_a_state_of_other_members_luck_coins_or_world_is_refused(
 
 
 def test_a_population_that_died_out_is_served_to_its_end(tmp_path: Path) -> None:
-    deadly = load_world("pronounced", {"churn.floor": 1.0})
+    deadly = load_world("pronounced", {"churn.floor": 1, "churn.scale": 0})
     pair = Pair(deadly, folder=tmp_path)
     pair.live(14)
     assert not pair.population.alive.any()

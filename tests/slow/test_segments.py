@@ -92,7 +92,7 @@ def test_where_a_send_costs_more_than_it_can_bring_no_segment_gets_any(segments)
 
 
 def test_where_nobody_stays_through_the_burn_in_learning_says_so():
-    w = load_world("pronounced", {"churn.floor": 1.0})
+    w = load_world("pronounced", {"churn.floor": 1, "churn.scale": 0})
     with pytest.raises(ValueError, match="burn_in_weeks is 3; allowed are fewer"):
         SegmentsPlanner(**SMALL).learn(w)
 
