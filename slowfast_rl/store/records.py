@@ -25,6 +25,7 @@ WORD = 8  # bytes
 KEY_WORD, _FINGERPRINT_WORD = 2, 3  # indices among a record's words
 _MAX_BYTES = 1 << 20  # of a record under a definition that is not known
 _LAYOUT_VERSION = 2  # enters the fingerprint: rows of another version count as absent
+_ONE = np.uint64(1)
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
@@ -122,7 +123,7 @@ def row_bytes(view: FeatureView) -> int:
 
 def keys_of(ids: Int64) -> Words:
     """Return the keys [B] of ids [B], none of which is 0."""
-    return ids.astype(np.uint64) + np.uint64(1)
+    return ids.view(np.uint64) + _ONE
 
 
 @lru_cache(maxsize=64)
