@@ -256,5 +256,5 @@ def test_a_propensity_that_nobody_knows_is_null_in_json_and_in_the_log(tmp_path:
         choice_left = answer["opted_in"] and answer["cap"] > 0
         assert answer["propensity"] is None if choice_left else answer["propensity"] == 1
         unknown += choice_left
-    service.close()
+    service.rest()
     assert read_log(tmp_path / "decisions")["propensity"].null_count == unknown > 0
