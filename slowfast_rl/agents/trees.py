@@ -1,12 +1,14 @@
 """Nested mappings of arrays and JSON as a flat table of arrays and one JSON document."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _ARRAY = "$array"  # the key of what stands for an array in the JSON
+_FLOAT = "$float"  # of what stands for NaN and infinite numbers, which JSON lacks
 
 
 def flatten(tree: Any, arrays: dict[str, NDArray[Any]]) -> Any:
@@ -27,7 +29,9 @@ def flatten(tree: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     if isinstance(tree, list | tuple):
         return [flatten(value, arrays) for value in tree]
     if isinstance(tree, np.generic):
-        return tree.item()
+        return flatten(tree.item(), arrays)
+    if isinstance(tree, float) and not isfinite(tree):
+        return {_FLOAT: repr(tree)}
     if tree is None or isinstance(tree, bool | int | float | str):
         return tree
     raise TypeError(f"{type(tree).__name__} is neither an array nor anything that JSON can hold")
@@ -42,6 +46,8 @@ def unflatten(node: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     if isinstance(node, dict):
         if set(node) == {_ARRAY}:
             return arrays[str(node[_ARRAY])]
+        if set(node) == {_FLOAT}:
+            return float(node[_FLOAT])
         return {key: unflatten(value, arrays) for key, value in node.items()}
     if isinstance(node, list):
         return [unflatten(value, arrays) for value in node]

@@ -13,6 +13,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from math import inf
@@ -27,6 +28,7 @@ from omegaconf import OmegaConf
 
 from slowfast_rl.agents import Agent
 from slowfast_rl.agents.base import check_agent_name
+from slowfast_rl.agents.disk import write_arrays
 from slowfast_rl.agents.turns import Turn
 from slowfast_rl.cli.app import CONFIG_FILE, run
 from slowfast_rl.cli.checkpoints import FINAL, LATEST
@@ -47,6 +49,7 @@ from slowfast_rl.evaluation.references import References
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.loading import config_folder, world_hash
+from slowfast_rl.policies.component import LossNotFiniteError
 from slowfast_rl.policies.component_files import check_savable
 from slowfast_rl.policies.registry import import_class
 from slowfast_rl.slow import PerMemberPlanner
@@ -160,7 +163,7 @@ class Train:
             checkpoints.more = lambda: {
                 "metrics": metrics.written, "evaluations": watch.evaluations
             }  # fmt: skip
-            with checkpoints.learning():
+            with checkpoints.learning(), _kept_batch(folder):
                 agent.learn(
                     world,
                     total_opportunities=s.total_opportunities,
@@ -342,6 +345,21 @@ class _Watch:
                 oracle = self._twins.rollout(planner).returns
             self._compared = base, oracle
         return self._compared
+
+
+@contextmanager
+def _kept_batch(folder: Path) -> Iterator[None]:
+    """Save the batch whose loss is not finite, and say where it is.
+
+    Raises:
+        ValueError: there was such a batch.
+    """
+    try:
+        yield
+    except LossNotFiniteError as error:
+        path = folder / "failed_batch.safetensors"
+        write_arrays(path, error.batch, {"reason": str(error)})
+        raise ValueError(f"{error}; its batch is in {path}") from error
 
 
 def _steps(turns: Sequence[Turn]) -> Iterator[int]:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from math import isfinite, nan
 from typing import Any, cast
 
 import numpy as np
@@ -18,7 +19,7 @@ from slowfast_rl.envs.sb3 import StaggeredVecEnv
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.policies.budget import Progress, Stopwatch
 from slowfast_rl.policies.checkpoint import Checkpoint
-from slowfast_rl.policies.component import State
+from slowfast_rl.policies.component import LossNotFiniteError, State
 from slowfast_rl.policies.networks import load_weights
 from slowfast_rl.policies.ppo import sb3_arguments
 
@@ -62,6 +63,23 @@ class ResumablePPO(PPO):
     def dump_logs(self, iteration: int = 0) -> None:
         """Write the metrics of a rollout; iterations before a stop count too."""
         super().dump_logs(self.num_timesteps // (self.n_envs * self.n_steps))
+
+    def train(self) -> None:
+        """Update the policy from a rollout.
+
+        Raises:
+            LossNotFiniteError: the loss is NaN or infinite.
+        """
+        try:
+            super().train()
+            loss = float(self.logger.name_to_value["train/loss"])
+        except ValueError:  # torch's distributions refuse the NaN of a net after such a step
+            if all(bool(weights.isfinite().all()) for weights in self.policy.parameters()):
+                raise
+            loss = nan
+        if not isfinite(loss):
+            names = ("observations", "actions", "rewards", "advantages", "returns")
+            raise LossNotFiniteError(loss, {n: getattr(self.rollout_buffer, n) for n in names})
 
     def snapshot(self) -> State:
         """Return a copy of all that the training between two rollouts consists of.

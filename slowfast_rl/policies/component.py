@@ -138,6 +138,19 @@ class NotTrainedError(RuntimeError):
     """A policy was asked to act, or to be saved, before it learned."""
 
 
+class LossNotFiniteError(RuntimeError):
+    """The loss of a gradient step is NaN or infinite, so that the weights are of no use.
+
+    Args:
+        loss: the loss.
+        batch: arrays of the batch by name, for whoever looks for the reason.
+    """
+
+    def __init__(self, loss: float, batch: Mapping[str, NDArray[Any]]) -> None:
+        super().__init__(f"the loss is {loss}; training stops")
+        self.batch = dict(batch)
+
+
 def does_nothing(method: F) -> F:
     """Mark a base class's ``learn``: a class that inherits it does not learn."""
     _DO_NOTHING.add(method)

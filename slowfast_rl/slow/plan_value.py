@@ -1,6 +1,7 @@
 """The value of each plan for a member: an ensemble of pairs of nets with a product as output."""
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.component import LossNotFiniteError
 from slowfast_rl.policies.settings import MIN_SCALE
 
 _FAR = 5.0  # standard deviations beyond which a feature is clipped
@@ -141,6 +143,9 @@ def fit(
         learning_rate: initial learning rate of AdamW, which falls to 0 by a cosine.
         weight_decay: weight decay of AdamW.
         generator: generator of the batches.
+
+    Raises:
+        LossNotFiniteError: the loss is NaN or infinite.
     """
     observations, plans, target = (torch.as_tensor(a, device=value.centre.device) for a in data)
     target = target - target.mean(dim=1, keepdim=True)
@@ -164,6 +169,10 @@ def fit(
             loss.backward()
             optimiser.step()
             schedule.step()
+            if not isfinite(loss.item()):
+                batch = {"observations": observations, "plans": plans, "target": target}
+                arrays = {name: tensor[rows].cpu().numpy() for name, tensor in batch.items()}
+                raise LossNotFiniteError(loss.item(), arrays)
             total += loss.item() * len(rows)
     return total / len(observations)
 

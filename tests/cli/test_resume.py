@@ -5,12 +5,15 @@ import json
 import shutil
 import signal
 
+import numpy as np
 import pytest
 
 from slowfast_rl.agents.disk import read_arrays, write_arrays
 from slowfast_rl.cli import resume
 from slowfast_rl.cli.resume import RunCheckpoints, locked
 from slowfast_rl.cli.train import _Watch
+from slowfast_rl.members.population import Population
+from slowfast_rl.members.state import Week
 from tests.cli.calls import call
 from tests.cli.resuming import outcome
 
@@ -272,3 +275,27 @@ def test_compare_says_which_checkpoint_it_took_and_warns_of_an_unfinished_run(
     assert "is that of whole/checkpoints/final.zip" in result.err
     warning = "warning: run has not ended; its last evaluation's agent is taken, run/checkpoints/"
     assert warning in result.err
+
+
+@pytest.mark.parametrize("learner", ["rollouts", "ppo", "flat"])
+def test_a_loss_that_is_not_finite_stops_the_training_and_its_batch_is_saved(
+    learner, here, monkeypatch, capsys
+):
+    monkeypatch.setattr(Population, "run_week", _with_nan_rewards(Population.run_week))
+    monkeypatch.setattr(Population, "step", _with_nan_rewards(Population.step))
+    result = call(capsys, "train", *SHORT, *LEARNERS[learner], "hydra.run.dir=run")
+    assert result.code == 2
+    assert "error: the loss is nan; training stops; its batch is in " in result.err
+    batch, head = read_arrays(here / "run" / "failed_batch.safetensors")
+    assert head == {"reason": "the loss is nan; training stops"}
+    assert any(np.isnan(array).any() for array in batch.values())
+
+
+def _with_nan_rewards(simulate):
+    def simulated(self, *arguments):
+        result = simulate(self, *arguments)
+        if isinstance(result, Week):
+            return result._replace(reward=result.reward * np.nan)
+        return result[0] * np.nan, result[1]
+
+    return simulated
