@@ -14,6 +14,7 @@ from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import PlanExchange
+from slowfast_rl.services import simulation, store_clock
 from slowfast_rl.services.decision_log import FIELDS, write_part
 from slowfast_rl.services.planner import PlanningService
 from slowfast_rl.services.simulation import SimulationService, executor_version
@@ -240,3 +241,17 @@ def test_arms_that_differ_in_the_planner_choose_the_same_message_at_an_opportuni
     assert {decided[0][key] for key in same} != {(0, 1.0)}
     for key in same:
         assert decided[0][key] == decided[1][key]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_members_are_served_alike_in_small_and_large_chunks(backend, tmp_path, monkeypatch) -> None:
+    pairs = []
+    for chunk in (7, 1000):
+        monkeypatch.setattr(simulation, "CHUNK", chunk)
+        monkeypatch.setattr(store_clock, "CHUNK", chunk)
+        pair = Pair(WORLD, BACKENDS[backend](), folder=tmp_path / str(chunk))
+        pair.live(8)
+        pairs.append(pair)
+    one, other = (read_log(pair.folder / "decisions") for pair in pairs)
+    assert one.equals(other)
+    assert_array_equal(*(pair.simulation_service.returns for pair in pairs))
