@@ -22,7 +22,13 @@ from slowfast_rl.policies.guard import hold_forbidden
 from slowfast_rl.policies.plan_exchange import PlanExchange, pack_plan
 from slowfast_rl.policies.plan_reader import Reading
 from slowfast_rl.services.store_clock import CHUNK, publish, published_views
-from slowfast_rl.store import FeatureStore, PacingPlan, StoreState, StoreUnavailableError
+from slowfast_rl.store import (
+    FeatureStore,
+    PacingPlan,
+    StoreState,
+    StoreUnavailableError,
+    plan_view,
+)
 
 _STATE, _DECISIONS = "state.safetensors", "decisions"
 _PREFIX = "reader."
@@ -57,7 +63,9 @@ class SimulationService:
     ) -> None:
         self.population, self.executor, self.seed, self.folder = population, executor, seed, folder
         self.plan_exchange = PlanExchange(population.world, store, executor)
-        store.apply(published_views(population.world))
+        world = population.world
+        self._views = [plan_view(len(world.channels)), *published_views(world)]
+        store.apply(self._views)
         self.version = executor_version(executor)
         self.service = int.from_bytes(os.urandom(7))  # identifies this service in the store's clock
         self.days = 0  # simulated so far
@@ -103,6 +111,7 @@ class SimulationService:
         wait = until or (lambda _: None)
         wait(self.now)
         try:
+            self.plan_exchange.store.apply(self._views)  # another process may have removed one
             publish(self.plan_exchange.store, population, self.now, self.service)
         except StoreUnavailableError:
             self.unreachable += 1
