@@ -122,7 +122,11 @@ class PlanningService:
             ValueError: the planner does not return one index into the menu per member, or the
                 beliefs of :meth:`load_beliefs` are about the members of another service.
         """
-        clock = read_clock_row(self.store)
+        try:
+            clock = read_clock_row(self.store)
+        except ValueError:
+            self.store.apply(self._views)  # another process has removed one
+            clock = read_clock_row(self.store)
         self.now = None if clock is None else clock.now
         if clock is None:
             return None
@@ -137,6 +141,7 @@ class PlanningService:
         self.service, self._loaded_from = clock.service, None
         if clock.now == self._planned_at:
             return None
+        self.store.apply(self._views)
         planned = self.plan_at(clock.now)
         self._planned_at = clock.now
         return planned

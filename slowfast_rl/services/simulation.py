@@ -21,12 +21,17 @@ from slowfast_rl.policies.contracts import BaseExecutor, Choice
 from slowfast_rl.policies.guard import hold_forbidden
 from slowfast_rl.policies.plan_exchange import PlanExchange, pack_plan
 from slowfast_rl.policies.plan_reader import Reading
-from slowfast_rl.services.store_clock import publish, published_views
-from slowfast_rl.store import FeatureStore, StoreState, StoreUnavailableError
+from slowfast_rl.services.store_clock import CHUNK, publish, published_views
+from slowfast_rl.store import (
+    FeatureStore,
+    PacingPlan,
+    StoreState,
+    StoreUnavailableError,
+    plan_view,
+)
 
 _STATE, _DECISIONS = "state.safetensors", "decisions"
 _PREFIX = "reader."
-_CHUNK = 1 << 14  # members that the executor decides for together, which bounds working memory
 
 
 class SimulationService:
@@ -58,7 +63,9 @@ class SimulationService:
     ) -> None:
         self.population, self.executor, self.seed, self.folder = population, executor, seed, folder
         self.plan_exchange = PlanExchange(population.world, store, executor)
-        store.apply(published_views(population.world))
+        world = population.world
+        self._views = [plan_view(len(world.channels)), *published_views(world)]
+        store.apply(self._views)
         self.version = executor_version(executor)
         self.service = int.from_bytes(os.urandom(7))  # identifies this service in the store's clock
         self.days = 0  # simulated so far
@@ -104,6 +111,7 @@ class SimulationService:
         wait = until or (lambda _: None)
         wait(self.now)
         try:
+            self.plan_exchange.store.apply(self._views)  # another process may have removed one
             publish(self.plan_exchange.store, population, self.now, self.service)
         except StoreUnavailableError:
             self.unreachable += 1
@@ -132,7 +140,7 @@ class SimulationService:
         living = np.flatnonzero(population.alive)
         week = now // WEEK_SECONDS
         times = np.full(len(living), now)
-        reading = self.plan_exchange.read_plans_in_force(population, living, times)
+        reading = self._read_plans(living, times)
         packed = pack_plan(reading.plan)
         plan_rows = np.zeros((n, packed.shape[1]), np.int32)
         plan_rows[living] = packed
@@ -164,6 +172,12 @@ class SimulationService:
             "reward": rewards[living],
         }
 
+    def _read_plans(self, living: Int64, times: Int64) -> Reading:
+        read = self.plan_exchange.read_plans_in_force
+        parts = [read(self.population, living[some], times[some]) for some in _chunks(living)]
+        plan = (np.concatenate(column) for column in zip(*(p.plan for p in parts), strict=True))
+        return Reading(PacingPlan(*plan), np.concatenate([part.settled for part in parts]))
+
     def _choose(self, reading: Reading, plan_rows: Int32, living: Int64, times: Int64) -> Choice:
         population = self.population
         observed = opportunity_observation(population, plan_rows[:, 0:-1:2])
@@ -176,7 +190,7 @@ class SimulationService:
                 times[some],
                 self.seed,
             )
-            for some in (slice(i, i + _CHUNK) for i in range(0, max(len(living), 1), _CHUNK))
+            for some in _chunks(living)
         ]
         return Choice(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
@@ -228,6 +242,11 @@ class SimulationService:
             self.vetoed, self.unreachable = head["vetoed"], head["unreachable"]
         except (ValueError, KeyError) as error:
             raise ValueError(f"{path} is not the state of these members: {error}") from error
+
+
+def _chunks(rows: Int64) -> list[slice]:
+    """Return slices that cover rows [B], at least one."""
+    return [slice(first, first + CHUNK) for first in range(0, max(len(rows), 1), CHUNK)]
 
 
 def executor_version(executor: BaseExecutor) -> str:

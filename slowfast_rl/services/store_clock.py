@@ -13,6 +13,7 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies.observation_checks import LATEST
 from slowfast_rl.store import Column, FeatureStore, FeatureView, Status
 
+CHUNK = 1 << 14  # members that are read, written or decided for together: bounds working memory
 OBSERVATIONS, CLOCK = "observations", "clock"
 _THE_CLOCK = np.zeros(1, np.int64)  # its only entity
 _EVER = np.iinfo(np.int64).max
@@ -77,8 +78,10 @@ def publish(store: FeatureStore, population: Population, now: int, service: int)
             "store serves one population; allowed is another name or namespace"
         )
     living = np.flatnonzero(population.alive)
-    observations = weekly_observation(population)[living]
-    publish_observations(store, population.members[living], observations, now)
+    observations = weekly_observation(population)
+    for first in range(0, len(living), CHUNK):
+        some = living[first : first + CHUNK]
+        publish_observations(store, population.members[some], observations[some], now)
     row = {"week": np.array([now // WEEK_SECONDS]), "service": np.array([service])}
     store.write_to_online_store(CLOCK, _THE_CLOCK, row, now)
 

@@ -13,6 +13,7 @@ from slowfast_rl.store import (
     Column,
     FeatureView,
     InMemoryFeatureStore,
+    SharedMemoryFeatureStore,
     StoreUnavailableError,
     pacing_plan,
     plan_view,
@@ -141,6 +142,21 @@ def test_a_planner_of_a_newer_schema_is_told_so_and_the_executor_goes_on() -> No
     pair.live(7, planner_is_up=False)
     assert served_by(pair, 1) == {"remembered"}
     pair.live(7)
+    assert served_by(pair, 2) == {"plan"}
+
+
+def test_views_that_another_process_removed_are_registered_again(tmp_path) -> None:
+    store = SharedMemoryFeatureStore("test", tmp_path)
+    pair = pair_on(store)
+    pair.live(3)
+    SharedMemoryFeatureStore("test", tmp_path).restore(InMemoryFeatureStore().snapshot())
+    pair.live(11)
+    assert served_by(pair, 0) == {"plan"}
+    assert served_by(pair, 1) == {"plan"}
+    pair.assert_guarded()
+    SharedMemoryFeatureStore("test", tmp_path).restore(InMemoryFeatureStore().snapshot())
+    assert pair.planning.plan_if_due() is None  # there is no clock until the next day
+    pair.live(1)
     assert served_by(pair, 2) == {"plan"}
 
 

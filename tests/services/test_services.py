@@ -16,6 +16,7 @@ from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import PlanExchange, plans_of_planner
+from slowfast_rl.services import simulation, store_clock
 from slowfast_rl.services.decision_log import FIELDS, write_part
 from slowfast_rl.services.json_lines import JsonLinesService
 from slowfast_rl.services.planner import PlanningService
@@ -258,3 +259,17 @@ def test_a_propensity_that_nobody_knows_is_null_in_json_and_in_the_log(tmp_path:
         unknown += choice_left
     service.rest()
     assert read_log(tmp_path / "decisions")["propensity"].null_count == unknown > 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_members_are_served_alike_in_small_and_large_chunks(backend, tmp_path, monkeypatch) -> None:
+    pairs = []
+    for chunk in (7, 1000):
+        monkeypatch.setattr(simulation, "CHUNK", chunk)
+        monkeypatch.setattr(store_clock, "CHUNK", chunk)
+        pair = Pair(WORLD, BACKENDS[backend](), folder=tmp_path / str(chunk))
+        pair.live(8)
+        pairs.append(pair)
+    one, other = (read_log(pair.folder / "decisions") for pair in pairs)
+    assert one.equals(other)
+    assert_array_equal(*(pair.simulation_service.returns for pair in pairs))
