@@ -52,6 +52,7 @@ def write_leaderboard(
     level: Level | None = None,
     texts: Mapping[str, str] | None = None,
     report: bool = True,
+    command: str | None = None,
 ) -> None:
     """Write curves, report, Markdown and, last, ``leaderboard.json``; print the table.
 
@@ -63,14 +64,15 @@ def write_leaderboard(
         level: of baselines' lines beside an agent's evaluations in training.
         texts: Markdown by title, for TensorBoard.
         report: whether to write ``report.html``, and figures.
+        command: the command line, for the report; None for that of this process.
     """
     drawing = _report_module() if report else None
     figures = None if drawing is None else drawing.agent_figures
     write_curves(board, directory, runs, level=level, texts=texts, figures=figures)
     page = None
     if drawing is not None:
-        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        page = drawing.write_report(board, folder, command)
+        said = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        page = drawing.write_report(board, folder, said)
     write_text_atomically(folder / "leaderboard.md", markdown(board))
     write_text_atomically(folder / "leaderboard.json", json.dumps(board.to_json(), indent=1))
     print(terminal(board))

@@ -193,6 +193,18 @@ def read_command(folder: Path) -> dict[str, Any]:
     return dict(command)
 
 
+def original_command(folder: Path) -> str | None:
+    """Return the command line that a run or its sweep began with, also where it was resumed."""
+    for place in (folder, folder.parent):
+        if (place / COMMAND_FILE).exists():
+            command = read_command(place)
+            flags = [f"--{name.replace('_', '-')}={command[name]}" for name in _ARGUMENTS[2:]
+                     if command[name] is not None]  # fmt: skip
+            sweep = ["-m"] if command["multirun"] else []
+            return shlex.join(["slowfast-train", *flags, *sweep, *command["overrides"]])
+    return None
+
+
 def how_to_continue(folder: Path) -> str:
     """Return how a run or a sweep can continue, for the end of a message; empty where it cannot."""
     begun = (folder / COMMAND_FILE).exists() and any(folder.rglob(START_FILE))

@@ -3,6 +3,7 @@
   slowfast-train experiment=slowfast seed=0
   slowfast-train experiment=ppo fast=coin world=calibrated slow.learning_rate=3e-4
   slowfast-train -m seed=1,2,3 'world_overrides={opt_out.hazard: 0.002}'
+  slowfast-train resume=<folder>         # continues a run or a sweep that was stopped, exactly
 
 Writes to runs/train/<experiment>-<time>: config.yaml, training.json, checkpoints/, metrics.csv,
 TensorBoard events, and at the end report.html, figures/, leaderboard.md and leaderboard.json. The
@@ -33,7 +34,7 @@ from slowfast_rl.agents.turns import Turn
 from slowfast_rl.cli.app import CONFIG_FILE, run
 from slowfast_rl.cli.checkpoints import FINAL, LATEST
 from slowfast_rl.cli.results import log_directory, new_run, say, write_leaderboard
-from slowfast_rl.cli.resume import START_FILE, RunCheckpoints, digest
+from slowfast_rl.cli.resume import START_FILE, RunCheckpoints, digest, original_command
 from slowfast_rl.cli.schema import build, fit_arguments, limited, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
 from slowfast_rl.evaluation.contestants import (
@@ -200,6 +201,7 @@ class Train:
             level=Level(watch.num_members, agent.train_opportunities),
             texts={"configuration": f"```yaml\n{(folder / CONFIG_FILE).read_text()}```"},
             report=s.report,
+            command=original_command(folder),
         )
         checkpoints.remove()
         return board.row(agent.name)

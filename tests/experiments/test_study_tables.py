@@ -28,6 +28,7 @@ SHOWS = {  # what a quick run of each study prints
     "message_cost": "| cost per message | window 1 weeks |",
     "casual_viewers": "| casual less heavy, absolute |",
     "homepage": "| spread | best fixed plan |",
+    "turns": "| replanned | 0 |",
 }
 DRAWN = {path.parent.name: path for path in STUDIES.glob("*/*.png")}
 
