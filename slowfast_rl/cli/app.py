@@ -30,6 +30,7 @@ from slowfast_rl.cli.guide import guide
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import register_settings
 from slowfast_rl.cli.sweep import RESULTS, JobError, note_job, one_by_one, write_table
+from slowfast_rl.evaluation.terminal import prepare_streams
 from slowfast_rl.members.loading import config_folder
 from slowfast_rl.policies.registry import search_modules_in
 from slowfast_rl.store.files import write_text_atomically
@@ -74,6 +75,7 @@ def run(name: str, make: Maker, text: str) -> None:
         make: makes the command from its settings, and raises ValueError for wrong ones.
         text: what the command does, for ``--help``.
     """
+    prepare_streams()
     try:
         _run(name, make, text)
     except KeyboardInterrupt:

@@ -75,7 +75,7 @@ def write_table(folder: Path) -> bool:
     Args:
         folder: the folder of the sweep.
     """
-    jobs = [json.loads(path.read_text()) for path in (folder / _JOBS).glob("*.json")]
+    jobs = [json.loads(path.read_text("utf-8")) for path in (folder / _JOBS).glob("*.json")]
     if not jobs:
         return False
     jobs.sort(key=lambda job: job["job"])
