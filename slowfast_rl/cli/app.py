@@ -82,7 +82,7 @@ def run(name: str, make: Maker, text: str) -> None:
         fail("interrupted", 130)
     except (HydraException, OmegaConfBaseException) as error:
         _fail_with(error, explain(error))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         _fail_with(error, str(error))
 
 
@@ -226,7 +226,7 @@ def _run_job(config: DictConfig, make: Maker) -> float | None:
             write_text_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
             row = command.run(folder)
     except Exception as error:
-        expected = isinstance(error, ValueError | OSError)
+        expected = isinstance(error, ValueError | OSError | MemoryError)
         if sweep:
             note_job(None, error)
         if _full_errors() or not (sweep or expected):

@@ -131,6 +131,7 @@ class TestRanges:
             ({"name": "x" * 10**6}, "name is 'xxx"),
             ({"name": "two\nlines"}, "name is 'two"),
             ({"world": [["x" * 1000] * 1000]}, "world is [['xxx"),
+            ({"plans_for": "x" * 999}, "plans_for is 'xxx"),
             ({"fast": {"x": ["y" * 10**6]}}, "executor is {'x': ['yyy"),
         ],
         ids=lambda value: str(value)[:30],
