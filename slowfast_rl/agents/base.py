@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from slowfast_rl.agents import disk
 from slowfast_rl.agents.turns import Turn, turns_of
 from slowfast_rl.members.arrays import Float32, Int64
-from slowfast_rl.members.bounds import whole_number
+from slowfast_rl.members.bounds import shortened, whole_number
 from slowfast_rl.members.loading import as_world, world_hash
 from slowfast_rl.members.observations import weekly_features
 from slowfast_rl.members.population import Population
@@ -260,7 +260,8 @@ class Agent(ABC):
             agent: Self = kind.assembled(slow, fast, store, content)
             agent.name = content["name"]
         except (ValueError, IndexError, OverflowError) as error:  # as damaged numbers raise
-            raise ValueError(f"{path} holds no agent that can be loaded: {error}") from error
+            told = shortened(str(error))  # it may quote what the file holds
+            raise ValueError(f"{path} holds no agent that can be loaded: {told}") from error
         agent.world, agent.seed = world, content["seed"]
         agent.train_opportunities = content["train_opportunities"]
         agent.train_cpu_seconds = content["train_cpu_seconds"]

@@ -41,6 +41,7 @@ from slowfast_rl.cli.resume import (
 )
 from slowfast_rl.cli.schema import register_settings
 from slowfast_rl.cli.sweep import RESULTS, JobError, note_job, one_by_one, write_table
+from slowfast_rl.evaluation.terminal import prepare_streams
 from slowfast_rl.members.loading import config_folder
 from slowfast_rl.policies.registry import search_modules_in
 from slowfast_rl.store.files import write_text_atomically
@@ -87,6 +88,7 @@ def run(name: str, make: Maker, text: str, *, resumable: bool = False) -> None:
         resumable: whether ``resume=<folder>`` lets a run or a sweep that was stopped continue; the
             command finds in its folder where.
     """
+    prepare_streams()
     try:
         _run(name, make, text, resumable)
     except Terminated as end:
@@ -95,7 +97,7 @@ def run(name: str, make: Maker, text: str, *, resumable: bool = False) -> None:
         fail(f"interrupted{end}", 130)
     except (HydraException, OmegaConfBaseException) as error:
         _fail_with(error, explain(error))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         _fail_with(error, str(error))
 
 
@@ -271,7 +273,7 @@ def _run_job(
     except KeyboardInterrupt as end:
         raise type(end)(how_to_continue(Path(job.sweep.dir) if sweep else folder)) from end
     except Exception as error:
-        expected = isinstance(error, ValueError | OSError)
+        expected = isinstance(error, ValueError | OSError | MemoryError)
         if sweep:
             note_job(None, error)
         if _full_errors() or not (sweep or expected):

@@ -53,7 +53,9 @@ def guide(command: str, text: str, config: DictConfig, loader: ConfigLoader) -> 
 
 def yaml_settings(*files: Path) -> dict[str, tuple[str, str]]:
     """Return value and meaning of each setting with a value; the first file that has it counts."""
-    found = [_SETTING.match(line) for file in files for line in file.read_text().splitlines()]
+    found = [
+        _SETTING.match(line) for file in files for line in file.read_text("utf-8").splitlines()
+    ]
     settings: dict[str, tuple[str, str]] = {}
     for m in filter(None, found):
         settings.setdefault(m[1], (m[2], m[3] or ""))

@@ -9,10 +9,12 @@ from typing import Any, ClassVar, Protocol, TypeVar, Union, get_args, get_origin
 
 from hydra.core.config_store import ConfigStore
 
+from slowfast_rl.members.bounds import quoted
 from slowfast_rl.policies.class_checks import check_class
 from slowfast_rl.policies.component import Component
 from slowfast_rl.policies.registry import import_class, import_path, registered
 from slowfast_rl.policies.settings import default_of, is_within, number_range
+from slowfast_rl.store import FeatureStore
 
 
 class _Dataclass(Protocol):
@@ -123,7 +125,7 @@ def _check_limits(declared: Field[Any], value: Any, hint: Any, where: str) -> No
     if value in limits["choices"] if limits["choices"] else is_within(value, limits):
         return
     allowed = f"allowed{':' if limits['choices'] else ' is'} {allowed_text(declared, hint)}"
-    raise ValueError(f"{where}{declared.name} is {value!r}; {allowed}")
+    raise ValueError(f"{where}{declared.name} is {quoted(value)}; {allowed}")
 
 
 def build(settings: Mapping[str, Any], where: str) -> Any:
@@ -131,9 +133,14 @@ def build(settings: Mapping[str, Any], where: str) -> Any:
 
     Raises:
         ValueError: a setting is unknown, of the wrong type or outside what is allowed, or a class
-            does not fulfil its contract.
+            does not fulfil its contract or is neither a part of an agent nor a store.
     """
     target = import_class(settings.get("_target_", ""), f"{where}._target_")
+    if not _is_part(target):  # whatever else is named, it is not called
+        raise ValueError(
+            f"{where}._target_ is {quoted(settings['_target_'])}; allowed is a planner, executor, "
+            "pacer, ranker or feature store"
+        )
     given = {k: v for k, v in settings.items() if k != "_target_"}
     component = inspect.isclass(target) and issubclass(target, Component)
     if component:
@@ -145,6 +152,14 @@ def build(settings: Mapping[str, Any], where: str) -> Any:
     _check_names(given, names, f"{where}.")
     hints = get_type_hints(target.Settings) if component else {}
     return fit_arguments(target, given, where, hints)
+
+
+def _is_part(target: Any) -> bool:
+    """Return whether something is a class of a component, or one with all of a store's methods."""
+    if not inspect.isclass(target):
+        return False
+    methods = [name for name in vars(FeatureStore) if not name.startswith("_")]
+    return issubclass(target, Component) or all(hasattr(target, name) for name in methods)
 
 
 def fit_arguments(
@@ -205,7 +220,7 @@ def fit(value: Any, wanted: Any, where: str) -> Any:
     if origin is tuple and isinstance(value, list):
         return tuple(fit(v, get_args(kind)[0], f"{where}[{i}]") for i, v in enumerate(value))
     if origin in _NAMES and not _is_a(value, origin):
-        shown = "null" if value is None else repr(value)
+        shown = "null" if value is None else quoted(value)
         raise ValueError(f"{where} is {shown}; allowed is {allowed_types(wanted)}")
     return value
 

@@ -32,13 +32,13 @@ class Settings:
     world_name: str
     world_file: str | None
     world_overrides: dict[str, Any] | None
-    num_members: int = limited(low=1)
-    weeks: int = limited(low=1)
+    num_members: int = limited(low=1, high=100_000_000)
+    weeks: int = limited(low=1, high=10_000)
     population_seed: int = limited(low=0, high=LARGEST_SEED)
     luck_seed: int = limited(low=0, high=LARGEST_SEED)
     seed: int = limited(low=0, high=LARGEST_SEED)
     device: str
-    num_threads: int = limited(low=1)
+    num_threads: int = limited(low=1, high=1024)  # torch ends the process if it gets too many
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""

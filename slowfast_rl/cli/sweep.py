@@ -76,7 +76,7 @@ def write_table(folder: Path, ended: bool = True) -> bool:
         folder: the folder of the sweep.
         ended: whether the sweep ended; the table of one that was interrupted is printed alone.
     """
-    jobs = [json.loads(path.read_text()) for path in (folder / _JOBS).glob("*.json")]
+    jobs = [json.loads(path.read_text("utf-8")) for path in (folder / _JOBS).glob("*.json")]
     if not jobs:
         return False
     jobs.sort(key=lambda job: job["job"])

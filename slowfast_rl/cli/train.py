@@ -199,7 +199,7 @@ class Train:
             runs,
             directory,
             level=Level(watch.num_members, agent.train_opportunities),
-            texts={"configuration": f"```yaml\n{(folder / CONFIG_FILE).read_text()}```"},
+            texts={"configuration": f"```yaml\n{(folder / CONFIG_FILE).read_text('utf-8')}```"},
             report=s.report,
             command=original_command(folder),
         )

@@ -34,10 +34,10 @@ def progress_bar(
         unit_scale: whether 1,200,000 is written as 1.2M.
         initial: number of units at the beginning.
     """
-    on_terminal = sys.stderr.isatty()
+    on_terminal = _on_terminal()
     try:
         columns, rows = os.get_terminal_size(sys.stderr.fileno())
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):
         columns, rows = 0, 0
     bar = tqdm(
         total=total,
@@ -47,7 +47,7 @@ def progress_bar(
         unit_scale=unit_scale,
         initial=initial,
         smoothing=0,  # the mean rate: that of the last seconds jumps with what is done in them
-        disable=name is None,
+        disable=name is None or sys.stderr is None,
         ncols=columns or 100,  # a terminal may report 0 too, where tqdm would show nothing
         nrows=rows or 24,
         bar_format=_FORMAT_WITHOUT_TOTAL if total is None else _FORMAT,
@@ -59,6 +59,11 @@ def progress_bar(
     return bar
 
 
+def _on_terminal() -> bool:
+    """Return whether stderr is a terminal; Python has None for it where it was closed."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 class _Compilation(Listener):  # type: ignore[misc]  # numba is untyped
     """Counts functions while they compile, and leaves that time out of what the bars estimate."""
 
@@ -68,7 +73,7 @@ class _Compilation(Listener):  # type: ignore[misc]  # numba is untyped
 
     def on_start(self, event: Any) -> None:
         """Show the count, on a terminal."""
-        if not self._unfinished and sys.stderr.isatty():
+        if not self._unfinished and _on_terminal():
             self._bar = progress_bar(None, "compiling", " functions", initial=self._finished)
         self._unfinished += 1  # a function compiles those that it calls
 

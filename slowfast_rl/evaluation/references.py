@@ -21,12 +21,21 @@ from slowfast_rl.evaluation.protocol import (
 from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64, Int64
+from slowfast_rl.members.bounds import quoted, shortened
 from slowfast_rl.members.loading import world_hash
+from slowfast_rl.members.reading import (
+    MAX_JSON_BYTES,
+    parse_json,
+    read_bytes,
+    sealed,
+    unsealed,
+)
 from slowfast_rl.members.shapes import UNIFORM
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.settings import is_number
 from slowfast_rl.slow.branches import constant_plan_returns
 from slowfast_rl.slow.simple import FixedPlanner, PerMemberPlanner
-from slowfast_rl.store.files import write_text_atomically
+from slowfast_rl.store.files import write_bytes_atomically
 
 REFERENCES_FOLDER = Path(__file__).parent / "references"
 _EXECUTOR = "exact pacer, quality ranker"
@@ -118,32 +127,68 @@ def load_references(
     for path in (folder / name for folder in folders):
         if path.is_file():
             try:
-                return _parse(json.loads(path.read_text()), world, protocol)
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path} holds no readable references: {error}") from error
+                content = parse_json(unsealed(read_bytes(path, MAX_JSON_BYTES)))
+                return _parse(content, world, protocol)
+            except (ValueError, KeyError, TypeError, OverflowError, OSError) as error:
+                told = shortened(str(error))
+                raise ValueError(f"{path} holds no readable references: {told}") from error
     return None
 
 
 def _parse(content: dict[str, Any], world: World, protocol: EvaluationProtocol) -> References:
-    """Return the references of a file's content, after a check of key and shapes."""
+    """Return the references of a file's content, after a check of key, shapes and values."""
     key, size = reference_key(world, protocol), (protocol.num_members,)
     references = References(
         world=str(content["world"]),
         key=str(content["key"]),
         best_fixed_plan=tuple(content["best_fixed_plan"]),
-        oracle_plans=np.array(content["oracle_plans"], np.int64),
-        best_fixed=np.array(content["best_fixed"], np.float64),
-        oracle=np.array(content["oracle"], np.float64),
+        oracle_plans=_array(content, "oracle_plans", np.int64),
+        best_fixed=_array(content, "best_fixed", np.float64),
+        oracle=_array(content, "oracle", np.float64),
         oracle_return_by_lucks=dict(content["oracle_return_by_lucks"]),
         fixed_returns=dict(content["fixed_returns"]),
         best_fixed_shape=str(content.get("best_fixed_shape", UNIFORM)),
     )
-    if references.key != key:
-        raise ValueError(f"key is {references.key}; {key} is needed")
+    if (references.key, references.world) != (key, world.name):
+        found = quoted(f"{references.world}-{references.key}")
+        raise ValueError(f"key is {found}; {world.name}-{key} is needed")
     for name in ("oracle_plans", "best_fixed", "oracle"):
-        if getattr(references, name).shape != size:
-            raise ValueError(f"{name} has shape {getattr(references, name).shape}; needed: {size}")
+        values = getattr(references, name)
+        if values.shape != size:
+            raise ValueError(f"{name} has shape {values.shape}; needed: {size}")
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} has values that are not finite numbers")
+    plans, last = references.oracle_plans, len(world.plans) - 1
+    if ((plans < 0) | (plans > last)).any():
+        raise ValueError(f"oracle_plans has plans outside the menu; allowed is 0 to {last}")
+    world.plan_index(references.best_fixed_plan, references.best_fixed_shape)
+    if list(references.oracle_return_by_lucks) != list(_ORACLE_LUCKS):
+        raise ValueError(f"oracle_return_by_lucks is not for {', '.join(_ORACLE_LUCKS)} lucks")
+    if list(references.fixed_returns) != _plan_keys(world):
+        raise ValueError("fixed_returns are not those of the plans of the menu")
+    for name in ("oracle_return_by_lucks", "fixed_returns"):
+        for key, value in getattr(references, name).items():
+            if not is_number(value):
+                raise ValueError(f"{name}[{key!r}] is {quoted(value)}; a finite number is needed")
     return references
+
+
+def _array(content: dict[str, Any], name: str, kind: Any) -> Any:
+    """Return a list of numbers as an array, [N]; whole numbers where the kind is one of them."""
+    values = content[name]
+    allowed = int if kind is np.int64 else float
+    if not isinstance(values, list) or not all(type(value) is allowed for value in values):
+        raise ValueError(f"{name} is {quoted(values)}; a list of {allowed.__name__} is needed")
+    return np.array(values, kind)
+
+
+def _plan_keys(world: World) -> list[str]:
+    """Return the text of each plan in ``fixed_returns``, such as "3,1" or "3,1 weekend"."""
+    shapes = [world.shape_names[shape] for shape in world.plan_shapes]
+    return [
+        ",".join(map(str, plan)) + (f" {shape}" if shape != UNIFORM else "")
+        for plan, shape in zip(world.plans.tolist(), shapes, strict=True)
+    ]
 
 
 def save_references(references: References, folder: Path = REFERENCES_FOLDER) -> Path:
@@ -161,7 +206,7 @@ def save_references(references: References, folder: Path = REFERENCES_FOLDER) ->
         "gap": references.gap,
     }
     path = folder / f"{references.world}-{references.key}.json"
-    write_text_atomically(path, json.dumps(content))
+    write_bytes_atomically(path, sealed(json.dumps(content, allow_nan=False)))
     return path
 
 
@@ -213,10 +258,7 @@ def compute_references(world: World, protocol: EvaluationProtocol, workers: int 
         best_fixed=twins.rollout(FixedPlanner(world, best, shape_names[first])).returns,
         oracle=oracles["12"],
         oracle_return_by_lucks={lucks: float(r.mean()) for lucks, r in oracles.items()},
-        fixed_returns={
-            ",".join(map(str, plan)) + (f" {shape}" if shape != UNIFORM else ""): float(value)
-            for plan, shape, value in zip(world.plans.tolist(), shape_names, fixed, strict=True)
-        },
+        fixed_returns=dict(zip(_plan_keys(world), fixed.tolist(), strict=True)),
         best_fixed_shape=shape_names[first],
     )
 

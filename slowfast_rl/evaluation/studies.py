@@ -34,6 +34,7 @@ from tqdm import tqdm
 
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.evaluation.formatting import as_json
+from slowfast_rl.evaluation.terminal import prepare_streams
 from slowfast_rl.fast import AffinityRanker, BidPricePacer, PacedExecutor
 from slowfast_rl.slow import BasePlanner, RolloutPlanner
 from slowfast_rl.store.files import write_block, write_bytes_atomically, write_text_atomically
@@ -121,6 +122,7 @@ class Study:
         Args:
             arguments: of the command line; None for the process's own.
         """
+        prepare_streams()
         torch.set_num_threads(1)  # the nets are small; and sums then have one order
         options = self._options(arguments)
         with TemporaryDirectory() as scratch:
@@ -142,7 +144,7 @@ class Study:
     def results(self) -> Results:
         """Return the committed results; none of a study that was never run in full."""
         path = self.folder / "results.json"
-        return dict(json.loads(path.read_text())) if path.is_file() else {}
+        return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
 
     def write(self, results: Results) -> None:
         """Write the figure and the generated blocks of the documents."""
@@ -198,7 +200,7 @@ def run_missing(jobs: Jobs, kept: Path, suffix: str = ".json") -> None:
 def kept_rows(kept: Path, pattern: str = "*") -> list[Row]:
     """Return the rows of all jobs whose names match a pattern."""
     paths = sorted(kept.glob(f"{pattern}.json"))
-    return [row for path in paths for row in json.loads(path.read_text())]
+    return [row for path in paths for row in json.loads(path.read_text("utf-8"))]
 
 
 def merge_rows(

@@ -321,14 +321,14 @@ class PPOExecutor(BaseExecutor):
         Raises:
             ValueError: the arrays are not those of a policy of this world.
         """
-        from slowfast_rl.policies.networks import load_weights  # imports torch
+        from slowfast_rl.policies.networks import rebuilt  # imports torch
 
         executor = cls(settings=settings, **parts)
         executor._prior(world)
         if state:
-            policy = executor._network(world, unit_scale(world), 0)
-            load_weights(policy, state)
-            executor.policy = policy
+            executor.policy = rebuilt(
+                lambda seed: executor._network(world, unit_scale(world), seed), state
+            )
         return executor
 
     @property
@@ -402,7 +402,7 @@ class PPOExecutor(BaseExecutor):
         ]
         return np.concatenate(met[:-1] or met)  # the last is where training begins
 
-    def _network(self, world: World, typical: Scale, seed: int) -> "MessagePolicy":
+    def _network(self, world: World, typical: Scale, seed: int | None) -> "MessagePolicy":
         """Return a new network; the caller's random numbers stay as they are."""
         from slowfast_rl.fast.ppo_network import MessagePolicy, policy_arguments  # imports torch
         from slowfast_rl.policies.networks import new_policy

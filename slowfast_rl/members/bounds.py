@@ -6,19 +6,26 @@ from numbers import Integral
 from reprlib import Repr
 from typing import Any
 
+LARGEST_COUNT = 2**63 - 1  # of what stores and files hold as int64
 _LINE = 160  # characters of a value that a message quotes
-_shortened = Repr()
-_shortened.maxlevel, _shortened.maxstring, _shortened.maxlong, _shortened.maxother = 3, 80, 40, 80
-_shortened.maxdict = _shortened.maxlist = _shortened.maxtuple = _shortened.maxset = 8
+_repr = Repr()
+_repr.maxlevel, _repr.maxstring, _repr.maxlong, _repr.maxother = 3, 80, 40, 80
+_repr.maxdict = _repr.maxlist = _repr.maxtuple = _repr.maxset = 8
 
 
 def quoted(value: Any) -> str:
     """Return a value as a message quotes it: at most a line, with bounded work for any value."""
     try:
-        text = " ".join(_shortened.repr(value).splitlines())
+        text = _repr.repr(value)
     except ValueError:  # Python writes no whole number of more than some thousand digits
         return "a number of thousands of digits"
-    return text if len(text) <= _LINE else f"{text[: _LINE - 3]}..."
+    return shortened(text, _LINE)
+
+
+def shortened(text: str, most: int = 400) -> str:
+    """Return a text in one line of at most ``most`` characters."""
+    line = " ".join(text.splitlines())
+    return line if len(line) <= most else f"{line[: most - 3]}..."
 
 
 def described(text: str) -> Any:

@@ -50,11 +50,12 @@ def _own_folder(base: Path) -> Path | None:
     """Return the user's own folder in another one; None if it cannot be made or is not private."""
     user = os.geteuid() if hasattr(os, "geteuid") else None  # Windows has no such number
     try:
-        folder = base.absolute() / f"slowfast_rl{'' if user is None else f'-{user}'}"
+        # Without links on the way, which others could point elsewhere later.
+        folder = base.resolve() / f"slowfast_rl{'' if user is None else f'-{user}'}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if user is not None and not _is_private(folder, user):
             return None
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle
         return None
     return folder if os.access(folder, os.W_OK | os.X_OK) else None
 
@@ -68,7 +69,7 @@ def _is_private(folder: Path, user: int) -> bool:
     own = folder.lstat()
     if not stat.S_ISDIR(own.st_mode) or own.st_uid != user or own.st_mode & 0o077:
         return False
-    for above in map(Path.stat, folder.resolve().parents):
+    for above in map(Path.lstat, folder.parents):
         if above.st_uid not in (0, user):
             return False
         if above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX:

@@ -1,7 +1,9 @@
 """Read JSON and YAML that may be damaged or hostile: the work is bounded before it begins."""
 
 import json
+import re
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from slowfast_rl.members.bounds import quoted
 
 MAX_YAML_BYTES = 256 * 1024  # the longest world of the library has 6 kB
 MAX_JSON_BYTES = 16 * 1024 * 1024
+_SEAL = re.compile(rb'\{"sha256": "([0-9a-f]{64})",')
 _MAX_VALUES = 50_000  # of a YAML file, each counted as often as an alias repeats it
 
 
@@ -25,6 +28,26 @@ def read_bytes(path: Path, most: int) -> bytes:
         content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"it has more than {most} bytes; allowed is at most that")
+    return content
+
+
+def sealed(text: str) -> bytes:
+    """Return a JSON mapping whose first entry is the digest of everything after that entry."""
+    rest = text.removeprefix("{").encode()
+    return b'{"sha256": "%s",' % sha256(rest).hexdigest().encode() + rest
+
+
+def unsealed(content: bytes) -> bytes:
+    """Return what :func:`sealed` returned, after a check.
+
+    Raises:
+        ValueError: there is no digest, or the content was changed after it was written.
+    """
+    seal = _SEAL.match(content)
+    if seal is None:
+        raise ValueError("it does not begin with the digest of its content")
+    if seal[1] != sha256(memoryview(content)[seal.end() :]).hexdigest().encode():
+        raise ValueError("it was changed after it was written")
     return content
 
 

@@ -208,13 +208,13 @@ class World:
         wanted = tuple(plan[c] for c in self.channels) if isinstance(plan, dict) else tuple(plan)
         if shape not in self.shape_names:
             allowed = ", ".join(self.shape_names)
-            raise ValueError(f"shape {shape!r} is not on the menu; allowed: {allowed}")
+            raise ValueError(f"shape {quoted(shape)} is not on the menu; allowed: {allowed}")
         number = self.shape_names.index(shape)
         known = zip(self.plans.tolist(), self.plan_shapes.tolist(), strict=True)
         found = [i for i, (p, s) in enumerate(known) if tuple(p) == wanted and s == number]
         if len(found) != 1:
             menu = {c: list(m) for c, m in zip(self.channels, self.menu, strict=True)}
-            raise ValueError(f"plan {wanted} is not on the menu; allowed: {menu}")
+            raise ValueError(f"plan {quoted(wanted)} is not on the menu; allowed: {menu}")
         return found[0]
 
 

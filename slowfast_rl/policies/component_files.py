@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from slowfast_rl.members.bounds import whole_number
+from slowfast_rl.members.bounds import LARGEST_COUNT, quoted, shortened, whole_number
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.class_checks import rebuilds
 from slowfast_rl.policies.component import Component
@@ -65,7 +65,9 @@ def to_node(component: Component, prefix: str, arrays: dict[str, NDArray[Any]]) 
         "state": state,
     }
     if hasattr(component, "policy_version"):
-        node["policy_version"] = whole_number("policy_version", component.policy_version)
+        node["policy_version"] = whole_number(
+            "policy_version", component.policy_version, 0, LARGEST_COUNT
+        )
     if cls.parts:
         node["parts"] = {
             part: None
@@ -122,20 +124,20 @@ def from_node(
     """
     keys = {"class", "settings", "state", "policy_version", "parts"}
     if not isinstance(node, dict) or not {"class", "settings", "state"} <= set(node) <= keys:
-        raise ValueError(f"{kind} is {str(node)[:60]!r}; needed: class, settings and state")
+        raise ValueError(f"{kind} is {quoted(node)}; needed: class, settings and state")
     if not isinstance(node["class"], str):
-        raise ValueError(f"{kind} has class {node['class']!r}; a name is needed")
+        raise ValueError(f"{kind} has class {quoted(node['class'])}; a name is needed")
     cls = find_class(kind, node["class"], allow)
     for what in ("settings", "state"):
         if not isinstance(node[what], dict):
-            raise ValueError(f"{what} of {kind} are {node[what]!r}; a mapping is needed")
+            raise ValueError(f"{what} of {kind} are {quoted(node[what])}; a mapping is needed")
     check_names(kind, node["settings"], cls.Settings)
     known = {name for name in changes if name in node["settings"]}
     settings = cls.Settings(**node["settings"] | {name: changes[name] for name in known})
     given = node.get("parts", {})
     if not isinstance(given, dict) or sorted(given) != sorted(cls.parts):
         raise ValueError(
-            f"{kind} {cls.name!r} has parts {str(given)[:60]}; "
+            f"{kind} {cls.name!r} has parts {quoted(given)}; "
             f"allowed: {', '.join(cls.parts) or 'none'}"
         )
     parts = {
@@ -150,12 +152,13 @@ def from_node(
         for name, array in arrays.items()
         if name.startswith(f"{prefix}.") and not any(name.startswith(p) for p in inner)
     }
-    component = cls.from_state(world, settings, state, **parts)
+    try:
+        component = cls.from_state(world, settings, state, **parts)
+    except ValueError as error:  # whose message may quote what the file holds
+        raise ValueError(shortened(str(error))) from error
     if hasattr(component, "policy_version"):
         version = node.get("policy_version")
-        if type(version) is not int or version < 0:
-            raise ValueError(f"policy_version is {version!r}; allowed is a whole number from 0")
-        component.policy_version = version
+        component.policy_version = whole_number("policy_version", version, 0, LARGEST_COUNT)
     return component
 
 
@@ -181,7 +184,7 @@ def _as_json(name: str, value: Any) -> Any:
         return json.loads(json.dumps(value, allow_nan=False, default=number))
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{name} is {str(value)[:60]!r}; allowed is an array, or what JSON can hold"
+            f"{name} is {quoted(value)}; allowed is an array, or what JSON can hold"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """What the networks of planners and executors share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,7 +29,7 @@ class PassThroughMlp(MlpExtractor):
 
     def __init__(self, num_inputs: int, num_others: int, hidden: int) -> None:
         layers = {"pi": [hidden, hidden], "vf": [hidden, hidden]}
-        super().__init__(num_inputs, layers, nn.ReLU)
+        super().__init__(num_inputs, layers, nn.ReLU, device=torch.get_default_device())
         self.num_inputs = num_inputs
         self.latent_dim_pi = hidden + num_others
 
@@ -48,7 +49,7 @@ def new_policy(
     bounds: Float32,
     num_actions: int,
     settings: Any,
-    seed: int,
+    seed: int | None,
     arguments: Mapping[str, Any],
 ) -> P:
     """Return a new network; the caller's random numbers stay as they are.
@@ -58,18 +59,20 @@ def new_policy(
         bounds: least and greatest observation, [2, F].
         num_actions: that it chooses among.
         settings: of the planner or executor, for learning rate and device.
-        seed: of the weights.
+        seed: of the weights; None for a network without memory, which only has their shapes.
         arguments: what the class takes besides Stable-Baselines3's own arguments.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    place = nullcontext() if seed is not None else torch.device("meta")
+    with torch.random.fork_rng(devices=[]), place:
+        if seed is not None:
+            torch.manual_seed(seed)
         policy = kind(
             spaces.Box(*bounds, dtype=np.float32),
             spaces.Discrete(num_actions),
             lambda _: float(settings.learning_rate),
             **arguments,
         )
-    return policy.to(get_device(settings.device))
+    return policy if seed is None else policy.to(get_device(settings.device))
 
 
 def copy_buffers(network: nn.Module, source: nn.Module) -> None:
@@ -84,11 +87,17 @@ def weights_of(network: nn.Module) -> dict[str, Any]:
     return {name: array.cpu().numpy().copy() for name, array in network.state_dict().items()}
 
 
-def load_weights(network: nn.Module, arrays: Mapping[str, Any]) -> None:
-    """Give a network its arrays by name.
+def rebuilt(make: Callable[[int | None], P], arrays: Mapping[str, Any]) -> P:
+    """Return a network with given arrays, for which no memory is taken before they are checked.
+
+    Args:
+        make: returns a new network, given its seed as :func:`new_policy` takes it.
+        arrays: the arrays by name.
 
     Raises:
         ValueError: the arrays are not those of such a network.
     """
-    check_weights(arrays, network.state_dict())
+    check_weights(arrays, make(None).state_dict())
+    network = make(0)
     network.load_state_dict({name: torch.as_tensor(array) for name, array in arrays.items()})
+    return network

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any, TypeVar
 
+from slowfast_rl.members.bounds import quoted
 from slowfast_rl.policies.class_checks import check_class
 from slowfast_rl.policies.component import Component
 
@@ -56,21 +57,21 @@ def import_class(path: str, where: str) -> Any:
     """
     module, _, name = str(path).rpartition(".")
     if not module:
-        raise ValueError(f"{where} is {path!r}; allowed is the import path of a class")
+        raise ValueError(f"{where} is {quoted(path)}; allowed is the import path of a class")
     try:
         return getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"{where} is {path!r}, and {error}; allowed is the import path of a class, found from "
-            "the current directory or --config-dir"
+            f"{where} is {quoted(path)}, and {error}; allowed is the import path of a class, found "
+            "from the current directory or --config-dir"
         ) from error
     except AttributeError as error:
         raise ValueError(
-            f"{where} is {path!r}: {error}; allowed is the import path of a class"
+            f"{where} is {quoted(path)}: {error}; allowed is the import path of a class"
         ) from error
     except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise ValueError(
-            f"{where} is {path!r}, and importing {module} fails with {type(error).__name__}: "
+            f"{where} is {quoted(path)}, and importing {module} fails with {type(error).__name__}: "
             f"{error}; allowed is the import path of a class"
         ) from error
 
@@ -98,10 +99,10 @@ def find_class(kind: str, name: str, allow: Allowed = ()) -> type[Component]:
     for cls in known.values():  # registered by the caller's own code
         if import_path(cls) == name:
             return cls
-    own = f"that you name, as in allow=[{name!r}]" if "." in name else "that you register"
+    own = f"that you name, as in allow=[{quoted(name)}]" if "." in name else "that you register"
     raise ValueError(
-        f"{kind} {name!r} is not allowed; allowed: {', '.join(sorted(known))}, and your own "
-        f"classes {own}"
+        f"{kind} {quoted(name)} is not allowed; allowed: {', '.join(sorted(known))}, and your "
+        f"own classes {own}"
     )
 
 

@@ -10,12 +10,11 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from math import inf, isfinite
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-if TYPE_CHECKING:
-    pass
+from slowfast_rl.members.bounds import quoted
 
 _DEVICE = "device"
 #: Inputs of networks are divided by their standard deviation, or by this if that is smaller.
@@ -90,7 +89,7 @@ def check_names(what: str, given: Mapping[str, Any], kind: type[Settings]) -> No
     """
     known = sorted(f.name for f in fields(kind))
     if not set(given) <= set(known):
-        raise ValueError(f"{what} settings are {sorted(given)}; allowed: {known}")
+        raise ValueError(f"{what} settings are {quoted(sorted(given))}; allowed: {known}")
 
 
 def check_hints(what: str, kind: type[Settings]) -> None:
@@ -112,7 +111,7 @@ def check_device(device: Any) -> None:
         ValueError: it is neither the CPU nor a CUDA device.
     """
     if not re.fullmatch(r"(cpu|cuda)(:\d+)?", str(device)):
-        raise ValueError(f"device is {device!r}; allowed is cpu or cuda")
+        raise ValueError(f"device is {quoted(device)}; allowed is cpu or cuda")
 
 
 def _checked(declared: Field[Any], value: Any, hint: Any) -> Any:
@@ -134,7 +133,7 @@ def _checked(declared: Field[Any], value: Any, hint: Any) -> Any:
         fits = isinstance(value, wanted) and not isinstance(value, bool) and _is_finite(value)
         fits = fits and is_within(value, limits)
     if not fits:
-        raise ValueError(f"{name} is {value!r}; allowed is {allowed_values(declared, hint)}")
+        raise ValueError(f"{name} is {quoted(value)}; allowed is {allowed_values(declared, hint)}")
     return kind(value)
 
 

@@ -26,7 +26,7 @@ class PlanValue(nn.Module):
         ensemble: E, the number of pairs of nets, whose values are averaged.
         hidden: width of the nets.
         rank: length of the vectors f and g.
-        generator: generator of the initial weights.
+        generator: generator of the initial weights; None on a device without memory.
     """
 
     centre: Tensor
@@ -40,7 +40,7 @@ class PlanValue(nn.Module):
         ensemble: int,
         hidden: int,
         rank: int,
-        generator: torch.Generator,
+        generator: torch.Generator | None,
     ) -> None:
         super().__init__()
         self.register_buffer("centre", torch.zeros(num_inputs))

@@ -206,12 +206,10 @@ class PPOPlanner(BasePlanner):
         Raises:
             ValueError: the arrays are not those of a planner of this world.
         """
-        from slowfast_rl.policies.networks import load_weights  # imports torch
+        from slowfast_rl.policies.networks import rebuilt  # imports torch
 
         planner = cls(settings).prepare(world)
-        policy = planner._standard_network(world, 0)
-        load_weights(policy, state)
-        planner.policy = policy
+        planner.policy = rebuilt(lambda seed: planner._standard_network(world, seed), state)
         return planner
 
     def _features(self, world: World) -> tuple[Feature, ...]:
@@ -250,12 +248,12 @@ class PPOPlanner(BasePlanner):
             return env, np.zeros((1, len(self._features(world))), np.float32)
         return env, stagger_under_random_plans(env, seed)
 
-    def _standard_network(self, world: World, seed: int) -> "PlanPolicy":
+    def _standard_network(self, world: World, seed: int | None) -> "PlanPolicy":
         """Return a new network whose inputs are not standardised yet."""
         nothing = np.zeros((1, len(self._features(world))), np.float32)
         return self._network(world, nothing, seed)
 
-    def _network(self, world: World, observations: Float32, seed: int) -> "PlanPolicy":
+    def _network(self, world: World, observations: Float32, seed: int | None) -> "PlanPolicy":
         """Return a new network; the caller's random numbers stay as they are."""
         from slowfast_rl.policies.networks import new_policy  # imports torch
         from slowfast_rl.slow.ppo_network import PlanPolicy, policy_arguments

@@ -284,12 +284,12 @@ class RolloutPlanner(BasePlanner):
         from torch import Generator, as_tensor
 
         planner = cls(settings=settings).prepare(world)
+        shapes = planner._new_value(world, None).state_dict()  # takes no memory
+        numbers = range(-(-len(state) // len(shapes)))
+        check_weights(state, {f"{i}.{n}": shape for i in numbers for n, shape in shapes.items()})
         generator = Generator()
-        numbers = {name.split(".")[0] for name in state}
         planner.values = [planner._new_value(world, generator) for _ in numbers]
-        wanted = planner._tensors()
-        check_weights(state, wanted)
-        for name, tensor in wanted.items():
+        for name, tensor in planner._tensors().items():
             tensor.copy_(as_tensor(state[name]))
         return planner
 
@@ -301,8 +301,10 @@ class RolloutPlanner(BasePlanner):
             for name, tensor in value.state_dict().items()
         }
 
-    def _new_value(self, world: World, generator: "Generator") -> "PlanValue":
+    def _new_value(self, world: World, generator: "Generator | None") -> "PlanValue":
+        """Return new nets; without a generator they have shapes and no memory."""
         from stable_baselines3.common.utils import get_device
+        from torch import device
 
         from slowfast_rl.slow.plan_value import PlanValue, plan_table  # imports torch
 
@@ -310,5 +312,9 @@ class RolloutPlanner(BasePlanner):
         size = len(weekly_features(world))
         size += len(self.belief_filter.features) if self.belief_filter is not None else 0
         size += len(privileged_features(world)) if self.privileged else 0
-        value = PlanValue(plan_table(world), size, s.ensemble, s.hidden, s.rank, generator)
+        plans = plan_table(world)
+        if generator is None:
+            with device("meta"):
+                return PlanValue(plans, size, s.ensemble, s.hidden, s.rank, None)
+        value = PlanValue(plans, size, s.ensemble, s.hidden, s.rank, generator)
         return value.to(get_device(s.device))

@@ -27,7 +27,7 @@ def write_block(path: Path, name: str, text: str) -> None:
         ValueError: the document has no such block.
     """
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-    before, opened, rest = path.read_text().partition(begin)
+    before, opened, rest = path.read_text("utf-8").partition(begin)
     _, closed, after = rest.partition(end)
     if not (opened and closed):
         raise ValueError(

@@ -1,6 +1,7 @@
 """Small agents, and lives lived through ``Messaging-v0`` by their ``predict``."""
 
-from typing import NamedTuple
+import json
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.envs import MessagingVectorEnv
 from slowfast_rl.fast import AffinityRanker, PacedExecutor
 from slowfast_rl.fast.affinity import Weights
+from slowfast_rl.members.reading import sealed
 from slowfast_rl.members.world import World
 from slowfast_rl.store import FeatureStore
 from tests.slow.cases import tiny_planner
@@ -21,6 +23,12 @@ def untrained_agent(world: World, store: FeatureStore | None = None, seed: int =
     agent = SlowFastAgent(slow, PacedExecutor(ranker=AffinityRanker.with_weights(WEIGHTS)), store)
     agent.world, agent.seed = world, seed
     return agent
+
+
+def resealed(content: dict[str, Any]) -> bytes:
+    """Return an agent's JSON with changed content and a digest that fits."""
+    text = json.dumps({key: value for key, value in content.items() if key != "sha256"}, indent=1)
+    return sealed(text)
 
 
 class Lived(NamedTuple):

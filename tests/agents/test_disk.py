@@ -15,7 +15,7 @@ from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies import default_executor
 from slowfast_rl.slow import FixedPlanner
-from tests.agents.cases import untrained_agent
+from tests.agents.cases import resealed, untrained_agent
 from tests.members.worlds import world
 from tests.slow.cases import small_world
 from tests.slow.planners import random_ppo, random_rollouts
@@ -247,7 +247,7 @@ def test_content_that_is_not_allowed_is_refused_in_one_line(agent, tmp_path, cha
         for parent in parents:
             level = level[parent]
         level[last] = value
-    path.write_text(json.dumps(content))
+    path.write_bytes(resealed(content))
     assert refused(tmp_path)
 
 
@@ -282,7 +282,7 @@ def test_json_with_one_value_of_the_wrong_type_is_refused_or_makes_a_world(saved
     )
     path = saved.with_name("changed.zip")
     with zipfile.ZipFile(path, "w") as archive:
-        for name, part in (parts | {"agent.json": json.dumps(content).encode()}).items():
+        for name, part in (parts | {"agent.json": resealed(content)}).items():
             archive.writestr(name, part)
     if not refused(path):
         assert SlowFastAgent.load(path).world is not None

@@ -23,6 +23,7 @@ from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.policies.registry import find_class
 from slowfast_rl.slow import FixedPlanner, PPOPlanner
 from slowfast_rl.store import pacing_plan
+from tests.agents.cases import resealed
 from tests.agents.own_parts import (
     OwnExecutor,
     OwnPacer,
@@ -283,5 +284,5 @@ def test_the_turns_of_an_agent_are_saved(tmp_path):
     assert again.order == ("fast", "fast")
     content = json.loads((tmp_path / "agent.json").read_text())
     del content["turns"]  # as in older files
-    (tmp_path / "agent.json").write_text(json.dumps(content))
+    (tmp_path / "agent.json").write_bytes(resealed(content))
     assert sf.SlowFastAgent.load(tmp_path).order == ("fast",)

@@ -9,6 +9,7 @@ from slowfast_rl.agents import SinglePolicyAgent
 from slowfast_rl.fast import PPOExecutor
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
+from tests.agents.cases import resealed
 from tests.evaluation.cases import TINY as CASE
 from tests.evaluation.cases import references, small_world, twins
 from tests.fast.test_ppo import TINY
@@ -61,7 +62,7 @@ def test_a_loaded_agent_lives_the_same_weeks(agent, tmp_path, name):
 def test_a_file_of_another_agent_is_refused_in_one_line(agent, tmp_path, changes):
     agent.save(tmp_path)
     content = json.loads((tmp_path / "agent.json").read_text())
-    (tmp_path / "agent.json").write_text(json.dumps(content | changes))
+    (tmp_path / "agent.json").write_bytes(resealed(content | changes))
     with pytest.raises(ValueError, match="holds no agent that can be loaded") as raised:
         SinglePolicyAgent.load(tmp_path)
     assert "\n" not in str(raised.value)

@@ -10,6 +10,7 @@ from slowfast_rl.fast.decide import propose
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
+from tests.agents.cases import resealed
 from tests.fast.test_decide import made_up
 from tests.members.worlds import world
 
@@ -121,7 +122,7 @@ def test_a_file_of_another_agent_is_refused_in_one_line(tuned, tmp_path, changes
     for parent in parents:
         level = level[parent]
     level[last] = changes[1]
-    (tmp_path / "agent.json").write_text(json.dumps(content))
+    (tmp_path / "agent.json").write_bytes(resealed(content))
     with pytest.raises(ValueError, match="holds no agent that can be loaded") as raised:
         ThresholdAgent.load(tmp_path)
     assert "\n" not in str(raised.value)

@@ -10,9 +10,11 @@ from slowfast_rl.evaluation import EvaluationProtocol, compute_references, load_
 from slowfast_rl.evaluation.protocol import REFERENCE_POPULATION, burned_in
 from slowfast_rl.evaluation.references import REFERENCES_FOLDER, reference_key, save_references
 from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.reading import sealed
 from slowfast_rl.policies import default_executor
 from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.store import files
+from tests.damage import damaged
 from tests.evaluation.cases import TINY, references, small_world
 from tests.members.worlds import world
 
@@ -129,12 +131,12 @@ def test_a_committed_file_serves_the_default_case_of_its_world(path):
     [
         lambda text: text[: len(text) // 2],
         lambda text: "[]",
-        lambda text: json.dumps(json.loads(text) | {"key": "0"}),
-        lambda text: json.dumps(json.loads(text) | {"oracle": [1, 2]}),
-        lambda text: json.dumps(json.loads(text) | {"oracle_plans": None}),
-        lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "best_fixed"}),
+        lambda text: "[" * 100_000,
+        lambda text: text.replace("0", "1"),
+        lambda text: text.replace("sha256", "sha255"),
+        lambda text: text[text.index('"world"') - 1 :],
     ],
-    ids=["cut", "list", "key", "length", "null", "missing"],
+    ids=["cut", "list", "deep", "digits", "digest's name", "no digest"],
 )
 def test_a_damaged_file_is_refused_in_one_line(tmp_path, damage):
     path = save_references(references(), tmp_path)
@@ -142,6 +144,47 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, damage):
     with pytest.raises(ValueError, match="holds no readable references") as raised:
         load_references(small_world(), TINY, (tmp_path,))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"key": "0"}, "key is .*-0'"),
+        ({"world": "other"}, "key is 'other-"),
+        ({"oracle": [1.0, 2.0]}, "oracle has shape"),
+        ({"oracle_plans": None}, "oracle_plans is None; a list of int"),
+        ({"oracle_plans": [-1] * 32}, "oracle_plans has plans outside the menu; allowed is 0 to"),
+        ({"oracle_plans": [6] * 32}, "oracle_plans has plans outside the menu"),
+        ({"oracle_plans": [2**63] * 32}, "int too large|too large to convert|out of bounds"),
+        ({"oracle_plans": [1.0] * 32}, "oracle_plans is .*; a list of int"),
+        ({"oracle": [float("nan")] * 32}, "it holds NaN; a finite number is needed"),
+        ({"best_fixed": [float("inf")] * 32}, "it holds Infinity"),
+        ({"best_fixed": ["1"] * 32}, "best_fixed is .*; a list of float"),
+        ({"best_fixed_plan": [3, 3]}, "is not on the menu"),
+        ({"best_fixed_plan": "x" * 10_000}, "is not on the menu"),
+        ({"best_fixed_shape": "odd"}, "is not on the menu"),
+        ({"oracle_return_by_lucks": {"6": 1.0}}, "is not for 6, 12, 24 lucks"),
+        ({"fixed_returns": {}}, "fixed_returns are not those of the plans"),
+        ({"oracle_return_by_lucks": {"6": "a", "12": 1.0, "24": 1.0}}, "'6'. is 'a'; a finite"),
+    ],
+)
+def test_values_that_no_computation_gives_are_refused_in_one_line(tmp_path, change, message):
+    path = save_references(references(), tmp_path)
+    content = json.loads(path.read_text()) | change
+    del content["sha256"]
+    path.write_bytes(sealed(json.dumps(content)))
+    with pytest.raises(ValueError, match=message) as raised:
+        load_references(small_world(), TINY, (tmp_path,))
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 1000
+
+
+def test_no_flipped_bit_of_a_reference_file_is_taken(tmp_path):
+    path = save_references(references(), tmp_path)
+    for content in damaged(path.read_bytes(), 1000):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="holds no readable references"):
+            load_references(small_world(), TINY, (tmp_path,))
 
 
 @pytest.mark.parametrize("fails", ["fsync", "replace"])

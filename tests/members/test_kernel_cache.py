@@ -27,6 +27,7 @@ print(random_words(0, 0, np.zeros(1, int), np.zeros(1, int), Domain.EXPLORATION)
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with everything that the library may choose from: a cache, a home, a temporary."""
+    tmp_path = tmp_path.resolve()
     for name in ("given", "home", "temporary"):
         (tmp_path / name).mkdir(mode=0o700)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "given"))
@@ -67,6 +68,16 @@ class TestPrivateFolder:
     def test_a_link_is_not_used(self, places: Path) -> None:
         (places / "elsewhere").mkdir(mode=0o700)
         (places / "given" / OWN).symlink_to(places / "elsewhere")
+        assert kernel_cache.private_folder() == places / "home" / OWN
+
+    def test_a_link_on_the_way_cannot_be_pointed_elsewhere_later(
+        self, places: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (places / "link").symlink_to(places / "given")
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(places / "link"))
+        assert kernel_cache.private_folder() == places / "given" / OWN
+        (places / "circle").symlink_to(places / "circle")
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(places / "circle"))
         assert kernel_cache.private_folder() == places / "home" / OWN
 
     def test_a_folder_that_is_a_file_is_not_used(self, places: Path) -> None:

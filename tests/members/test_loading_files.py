@@ -1,10 +1,12 @@
 """World files of a user: they build on others, and a bad one is refused in one line."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.loading import config_folder, load_world
+from tests.damage import damaged, payload
 
 #: Each line holds the one above ten times; written out it has 10^40 values.
 BOMB = "a0: &a0 [0]\n" + "\n".join(
@@ -40,6 +42,37 @@ def test_a_bad_file_is_refused(tmp_path: Path, content: str, message: str) -> No
         load_world(path)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 500
+
+
+def test_a_bomb_of_aliases_takes_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.yaml"
+    path.write_text(BOMB)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="more than 50000 values"):
+        load_world(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def test_a_damaged_file_is_refused_in_one_line_or_is_a_world(tmp_path: Path) -> None:
+    path, planted = tmp_path / "damaged.yaml", tmp_path / "planted"
+    whole = (config_folder() / "world" / "pronounced.yaml").read_bytes()
+    tag = f"churn: !!python/object/apply:pathlib.Path.touch [{planted}]\n".encode()
+    taken = 0
+    for content in [payload(planted), tag, whole + tag, *damaged(whole, 200)]:
+        path.write_bytes(content)
+        try:
+            load_world(path)
+        except ValueError as error:
+            refused = str(error)
+        else:  # a file that anybody may write by hand has no digest
+            taken += 1
+            continue
+        assert "\n" not in refused
+        assert len(refused) < 500
+    assert taken < 150
+    assert not planted.exists()
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
