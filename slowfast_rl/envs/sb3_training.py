@@ -20,8 +20,8 @@ from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.policies.budget import Progress, Stopwatch
 from slowfast_rl.policies.checkpoint import Checkpoint
 from slowfast_rl.policies.component import LossNotFiniteError, State
-from slowfast_rl.policies.networks import load_weights
 from slowfast_rl.policies.ppo import sb3_arguments
+from slowfast_rl.policies.weights import check_weights
 
 
 def ppo_model(
@@ -113,7 +113,8 @@ class ResumablePPO(PPO):
         """Continue where another training was; see :meth:`snapshot`."""
         rewards, logger = cast(VecNormalize, self.env), self.logger
         cast(StaggeredVecEnv, rewards.venv).restore(state["env"])
-        load_weights(self.policy, state["policy"])
+        check_weights(state["policy"], self.policy.state_dict())
+        self.policy.load_state_dict(_tensors(state["policy"]))
         optimizer = self.policy.optimizer.state_dict()
         optimizer["state"] = {int(i): _tensors(m) for i, m in state["optimizer"].items()}
         self.policy.optimizer.load_state_dict(optimizer)
