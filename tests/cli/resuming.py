@@ -47,7 +47,7 @@ def points(run: Path) -> list[tuple[str, int, bytes]]:
 
 
 def _without_clocks(row: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in row.items() if not _clock(k) and k not in ("checkpoint", "digest")}
+    return {k: v for k, v in row.items() if not _clock(k) and k not in ("checkpoint", "sha256")}
 
 
 def _clock(name: str) -> bool:
