@@ -64,7 +64,7 @@ def write_agent(
     Raises:
         ValueError: :func:`read_agent` would refuse the content.
     """
-    weights = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    weights = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
     head = {
         "format": FORMAT,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
@@ -150,7 +150,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], head: Mapping[s
     The file is one of safetensors, followed by the 32 bytes of the SHA-256 digest.
     """
     text = json.dumps(dict(head), allow_nan=False)
-    packed = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    packed = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     content = save(packed, {"json": text})
     write_bytes_atomically(path, content + hashlib.sha256(content).digest())
 

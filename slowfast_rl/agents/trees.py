@@ -19,13 +19,15 @@ def flatten(tree: Any, arrays: dict[str, NDArray[Any]]) -> Any:
         arrays: by the number that stands for each in the result.
 
     Raises:
-        TypeError: the tree holds something else.
+        TypeError: the tree holds something else, or a key that is no text.
     """
     if isinstance(tree, np.ndarray):
         arrays[str(len(arrays))] = tree
         return {_ARRAY: len(arrays) - 1}
     if isinstance(tree, Mapping):
-        return {str(key): flatten(value, arrays) for key, value in tree.items()}
+        if not all(isinstance(key, str) and key not in (_ARRAY, _FLOAT) for key in tree):
+            raise TypeError(f"keys are {list(tree)[:9]}; allowed are texts but {_ARRAY}, {_FLOAT}")
+        return {key: flatten(value, arrays) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
         return [flatten(value, arrays) for value in tree]
     if isinstance(tree, np.generic):

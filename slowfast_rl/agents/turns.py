@@ -10,7 +10,7 @@ from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Progress, Schedule, Stopwatch, check_budget
 from slowfast_rl.policies.checkpoint import Checkpoint
-from slowfast_rl.policies.component import State, accepted
+from slowfast_rl.policies.component import NotTrainedError, State, accepted
 from slowfast_rl.policies.component_files import classes_of, from_node, to_node
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
 
@@ -246,6 +246,6 @@ def _kept(part: Any, level: str) -> State | None:
     arrays: dict[str, NDArray[Any]] = {}
     try:
         node = None if part is None else to_node(part, level, arrays)
-    except RuntimeError:
+    except NotTrainedError:
         node = None
     return None if node is None else {"node": node, "arrays": arrays}

@@ -36,11 +36,13 @@ from slowfast_rl.cli.resume import (
     how_to_continue,
     locked,
     read_command,
+    remove_checkpoints,
     resumed_folder,
+    return_to,
     write_command,
 )
 from slowfast_rl.cli.schema import register_settings
-from slowfast_rl.cli.sweep import RESULTS, JobError, note_job, one_by_one, write_table
+from slowfast_rl.cli.sweep import RESULTS, JobError, failed_jobs, note_job, one_by_one, write_table
 from slowfast_rl.evaluation.terminal import prepare_streams
 from slowfast_rl.members.loading import config_folder
 from slowfast_rl.policies.registry import search_modules_in
@@ -153,7 +155,9 @@ def _run(name: str, make: Maker, text: str, resumable: bool) -> None:
         fail(f"unknown flag {unknown[0]!r}; allowed: those that --help and --hydra-help list")
     resumed = resumed_folder(args.overrides) if resumable else None
     if resumed is not None:
-        for key, value in read_command(resumed).items():
+        resumed, given = resumed.absolute(), read_command(resumed)
+        return_to(given.pop("working_directory"))
+        for key, value in given.items():
             setattr(args, key, value)
     name, folder = args.config_name or name, args.config_path or str(config_folder())
     search_modules_in([Path.cwd(), *([Path(args.config_dir)] if args.config_dir else [])])
@@ -202,8 +206,10 @@ def _start(
         check_writable(directory, "run directory")
         make(settings_of(config))
     if sweep and (directory / RESULTS).exists():
-        remedy = "that has not ended" if resumed else "in another hydra.sweep.dir"
-        raise ValueError(f"{directory} holds a sweep already; allowed is one {remedy}")
+        if resumed is None:
+            raise ValueError(f"{directory} holds a sweep; allowed is another hydra.sweep.dir")
+        if not failed_jobs(directory):
+            raise ValueError(f"{directory} has ended; allowed is a sweep whose jobs have not all")
     if not sweep:
         hydra.run(name, task, [*overrides, "hydra.mode=RUN"])
         return
@@ -261,9 +267,12 @@ def _run_job(
         logger.handlers, logger.propagate = [_AboveBars()], False
         with locked(folder), _removed_if_nothing_came(folder):
             row = ended_row(folder) if resumed else None
-            if row is not None and not sweep:
-                raise ValueError(f"{folder} has ended; allowed is a run that was stopped")
-            if row is None:
+            if row is not None:
+                remove_checkpoints(folder)
+                if not sweep:
+                    raise ValueError(f"{folder} has ended; allowed is a run that was stopped")
+                _write_settings(folder, config, None, resumed)
+            else:
                 import torch  # here, because --help does without it
 
                 torch.set_num_threads(config.num_threads)
@@ -311,12 +320,20 @@ def _write_settings(
 
 @contextmanager
 def _removed_if_nothing_came(folder: Path) -> Iterator[None]:
-    """Remove the run's folder after a failure that left no more than the configuration."""
+    """Remove the run's folder after a failure that left no more than the configuration.
+
+    What was there before stays.
+    """
+    files = (CONFIG_FILE, COMMAND_FILE)
+    before = any((folder / name).exists() for name in files)
     try:
         yield
     except BaseException:
-        files = (CONFIG_FILE, COMMAND_FILE)
-        if folder.is_dir() and {path.name for path in folder.iterdir()} <= set(files):
+        if (
+            not before
+            and folder.is_dir()
+            and {path.name for path in folder.iterdir()} <= set(files)
+        ):
             for name in files:
                 (folder / name).unlink(missing_ok=True)
             folder.rmdir()

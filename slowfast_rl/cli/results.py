@@ -30,13 +30,19 @@ def log_directory(folder: Path) -> Path:
     return folder / "tensorboard"
 
 
-def new_run(directory: Path, name: str) -> str:
-    """Make the folder of an agent's TensorBoard run, and return its name; a taken one gets "#2"."""
+def new_run(directory: Path, name: str, *, alone: bool = False) -> str:
+    """Make the folder of an agent's TensorBoard run, and return its name; a taken one gets "#2".
+
+    Args:
+        directory: the log directory.
+        name: of the agent.
+        alone: whether nobody else writes to the log directory, so that no name is taken.
+    """
     name, number = name.replace("/", "-"), 1
     while True:
         run = name if number == 1 else f"{name} #{number}"
         try:
-            (directory / run).mkdir(parents=True)
+            (directory / run).mkdir(parents=True, exist_ok=alone)
         except FileExistsError:
             number += 1
         else:

@@ -26,6 +26,7 @@ SCHEMA = 1  # of the files
 COMMAND_FILE = "command.json"  # of a run or a sweep that can resume
 START_FILE = "training.json"  # what a training begins with
 _ARGUMENTS = ("overrides", "multirun", "config_name", "config_path", "config_dir")
+_FOLDER = "working_directory"
 _KEPT = 3  # checkpoints
 
 
@@ -38,13 +39,16 @@ class RunCheckpoints:
 
     Args:
         folder: the folder of the run.
-        identity: what tells this training from others; files of another one are not used.
+        identity: what tells this training from others.
         every_seconds: a state that is offered is kept if the last one is at least as old.
 
     Attributes:
         state: of the agent's training, from the newest file that is whole; None if there is none.
         beside: what the run kept beside it; empty if there is none.
         more: returns what the run keeps beside the state of the training.
+
+    Raises:
+        ValueError: the checkpoints are those of another training.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], every_seconds: float) -> None:
@@ -54,13 +58,19 @@ class RunCheckpoints:
         self.state: State | None = None
         self.beside: State = {}
         self.more: Callable[[], State] = dict
-        for path in reversed(self._files()):
+        files = self._files()
+        for path in reversed(files):
             try:
-                self.state, self.beside = self._read(path)
+                arrays, head = read_arrays(path)
             except ValueError as error:
                 say(f"warning: a checkpoint is skipped: {' '.join(str(error).split())}")
-            else:
-                break
+                continue
+            self._check(path, head)
+            tree = unflatten(head["tree"], arrays)
+            self.state, self.beside = tree["training"], tree["beside"]
+            break
+        if files and self.state is None:
+            say("warning: no checkpoint is whole; the training begins again")
 
     def offer(self, make: Callable[[], State]) -> None:
         """Write a state, unless the last one is recent; end if the process was told to.
@@ -79,8 +89,9 @@ class RunCheckpoints:
     def saving_at_sigterm(self) -> Iterator[None]:
         """Let SIGTERM end the process: while learning at the next state that is offered.
 
-        A second SIGTERM, and one outside of learning, ends it at once. Nothing is done in a thread,
-        because Python handles signals in the main thread alone.
+        A second SIGTERM, and one outside of learning, ends it at once; one for a learner that
+        offers nothing any more, when it has learned. Nothing is done in a thread, because Python
+        handles signals in the main thread alone.
         """
         try:
             before = signal.signal(signal.SIGTERM, self._on_sigterm)
@@ -94,17 +105,18 @@ class RunCheckpoints:
 
     @contextmanager
     def learning(self) -> Iterator[None]:
-        """Mark the time in which states are offered."""
+        """Mark the time in which states are offered.
+
+        Raises:
+            Terminated: there was a SIGTERM, and no state was offered any more.
+        """
         self._learning = True
         try:
             yield
         finally:
             self._learning = False
-
-    def remove(self) -> None:
-        """Remove the files of a run that ended."""
-        for path in self._files():
-            path.unlink(missing_ok=True)
+        if self._terminated:
+            raise Terminated
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         if self._terminated or not self._learning:
@@ -114,7 +126,7 @@ class RunCheckpoints:
 
     def _files(self) -> list[Path]:
         """Return the files of this run, the oldest first."""
-        return sorted(self._folder.glob("training-*.safetensors"))
+        return checkpoint_files(self._folder.parent)
 
     def _write(self, state: State) -> None:
         arrays: dict[str, NDArray[Any]] = {}
@@ -126,19 +138,25 @@ class RunCheckpoints:
         for old in files[: 1 - _KEPT]:
             old.unlink(missing_ok=True)
 
-    def _read(self, path: Path) -> tuple[State, State]:
-        """Return what a file holds.
+    def _check(self, path: Path, head: Mapping[str, Any]) -> None:
+        """Raise ValueError if a file is of another training or another version."""
+        found = {"schema": head.get("schema")} | head.get("identity", {})
+        wanted = {"schema": SCHEMA} | self._identity
+        changed = [f"{k} was {found.get(k)} and is {v}" for k, v in wanted.items()
+                   if found.get(k) != v]  # fmt: skip
+        if changed:
+            raise ValueError(f"{path} is of another training: {', '.join(changed)}")
 
-        Raises:
-            ValueError: it is damaged, or of another training.
-        """
-        arrays, head = read_arrays(path)
-        if head.get("schema") != SCHEMA:
-            raise ValueError(f"{path} has schema {head.get('schema')}; allowed is {SCHEMA}")
-        if head.get("identity") != self._identity:
-            raise ValueError(f"{path} is of another training: {head.get('identity')}")
-        tree = unflatten(head["tree"], arrays)
-        return tree["training"], tree["beside"]
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """Return the checkpoints of a run, the oldest first."""
+    return sorted((folder / "checkpoints").glob("training-*.safetensors"))
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove what a run that has ended does not need any more."""
+    for path in checkpoint_files(folder):
+        path.unlink(missing_ok=True)
 
 
 def resumed_folder(overrides: Sequence[str]) -> Path | None:
@@ -164,11 +182,7 @@ def resumed_folder(overrides: Sequence[str]) -> Path | None:
 
 def command_line(args: argparse.Namespace) -> dict[str, Any]:
     """Return what was given on the command line, as JSON can hold it."""
-    found = {name: getattr(args, name) for name in _ARGUMENTS}
-    for name in ("config_dir", "config_path"):
-        if found[name] is not None:
-            found[name] = str(Path(found[name]).absolute())
-    return found
+    return {name: getattr(args, name) for name in _ARGUMENTS} | {_FOLDER: str(Path.cwd())}
 
 
 def write_command(folder: Path, command: Mapping[str, Any]) -> None:
@@ -185,12 +199,26 @@ def read_command(folder: Path) -> dict[str, Any]:
     path = folder / COMMAND_FILE
     try:
         command = json.loads(path.read_text())
-        texts = [*command["overrides"], *(command[name] or "" for name in _ARGUMENTS[2:])]
-        if set(command) != set(_ARGUMENTS) or not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"it has {sorted(command)}; allowed: {', '.join(_ARGUMENTS)}")
+        texts = [command[_FOLDER], *(command[name] or "" for name in _ARGUMENTS[2:])]
+        if not isinstance(command["overrides"], list):
+            raise ValueError("overrides are no list")
+        if not all(isinstance(text, str) for text in [*texts, *command["overrides"]]):
+            raise ValueError("what is no text cannot be an argument")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no command line: {error}") from error
-    return dict(command)
+    return {name: command[name] for name in (*_ARGUMENTS, _FOLDER)}
+
+
+def return_to(folder: str) -> None:
+    """Change to the folder in which a command was given, from which its paths are read.
+
+    Raises:
+        ValueError: it does not exist any more.
+    """
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise ValueError(f"the command was given in {folder}, which cannot be used") from error
 
 
 def original_command(folder: Path) -> str | None:
@@ -198,6 +226,7 @@ def original_command(folder: Path) -> str | None:
     for place in (folder, folder.parent):
         if (place / COMMAND_FILE).exists():
             command = read_command(place)
+            del command[_FOLDER]
             flags = [f"--{name.replace('_', '-')}={command[name]}" for name in _ARGUMENTS[2:]
                      if command[name] is not None]  # fmt: skip
             sweep = ["-m"] if command["multirun"] else []
@@ -243,7 +272,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise ValueError(
                 f"{folder} is in use by another process; allowed is a run that no process writes to"
             ) from error

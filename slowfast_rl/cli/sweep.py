@@ -89,6 +89,12 @@ def write_table(folder: Path, ended: bool = True) -> bool:
     return any(job["error"] is not None for job in jobs)
 
 
+def failed_jobs(folder: Path) -> list[int]:
+    """Return the numbers of the jobs that failed in a sweep that ended."""
+    jobs = json.loads((folder / RESULTS).read_text())["jobs"]
+    return [job["job"] for job in jobs if job["error"] is not None]
+
+
 def markdown(jobs: list[dict[str, Any]]) -> str:
     """Return a table of jobs with the overrides that not all of them share."""
     shared = set.intersection(*(set(job["overrides"]) for job in jobs)) if jobs[1:] else set()

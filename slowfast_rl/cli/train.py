@@ -13,6 +13,7 @@ jobs of a sweep share one log directory of TensorBoard, in the sweep's folder.
 import hashlib
 import inspect
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from slowfast_rl import __version__
 from slowfast_rl.agents import Agent
 from slowfast_rl.agents.base import check_agent_name
 from slowfast_rl.agents.disk import write_arrays
@@ -34,7 +36,13 @@ from slowfast_rl.agents.turns import Turn
 from slowfast_rl.cli.app import CONFIG_FILE, run
 from slowfast_rl.cli.checkpoints import FINAL, LATEST
 from slowfast_rl.cli.results import log_directory, new_run, say, write_leaderboard
-from slowfast_rl.cli.resume import START_FILE, RunCheckpoints, digest, original_command
+from slowfast_rl.cli.resume import (
+    START_FILE,
+    RunCheckpoints,
+    digest,
+    original_command,
+    remove_checkpoints,
+)
 from slowfast_rl.cli.schema import build, fit_arguments, limited, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
 from slowfast_rl.evaluation.contestants import (
@@ -140,7 +148,12 @@ class Train:
             say(f"  {turn}")
         say("Bars show the time that is left of training, then of each policy's evaluation.")
         config = (folder / CONFIG_FILE).read_text()
-        identity = {"world": world_hash(world), "seed": s.seed, "settings": digest(config)}
+        identity = {
+            "version": __version__,
+            "world": world_hash(world),
+            "seed": s.seed,
+            "settings": digest(config),
+        }
         checkpoints = RunCheckpoints(folder, identity, s.checkpoint_seconds)
         with checkpoints.saving_at_sigterm():
             return self._run(folder, checkpoints)
@@ -153,7 +166,11 @@ class Train:
         begun = folder / START_FILE
         old = json.loads(begun.read_text())["curves"] if begun.exists() else None
         directory = log_directory(folder)
-        run_name = old or new_run(directory, agent.name)
+        alone = directory.parent == folder  # and not shared with other jobs of a sweep
+        run_name = old or new_run(directory, agent.name, alone=alone)
+        if alone:
+            for left in folder.glob(".*.partial"):  # of curves that a killed process was writing
+                shutil.rmtree(left)
         self._write_start(folder, run_name)
         references = s.find_references(world, self.protocol)
         twins = Twins(world, self.protocol)
@@ -203,7 +220,7 @@ class Train:
             report=s.report,
             command=original_command(folder),
         )
-        checkpoints.remove()
+        remove_checkpoints(folder)
         return board.row(agent.name)
 
     def _write_start(self, folder: Path, run_name: str) -> None:

@@ -17,7 +17,7 @@ from slowfast_rl.envs.timeline import Timeline
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.bounds import whole_number
-from slowfast_rl.members.loading import as_world
+from slowfast_rl.members.loading import as_world, world_hash
 from slowfast_rl.members.observations import Feature, bounds, privileged_features
 from slowfast_rl.members.population import (
     Population,
@@ -228,10 +228,12 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         if not self._was_reset:
             raise gym.error.ResetNeeded("snapshot was called before reset; call reset first")
         return {
+            "made_with": self._made_with(),
             "population": population_arrays(self.population),
             "luck_seed": self.luck_seed,
             "ended": self._ended.copy(),
             "random": self.np_random.bit_generator.state,
+            "random_seed": self._np_random_seed,
             "store": self.plan_exchange.store.snapshot()._asdict(),
             "reader": self.plan_exchange.reader.snapshot()._asdict(),
         }
@@ -240,13 +242,18 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
         """Continue where another environment of the same arguments was; see :meth:`snapshot`.
 
         Raises:
-            ValueError: the state is not one of such an environment.
+            ValueError: the state is not one of such an environment; then nothing is changed.
         """
+        wanted = self._made_with()
+        found = state.get("made_with") if isinstance(state, Mapping) else None
+        if found != wanted:
+            raise ValueError(f"the state is one of {found}; allowed is one of {wanted}")
         if state["luck_seed"] != self.luck_seed:
             self.population.reset(state["luck_seed"])
         restore_population(self.population, state["population"])
         self._ended[:] = state["ended"]
         self.np_random.bit_generator.state = state["random"]
+        self._np_random_seed = state["random_seed"]
         self.plan_exchange.store.restore(StoreState(**state["store"]))
         self.plan_exchange.reader.restore(StoreState(**state["reader"]))
         self._was_reset = True
@@ -270,6 +277,19 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
             raise ValueError(f"rows have dtype {rows.dtype}; allowed are integers")
         self._replace_members(rows.astype(np.int64))
         self._begin_week(rows.astype(np.int64))
+
+    def _made_with(self) -> dict[str, Any]:
+        """Return what two environments must share for a snapshot of one to be the other's."""
+        return {
+            "environment": type(self).__name__,
+            "world": world_hash(self.world),
+            "population_seed": self.population.population_seed,
+            "num_envs": self.num_envs,
+            "weeks": self.weeks,
+            "autoreset_mode": self.autoreset_mode.name,
+            "features": len(self.features),
+            "beliefs": self.population.beliefs is not None,
+        }
 
     @abstractmethod
     def _observe(self) -> Float32:

@@ -241,6 +241,10 @@ class MessagingVectorEnv(MemberVectorEnv):
         plans = {"plan_rows": self._plan_rows.copy(), "lacks_plan": self._lacks_plan.copy()}
         return {**super().snapshot(), **plans}
 
+    def _made_with(self) -> dict[str, Any]:
+        """Return what two environments must share; see :meth:`MemberVectorEnv.restore`."""
+        return super()._made_with() | {"has_plan": self.has_plan}
+
     def restore(self, state: State) -> None:
         """Continue where another environment was; see :meth:`MemberVectorEnv.restore`."""
         super().restore(state)

@@ -93,7 +93,8 @@ def write_curves(
         if baseline and (folder / run).exists():
             continue
         # A baseline's folder appears whole, because nobody writes one again that is there.
-        place = folder / f".{run}.{os.getpid()}.partial" if baseline else folder / run
+        # Until then it is outside of the log directory, where TensorBoard would show it.
+        place = folder.parent / f".{run}.{os.getpid()}.partial" if baseline else folder / run
         with SummaryWriter(str(place)) as writer:
             _write_weeks(writer, board.rollouts[name], board)
             _write_lead(writer, name, board)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from slowfast_rl.agents.disk import read_arrays, write_arrays
-from slowfast_rl.cli import resume
+from slowfast_rl.cli import resume, train
 from slowfast_rl.cli.resume import RunCheckpoints, locked
 from slowfast_rl.cli.train import _Watch
+from slowfast_rl.evaluation import curves
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
 from tests.cli.calls import call
@@ -112,10 +113,8 @@ def checkpoints(folder):
     return sorted((folder / "checkpoints").glob("training-*.safetensors"))
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "another training", "another schema"])
-def test_a_checkpoint_that_is_damaged_or_foreign_is_skipped_with_a_warning(
-    damage, here, monkeypatch, capsys
-):
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_a_checkpoint_that_is_damaged_is_skipped_with_a_warning(damage, here, monkeypatch, capsys):
     offers(capsys, "whole", *PPO_RUN)
     stopped(monkeypatch, capsys, 5)
     files = checkpoints(here / "run")
@@ -123,19 +122,96 @@ def test_a_checkpoint_that_is_damaged_or_foreign_is_skipped_with_a_warning(
     content = bytearray(files[-1].read_bytes())
     if damage == "truncated":
         files[-1].write_bytes(content[: len(content) // 2])
-    elif damage == "flipped":
+    else:
         content[len(content) // 3] ^= 1
         files[-1].write_bytes(content)
-    else:
-        arrays, head = read_arrays(files[-1])
-        head |= {"schema": 99} if damage == "another schema" else {"identity": {"seed": 7}}
-        write_arrays(files[-1], arrays, head)
     result = call(capsys, "train", "resume=run")
     assert result.code == 0, result.err
     warnings = [line for line in result.err.splitlines() if line.startswith("warning")]
     assert len(warnings) == 1
     assert f"a checkpoint is skipped: {files[-1]}" in warnings[0]
     assert outcome(here / "run") == outcome(here / "whole")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": 99}, "schema was 99 and is 1"),
+        [
+            ({"schema": 99}, "schema was 99 and is 1"),
+            ({"identity": {"seed": 7}}, "seed was 7 and is 0"),
+        ],
+    ],
+)
+def test_a_checkpoint_of_another_training_or_version_is_refused(
+    change, message, here, monkeypatch, capsys
+):
+    stopped(monkeypatch, capsys, 4)
+    newest = checkpoints(here / "run")[-1]
+    arrays, head = read_arrays(newest)
+    write_arrays(newest, arrays, head | change)
+    result = call(capsys, "train", "resume=run")
+    assert result.code == 2
+    assert f"{newest} is of another training: " in result.err
+    assert message in result.err
+    assert len(checkpoints(here / "run")) == 3
+
+
+def test_a_world_file_that_changed_is_not_resumed(here, monkeypatch, capsys):
+    (here / "w.yaml").write_text("base: pronounced\nopt_out: {hazard: 0.002}\n")
+    stopped(monkeypatch, capsys, 4, "world_file=w.yaml")
+    (here / "w.yaml").write_text("base: pronounced\nopt_out: {hazard: 0.003}\n")
+    result = call(capsys, "train", "resume=run")
+    assert result.code == 2
+    assert "is of another training: world was " in result.err
+
+
+def test_a_run_is_resumed_from_any_folder(here, monkeypatch, capsys):
+    offers(capsys, "whole", *PPO_RUN)
+    stopped(monkeypatch, capsys)
+    (here / "elsewhere").mkdir()
+    monkeypatch.chdir(here / "elsewhere")
+    assert call(capsys, "train", "resume=../run").code == 0
+    assert outcome(here / "run") == outcome(here / "whole")
+
+
+def test_a_folder_in_which_a_run_was_only_begun_stays_whatever_is_refused(
+    here, monkeypatch, capsys
+):
+    stopped(monkeypatch, capsys, 0)
+    for path in (here / "run").iterdir():
+        if path.name not in ("config.yaml", "command.json"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    result = call(capsys, "train", *SHORT, *PPO_RUN, "hydra.run.dir=run")
+    assert "run holds a run already" in result.err
+    assert (here / "run" / "command.json").exists()
+    assert call(capsys, "train", "resume=run").code == 0
+
+
+def test_a_run_that_was_killed_while_it_cleaned_up_is_cleaned_up(here, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "remove_checkpoints", _dies)
+        with pytest.raises(Killed):
+            call(capsys, "train", *SHORT, *PPO_RUN, "hydra.run.dir=run")
+    assert checkpoints(here / "run")
+    assert "has ended" in call(capsys, "train", "resume=run").err
+    assert not checkpoints(here / "run")
+
+
+def test_curves_that_a_killed_process_was_writing_are_not_shown(here, monkeypatch, capsys):
+    offers(capsys, "whole", *PPO_RUN)
+    with monkeypatch.context() as patch:
+        patch.setattr(curves, "_write_final", _dies)
+        with pytest.raises(Killed):
+            call(capsys, "train", *SHORT, *PPO_RUN, "hydra.run.dir=run")
+    assert list((here / "run").glob("tensorboard/.*")) == []
+    assert call(capsys, "train", "resume=run").code == 0
+    assert list((here / "run").glob(".*.partial")) == []
+    assert outcome(here / "run") == outcome(here / "whole")
+
+
+def _dies(*_):
+    raise Killed
 
 
 def test_a_run_without_a_checkpoint_yet_begins_again(here, monkeypatch, capsys):
@@ -211,6 +287,50 @@ def test_sigterm_saves_the_training_and_says_how_to_continue(here, monkeypatch, 
     assert outcome(here / "run")["weights"] == outcome(here / "whole")["weights"]
 
 
+def test_sigterm_ends_a_training_that_offers_nothing_any_more_after_it_has_learned(
+    here, monkeypatch, capsys
+):
+    def told_to_end(self, make):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(RunCheckpoints, "offer", told_to_end)
+    short = ("slow=utility", "fast=quality", "slow.num_members=32", "slow.weeks=16")
+    result = call(capsys, "train", *SHORT, *short, "hydra.run.dir=run")
+    assert result.code == 143
+    assert not (here / "run" / "leaderboard.json").exists()
+
+
+def test_a_resumed_sweep_runs_jobs_that_failed_again(here, monkeypatch, capsys):
+    sweep = ("-m", "seed=0,1", *SHORT, *PPO_RUN, "hydra.sweep.dir=swept")
+
+    def full(path, *_):
+        if "/1/" in str(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resume, "write_arrays", _after(resume.write_arrays, full))
+        assert call(capsys, "train", *sweep).code == 1
+    assert "No space left" in (here / "swept" / "sweep.json").read_text()
+    result = call(capsys, "train", "resume=swept")
+    assert result.code == 0, result.err
+    jobs = json.loads((here / "swept" / "sweep.json").read_text())["jobs"]
+    assert [job["error"] for job in jobs] == [None, None]
+
+
+def test_a_resumed_sweep_takes_no_job_of_other_settings(here, monkeypatch, capsys):
+    sweep = ("-m", "seed=0,1", *SHORT, *PPO_RUN, "hydra.sweep.dir=swept")
+    each = offers(capsys, "single", *PPO_RUN)
+    with monkeypatch.context() as patch:
+        stop_at(patch, each + 3)
+        with pytest.raises(Killed):
+            call(capsys, "train", *sweep)
+    config = here / "swept" / "0" / "config.yaml"
+    config.write_text(config.read_text().replace("learning_rate: 0.001", "learning_rate: 0.1"))
+    result = call(capsys, "train", "resume=swept")
+    assert result.code == 1
+    assert "have changed since it was stopped: learning_rate: 0.001 | " in result.err
+
+
 def test_two_processes_cannot_write_to_one_run(here, capsys):
     with locked(here / "run"):
         result = call(capsys, "train", *SHORT, *PPO_RUN, "hydra.run.dir=run")
@@ -239,8 +359,12 @@ def test_what_cannot_be_resumed_is_refused_in_one_line(here, monkeypatch, capsys
     assert "have changed since it was stopped: learning_rate: 0.001 | " in refused("resume=run")
     config.write_text(text)
     command = here / "run" / "command.json"
-    command.write_text('{"overrides": 3}')
-    assert "command.json holds no command line" in refused("resume=run")
+    whole = json.loads(command.read_text())
+    for wrong in ({"overrides": 3}, whole | {"overrides": "abc"}, whole | {"overrides": [3]}):
+        command.write_text(json.dumps(wrong))
+        assert "command.json holds no command line" in refused("resume=run")
+    command.write_text(json.dumps(whole | {"working_directory": "/nowhere"}))
+    assert "the command was given in /nowhere, which cannot be used" in refused("resume=run")
 
 
 def test_a_sweep_that_was_killed_runs_no_job_again_that_had_ended(here, monkeypatch, capsys):
@@ -261,7 +385,7 @@ def test_a_sweep_that_was_killed_runs_no_job_again_that_had_ended(here, monkeypa
         assert found == whole
     jobs = [json.loads((here / f / "sweep.json").read_text())["jobs"] for f in ("swept", "whole")]
     assert jobs[0] == jobs[1]
-    assert "swept holds a sweep already" in call(capsys, "train", "resume=swept").err
+    assert "swept has ended" in call(capsys, "train", "resume=swept").err
 
 
 def test_compare_says_which_checkpoint_it_took_and_warns_of_an_unfinished_run(
