@@ -15,7 +15,7 @@ FINAL, LATEST = "final.zip", "latest.zip"  # of a run: at its end, at its last e
 def load_agent(
     checkpoint: str, world: World, device: str, allow: Iterable[str], kind: type[A]
 ) -> A:
-    """Load a trained agent, and say from which file.
+    """Load a trained agent.
 
     Args:
         checkpoint: a run directory, or an agent's directory or zip.
@@ -28,12 +28,7 @@ def load_agent(
         ValueError: there is no agent, it was trained in another world, or it names a class that is
             not allowed.
     """
-    path = checkpoint_file(Path(checkpoint))
-    agent = kind.load(path, device=device, allow=tuple(allow))
-    if path.name == LATEST and path.parent.name == "checkpoints":
-        say(f"warning: {checkpoint} has not ended; its last evaluation's agent is taken, {path}")
-    else:
-        say(f"Agent {agent.name} is that of {path}")
+    agent = kind.load(checkpoint_file(Path(checkpoint)), device=device, allow=tuple(allow))
     if agent.world != world:
         name = agent.world.name if agent.world else "no world"
         raise ValueError(
@@ -41,6 +36,15 @@ def load_agent(
             f"allowed is the world of this command, {world.name!r}"
         )
     return agent
+
+
+def say_source(checkpoint: str) -> None:
+    """Say which file a checkpoint is; one of a run that has not ended is worth a warning."""
+    path = checkpoint_file(Path(checkpoint))
+    if path.name == LATEST and path.parent.name == "checkpoints":
+        say(f"warning: {checkpoint} has not ended; its last evaluation's agent is taken, {path}")
+    else:
+        say(f"The agent of {checkpoint} is {path}")
 
 
 def checkpoint_file(path: Path) -> Path:

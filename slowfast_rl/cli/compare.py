@@ -21,7 +21,7 @@ from typing import Any
 
 from slowfast_rl.agents import Agent
 from slowfast_rl.cli.app import run
-from slowfast_rl.cli.checkpoints import load_agent
+from slowfast_rl.cli.checkpoints import load_agent, say_source
 from slowfast_rl.cli.references import references_command
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, limited, read
@@ -104,6 +104,8 @@ class Compare:
 
     def run(self, folder: Path) -> Mapping[str, Any] | None:
         """Run the command, and return the first agent's row; a factorial test has none."""
+        for checkpoint in self.settings.checkpoints:
+            say_source(checkpoint)
         if self.settings.mode == "ab":
             self._test(folder)
             return None

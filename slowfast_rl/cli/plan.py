@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.cli.app import run
-from slowfast_rl.cli.checkpoints import load_agent
+from slowfast_rl.cli.checkpoints import load_agent, say_source
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import build, limited, read
 from slowfast_rl.cli.settings import Settings, check_shared
@@ -90,6 +90,7 @@ class Plan:
     def run(self, folder: Path) -> None:
         """Run the command."""
         s = self.settings
+        say_source(s.checkpoint)
         service = PlanningService(
             self.world, self.agent.slow, self.store, self.ids, s.policy_version, s.forget_weeks,
             keep_beliefs=s.loop or s.beliefs_file is not None,

@@ -24,7 +24,7 @@ from typing import Any
 
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.cli.app import check_writable, run
-from slowfast_rl.cli.checkpoints import load_agent
+from slowfast_rl.cli.checkpoints import load_agent, say_source
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import build, limited, read
 from slowfast_rl.cli.settings import Settings, check_shared
@@ -75,6 +75,7 @@ class Serve:
 
     def run(self, folder: Path) -> None:
         """Run the command."""
+        say_source(self.settings.checkpoint)
         kept = folder if self.settings.folder is None else Path(self.settings.folder)
         with _alone(kept):
             if self.settings.source == "stdin":

@@ -393,7 +393,7 @@ def test_compare_says_which_checkpoint_it_took_and_warns_of_an_unfinished_run(
     few = [word for word in SHORT if "curve" not in word and "checkpoint" not in word]
     result = call(capsys, "compare", *few, "checkpoints=[whole,run]", "agents=[never]")
     assert result.code == 0, result.err
-    assert "is that of whole/checkpoints/final.zip" in result.err
+    assert result.err.count("The agent of whole is whole/checkpoints/final.zip") == 1
     warning = "warning: run has not ended; its last evaluation's agent is taken, run/checkpoints/"
     assert warning in result.err
 
