@@ -53,7 +53,7 @@ test-kill: .venv/.installed ## kill 50 trainings and continue them
 
 test-faults: .venv/.installed ## kill planner and executor 20 times each on either shared store
 	@echo "Killing planner and executor 20 times each on either shared store"
-	@KILLS=20 $(BIN)/pytest -n $(WORKERS) tests/cli/test_random_faults.py
+	@KILLS=20 $(BIN)/pytest -n $(WORKERS) tests/cli/test_random_faults.py tests/cli/test_stream_faults.py
 
 notebook: .venv/.installed ## open the notebooks in jupyter
 	@echo "Installing jupyter if it is missing"

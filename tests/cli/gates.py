@@ -9,6 +9,7 @@ it may pass, and after how many operations with files and locks it kills itself 
 
 import importlib
 import os
+import resource
 import signal
 import sys
 import time
@@ -64,6 +65,13 @@ def moments(draws: np.random.Generator, number: int, end: int, apart: int) -> se
     """Draw whole numbers below ``end``, of which no two are nearer than ``apart``."""
     starts = np.sort(draws.choice(end - number * apart, number, replace=False))
     return set((starts + apart * np.arange(number)).tolist())
+
+
+def limit_files(process: int | None, size: int) -> None:
+    """Let no file of a process grow beyond some bytes, as on a full disk; -1 for no limit."""
+    assert process is not None
+    _, largest = resource.prlimit(process, resource.RLIMIT_FSIZE)
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (size, largest))
 
 
 def stop_at_gates(command: str, path: str) -> None:

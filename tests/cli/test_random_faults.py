@@ -8,13 +8,11 @@ locks, so that a slow machine changes no verdict.
 import fcntl
 import json
 import os
-import resource
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
-import redis
 
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.agents.disk import read_arrays
@@ -26,19 +24,15 @@ from slowfast_rl.slow import RolloutPlanner
 from slowfast_rl.store import (
     PLANS,
     FeatureStore,
-    RedisFeatureStore,
-    SharedMemoryFeatureStore,
     Status,
     plan_view,
     read_plans,
 )
-from slowfast_rl.store.records import keys_of
 from tests.agents.cases import WEIGHTS
 from tests.cli.calls import planned
-from tests.cli.gates import Gated, moments
+from tests.cli.damaged_stores import Redis, Shared
+from tests.cli.gates import Gated, limit_files, moments
 from tests.services.decisions import read_log
-from tests.store.redis_server import RedisServer
-from tests.waiting import HANG_SECONDS
 
 KILLS = int(os.environ.get("KILLS", "2"))  # of the planner, and as many of the executor
 WEEKS = max(2, 13 * KILLS // 20)
@@ -52,49 +46,6 @@ ROOM = 4096  # bytes to which a file may grow on a full disk: error messages, bu
 OPERATIONS = 24  # of an executor with files and locks in about a day
 
 Draws = np.random.Generator
-
-
-class Redis:
-    """A server of its own, and how its rows are damaged."""
-
-    def __init__(self, _: Path) -> None:
-        self.server = RedisServer()
-        self.arguments = (
-            "store=redis", f"store.url={self.server.url}", f"store.timeout_seconds={HANG_SECONDS}"
-        )  # fmt: skip
-        self.store = RedisFeatureStore(self.server.url, timeout_seconds=HANG_SECONDS)
-        self.lock: Path | None = None  # there is none
-        self._client = redis.Redis.from_url(self.server.url)
-
-    def flip_bits(self, view: str, members: np.ndarray, draws: Draws) -> None:
-        for member in members.tolist():
-            row = bytearray(self._client.get(f"slowfast:{view}:{member}"))
-            row[int(draws.integers(len(row)))] ^= 1 << int(draws.integers(8))
-            self._client.set(f"slowfast:{view}:{member}", bytes(row))
-
-    def close(self) -> None:
-        self.store.close()
-        self._client.close()
-        self.server.kill()
-
-
-class Shared:
-    """A store in shared memory, and how its rows are damaged."""
-
-    def __init__(self, folder: Path) -> None:
-        self.arguments = ("store=shared", "store.name=faults", f"store.folder={folder}")
-        self.store = SharedMemoryFeatureStore("faults", folder)
-        self.lock: Path | None = self.store.path
-
-    def flip_bits(self, view: str, members: np.ndarray, draws: Draws) -> None:
-        self.store._refresh()
-        table = self.store._tables[view]
-        for slot in table._find(keys_of(members)).tolist():
-            word = 1 + int(draws.integers(table.layout.num_words))  # the first is no part of a row
-            table._slots[slot, word] ^= np.uint64(1 << int(draws.integers(64)))
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +83,7 @@ class Killed:
     def fill_disk(self, ends: int) -> None:
         """Leave no room on its disk until it has ended that many times."""
         self._full_disks += ends
-        self._limit()
+        limit_files(self.running.process.pid, ROOM)
 
     def ready(self, step: int) -> bool:
         """Wait until it stands at its next gate; False where it is away or has ended well."""
@@ -162,12 +113,7 @@ class Killed:
         self.running = Gated(*self._call, cwd=self._cwd)
         if self._full_disks:
             assert self.running.arrives(), self.running.path.read_text()
-            self._limit()
-
-    def _limit(self) -> None:
-        process = self.running.process.pid
-        _, largest = resource.prlimit(process, resource.RLIMIT_FSIZE)
-        resource.prlimit(process, resource.RLIMIT_FSIZE, (ROOM, largest))
+            limit_files(self.running.process.pid, ROOM)
 
     def _check_end(self) -> None:
         """It was killed, or said in one line that its disk is full."""
