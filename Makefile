@@ -12,7 +12,7 @@ export OMP_NUM_THREADS := 1
 
 BIN := .venv/bin
 
-.PHONY: help train test test-long test-kill test-configs notebook docs references lock clean
+.PHONY: help train test test-long test-kill test-faults test-configs notebook docs references lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ docs: .venv/.installed ## build the documentation site into site/
 test-kill: .venv/.installed ## kill 50 trainings and continue them
 	@echo "Killing 50 trainings"
 	@KILLS=50 $(BIN)/pytest -n $(WORKERS) tests/cli/test_kills.py
+
+test-faults: .venv/.installed ## kill planner and executor 20 times each on either shared store
+	@echo "Killing planner and executor 20 times each on either shared store"
+	@KILLS=20 $(BIN)/pytest -n $(WORKERS) tests/cli/test_random_faults.py tests/cli/test_stream_faults.py
 
 notebook: .venv/.installed ## open the notebooks in jupyter
 	@echo "Installing jupyter if it is missing"

@@ -13,10 +13,10 @@ runs/plan/<time>/plans/, and a summary to plan.json.
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from slowfast_rl.cli.checkpoints import load_agent, say_source
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import build, limited, read
 from slowfast_rl.cli.settings import Settings, check_shared
+from slowfast_rl.cli.waiting import once_available
 from slowfast_rl.members.clock import HORIZON_WEEKS, WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.policies.observation_checks import weekly_check
@@ -35,6 +36,8 @@ from slowfast_rl.services.store_clock import publish_observations
 from slowfast_rl.store import FeatureStore, StoreUnavailableError
 from slowfast_rl.store.checks import check_distinct, check_ids
 from slowfast_rl.store.files import write_text_atomically
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,7 @@ class Plan:
         self.agent = load_agent(s.checkpoint, self.world, s.device, s.allow, SlowFastAgent)
         if not isinstance(s.members, str):  # plans for a file may be written to files alone
             check_shared(s.store)
-        self.store: FeatureStore = build(s.store, "store")
+        self.store: FeatureStore = self._once_available(lambda: build(s.store, "store"))
         self.now: int | None = None  # of the features in a file
         self.invalid, self.fault = 0, ""  # rows of the file that are left out
         if isinstance(s.members, str):
@@ -91,9 +94,11 @@ class Plan:
         """Run the command."""
         s = self.settings
         say_source(s.checkpoint)
-        service = PlanningService(
-            self.world, self.agent.slow, self.store, self.ids, s.policy_version, s.forget_weeks,
-            keep_beliefs=s.loop or s.beliefs_file is not None,
+        service = self._once_available(
+            lambda: PlanningService(
+                self.world, self.agent.slow, self.store, self.ids, s.policy_version,
+                s.forget_weeks, keep_beliefs=s.loop or s.beliefs_file is not None,
+            )
         )  # fmt: skip
         if s.beliefs_file is not None and Path(s.beliefs_file).exists():
             service.load_beliefs(Path(s.beliefs_file))
@@ -114,6 +119,12 @@ class Plan:
         while s.loop:
             self._look(service, folder)
             time.sleep(s.poll_seconds)
+
+    def _once_available(self, make: Callable[[], T]) -> T:
+        """Return what a function makes; where it plans again and again, wait for the store."""
+        if not self.settings.loop:
+            return make()
+        return once_available(make, lambda: time.sleep(self.settings.poll_seconds))
 
     def _read_file(self, path: Path) -> None:
         """Read the members' ids and features, and leave out the rows that are invalid."""

@@ -14,7 +14,7 @@ from slowfast_rl.policies.class_checks import check_class
 from slowfast_rl.policies.component import Component
 from slowfast_rl.policies.registry import import_class, import_path, registered
 from slowfast_rl.policies.settings import default_of, is_within, number_range
-from slowfast_rl.store import FeatureStore
+from slowfast_rl.store import FeatureStore, StoreUnavailableError
 
 
 class _Dataclass(Protocol):
@@ -180,6 +180,7 @@ def fit_arguments(
 
     Raises:
         ValueError: an argument is unknown, of the wrong type or outside what is allowed.
+        StoreUnavailableError: a store that is to be made is locked or damaged.
     """
     function = target.__init__ if inspect.isclass(target) else target
     hints = get_type_hints(function) | dict(more_hints or {})
@@ -199,6 +200,8 @@ def fit_arguments(
     }
     try:
         return target(**arguments, **made)
+    except StoreUnavailableError:
+        raise  # no mistake in the settings: who waits for the store tries again
     except (ValueError, TypeError, ImportError, OSError) as error:
         raise ValueError(f"{where}: {error}") from error
 

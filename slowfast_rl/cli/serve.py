@@ -28,6 +28,7 @@ from slowfast_rl.cli.checkpoints import load_agent, say_source
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import build, limited, read
 from slowfast_rl.cli.settings import Settings, check_shared
+from slowfast_rl.cli.waiting import once_available
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.population import Population
@@ -39,6 +40,7 @@ from slowfast_rl.store.files import write_text_atomically
 
 SOURCES = ("simulation", "stdin")
 _IDLE_SECONDS = 5.0  # without a line, after which the decisions so far become a part of the log
+_RETRY_SECONDS = 0.05  # between two attempts to open a store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ class Serve:
         self.world = s.make_world()
         self.agent = load_agent(s.checkpoint, self.world, s.device, s.allow, SlowFastAgent)
         check_shared(s.store)
-        self.store: FeatureStore = build(s.store, "store")
+        self.store: FeatureStore = once_available(lambda: build(s.store, "store"), _wait)
 
     def run(self, folder: Path) -> None:
         """Run the command."""
@@ -86,7 +88,10 @@ class Serve:
     def _simulate(self, folder: Path) -> None:
         s = self.settings
         population = Population(self.world, s.num_members, s.population_seed, s.luck_seed)
-        service = SimulationService(population, self.agent.fast, self.store, s.seed, folder)
+        service = once_available(
+            lambda: SimulationService(population, self.agent.fast, self.store, s.seed, folder),
+            _wait,
+        )
         say(f"Serving {s.num_members:,} members from {self.store!r}; decisions go to {folder}")
         begun, first = time.monotonic(), service.now
 
@@ -117,7 +122,9 @@ class Serve:
 
     def _stream(self, folder: Path) -> None:
         s = self.settings
-        service = JsonLinesService(self.world, self.agent.fast, self.store, s.seed, folder)
+        service = once_available(
+            lambda: JsonLinesService(self.world, self.agent.fast, self.store, s.seed, folder), _wait
+        )
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         number = 0
         try:
@@ -134,6 +141,11 @@ class Serve:
                     service.rest()
         finally:
             service.rest()
+
+
+def _wait() -> None:
+    """Wait until the next attempt to open the store."""
+    time.sleep(_RETRY_SECONDS)
 
 
 @contextmanager

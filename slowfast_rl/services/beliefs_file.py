@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from slowfast_rl.policies.belief_memory import BeliefMemory
+from slowfast_rl.store.files import written_atomically
 
 _HEAD = "beliefs.json"
 _MEMBERS = 1 << 10  # in a part
@@ -32,22 +32,13 @@ def write_beliefs(path: Path, memory: BeliefMemory | None, head: Mapping[str, An
         memory: the beliefs; None for those of a planner that has none.
         head: what JSON can hold, to identify them.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            with zipfile.ZipFile(file, "w") as archive:
-                digests: list[str] = []
-                for part in () if memory is None else memory.parts(_MEMBERS):
-                    content = save(part)
-                    archive.writestr(_part_name(len(digests)), content)
-                    digests.append(hashlib.sha256(content).hexdigest())
-                archive.writestr(_HEAD, json.dumps(dict(head) | {"sha256": digests}))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
+        digests: list[str] = []
+        for part in () if memory is None else memory.parts(_MEMBERS):
+            content = save(part)
+            archive.writestr(_part_name(len(digests)), content)
+            digests.append(hashlib.sha256(content).hexdigest())
+        archive.writestr(_HEAD, json.dumps(dict(head) | {"sha256": digests}))
 
 
 def read_head(path: Path) -> dict[str, Any]:

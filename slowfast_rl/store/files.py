@@ -7,8 +7,11 @@ were killed can be found and deleted.
 import os
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 from zlib import crc32
 
 _PARTIAL = ".partial"
@@ -37,16 +40,24 @@ def write_block(path: Path, name: str, text: str) -> None:
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:
-    """Write bytes so that readers see the old file or all of the new one, even after a crash.
+    """Write bytes so that readers see the old file or all of the new one, even after a crash."""
+    with written_atomically(path) as file:
+        file.write(content)
 
-    The first write of a process to a folder deletes what killed processes left there unfinished.
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to be written; it takes its place if the block ends without an error.
+
+    Readers see the old file or all of the new one, even after a crash. The first write of a process
+    to a folder deletes what killed processes left there unfinished.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _delete_partial_files(path.parent.resolve())
     partial = path.with_name(f".{path.name}.{owner()}{_PARTIAL}")
     try:
         with partial.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -205,11 +205,16 @@ class SharedMemoryFeatureStore:
         if self._file.version == self._loaded:
             return
         replaced, known = self._file.version[0] != self._loaded[0], self._views()
+        loaded, tables = self._loaded, self._tables
         self._load()
         if replaced and known.keys() - self._tables.keys():
-            with self._file.locked():
-                self._load()
-                self._add_areas(known)
+            try:
+                with self._file.locked():
+                    self._load()
+                    self._add_areas(known)
+            except StoreUnavailableError:
+                self._loaded, self._tables = loaded, tables  # so that the next call tries again
+                raise
 
     def _load(self) -> None:
         """Create the tables of the catalog's areas.

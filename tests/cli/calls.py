@@ -18,8 +18,7 @@ from slowfast_rl.members.arrays import Int64
 from slowfast_rl.members.loading import config_folder
 from slowfast_rl.services.store_clock import read_clock, read_observations
 from slowfast_rl.store import FeatureStore, Status, read_plans
-from slowfast_rl.store.files import write_text_atomically
-from tests.waiting import HANG_SECONDS, comes_true
+from tests.waiting import comes_true
 
 TINY = (
     "num_members=24", "weeks=3", "evaluation.burn_in=1", "evaluation.streams=[0,1]",
@@ -61,20 +60,21 @@ class Running:
     """A command in a process of its own; what it says goes to a file."""
 
     def __init__(self, command: str, *arguments: str, cwd: Path) -> None:
-        self._start(["-m", f"slowfast_rl.cli.{command}", *arguments], cwd)
-
-    def _start(self, arguments: list[str], cwd: Path) -> None:
         self.path = cwd / f"{uuid4().hex}.log"
         with self.path.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *arguments],
+                [sys.executable, "-m", f"slowfast_rl.cli.{command}", *arguments],
                 cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         atexit.register(self.process.kill)  # also where a test fails before it says so
 
+    def exit_code(self) -> int | None:
+        """Return the code with which it ended, negative for a signal; None while it runs."""
+        return self.process.poll()
+
     def ended(self) -> bool:
         """Return whether it is over."""
-        return self.process.poll() is not None
+        return self.exit_code() is not None
 
     def says(self, text: str) -> bool:
         """Wait until it says this; False if it ends before."""
@@ -83,41 +83,11 @@ class Running:
 
     def ends_well(self) -> bool:
         """Wait until it ends."""
-        return self.process.wait(HANG_SECONDS) == 0
+        return comes_true(self.ended) and self.exit_code() == 0
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait()
-
-
-class GatedServe(Running):
-    """slowfast-serve that waits for its test instead of the time.
-
-    It stops at a gate before each moment of the simulation: a day's beginning, when it will publish
-    clock and observations, and each opportunity, when it will read plans and decide.
-    """
-
-    def __init__(self, *arguments: str, cwd: Path) -> None:
-        self._gates, self._passed = cwd / uuid4().hex, 0
-        self._gates.mkdir()
-        write_text_atomically(self._gates / "at", "0")
-        write_text_atomically(self._gates / "open", "0")
-        script = Path(__file__).with_name("gated_serve.py")
-        self._start([str(script), str(self._gates), *arguments, "week_seconds=0"], cwd)
-
-    def arrives(self) -> bool:
-        """Wait until it stands at the next gate; False if it ends before."""
-
-        def there() -> bool:
-            return int((self._gates / "at").read_text()) > self._passed
-
-        comes_true(lambda: there() or self.ended())
-        return there()
-
-    def pass_gate(self) -> None:
-        """Let it go on to the next gate."""
-        self._passed += 1
-        write_text_atomically(self._gates / "open", str(self._passed))
+        comes_true(self.ended)
 
 
 def planned(store: FeatureStore, ids: Int64) -> bool:

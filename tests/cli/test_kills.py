@@ -4,39 +4,23 @@
 verdict depends on which moment it is, and a run that ended before is as good as one that was hit.
 """
 
-import multiprocessing
 import os
 import signal
-import sys
 from time import monotonic, sleep
 
 import numpy as np
 import pytest
 
-from tests.cli.calls import run_command
+from tests.cli.forking import start_command
 from tests.cli.resuming import outcome
 
 KILLS = int(os.environ.get("KILLS", "5"))
 TRAINING = ("experiment=tiny", "report=false", "checkpoint_seconds=0.1")
-# Imports the packages once and starts every training as a copy of itself.
-STARTER = multiprocessing.get_context("forkserver")
-STARTER.set_forkserver_preload(["slowfast_rl.cli.train", "slowfast_rl.cli.metrics"])
 
 
 def start(folder, *arguments):
-    """Start a command in a process of its own, in a folder."""
-    process = STARTER.Process(target=_command, args=(str(folder), arguments), daemon=True)
-    process.start()
-    return process
-
-
-def _command(folder, arguments):
-    os.chdir(folder)
-    with open("log", "a") as log:
-        sys.stdout = sys.stderr = log
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-        sys.exit(run_command("train", *arguments))
+    """Start a training in a process of its own, in a folder."""
+    return start_command("train", arguments, folder, folder / "log")
 
 
 @pytest.fixture(scope="module")

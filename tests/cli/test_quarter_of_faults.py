@@ -21,7 +21,8 @@ from slowfast_rl.services.simulation import SimulationService
 from slowfast_rl.services.store_clock import published_views
 from slowfast_rl.slow import RolloutPlanner
 from slowfast_rl.store import InMemoryFeatureStore, RedisFeatureStore, plan_view
-from tests.cli.calls import GatedServe, Running, planned
+from tests.cli.calls import Running, planned
+from tests.cli.gates import Gated, moments
 from tests.services.decisions import read_log
 from tests.store.redis_server import RedisServer
 from tests.waiting import HANG_SECONDS, comes_true
@@ -64,8 +65,8 @@ def test_a_quarter_with_store_and_planner_killed_twenty_times_each(tmp_path) -> 
             f"beliefs_file={tmp_path}/beliefs.safetensors", cwd=tmp_path,
         )  # fmt: skip
 
-    served = GatedServe(
-        *arguments, f"store.timeout_seconds={HANG_SECONDS}", f"num_members={MEMBERS}",
+    served = Gated(
+        "serve", *arguments, f"store.timeout_seconds={HANG_SECONDS}", f"num_members={MEMBERS}",
         f"weeks={WEEKS}", f"folder={tmp_path}/served", *(f"{k}={v}" for k, v in SEEDS.items()),
         cwd=tmp_path,
     )  # fmt: skip
@@ -77,8 +78,7 @@ def test_a_quarter_with_store_and_planner_killed_twenty_times_each(tmp_path) -> 
     watched = RedisFeatureStore(server.url, timeout_seconds=HANG_SECONDS)
     watched.apply([plan_view(len(WORLD.channels)), *published_views(WORLD)])
     store_killed = set(draws.choice(np.arange(4, GATES - 10), KILLS, replace=False).tolist())
-    starts = np.sort(draws.choice(GATES - 10 - KILLS * AWAY, KILLS, replace=False))
-    planner_killed = set((starts + AWAY * np.arange(KILLS)).tolist())
+    planner_killed = moments(draws, KILLS, GATES - 10, AWAY)
     running, back, gate = planner(), None, 0
     assert running.says("Plans go to")
     while served.arrives():

@@ -1,5 +1,6 @@
 """slowfast-plan and slowfast-serve: two processes, a store, and nothing else between them."""
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -24,7 +25,8 @@ from slowfast_rl.services.store_clock import published_views
 from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.store import SharedMemoryFeatureStore, plan_view
 from tests.agents.cases import WEIGHTS
-from tests.cli.calls import GatedServe, Running, call, planned
+from tests.cli.calls import Running, call, planned
+from tests.cli.gates import Gated
 from tests.services.decisions import read_log
 from tests.waiting import comes_true
 
@@ -53,7 +55,7 @@ def test_two_processes_plan_and_serve_and_either_can_be_replaced(checkpoint, tmp
     for week, version in enumerate((7, 8)):
         planner = Running("plan", *planning, f"policy_version={version}", cwd=tmp_path)
         assert planner.says("Plans go to")
-        served = GatedServe(*serving, f"weeks={week + 1}", cwd=tmp_path)
+        served = Gated("serve", *serving, f"weeks={week + 1}", cwd=tmp_path)
         while served.arrives():
             assert comes_true(lambda: planned(watched, np.arange(40)))
             served.pass_gate()
@@ -289,6 +291,47 @@ def test_an_unreachable_store_is_waited_for_not_died_of(checkpoint, tmp_path) ->
     summary = json.loads((tmp_path / "served" / "serve.json").read_text())
     assert summary["unreachable_days"] == 7
     assert summary["fallbacks"] == 5
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "begun"),
+    [
+        ("plan", ("members=5", "loop=true"), "Plans go to"),
+        ("serve", ("num_members=5", "weeks=1"), "decisions go to"),
+        ("serve", ("source=stdin",), "the store answers"),
+    ],
+)
+def test_a_service_that_is_started_while_its_store_is_locked_waits_for_it(
+    command, arguments, begun, checkpoint, tmp_path
+) -> None:
+    path = SharedMemoryFeatureStore("test", tmp_path).path
+    with path.open("r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        service = Gated(
+            command, f"checkpoint={checkpoint}", "store=shared", "store.name=test",
+            f"store.folder={tmp_path}", *arguments, cwd=tmp_path,
+        )  # fmt: skip
+        assert service.says("another process has kept its lock"), service.path.read_text()
+        assert service.arrives()  # it waits instead of ending
+    service.pass_gate()
+    assert service.says(begun), service.path.read_text()
+    service.kill()
+
+
+def test_a_single_planning_is_told_in_one_line_that_its_store_is_locked(
+    checkpoint, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = SharedMemoryFeatureStore("test", tmp_path).path
+    with path.open("r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = call(
+            capsys, "plan", f"checkpoint={checkpoint}", "store=shared", "store.name=test",
+            f"store.folder={tmp_path}", "members=5",
+        )  # fmt: skip
+    assert done.code == 2
+    (error,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert "another process has kept its lock" in error
 
 
 def test_two_checkpoints_are_tested_against_each_other(

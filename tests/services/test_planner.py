@@ -24,6 +24,7 @@ from tests.members.worlds import world
 from tests.policies.test_belief_memory import Listening
 from tests.services.services import LUCK, MEMBERS, Pair
 from tests.slow.cases import tiny_planner
+from tests.store.shared_cases import dead_owner
 
 WORLD = world("deathless")
 BAD = [np.nan, np.inf, -3.0, 1e12]
@@ -158,6 +159,13 @@ def test_beliefs_go_on_from_their_file_when_the_same_members_are_served(tmp_path
         assert_array_equal(array, before[name])
     pair.live(7)
     assert pair.planning.state()["weeks"].max() == 3
+
+
+def test_beliefs_that_a_killed_planner_left_unfinished_are_deleted(tmp_path: Path) -> None:
+    unfinished = tmp_path / f".beliefs.{dead_owner()}.partial"
+    unfinished.write_bytes(b"begun")
+    saved(tmp_path / "beliefs")
+    assert [path.name for path in tmp_path.iterdir()] == ["beliefs"]
 
 
 def test_beliefs_about_members_of_another_service_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Shared stores in a folder of the test, and children that open them too."""
 
 import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from slowfast_rl.store import (
     plan_view,
     write_plans,
 )
+from slowfast_rl.store.files import owner
 from tests.waiting import HANG_SECONDS
 
 FORK = multiprocessing.get_context("fork")
@@ -32,3 +34,12 @@ def in_a_child(work: Any) -> int | None:
 def plan(store: SharedMemoryFeatureStore, ids: Any, push: int, week: int = 0) -> int:
     plans = pacing_plan([[push, 1]] * len(ids), week)
     return write_plans(store, ids, plans, week * 7 * 86_400)
+
+
+def dead_owner() -> str:
+    """The name of a process of this machine that has ended."""
+    process = os.fork()
+    if process == 0:
+        os._exit(0)
+    os.waitpid(process, 0)
+    return owner().replace(str(os.getpid()), str(process))

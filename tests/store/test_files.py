@@ -1,20 +1,10 @@
-import os
 from pathlib import Path
 
 import pytest
 
 from slowfast_rl.store import files
 from slowfast_rl.store.files import owner, write_block, write_text_atomically
-from tests.store.shared_cases import in_a_child
-
-
-def dead_owner() -> str:
-    """The name of a process of this machine that has ended."""
-    process = os.fork()
-    if process == 0:
-        os._exit(0)
-    os.waitpid(process, 0)
-    return owner().replace(str(os.getpid()), str(process))
+from tests.store.shared_cases import dead_owner, in_a_child
 
 
 def test_unfinished_files_of_dead_processes_are_deleted_and_no_others(tmp_path: Path):

@@ -171,6 +171,29 @@ def test_a_file_deleted_and_made_anew_is_a_store_that_restarted_empty(tmp_path: 
     assert read_plans(executor, [1], 0)[0].target[0, 0] == 4
 
 
+def test_a_file_made_anew_that_is_locked_gets_its_views_when_the_lock_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_in(tmp_path)
+    store.path.unlink()
+    SharedMemoryFeatureStore("test", tmp_path)  # made by a process that knows no views
+    monkeypatch.setattr(files, "_LOCK_TIMEOUT_SECONDS", 0.0)
+    refresh, lock = store._file.refresh, store.path.open("r+b")
+
+    def refresh_and_lock() -> None:
+        refresh()
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    monkeypatch.setattr(store._file, "refresh", refresh_and_lock)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError, match="kept its lock"):
+            read_plans(store, [1], 0)
+    lock.close()
+    monkeypatch.undo()
+    assert read_plans(store, [1], 0)[1][0] == Status.NOT_FOUND
+    assert plan(store, [1], push=3) == 1
+
+
 def test_a_view_of_another_form_is_refused_whoever_registered_it(tmp_path: Path) -> None:
     store_in(tmp_path, plan_view(2))
     with pytest.raises(ValueError, match="'plans' is registered as"):
