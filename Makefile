@@ -60,14 +60,17 @@ references: .venv/.installed ## compute the reference returns of the default cas
 	@echo "Computing references"
 	@$(BIN)/python -m slowfast_rl.cli.references "worlds=[pronounced,calibrated]"
 
-lock: ## pin the newest set of packages that pyproject.toml allows
+lock: ## pin the newest set of packages that pyproject.toml allows, with hashes
 	@echo "Resolving dependencies in a fresh environment"
 	@$(PYTHON) -m venv --clear .venv-lock
-	@.venv-lock/bin/python -m pip install --quiet torch==2.13.0 -e ".[dev]"
+	@.venv-lock/bin/python -m pip install --quiet -r requirements-torch.txt -e ".[dev]"
+	@.venv-lock/bin/python -m pip freeze --all --exclude pip --exclude slowfast_rl --exclude torch \
+	   | sed -E '/^(nvidia|cuda|triton)/d' > .venv-lock/pinned.txt
 	@echo "Writing requirements.lock"
+	@.venv-lock/bin/python -m pip install --quiet uv
 	@{ echo "# The tested set of packages. Written by \`make lock\`; do not edit."; \
-	   .venv-lock/bin/python -m pip freeze --all --exclude pip --exclude slowfast_rl \
-	   | sed -E -e 's/\+cpu$$//' -e '/^(nvidia|cuda|triton)/d'; } > .venv-lock/requirements.lock
+	   .venv-lock/bin/uv pip compile --quiet --no-deps --generate-hashes --no-header --no-annotate \
+	   --python .venv-lock/bin/python .venv-lock/pinned.txt; } > .venv-lock/requirements.lock
 	@mv .venv-lock/requirements.lock requirements.lock
 	@rm -rf .venv-lock
 
@@ -76,9 +79,13 @@ clean: ## remove the environment, caches and builds; runs/ stays
 	@rm -rf .venv .venv-lock .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis build dist site
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/.installed: pyproject.toml requirements.lock
+# requirements.lock holds what torch and slowfast_rl depend on, so the second call adds only these two
+# (and CUDA's libraries, where torch's build needs them). pip cannot mix hashed and unhashed in one call.
+.venv/.installed: pyproject.toml requirements.lock requirements-torch.txt
 	@echo "Making .venv"
 	@$(PYTHON) -m venv .venv
 	@echo "Installing the locked packages and slowfast_rl (a few minutes the first time)"
-	@$(BIN)/python -m pip install --quiet -r requirements.lock -e .
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet -r requirements-torch.txt -e .
+	@$(BIN)/python -m pip check
 	@touch $@
