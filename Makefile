@@ -12,10 +12,11 @@ export OMP_NUM_THREADS := 1
 
 BIN := .venv/bin
 
-.PHONY: help train test test-long test-kill test-configs notebook docs references lock clean
+.PHONY: help train test test-long test-kill test-configs test-minimum test-latest test-extras
+.PHONY: notebook docs references lock licences sbom clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 train: .venv/.installed ## train the default experiment and print its leaderboard
 	@echo "Training experiment=slowfast"
@@ -51,6 +52,34 @@ test-kill: .venv/.installed ## kill 50 trainings and continue them
 	@echo "Killing 50 trainings"
 	@KILLS=50 $(BIN)/pytest -n $(WORKERS) tests/cli/test_kills.py
 
+# A part: make test-minimum TESTS="tests/members tests/store".
+test-minimum: ## the tests with the lowest versions that pyproject.toml allows
+	@echo "Making .venv-minimum (torch's lowest version may be a CUDA build of several GB)"
+	@$(PYTHON) -m venv --clear .venv-minimum
+	@.venv-minimum/bin/python -m pip install --quiet uv
+	@.venv-minimum/bin/uv pip install --quiet --python .venv-minimum \
+	   --resolution lowest-direct -e ".[dev]"
+	@echo "Running the tests; old versions may warn of what newer ones deprecate"
+	@.venv-minimum/bin/pytest -n $(WORKERS) -W default::DeprecationWarning \
+	   -m "not long and not configs" $(TESTS)
+
+test-latest: ## the tests with the newest versions that pyproject.toml allows
+	@echo "Making .venv-latest (torch's newest version may be a CUDA build of several GB)"
+	@$(PYTHON) -m venv --clear .venv-latest
+	@.venv-latest/bin/python -m pip install --quiet -e ".[dev]"
+	@echo "Running the tests"
+	@.venv-latest/bin/pytest -n $(WORKERS) -m "not long and not configs" $(TESTS)
+
+test-extras: ## pip check in a fresh environment for each extra
+	@for extra in $$($(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"])'); do \
+	   echo "Installing slowfast_rl[$$extra]"; \
+	   $(PYTHON) -m venv --clear .venv-extra; \
+	   .venv-extra/bin/python -m pip install --quiet -r requirements-torch.txt -e ".[$$extra]"; \
+	   .venv-extra/bin/python -m pip check; \
+	   .venv-extra/bin/python -c "import slowfast_rl"; \
+	 done
+	@rm -rf .venv-extra
+
 notebook: .venv/.installed ## open the notebooks in jupyter
 	@echo "Installing jupyter if it is missing"
 	@$(BIN)/python -m pip install --quiet -e ".[notebooks]"
@@ -74,18 +103,32 @@ lock: ## pin the newest set of packages that pyproject.toml allows, with hashes
 	@mv .venv-lock/requirements.lock requirements.lock
 	@rm -rf .venv-lock
 
+licences: .venv/.installed .venv-tools/.installed ## list the locked packages with versions and licences
+	@.venv-tools/bin/pip-licenses --python=$(BIN)/python --with-system --with-urls --format=markdown \
+	   --packages $$(sed -nE 's/^([A-Za-z0-9._-]+)==.*/\1/p' requirements.lock requirements-torch.txt)
+
+sbom: .venv-tools/.installed ## write the locked packages and their hashes to dist/sbom.cdx.json (CycloneDX)
+	@mkdir -p dist
+	@cat requirements.lock requirements-torch.txt | .venv-tools/bin/cyclonedx-py requirements \
+	   --pyproject pyproject.toml --mc-type library --output-reproducible -o dist/sbom.cdx.json -
+
 clean: ## remove the environment, caches and builds; runs/ stays
 	@echo "Removing the environment, caches and builds"
-	@rm -rf .venv .venv-lock .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis build dist site
+	@rm -rf .venv .venv-*/ .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis build dist site
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# requirements.lock holds what torch and slowfast_rl depend on, so the second call adds only these two
-# (and CUDA's libraries, where torch's build needs them). pip cannot mix hashed and unhashed in one call.
+# pip checks hashes for all packages of a call or for none, so torch needs a second one. That call finds
+# everything else installed, and adds only what other systems need (CUDA's libraries, say).
 .venv/.installed: pyproject.toml requirements.lock requirements-torch.txt
 	@echo "Making .venv"
 	@$(PYTHON) -m venv .venv
 	@echo "Installing the locked packages and slowfast_rl (a few minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
-	@$(BIN)/python -m pip install --quiet -r requirements-torch.txt -e .
-	@$(BIN)/python -m pip check
+	@$(BIN)/python -m pip install --quiet -r requirements-torch.txt -e ".[dev]"
+	@touch $@
+
+.venv-tools/.installed:
+	@echo "Installing pip-licenses and cyclonedx-bom"
+	@$(PYTHON) -m venv --clear .venv-tools
+	@.venv-tools/bin/python -m pip install --quiet pip-licenses cyclonedx-bom
 	@touch $@
