@@ -12,10 +12,11 @@ export OMP_NUM_THREADS := 1
 
 BIN := .venv/bin
 
-.PHONY: help train test test-long test-kill test-faults test-configs notebook docs references lock clean
+.PHONY: help train test test-long test-kill test-configs test-faults test-minimum test-latest \
+	test-extras notebook docs references lock licences sbom clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 train: .venv/.installed ## train the default experiment and print its leaderboard
 	@echo "Training experiment=slowfast"
@@ -55,6 +56,34 @@ test-faults: .venv/.installed ## kill planner and executor 20 times each on eith
 	@echo "Killing planner and executor 20 times each on either shared store"
 	@KILLS=20 $(BIN)/pytest -n $(WORKERS) tests/cli/test_random_faults.py tests/cli/test_stream_faults.py
 
+# A part: make test-minimum TESTS="tests/members tests/store".
+test-minimum: ## the tests with the lowest versions that pyproject.toml allows
+	@echo "Making .venv-minimum (torch's lowest version may be a CUDA build of several GB)"
+	@$(PYTHON) -m venv --clear .venv-minimum
+	@.venv-minimum/bin/python -m pip install --quiet uv
+	@.venv-minimum/bin/uv pip install --quiet --python .venv-minimum \
+	   --resolution lowest-direct -e ".[dev]"
+	@echo "Running the tests; old versions may warn of what newer ones deprecate"
+	@.venv-minimum/bin/pytest -n $(WORKERS) -W default::DeprecationWarning \
+	   -m "not long and not configs" $(TESTS)
+
+test-latest: ## the tests with the newest versions that pyproject.toml allows
+	@echo "Making .venv-latest (torch's newest version may be a CUDA build of several GB)"
+	@$(PYTHON) -m venv --clear .venv-latest
+	@.venv-latest/bin/python -m pip install --quiet -e ".[dev]"
+	@echo "Running the tests"
+	@.venv-latest/bin/pytest -n $(WORKERS) -m "not long and not configs" $(TESTS)
+
+test-extras: ## pip check in a fresh environment for each extra
+	@for extra in $$($(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"])'); do \
+	   echo "Installing slowfast_rl[$$extra]"; \
+	   $(PYTHON) -m venv --clear .venv-extra; \
+	   .venv-extra/bin/python -m pip install --quiet -r requirements-torch.txt -e ".[$$extra]"; \
+	   .venv-extra/bin/python -m pip check; \
+	   .venv-extra/bin/python -c "import slowfast_rl"; \
+	 done
+	@rm -rf .venv-extra
+
 notebook: .venv/.installed ## open the notebooks in jupyter
 	@echo "Installing jupyter if it is missing"
 	@$(BIN)/python -m pip install --quiet -e ".[notebooks]"
@@ -64,25 +93,46 @@ references: .venv/.installed ## compute the reference returns of the default cas
 	@echo "Computing references"
 	@$(BIN)/python -m slowfast_rl.cli.references "worlds=[pronounced,calibrated]"
 
-lock: ## pin the newest set of packages that pyproject.toml allows
+lock: ## pin the newest set of packages that pyproject.toml allows, with hashes
 	@echo "Resolving dependencies in a fresh environment"
 	@$(PYTHON) -m venv --clear .venv-lock
-	@.venv-lock/bin/python -m pip install --quiet torch==2.13.0 -e ".[dev]"
+	@.venv-lock/bin/python -m pip install --quiet -r requirements-torch.txt -e ".[dev]"
+	@.venv-lock/bin/python -m pip freeze --all --exclude pip --exclude slowfast_rl --exclude torch \
+	   | sed -E '/^(nvidia|cuda|triton)/d' > .venv-lock/pinned.txt
 	@echo "Writing requirements.lock"
+	@.venv-lock/bin/python -m pip install --quiet uv
 	@{ echo "# The tested set of packages. Written by \`make lock\`; do not edit."; \
-	   .venv-lock/bin/python -m pip freeze --all --exclude pip --exclude slowfast_rl \
-	   | sed -E -e 's/\+cpu$$//' -e '/^(nvidia|cuda|triton)/d'; } > .venv-lock/requirements.lock
+	   .venv-lock/bin/uv pip compile --quiet --no-deps --generate-hashes --no-header --no-annotate \
+	   --python .venv-lock/bin/python .venv-lock/pinned.txt; } > .venv-lock/requirements.lock
 	@mv .venv-lock/requirements.lock requirements.lock
 	@rm -rf .venv-lock
 
+licences: .venv/.installed .venv-tools/.installed ## list the locked packages with versions and licences
+	@.venv-tools/bin/pip-licenses --python=$(BIN)/python --with-system --with-urls --format=markdown \
+	   --packages $$(sed -nE 's/^([A-Za-z0-9._-]+)==.*/\1/p' requirements.lock requirements-torch.txt)
+
+sbom: .venv-tools/.installed ## write the locked packages and their hashes to dist/sbom.cdx.json (CycloneDX)
+	@mkdir -p dist
+	@cat requirements.lock requirements-torch.txt | .venv-tools/bin/cyclonedx-py requirements \
+	   --pyproject pyproject.toml --mc-type library --output-reproducible -o dist/sbom.cdx.json -
+
 clean: ## remove the environment, caches and builds; runs/ stays
 	@echo "Removing the environment, caches and builds"
-	@rm -rf .venv .venv-lock .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis build dist site
+	@rm -rf .venv .venv-*/ .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis build dist site
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/.installed: pyproject.toml requirements.lock
+# pip checks hashes for all packages of a call or for none, so torch needs a second one. That call finds
+# everything else installed, and adds only what other systems need (CUDA's libraries, say).
+.venv/.installed: pyproject.toml requirements.lock requirements-torch.txt
 	@echo "Making .venv"
 	@$(PYTHON) -m venv .venv
 	@echo "Installing the locked packages and slowfast_rl (a few minutes the first time)"
-	@$(BIN)/python -m pip install --quiet -r requirements.lock -e .
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet -r requirements-torch.txt -e ".[dev]"
+	@touch $@
+
+.venv-tools/.installed:
+	@echo "Installing pip-licenses and cyclonedx-bom"
+	@$(PYTHON) -m venv --clear .venv-tools
+	@.venv-tools/bin/python -m pip install --quiet pip-licenses cyclonedx-bom
 	@touch $@
