@@ -17,6 +17,7 @@ from slowfast_rl.evaluation.formatting import number
 from slowfast_rl.evaluation.leaderboard import Leaderboard
 from slowfast_rl.evaluation.protocol import burned_in
 from slowfast_rl.evaluation.statistics import Interval, mean_interval
+from slowfast_rl.evaluation.tables import not_grouped
 from slowfast_rl.store.files import write_text_atomically
 
 try:
@@ -62,6 +63,7 @@ def write_report(board: Leaderboard, folder: Path, command: str) -> Path:
         figures=drawn,
         headline=headline(board),
         rows=sorted(board.rows, key=lambda row: -row["return"]),
+        not_grouped=not_grouped(board),
         uncertainty=[_uncertainty(board, row["name"]) for row in board.rows],
         health=_HEALTH,
         command=command,

@@ -33,8 +33,12 @@ def markdown(board: Leaderboard) -> str:
             f"Best fixed plan: {plan} a week{shape}. The oracle leads it by {100 * r.gap:.1f} %.",
             "",
         ]
+    if board.groups or board.not_grouped:
+        lines += ["## Over training seeds", ""]
     if board.groups:
-        lines += ["## Over training seeds", "", _groups(board), ""]
+        lines += [_groups(board), ""]
+    if board.not_grouped:
+        lines += [not_grouped(board), ""]
     lines += ["## By segment (terciles of the base viewing rate)", "", _segments(board), ""]
     return "\n".join(lines)
 
@@ -118,6 +122,13 @@ def _groups(board: Leaderboard) -> str:
         "mean [seeds and members] | return [seeds alone] | probability of improvement",
         "{name} | {seeds:d;} | {lead:+.2i} | {return:.2i} | {better:;}",
         rows,
+    )
+
+
+def not_grouped(board: Leaderboard) -> str:
+    """Return which agents are in no group of training seeds, and why; empty where all are."""
+    return " ".join(
+        f"{name} is in no group: {reason}." for name, reason in board.not_grouped.items()
     )
 
 
