@@ -2,21 +2,19 @@
 
 import base64
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from slowfast_rl.evaluation import plots
 from slowfast_rl.evaluation.figures import DOTS_PER_INCH, Axes, figure_of
 from slowfast_rl.evaluation.formatting import number
-from slowfast_rl.evaluation.leaderboard import Leaderboard
+from slowfast_rl.evaluation.leaderboard import Leaderboard, measures
 from slowfast_rl.evaluation.protocol import burned_in
-from slowfast_rl.evaluation.statistics import Interval, mean_interval
+from slowfast_rl.evaluation.statistics import Interval, mean_interval, relative
 from slowfast_rl.evaluation.tables import not_grouped
 from slowfast_rl.store.files import write_text_atomically
 
@@ -90,25 +88,64 @@ def agent_figures(board: Leaderboard, name: str) -> Iterator[tuple[str, Any]]:
         yield f"figures/{title}", figure_of(draw, (9, 3.6) if "member" in title else (5, 4))
 
 
+class _Candidate(NamedTuple):
+    """What the headline ranks: an agent, or the agents that differ in their training seed alone."""
+
+    name: str
+    score: float  # return; of several seeds their interquartile mean
+    lead: Interval  # over the baseline
+    sends: dict[str, float]  # a week, by channel
+
+
 def headline(board: Leaderboard) -> str:
-    """Return who wins, by how much, how sure that is and how much it sends, as one sentence."""
-    winner = max(board.rows, key=lambda row: row["return"])
-    name, base = winner["name"], board.baseline_rollout.returns
-    lead = mean_interval(board.rollouts[name].returns - base)  # over the same members
-    for group in board.groups:
-        if name in group["agents"]:  # its luckiest seed is no agent of its own
-            name = f"{group['name']} ({len(group['seeds'])} training seeds)"
-            lead = Interval(group["iqm_lead"], *group["iqm_lead_ci95"])
-    sends = " + ".join(f"{v:.1f} {c}" for c, v in winner["sends_per_week"].items())
-    if winner["name"] == board.baseline:
-        return f"No agent has a higher return than {board.baseline}, which sends {sends} a week."
-    share = lead.mean / max(float(board.baseline_rollout.returns.mean()), 1e-9)
-    sure = "" if lead.low > 0 else " The interval includes 0: the lead is not certain."
-    return (
-        f"{name} has the highest return: {lead.mean:+.2f} viewing days a member over "
-        f"{board.baseline} ({share:+.0%}), 95 % interval [{lead.low:+.2f}, {lead.high:+.2f}]; it "
-        f"sends {sends} a week.{sure}"
+    """Return who wins, by how much, how sure that is and how much it sends, in a few sentences."""
+    baseline, *others = _candidates(board)
+    best = max(others, key=lambda candidate: candidate.score, default=baseline)
+    if best.score <= baseline.score:
+        text = f"No agent has a higher return than {baseline.name}, which sends "
+        text += f"{_sends_text(baseline.sends)} a week."
+        if not others:
+            return text
+        sure = "it is worse" if best.lead.high < 0 else "the interval includes 0"
+        return (
+            f"{text} The difference of the best other one, {best.name}, in discounted return is "
+            f"{number(best.lead)} viewing days a member (95 % interval): {sure}."
+        )
+    share = relative(best.lead.mean, board.baseline_rollout.returns)
+    text = (
+        f"{best.name} has the highest return. Its lead over {baseline.name} in discounted return "
+        f"is {number(best.lead)} viewing days a member (95 % interval)"
     )
+    text += "" if share is None else f", {share:+.0%} of {baseline.name}'s return"
+    sure = "" if best.lead.low > 0 else " The interval includes 0: the lead is not certain."
+    return f"{text}. It sends {_sends_text(best.sends)} a week.{sure}"
+
+
+def _candidates(board: Leaderboard) -> list[_Candidate]:
+    """Return what the headline ranks, the baseline first.
+
+    A group of seeds is one candidate: its luckiest seed is no agent of its own.
+    """
+    base, channels = board.baseline_rollout, board.world.channels
+    sends = measures(base.weekly, channels)["sends_per_week"]
+    found = [_Candidate(board.baseline, float(base.returns.mean()), Interval(0, 0, 0), sends)]
+    done = {board.baseline}
+    for group in board.groups:
+        done |= {*group["agents"], *group["repeats"]}
+        rows = [board.row(name)["sends_per_week"] for name in group["agents"]]
+        sends = {c: sum(row[c] for row in rows) / len(rows) for c in channels}
+        name = f"{group['name']} ({len(group['seeds'])} training seeds)"
+        lead = Interval(group["iqm_lead"], *group["iqm_lead_ci95"])
+        found.append(_Candidate(name, group["iqm"], lead, sends))
+    for row in board.rows:
+        if row["name"] not in done:
+            lead = mean_interval(board.rollouts[row["name"]].returns - base.returns)
+            found.append(_Candidate(row["name"], row["return"], lead, row["sends_per_week"]))
+    return found
+
+
+def _sends_text(sends: Mapping[str, float]) -> str:
+    return " + ".join(f"{value:.1f} {channel}" for channel, value in sends.items())
 
 
 def _uncertainty(board: Leaderboard, name: str) -> dict[str, Any]:
@@ -198,16 +235,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["interval"] = _interval_text
-    made.filters["sends"] = lambda sends: " + ".join(f"{v:.1f} {c}" for c, v in sends.items())
+    made.filters["sends"] = _sends_text
     return made
 
 
 def _interval_text(value: Any, ends: Any = None, digits: int = 2, signed: bool = False) -> str:
     """Return a mean with its interval, given as one or as the mean and its ends."""
-    if value is None:
-        return "–"
-    three = value if ends is None else (value, *ends)
-    mean, low, high = (round(number_, digits) + 0.0 for number_ in three)  # no minus zero
-    if not np.isfinite([low, high]).all():
-        return f"{mean:.{digits}f}"
-    return number((mean, low, high), digits, signed)
+    three = value if ends is None or value is None else (value, *ends)
+    return number(three, digits, signed)

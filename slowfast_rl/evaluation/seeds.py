@@ -42,11 +42,13 @@ class Group(NamedTuple):
         name: of the group, which no other group and no agent outside it has.
         agents: names of its agents, one for each seed, in the order of their seeds.
         seeds: their training seeds.
+        repeats: names of agents that were trained with a seed of another one; they do not count.
     """
 
     name: str
     agents: tuple[str, ...]
     seeds: tuple[int, ...]
+    repeats: tuple[str, ...] = ()
 
 
 def groups(rows: Sequence[dict[str, Any]]) -> tuple[list[Group], dict[str, str]]:
@@ -78,9 +80,9 @@ def groups(rows: Sequence[dict[str, Any]]) -> tuple[list[Group], dict[str, str]]
         seeds = sorted(by_seed)
         agents = tuple(by_seed[seed] for seed in seeds)
         taken = {group.name for group in result} | {row["name"] for row in rows} - set(agents)
-        result.append(
-            Group(unique_name(alike[0]["name"].split(",seed=")[0], taken), agents, tuple(seeds))
-        )
+        name = unique_name(alike[0]["name"].split(",seed=")[0], taken)
+        repeats = tuple(row["name"] for row in alike if row["name"] not in agents)
+        result.append(Group(name, agents, tuple(seeds), repeats))
     return result, left_out
 
 
@@ -118,6 +120,7 @@ def statistics_over_seeds(
                 "name": group.name,
                 "agents": list(group.agents),
                 "seeds": list(group.seeds),
+                "repeats": list(group.repeats),
                 "iqm": both.mean,
                 "iqm_ci95": [both.low, both.high],
                 "iqm_ci95_of_seeds": [of_seeds.low, of_seeds.high],

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium as gym
 import matplotlib as mpl
@@ -13,6 +15,7 @@ from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
 import slowfast_rl as sf
+from slowfast_rl.evaluation import seeds
 from slowfast_rl.evaluation.report import agent_figures, headline, write_report
 from slowfast_rl.slow.simple import RandomPlanner
 from tests.evaluation.cases import TINY, references, small_world, twins
@@ -136,26 +139,85 @@ def test_a_name_with_markup_is_shown_as_it_is(agent, tmp_path):
     assert "&lt;script&gt;" in page
 
 
+def scored(board, means, recipes=None):
+    """A board of agents of these mean returns over the same members; no simulation."""
+    noise = np.random.default_rng(0).normal(0, 0.1, TINY.num_members)
+    noise -= noise.mean()
+    returns = {name: mean + noise * (1 + i) for i, (name, mean) in enumerate(means.items())}
+    weekly = {"never": board.rollouts["never"].weekly, "other": board.rollouts["mine"].weekly}
+    rollouts = {
+        name: SimpleNamespace(returns=own, weekly=weekly.get(name, weekly["other"]))
+        for name, own in returns.items()
+    }
+    rows = [
+        board.row("mine")
+        | {"name": name, "return": float(own.mean()), "group": (recipes or {}).get(name)}
+        | {"sends_per_week": {"push": float(i), "email": 1.0}, "seeds": [i]}
+        for i, (name, own) in enumerate(returns.items())
+    ]
+    found, _ = seeds.groups(rows)
+    base = returns["never"]
+    return replace(
+        board, rows=rows, rollouts=rollouts, references=None, baseline="never",
+        baseline_rollout=rollouts["never"],
+        groups=seeds.statistics_over_seeds(found, returns, base, board.segments),
+    )  # fmt: skip
+
+
 def test_the_headline_names_the_winner_its_lead_and_what_it_sends(board):
-    winner = max(board.rows, key=lambda row: row["return"])
-    text = headline(board)
-    assert text.startswith(f"{winner['name']} has the highest return")
-    assert "95 % interval" in text
-    assert "email a week" in text
+    text = headline(scored(board, {"a": 10, "b": 8, "never": 5}))
+    assert text.startswith("a has the highest return. Its lead over never in discounted return is ")
+    assert "+5.0" in text
+    assert "+100% of never's return" in text
+    assert text.endswith("It sends 0.0 push + 1.0 email a week.")
 
 
-def test_the_headline_and_colours_are_those_of_a_group_of_seeds():
-    world, agents = small_world(), []
-    for seed in (0, 1):
-        planner = sf.slow.UtilityPlanner(num_members=64, weeks=4, window=2)
-        agents.append(sf.SlowFastAgent(planner, sf.fast.PacedExecutor()).learn(world, seed=seed))
-    board = sf.compare([*agents, "never"], world, TINY, twins=twins(), progress=False)
-    (group,) = board.groups
-    text = headline(board)
-    if max(board.rows, key=lambda row: row["return"])["name"] in group["agents"]:
-        assert text.startswith("utility+quality (2 training seeds) has the highest return")
-        assert f"{group['iqm_lead']:+.2f} viewing days" in text
-    first, second = sf.plots.long_term(board, group["agents"]).lines[:2]
+def test_the_headline_says_whether_the_lead_is_certain(board):
+    assert "includes 0" not in headline(scored(board, {"a": 10, "never": 5}))
+    text = headline(scored(board, {"never": 5, "a": 5.02}))
+    assert text.startswith("a has the highest return")
+    assert text.endswith("The interval includes 0: the lead is not certain.")
+
+
+def test_the_headline_says_so_where_the_baseline_is_better_than_all(board):
+    for means, end in (({"a": 4, "never": 5}, "it is worse."),
+                       ({"never": 5, "a": 4.98}, "the interval includes 0.")):  # fmt: skip
+        text = headline(scored(board, means))
+        assert text.startswith("No agent has a higher return than never, which sends ")
+        assert text.endswith(end)
+
+
+def test_the_headline_ranks_a_baseline_that_was_not_entered(board):
+    alone = sf.compare(
+        ["never"], small_world(), TINY, references=references(), twins=twins(), progress=False
+    )
+    assert alone.row("never")["return"] < alone.baseline_rollout.returns.mean()
+    assert headline(alone).startswith("No agent has a higher return than best_fixed, which sends")
+    assert "never, in discounted return is -" in headline(alone)
+
+
+def test_the_headline_ranks_the_mean_of_seeds_and_not_the_luckiest_one(board):
+    means = {"a,seed=0": 10, "a,seed=1": 0, "b": 8, "never": -1}
+    recipes = {"a,seed=0": "x", "a,seed=1": "x"}
+    assert headline(scored(board, means, recipes)).startswith("b has the highest return")
+    means["b"] = 4
+    text = headline(scored(board, means, recipes))
+    assert text.startswith("a (2 training seeds) has the highest return")
+    assert "+6.0" in text
+    assert "0.5 push + 1.0 email a week" in text  # the mean of the seeds
+
+
+def test_the_headline_has_no_percentage_of_a_return_that_may_be_negative(board):
+    assert "%" not in headline(scored(board, {"a": 1, "never": -5})).replace("95 %", "")
+    assert "%" not in headline(scored(board, {"a": 1, "never": 0.001})).replace("95 %", "")
+
+
+def test_the_colours_are_those_of_a_group_of_seeds(board):
+    names = ["a,seed=0", "a,seed=1"]
+    leads = scored(board, dict.fromkeys([*names, "never"], 1), dict.fromkeys(names, "x"))
+    for name, rollout in leads.rollouts.items():
+        rollout.rewards = board.rollouts["never" if name == "never" else "mine"].rewards
+    first, second = sf.plots.long_term(leads, names).lines[:2]
     assert first.get_color() == second.get_color()
     assert first.get_linestyle() != second.get_linestyle()
 

@@ -38,7 +38,7 @@ def test_agents_of_other_budgets_and_equal_seeds_are_no_group():
 
 def test_a_seed_that_is_there_twice_counts_once():
     found, left_out = groups([row("a", 0, "x"), row("a_2", 0, "x"), row("b", 1, "x")])
-    assert found == [Group("a", ("a", "b"), (0, 1))]
+    assert found == [Group("a", ("a", "b"), (0, 1), ("a_2",))]
     assert left_out == {"a_2": "it was trained with seed 0, as a"}
 
 
