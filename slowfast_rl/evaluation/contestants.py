@@ -5,13 +5,14 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from slowfast_rl.agents import Agent, ThresholdAgent
+from slowfast_rl.agents.base import BASELINE_NAMES
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.references import References
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BasePlanner, Executor
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
 
-NAMES = ("never", "always", "random", "best_fixed", "oracle", "threshold")
+NAMES = (*BASELINE_NAMES, "threshold")
 REFERENCE_NAMES = ("best_fixed", "oracle")  # that need references
 THRESHOLD_SEED = 0  # training seed of the baseline "threshold"
 _CONTROL_SEED = 7  # seed of random plans and of dealt plans

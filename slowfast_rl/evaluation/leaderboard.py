@@ -29,6 +29,8 @@ from slowfast_rl.store import InMemoryFeatureStore
 if TYPE_CHECKING:
     import pandas
 
+    from slowfast_rl.evaluation.figures import Axes
+
 WEEKS_PER_MONTH = 365.25 / 12 / 7
 
 
@@ -86,6 +88,19 @@ class Leaderboard:
         from slowfast_rl.members.frames import frame_of_rows
 
         return frame_of_rows(sorted(self.rows, key=lambda row: -row["return"]))
+
+    def plot(self, **keywords: Any) -> "Axes":
+        """Draw agents' lead over the baseline, week by week, as ``sf.plots.long_term`` does.
+
+        Args:
+            **keywords: passed to :func:`slowfast_rl.evaluation.plots.long_term`.
+
+        Raises:
+            ImportError: matplotlib is missing; it comes with the extra ``report``.
+        """
+        from slowfast_rl.evaluation.plots import long_term
+
+        return long_term(self, **keywords)
 
     def lead(self, name: str, cumulative: bool = False) -> Float64:
         """Return an agent's weekly lead over the baseline, [W, 3]: mean, low and high.

@@ -2,13 +2,15 @@
 
 import base64
 import platform
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import slowfast_rl
 from slowfast_rl.evaluation import plots
 from slowfast_rl.evaluation.figures import DOTS_PER_INCH, Axes, figure_of
 from slowfast_rl.evaluation.formatting import number
@@ -23,7 +25,7 @@ try:
 except ImportError as error:
     raise ImportError("the report needs jinja2: pip install 'slowfast_rl[report]'") from error
 
-_PACKAGES = ("slowfast_rl", "gymnasium", "stable_baselines3", "torch", "numpy", "numba")
+_PACKAGES = ("gymnasium", "stable_baselines3", "torch", "numpy", "numba")
 _MEMBER = 17  # whose year is shown
 _MOST_MAPS = 6  # plan maps
 _HEALTH = (
@@ -31,6 +33,8 @@ _HEALTH = (
 )  # fmt: skip
 
 _PIXELS = 80  # of the page, for an inch of a figure
+
+Drawn = TypeVar("Drawn")
 
 
 class Figure(NamedTuple):
@@ -51,10 +55,11 @@ def write_report(board: Leaderboard, folder: Path, command: str) -> Path:
     """
     figures = folder / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    drawn = {
-        name: Figure(caption, round(_PIXELS * size[0]), _draw(figures / f"{name}.png", size, draw))
-        for name, caption, size, draw in _figures(board)
-    }
+    drawn: dict[str, Figure] = {}
+    for name, caption, size, draw in _figures(board):
+        content = _without_failure(name, partial(_draw, figures / f"{name}.png", size, draw))
+        if content is not None:
+            drawn[name] = Figure(caption, round(_PIXELS * size[0]), content)
     text = _environment().get_template("report.html").render(
         board=board,
         protocol=board.protocol,
@@ -65,7 +70,8 @@ def write_report(board: Leaderboard, folder: Path, command: str) -> Path:
         uncertainty=[_uncertainty(board, row["name"]) for row in board.rows],
         health=_HEALTH,
         command=command,
-        versions={name: version(name) for name in _PACKAGES},
+        versions={"slowfast_rl": slowfast_rl.__version__}
+        | {name: _version(name) for name in _PACKAGES},
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -85,7 +91,10 @@ def agent_figures(board: Leaderboard, name: str) -> Iterator[tuple[str, Any]]:
         "one member's year": partial(_draw_member, board, name),
     }
     for title, draw in drawn.items():
-        yield f"figures/{title}", figure_of(draw, (9, 3.6) if "member" in title else (5, 4))
+        size = (9, 3.6) if "member" in title else (5, 4)
+        figure = _without_failure(title, partial(figure_of, draw, size))
+        if figure is not None:
+            yield f"figures/{title}", figure
 
 
 class _Candidate(NamedTuple):
@@ -167,15 +176,17 @@ def _figures(
         (9.5, 0.9 + 0.26 * count), partial(plots.forest, board),
     )  # fmt: skip
     yield (
-        "long_term", f"Lead over {base}, summed over the weeks so far, without discount.",
+        "long_term", f"Lead over {base} in reward, summed over the weeks so far, without "
+        "discount.",
         (6.3, 3.4), partial(plots.long_term, board),
     )  # fmt: skip
     yield (
-        "weekly", f"Lead over {base} in each week: whether it lasts.",
+        "weekly", f"Lead over {base} in reward in each week: whether it lasts.",
         (6.3, 3.4), partial(plots.long_term, board, cumulative=False),
     )  # fmt: skip
     yield (
-        "who_gains", f"Gain of {first} over {base} by segment, in viewing days and in per cent.",
+        "who_gains", f"Gain of {first} over {base} by segment: discounted return in viewing "
+        f"days and, where that of {base} is above 0, in per cent.",
         (4.4, 3.2), partial(plots.who_gains, board),
     )  # fmt: skip
     yield (
@@ -183,8 +194,9 @@ def _figures(
         (4.4, 3.2), partial(plots.sends_by_segment, board),
     )  # fmt: skip
     yield (
-        "sends_and_return", "Each agent's sends against its lead. Grey dots are the fixed plans; "
-        "the line joins the best of each number.",
+        "sends_and_return", "Each agent's delivered sends against its lead in discounted return. "
+        "Grey dots are the fixed plans at their planned sends, of which fewer are delivered, "
+        "because members leave channels; the line joins the best of each number.",
         (6.5, 3.8), partial(plots.sends_and_return, board),
     )  # fmt: skip
     planning = [name for name in agents if not board.contestants[name].single]
@@ -207,6 +219,14 @@ def _figures(
     )  # fmt: skip
 
 
+def _version(package: str) -> str:
+    """Return a package's version, also where it is imported without being installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def _member(board: Leaderboard) -> int:
     return min(_MEMBER, board.protocol.num_members - 1)
 
@@ -218,6 +238,16 @@ def _draw_member(board: Leaderboard, name: str, *, ax: Axes) -> Axes:
     stream, beliefs = few.streams[0], contestant.planner.belief_filter
     population = burned_in(board.world, few, stream, None, beliefs)
     return plots.member_year(population, _member(board), contestant, ax=ax)
+
+
+def _without_failure(name: str, draw: Callable[[], Drawn]) -> Drawn | None:
+    """Return a figure, or None and a warning where it cannot be drawn: numbers do not need it."""
+    try:
+        return draw()
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        warnings.warn(f"the figure {name!r} is left out, because of {told}", stacklevel=3)
+        return None
 
 
 def _draw(path: Path, size: tuple[float, float], draw: Callable[..., Axes]) -> str:

@@ -15,7 +15,7 @@ def markdown(board: Leaderboard) -> str:
         "",
         f"{p.num_members} members of population seed {p.population_seed}, {len(p.streams)} lucks "
         f"of luck seed {p.luck_seed}, {p.weeks} weeks after {p.burn_in} weeks under random plans. "
-        "Return in discounted viewing days; intervals are 95 % over members, those of differences "
+        "Discounted return in viewing days; intervals are 95 % over members, those of differences "
         "paired. `gap closed` "
         "scores the planner alone, with the default executor: 0 is the best fixed plan, 1 the best "
         "constant plan per member in hindsight.",
@@ -30,7 +30,7 @@ def markdown(board: Leaderboard) -> str:
         )
         shape = "" if r.best_fixed_shape == UNIFORM else f", shape {r.best_fixed_shape}"
         lines += [
-            f"Best fixed plan: {plan} a week{shape}. The oracle leads it by {100 * r.gap:.1f} %.",
+            f"Best fixed plan: {plan} a week{shape}. The oracle leads it by {r.lead_text}.",
             "",
         ]
     if board.groups or board.not_grouped:
@@ -72,7 +72,7 @@ def terminal(board: Leaderboard) -> str:
     ]
     text = [
         f"World {board.world.name}: {p.num_members:,} members, {len(p.streams)} lucks, {p.weeks} "
-        "weeks. Return in discounted viewing days; ± is 95 %; differences are paired.",
+        "weeks. Discounted return in viewing days; ± is 95 %; differences are paired.",
         "",
         *lines,
         "",

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from numpy.testing import assert_allclose
 import slowfast_rl as sf
 from slowfast_rl.evaluation import seeds
 from slowfast_rl.evaluation.report import agent_figures, headline, write_report
+from slowfast_rl.members.loading import load_world
 from slowfast_rl.slow.simple import RandomPlanner
 from tests.evaluation.cases import TINY, references, small_world, twins
 
@@ -226,6 +228,89 @@ def test_a_board_of_the_baseline_alone_has_a_report(tmp_path):
     board = sf.compare(["never"], small_world(), TINY, twins=twins(), progress=False)
     assert "No agent has a higher return than never" in headline(board)
     assert write_report(board, tmp_path, "").is_file()
+
+
+@pytest.fixture(scope="module")
+def empty_board():
+    """A board on which everybody churned in the burn-in."""
+    doomed = load_world("pronounced", {"churn.floor": 1, "churn.scale": 0})
+    return sf.compare(["random", "never"], doomed, TINY, progress=False)
+
+
+@pytest.mark.parametrize("name", OF_BOARD)
+def test_a_board_without_living_members_has_figures(empty_board, name):
+    arguments = ("random",) if OF_BOARD[name] else ()
+    assert getattr(sf.plots, name)(empty_board, *arguments).get_title(loc="left")
+
+
+def test_a_board_without_living_members_has_a_report_and_no_percentages(empty_board, tmp_path):
+    page = write_report(empty_board, tmp_path, "").read_text()
+    assert "No agent has a higher return than never" in page
+    assert "plan_reactions" in {path.stem for path in (tmp_path / "figures").iterdir()}
+
+
+def test_a_figure_that_fails_is_left_out_with_a_warning(board, tmp_path, monkeypatch):
+    def fail(*_, ax):
+        raise IndexError("no such place")
+
+    monkeypatch.setattr("slowfast_rl.evaluation.plots.sends_by_segment", fail)
+    told = "the figure 'sends_by_segment' is left out, because of IndexError: no such place"
+    with pytest.warns(UserWarning, match=told):
+        page = write_report(board, tmp_path, "").read_text()
+    assert page.count("data:image/png;base64,") == len(list((tmp_path / "figures").iterdir())) > 4
+    with pytest.warns(UserWarning, match="the figure 'sends by segment' is left out"):
+        titles = [title for title, _ in agent_figures(board, "mine")]
+    assert titles == ["figures/plans", "figures/one member's year"]
+
+
+def test_a_checkout_that_is_not_installed_has_a_report(board, tmp_path, monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("slowfast_rl.evaluation.report.version", missing)
+    page = write_report(board, tmp_path, "").read_text()
+    assert f"slowfast_rl {sf.__version__}" in page
+    assert "numba not installed" in page
+
+
+def test_a_gain_has_a_percentage_only_where_the_return_lies_above_0(board):
+    def texts(never):
+        drawn = scored(board, {"a": never + 1, "never": never})
+        return [text.get_text() for text in sf.plots.who_gains(drawn, "a").texts]
+
+    assert all(text.endswith("%)") for text in texts(5))
+    assert not [text for text in texts(-5) + texts(0.001) if "%" in text]
+
+
+def test_a_comparison_over_one_week_is_drawn_as_points(agent):
+    week = replace(TINY, weeks=1)
+    board = sf.compare([agent], small_world(), week, progress=False)
+    ax = board.plot()
+    left, right = ax.get_xlim()
+    assert left < 1 < right
+    assert ax.lines[0].get_marker() == "o"
+
+
+def test_any_number_of_horizons_is_drawn():
+    plans = np.array([[0, 0], [1, 0]], np.int32)
+    weeks = range(1, 10)
+    returns = {horizon: np.arange(8.0).reshape(2, 4) * horizon for horizon in weeks}
+    lines = sf.plots.horizons(SimpleNamespace(plans=plans, returns=returns), weeks).lines
+    assert len({line.get_label() for line in lines if "over" in line.get_label()}) == 9
+
+
+def test_the_figure_of_sends_says_which_are_delivered_and_which_are_planned(board):
+    label = sf.plots.sends_and_return(board).get_xlabel()
+    assert "delivered" in label
+    assert "grey: planned" in label
+
+
+def test_rewards_and_returns_are_not_called_viewing_days_a_week(board):
+    assert "reward a week" in sf.plots.long_term(board, cumulative=False).get_ylabel()
+    for name in ("who_gains", "sends_and_return"):
+        assert "discounted return (viewing days)" in (
+            getattr(sf.plots, name)(board).get_ylabel().replace("\n", " ")
+        )
 
 
 @pytest.mark.parametrize("name", OF_BOARD)
