@@ -28,6 +28,7 @@ from slowfast_rl.store import FeatureStore
 if TYPE_CHECKING:
     import pandas
 
+BASELINE_NAMES = ("never", "always", "random", "best_fixed", "oracle")  # of a comparison
 _KINDS: dict[str, "type[Agent]"] = {}  # by name
 
 
@@ -309,9 +310,13 @@ class Agent(ABC):
 
 
 def check_agent_name(name: Any) -> None:
-    """Raise ValueError if a name is no text, or could be read as a path."""
+    """Raise ValueError if a name is no text, could be read as a path, or is a baseline's."""
     if not isinstance(name, str) or "/" in name or ".." in name:
         raise ValueError(f"name is {name!r}; allowed is a text without / and ..")
+    if name in BASELINE_NAMES:
+        raise ValueError(
+            f"name is {name!r}, a baseline's; allowed is any but {', '.join(BASELINE_NAMES)}"
+        )
 
 
 def checked(part: Any, kind: str, name: str) -> Any:

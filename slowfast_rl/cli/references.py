@@ -69,7 +69,7 @@ class ComputeReferences:
             print(
                 f"{world.name}: best fixed plan {found.best_fixed_plan}{shape}, return "
                 f"{found.best_fixed.mean():.2f}; oracle {found.oracle.mean():.2f}, "
-                f"gap {100 * found.gap:.1f} %"
+                f"gap {found.lead_text}"
             )
 
 

@@ -60,7 +60,10 @@ def write_leaderboard(
     report: bool = True,
     command: str | None = None,
 ) -> None:
-    """Write curves, report, Markdown and, last, ``leaderboard.json``; print the table.
+    """Write Markdown, curves, report and, last, ``leaderboard.json``; print the table.
+
+    A figure that cannot be drawn is left out with a warning. ``leaderboard.json`` is last, because
+    a run that has it has ended.
 
     Args:
         board: the leaderboard.
@@ -72,6 +75,7 @@ def write_leaderboard(
         report: whether to write ``report.html``, and figures.
         command: the command line, for the report; None for that of this process.
     """
+    write_text_atomically(folder / "leaderboard.md", markdown(board))
     drawing = _report_module() if report else None
     figures = None if drawing is None else drawing.agent_figures
     write_curves(board, directory, runs, level=level, texts=texts, figures=figures)
@@ -79,7 +83,6 @@ def write_leaderboard(
     if drawing is not None:
         said = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         page = drawing.write_report(board, folder, said)
-    write_text_atomically(folder / "leaderboard.md", markdown(board))
     write_text_atomically(folder / "leaderboard.json", json.dumps(board.to_json(), indent=1))
     print(terminal(board))
     print(f"All results  {folder}")

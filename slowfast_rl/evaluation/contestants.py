@@ -1,17 +1,18 @@
 """Contestants of a leaderboard: trained agents, their controls, and named baselines."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from slowfast_rl.agents import Agent, ThresholdAgent
+from slowfast_rl.agents.base import BASELINE_NAMES
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.references import References
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BasePlanner, Executor
 from slowfast_rl.slow import DealtPlanner, FixedPlanner, PerMemberPlanner, RandomPlanner
 
-NAMES = ("never", "always", "random", "best_fixed", "oracle", "threshold")
+NAMES = (*BASELINE_NAMES, "threshold")
 REFERENCE_NAMES = ("best_fixed", "oracle")  # that need references
 THRESHOLD_SEED = 0  # training seed of the baseline "threshold"
 _CONTROL_SEED = 7  # seed of random plans and of dealt plans
@@ -194,12 +195,18 @@ def make_contestants(
         name = contestant.name
         if names[name] > 1 and len({c.seeds for c in made if c.name == name}) > 1:
             name += "".join(f",seed={seed}" for seed in contestant.seeds)
-        taken, unique, number = {other.name for other in result}, name, 1
-        while unique in taken:
-            number += 1
-            unique = f"{name}_{number}"
+        unique = unique_name(name, {other.name for other in result})
         result.append(contestant._replace(name=unique))
     return result
+
+
+def unique_name(name: str, taken: Collection[str]) -> str:
+    """Return a name, or where it is taken the first of ``a_2``, ``a_3``, … that is not."""
+    unique, number = name, 1
+    while unique in taken:
+        number += 1
+        unique = f"{name}_{number}"
+    return unique
 
 
 def _contestant(

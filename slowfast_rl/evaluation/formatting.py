@@ -1,6 +1,7 @@
 """Measurements as JSON and Markdown, for the tables of studies."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from string import Formatter
 from typing import Any
 
@@ -81,11 +82,14 @@ def plan_text(plan: Sequence[int]) -> str:
 
 
 def number(v: Numbers | None, digits: int = 2, signed: bool = True) -> str:
-    """Return an interval in brackets after its mean, with signs unless they are not wanted."""
+    """Return an interval in brackets after its mean, with signs unless they are not wanted.
+
+    The interval of a single value, whose ends are infinite, is left out.
+    """
     if v is None:
         return NOTHING
     mean, low, high = (f"{x:{'+' if signed else ''}.{digits}f}" for x in v)
-    return f"{mean} [{low}, {high}]"
+    return f"{mean} [{low}, {high}]" if all(map(isfinite, v[1:])) else mean
 
 
 def half(v: Numbers | None, digits: int = 2, sign: str = "+") -> str:

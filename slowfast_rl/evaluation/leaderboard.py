@@ -29,6 +29,8 @@ from slowfast_rl.store import InMemoryFeatureStore
 if TYPE_CHECKING:
     import pandas
 
+    from slowfast_rl.evaluation.figures import Axes
+
 WEEKS_PER_MONTH = 365.25 / 12 / 7
 
 
@@ -49,6 +51,8 @@ class Leaderboard:
         contestants: planners and executors by the agent's name.
         groups: statistics over training seeds of agents that differ in their seed alone; see
             :func:`slowfast_rl.evaluation.seeds.statistics_over_seeds`.
+        not_grouped: why an agent of a recipe that the board has several times is in no group, by
+            the agent's name.
     """
 
     world: World
@@ -61,6 +65,7 @@ class Leaderboard:
     segments: Int64
     contestants: dict[str, Contestant]
     groups: list[dict[str, Any]]
+    not_grouped: dict[str, str]
 
     def __repr__(self) -> str:
         """Return a short text: who was compared, and on how many members."""
@@ -83,6 +88,19 @@ class Leaderboard:
         from slowfast_rl.members.frames import frame_of_rows
 
         return frame_of_rows(sorted(self.rows, key=lambda row: -row["return"]))
+
+    def plot(self, **keywords: Any) -> "Axes":
+        """Draw agents' lead over the baseline, week by week, as ``sf.plots.long_term`` does.
+
+        Args:
+            **keywords: passed to :func:`slowfast_rl.evaluation.plots.long_term`.
+
+        Raises:
+            ImportError: matplotlib is missing; it comes with the extra ``report``.
+        """
+        from slowfast_rl.evaluation.plots import long_term
+
+        return long_term(self, **keywords)
 
     def lead(self, name: str, cumulative: bool = False) -> Float64:
         """Return an agent's weekly lead over the baseline, [W, 3]: mean, low and high.
@@ -129,6 +147,7 @@ class Leaderboard:
             "luck_seed": self.protocol.luck_seed,
             "agents": self.rows,
             "groups": self.groups,
+            "not_grouped": self.not_grouped,
         }
 
 
@@ -201,20 +220,22 @@ def compare(
     return Leaderboard(
         world, protocol, rows, rollouts, references, baseline, baseline_rollout, twins.segments,
         {c.name: c for c in evaluated},
-        _over_seeds(rows, rollouts, baseline_rollout, twins.segments),
+        *_over_seeds(rows, rollouts, baseline_rollout, twins.segments),
     )  # fmt: skip
 
 
 def _over_seeds(
     rows: list[dict[str, Any]], rollouts: dict[str, Rollout], baseline: Rollout, segments: Int64
-) -> list[dict[str, Any]]:
-    """Return the statistics over training seeds; none where no recipe has several."""
-    if len({row["group"] for row in rows if row["group"]}) == len([r for r in rows if r["group"]]):
-        return []
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return the statistics over training seeds, and why agents are in no group, by their names."""
+    recipes = [row["group"] for row in rows if row["group"]]
+    if len(set(recipes)) == len(recipes):
+        return [], {}
     from slowfast_rl.evaluation.seeds import groups, statistics_over_seeds
 
     returns = {name: rollout.returns for name, rollout in rollouts.items()}
-    return statistics_over_seeds(groups(rows), returns, baseline.returns, segments)
+    found, left_out = groups(rows)
+    return statistics_over_seeds(found, returns, baseline.returns, segments), left_out
 
 
 def _row(

@@ -30,10 +30,11 @@ from slowfast_rl.evaluation.figures import (
     line,
     zero,
 )
+from slowfast_rl.evaluation.formatting import number as formatted
 from slowfast_rl.evaluation.leaderboard import Leaderboard
 from slowfast_rl.evaluation.member_year import member_year
 from slowfast_rl.evaluation.protocol import SEGMENTS
-from slowfast_rl.evaluation.statistics import mean_interval, quantile_groups
+from slowfast_rl.evaluation.statistics import mean_interval, quantile_groups, relative
 from slowfast_rl.evaluation.twins import Rollout
 from slowfast_rl.evaluation.world.sweeps import Sweep
 from slowfast_rl.members.observations import weekly_features
@@ -93,13 +94,14 @@ def long_term(
         style, group = LINES[number % len(LINES)], group_of.get(name, name)
         colour = colours.setdefault(group, COLOURS[len(colours) % len(COLOURS)])
         lead = board.lead(name, cumulative)
-        line(ax, weeks, lead, marker="", linestyle=style, color=colour, label=name)
+        marker = "" if weeks[1:].size else "o"  # a line of one week is not seen
+        line(ax, weeks, lead, marker=marker, linestyle=style, color=colour, label=name)
         ends.append((float(lead[-1, 0]), name, colour))
     zero(ax)
-    ax.set_xlim(1, board.protocol.weeks)
+    ax.set_xlim((1, weeks[-1]) if weeks[1:].size else (0.5, 1.5))
     ax.set_xlabel("week")
-    unit = "viewing days, summed" if cumulative else "viewing days a week"
-    ax.set_ylabel(f"lead over {board.baseline}\n({unit})")
+    unit = "reward, summed" if cumulative else "reward a week"
+    ax.set_ylabel(f"lead over {board.baseline}\n({unit}, in viewing days)")
     ax.set_title("Lead over the same members under the same luck, 95 % bands")
     _label_ends(ax, ends)
     return ax
@@ -123,9 +125,10 @@ def forest(board: Leaderboard, *, ax: Axes | None = None) -> Axes:
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.set_yticks(places, [row["name"] for row in rows])
     for place, lead in zip(places, leads, strict=True):
-        text = f" {lead.mean:+.2f} [{lead.low:+.2f}, {lead.high:+.2f}]"
-        ax.annotate(text, (1.01, place), xycoords=("axes fraction", "data"), va="center")
-    ax.set_xlabel(f"lead over {board.baseline} in return (discounted viewing days a member)")
+        ax.annotate(
+            f" {formatted(lead)}", (1.01, place), xycoords=("axes fraction", "data"), va="center"
+        )
+    ax.set_xlabel(f"lead over {board.baseline} in discounted return (viewing days a member)")
     ax.set_title("Who wins, and by how much: paired over members, 95 %")
     return ax
 
@@ -168,6 +171,8 @@ def plan_map(board: Leaderboard, agent: str, *, ax: Axes | None = None) -> Axes:
 def who_gains(board: Leaderboard, agent: str | None = None, *, ax: Axes | None = None) -> Axes:
     """Draw each segment's gain in return over the baseline, absolute and in per cent.
 
+    There is no percentage where the interval of the baseline's return does not lie above 0.
+
     Args:
         board: the leaderboard.
         agent: the agent's name; None for the first one.
@@ -186,15 +191,16 @@ def who_gains(board: Leaderboard, agent: str | None = None, *, ax: Axes | None =
     ax.bar(places, [gain.mean for gain in gains], width=0.6, color=BLUE, alpha=0.35)
     intervals(ax, places, gains, color=DARK, fmt="none")
     for place, gain, (_, g) in zip(places, gains, shown, strict=True):
-        share = gain.mean / max(float(base[g].mean()), 1e-9)
+        share = relative(gain.mean, base[g])
         ax.annotate(
-            f"{gain.mean:+.1f}\n({share:+.0%})", (place, max(gain.high, 0)), (0, 3),
+            f"{gain.mean:+.1f}" + ("" if share is None else f"\n({share:+.0%})"),
+            (place, max(gain.high, 0)), (0, 3),
             textcoords="offset points", ha="center", va="bottom",
         )  # fmt: skip
     zero(ax)
     ax.margins(y=0.25)
     ax.set_xticks(places, [segment for segment, _ in shown])
-    ax.set_ylabel(f"gain over {board.baseline}\n(viewing days)")
+    ax.set_ylabel(f"gain over {board.baseline} in\ndiscounted return (viewing days)")
     ax.set_xlabel("members by how much they view without messages")
     ax.set_title(f"{name}: who gains")
     return ax
@@ -221,7 +227,8 @@ def sends_by_segment(
     for c, channel in enumerate(channels):
         sends = [part["sends_per_week"][channel] for part in segments.values()]
         at = places + (c - (len(channels) - 1) / 2) * width
-        bars = ax.bar(at, sends, width * 0.95, label=channel, color=COLOURS[c], hatch="/" * (2 * c))
+        colour, hatch = COLOURS[c % len(COLOURS)], "/" * (2 * c)
+        bars = ax.bar(at, sends, width * 0.95, label=channel, color=colour, hatch=hatch)
         ax.bar_label(bars, fmt="%.1f")
     ax.set_xticks(places, list(segments))
     ax.set_ylabel("sends a week")
@@ -248,6 +255,11 @@ def plan_reactions(board: Leaderboard, agent: str, *, ax: Axes | None = None) ->
         KeyError: the board has no agent of this name.
     """
     rollout, world = _planned(board, agent), board.world
+    if not len(rollout.observations):
+        ax = axes_of_size(ax, 6, 1.2)
+        ax.set_axis_off()
+        ax.set_title(f"{agent}: no member was alive to plan for")
+        return ax
     planned = world.plans[rollout.observed_plans].sum(axis=1)  # [M] sends a week
     found: list[tuple[float, str, NDArray[Any]]] = []
     for column, feature in enumerate(weekly_features(world)):
@@ -279,9 +291,10 @@ def plan_reactions(board: Leaderboard, agent: str, *, ax: Axes | None = None) ->
 def sends_and_return(board: Leaderboard, *, ax: Axes | None = None) -> Axes:
     """Draw each agent's sends a week against its lead in return over the baseline.
 
-    Where the case has references, each fixed plan is a grey dot at its planned sends, and a line
-    joins the best one of each number of sends; these were measured on the members on which the best
-    fixed plan was chosen.
+    An agent stands at the sends that its members got. Where the case has references, each fixed
+    plan is a grey dot at the sends that it plans, of which fewer are delivered because members
+    leave channels, and a line joins the best one of each number of sends; these were measured on
+    the members on which the best fixed plan was chosen.
 
     Args:
         board: the leaderboard.
@@ -311,9 +324,10 @@ def sends_and_return(board: Leaderboard, *, ax: Axes | None = None) -> Axes:
     for height, (_, name, colour, sent) in zip(heights, labels, strict=True):
         ax.text(sent + right, height, name, color=colour, va="center")
     zero(ax)
-    ax.set_xlabel("sends a week to a living member")
-    ax.set_ylabel(f"lead over {board.baseline}\nin return (viewing days)")
-    ax.set_title("Sends against return" + ("; grey: fixed plans" if board.references else ""))
+    grey = "" if board.references is None else " (grey: planned)"
+    ax.set_xlabel(f"delivered sends a week to a living member{grey}")
+    ax.set_ylabel(f"lead over {board.baseline} in\ndiscounted return (viewing days)")
+    ax.set_title("Sends against return" + ("; grey: fixed plans" if grey else ""))
     return ax
 
 
@@ -342,10 +356,10 @@ def horizons(
         style, colour = LINES[number % len(LINES)], COLOURS[number % len(COLOURS)]
         unit = "week" if horizon == 1 else "weeks"
         ax.plot(totals, best, linestyle=style, color=colour, label=f"over {horizon} {unit}")
-        ax.plot(totals[best.argmax()], best.max(), MARKERS[number], color=colour)
+        ax.plot(totals[best.argmax()], best.max(), MARKERS[number % len(MARKERS)], color=colour)
     zero(ax)
     ax.set_xlabel("planned sends a week")
-    ax.set_ylabel("lead over sending nothing\n(viewing days a week)")
+    ax.set_ylabel("lead over sending nothing in\ndiscounted return (viewing days a week)")
     ax.set_title("The best frequency of each horizon (marked)")
     ax.legend()
     return ax

@@ -18,7 +18,12 @@ from slowfast_rl.evaluation.protocol import (
     EvaluationProtocol,
     burned_in,
 )
-from slowfast_rl.evaluation.statistics import Interval, mean_interval, ratio_interval
+from slowfast_rl.evaluation.statistics import (
+    Interval,
+    mean_interval,
+    ratio_interval,
+    relative,
+)
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64, Int64
 from slowfast_rl.members.bounds import quoted, shortened
@@ -80,9 +85,19 @@ class References:
         )
 
     @property
-    def gap(self) -> float:
-        """The oracle's mean return divided by that of the best fixed plan, minus 1."""
-        return float(self.oracle.mean() / self.best_fixed.mean() - 1)
+    def gap(self) -> float | None:
+        """The oracle's lead over the best fixed plan as a share of the latter's mean return.
+
+        None where the interval of that return does not lie above 0.
+        """
+        return relative(float((self.oracle - self.best_fixed).mean()), self.best_fixed)
+
+    @property
+    def lead_text(self) -> str:
+        """The oracle's lead over the best fixed plan in per cent, or without a share in days."""
+        if self.gap is not None:
+            return f"{100 * self.gap:.1f} %"
+        return f"{(self.oracle - self.best_fixed).mean():.2f} viewing days (discounted)"
 
 
 def gap_closed(returns: Float64, references: References | None) -> Interval | None:

@@ -2,21 +2,22 @@
 
 import base64
 import platform
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-
+import slowfast_rl
 from slowfast_rl.evaluation import plots
 from slowfast_rl.evaluation.figures import DOTS_PER_INCH, Axes, figure_of
 from slowfast_rl.evaluation.formatting import number
-from slowfast_rl.evaluation.leaderboard import Leaderboard
+from slowfast_rl.evaluation.leaderboard import Leaderboard, measures
 from slowfast_rl.evaluation.protocol import burned_in
-from slowfast_rl.evaluation.statistics import Interval, mean_interval
+from slowfast_rl.evaluation.statistics import Interval, mean_interval, relative
+from slowfast_rl.evaluation.tables import not_grouped
 from slowfast_rl.store.files import write_text_atomically
 
 try:
@@ -24,7 +25,7 @@ try:
 except ImportError as error:
     raise ImportError("the report needs jinja2: pip install 'slowfast_rl[report]'") from error
 
-_PACKAGES = ("slowfast_rl", "gymnasium", "stable_baselines3", "torch", "numpy", "numba")
+_PACKAGES = ("gymnasium", "stable_baselines3", "torch", "numpy", "numba")
 _MEMBER = 17  # whose year is shown
 _MOST_MAPS = 6  # plan maps
 _HEALTH = (
@@ -32,6 +33,8 @@ _HEALTH = (
 )  # fmt: skip
 
 _PIXELS = 80  # of the page, for an inch of a figure
+
+Drawn = TypeVar("Drawn")
 
 
 class Figure(NamedTuple):
@@ -52,20 +55,23 @@ def write_report(board: Leaderboard, folder: Path, command: str) -> Path:
     """
     figures = folder / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    drawn = {
-        name: Figure(caption, round(_PIXELS * size[0]), _draw(figures / f"{name}.png", size, draw))
-        for name, caption, size, draw in _figures(board)
-    }
+    drawn: dict[str, Figure] = {}
+    for name, caption, size, draw in _figures(board):
+        content = _without_failure(name, partial(_draw, figures / f"{name}.png", size, draw))
+        if content is not None:
+            drawn[name] = Figure(caption, round(_PIXELS * size[0]), content)
     text = _environment().get_template("report.html").render(
         board=board,
         protocol=board.protocol,
         figures=drawn,
         headline=headline(board),
         rows=sorted(board.rows, key=lambda row: -row["return"]),
+        not_grouped=not_grouped(board),
         uncertainty=[_uncertainty(board, row["name"]) for row in board.rows],
         health=_HEALTH,
         command=command,
-        versions={name: version(name) for name in _PACKAGES},
+        versions={"slowfast_rl": slowfast_rl.__version__}
+        | {name: _version(name) for name in _PACKAGES},
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -85,28 +91,70 @@ def agent_figures(board: Leaderboard, name: str) -> Iterator[tuple[str, Any]]:
         "one member's year": partial(_draw_member, board, name),
     }
     for title, draw in drawn.items():
-        yield f"figures/{title}", figure_of(draw, (9, 3.6) if "member" in title else (5, 4))
+        size = (9, 3.6) if "member" in title else (5, 4)
+        figure = _without_failure(title, partial(figure_of, draw, size))
+        if figure is not None:
+            yield f"figures/{title}", figure
+
+
+class _Candidate(NamedTuple):
+    """What the headline ranks: an agent, or the agents that differ in their training seed alone."""
+
+    name: str
+    score: float  # return; of several seeds their interquartile mean
+    lead: Interval  # over the baseline
+    sends: dict[str, float]  # a week, by channel
 
 
 def headline(board: Leaderboard) -> str:
-    """Return who wins, by how much, how sure that is and how much it sends, as one sentence."""
-    winner = max(board.rows, key=lambda row: row["return"])
-    name, base = winner["name"], board.baseline_rollout.returns
-    lead = mean_interval(board.rollouts[name].returns - base)  # over the same members
-    for group in board.groups:
-        if name in group["agents"]:  # its luckiest seed is no agent of its own
-            name = f"{group['name']} ({len(group['seeds'])} training seeds)"
-            lead = Interval(group["iqm_lead"], *group["iqm_lead_ci95"])
-    sends = " + ".join(f"{v:.1f} {c}" for c, v in winner["sends_per_week"].items())
-    if winner["name"] == board.baseline:
-        return f"No agent has a higher return than {board.baseline}, which sends {sends} a week."
-    share = lead.mean / max(float(board.baseline_rollout.returns.mean()), 1e-9)
-    sure = "" if lead.low > 0 else " The interval includes 0: the lead is not certain."
-    return (
-        f"{name} has the highest return: {lead.mean:+.2f} viewing days a member over "
-        f"{board.baseline} ({share:+.0%}), 95 % interval [{lead.low:+.2f}, {lead.high:+.2f}]; it "
-        f"sends {sends} a week.{sure}"
+    """Return who wins, by how much, how sure that is and how much it sends, in a few sentences."""
+    baseline, *others = _candidates(board)
+    best = max(others, key=lambda candidate: candidate.score, default=baseline)
+    if best.score <= baseline.score:
+        text = f"No agent has a higher return than {baseline.name}, which sends "
+        text += f"{_sends_text(baseline.sends)} a week."
+        if not others:
+            return text
+        sure = "it is worse" if best.lead.high < 0 else "the interval includes 0"
+        return (
+            f"{text} The difference of the best other one, {best.name}, in discounted return is "
+            f"{number(best.lead)} viewing days a member (95 % interval): {sure}."
+        )
+    share = relative(best.lead.mean, board.baseline_rollout.returns)
+    text = (
+        f"{best.name} has the highest return. Its lead over {baseline.name} in discounted return "
+        f"is {number(best.lead)} viewing days a member (95 % interval)"
     )
+    text += "" if share is None else f", {share:+.0%} of {baseline.name}'s return"
+    sure = "" if best.lead.low > 0 else " The interval includes 0: the lead is not certain."
+    return f"{text}. It sends {_sends_text(best.sends)} a week.{sure}"
+
+
+def _candidates(board: Leaderboard) -> list[_Candidate]:
+    """Return what the headline ranks, the baseline first.
+
+    A group of seeds is one candidate: its luckiest seed is no agent of its own.
+    """
+    base, channels = board.baseline_rollout, board.world.channels
+    sends = measures(base.weekly, channels)["sends_per_week"]
+    found = [_Candidate(board.baseline, float(base.returns.mean()), Interval(0, 0, 0), sends)]
+    done = {board.baseline}
+    for group in board.groups:
+        done |= {*group["agents"], *group["repeats"]}
+        rows = [board.row(name)["sends_per_week"] for name in group["agents"]]
+        sends = {c: sum(row[c] for row in rows) / len(rows) for c in channels}
+        name = f"{group['name']} ({len(group['seeds'])} training seeds)"
+        lead = Interval(group["iqm_lead"], *group["iqm_lead_ci95"])
+        found.append(_Candidate(name, group["iqm"], lead, sends))
+    for row in board.rows:
+        if row["name"] not in done:
+            lead = mean_interval(board.rollouts[row["name"]].returns - base.returns)
+            found.append(_Candidate(row["name"], row["return"], lead, row["sends_per_week"]))
+    return found
+
+
+def _sends_text(sends: Mapping[str, float]) -> str:
+    return " + ".join(f"{value:.1f} {channel}" for channel, value in sends.items())
 
 
 def _uncertainty(board: Leaderboard, name: str) -> dict[str, Any]:
@@ -128,15 +176,17 @@ def _figures(
         (9.5, 0.9 + 0.26 * count), partial(plots.forest, board),
     )  # fmt: skip
     yield (
-        "long_term", f"Lead over {base}, summed over the weeks so far, without discount.",
+        "long_term", f"Lead over {base} in reward, summed over the weeks so far, without "
+        "discount.",
         (6.3, 3.4), partial(plots.long_term, board),
     )  # fmt: skip
     yield (
-        "weekly", f"Lead over {base} in each week: whether it lasts.",
+        "weekly", f"Lead over {base} in reward in each week: whether it lasts.",
         (6.3, 3.4), partial(plots.long_term, board, cumulative=False),
     )  # fmt: skip
     yield (
-        "who_gains", f"Gain of {first} over {base} by segment, in viewing days and in per cent.",
+        "who_gains", f"Gain of {first} over {base} by segment: discounted return in viewing "
+        f"days and, where that of {base} is above 0, in per cent.",
         (4.4, 3.2), partial(plots.who_gains, board),
     )  # fmt: skip
     yield (
@@ -144,8 +194,9 @@ def _figures(
         (4.4, 3.2), partial(plots.sends_by_segment, board),
     )  # fmt: skip
     yield (
-        "sends_and_return", "Each agent's sends against its lead. Grey dots are the fixed plans; "
-        "the line joins the best of each number.",
+        "sends_and_return", "Each agent's delivered sends against its lead in discounted return. "
+        "Grey dots are the fixed plans at their planned sends, of which fewer are delivered, "
+        "because members leave channels; the line joins the best of each number.",
         (6.5, 3.8), partial(plots.sends_and_return, board),
     )  # fmt: skip
     planning = [name for name in agents if not board.contestants[name].single]
@@ -168,6 +219,14 @@ def _figures(
     )  # fmt: skip
 
 
+def _version(package: str) -> str:
+    """Return a package's version, also where it is imported without being installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def _member(board: Leaderboard) -> int:
     return min(_MEMBER, board.protocol.num_members - 1)
 
@@ -179,6 +238,16 @@ def _draw_member(board: Leaderboard, name: str, *, ax: Axes) -> Axes:
     stream, beliefs = few.streams[0], contestant.planner.belief_filter
     population = burned_in(board.world, few, stream, None, beliefs)
     return plots.member_year(population, _member(board), contestant, ax=ax)
+
+
+def _without_failure(name: str, draw: Callable[[], Drawn]) -> Drawn | None:
+    """Return a figure, or None and a warning where it cannot be drawn: numbers do not need it."""
+    try:
+        return draw()
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        warnings.warn(f"the figure {name!r} is left out, because of {told}", stacklevel=3)
+        return None
 
 
 def _draw(path: Path, size: tuple[float, float], draw: Callable[..., Axes]) -> str:
@@ -196,16 +265,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["interval"] = _interval_text
-    made.filters["sends"] = lambda sends: " + ".join(f"{v:.1f} {c}" for c, v in sends.items())
+    made.filters["sends"] = _sends_text
     return made
 
 
 def _interval_text(value: Any, ends: Any = None, digits: int = 2, signed: bool = False) -> str:
     """Return a mean with its interval, given as one or as the mean and its ends."""
-    if value is None:
-        return "–"
-    three = value if ends is None else (value, *ends)
-    mean, low, high = (round(number_, digits) + 0.0 for number_ in three)  # no minus zero
-    if not np.isfinite([low, high]).all():
-        return f"{mean:.{digits}f}"
-    return number((mean, low, high), digits, signed)
+    three = value if ends is None or value is None else (value, *ends)
+    return number(three, digits, signed)

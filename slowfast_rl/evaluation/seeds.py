@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from slowfast_rl.evaluation.contestants import unique_name
 from slowfast_rl.evaluation.statistics import Interval
 from slowfast_rl.members.arrays import Float64, Int64
 
@@ -38,31 +39,62 @@ class Group(NamedTuple):
     """Agents that differ in their training seed alone.
 
     Attributes:
-        name: of the group.
-        agents: names of its agents, in the order of their seeds.
+        name: of the group, which no other group and no agent outside it has.
+        agents: names of its agents, one for each seed, in the order of their seeds.
         seeds: their training seeds.
+        repeats: names of agents that were trained with a seed of another one; they do not count.
     """
 
     name: str
     agents: tuple[str, ...]
     seeds: tuple[int, ...]
+    repeats: tuple[str, ...] = ()
 
 
-def groups(rows: Sequence[dict[str, Any]]) -> list[Group]:
-    """Return the groups of a leaderboard's rows that have two seeds or more."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def groups(rows: Sequence[dict[str, Any]]) -> tuple[list[Group], dict[str, str]]:
+    """Group the rows of a leaderboard by recipe and by budget.
+
+    Args:
+        rows: of the leaderboard; a row's ``group`` is the digest of its agent's recipe.
+
+    Returns:
+        The groups with two seeds or more; and for each other agent whose recipe has several rows,
+        by its name, why it is in no group.
+    """
+    of_recipe: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row["group"] is not None:
-            found.setdefault(row["group"], []).append(row)
-    result = []
-    for members in found.values():
-        used = [row["train_opportunities"] for row in members]
-        if len({tuple(row["seeds"]) for row in members}) < 2 or max(used) > _ALIKE * min(used):
+            of_recipe.setdefault(row["group"], []).append(row)
+    result: list[Group] = []
+    left_out: dict[str, str] = {}
+    for alike in (a for same in of_recipe.values() if same[1:] for a in _of_like_budgets(same)):
+        by_seed: dict[int, str] = {}
+        for row in alike:
+            first = by_seed.setdefault(row["seeds"][0], row["name"])
+            if first != row["name"]:
+                left_out[row["name"]] = f"it was trained with seed {row['seeds'][0]}, as {first}"
+        if len(by_seed) < 2:
+            name, used = alike[0]["name"], alike[0]["train_opportunities"]
+            left_out[name] = f"no other seed was trained for about {used:,} opportunities"
             continue
-        members.sort(key=lambda row: row["seeds"])
-        name = members[0]["name"].split(",seed=")[0]
-        agents = tuple(row["name"] for row in members)
-        result.append(Group(name, agents, tuple(row["seeds"][0] for row in members)))
+        seeds = sorted(by_seed)
+        agents = tuple(by_seed[seed] for seed in seeds)
+        taken = {group.name for group in result} | {row["name"] for row in rows} - set(agents)
+        name = unique_name(alike[0]["name"].split(",seed=")[0], taken)
+        repeats = tuple(row["name"] for row in alike if row["name"] not in agents)
+        result.append(Group(name, agents, tuple(seeds), repeats))
+    return result, left_out
+
+
+def _of_like_budgets(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Return rows in lists of like budgets, the smallest budget first."""
+    result: list[list[dict[str, Any]]] = []
+    for row in sorted(rows, key=lambda row: row["train_opportunities"]):
+        least = result[-1][0]["train_opportunities"] if result else 0
+        if result and row["train_opportunities"] <= _ALIKE * least:
+            result[-1].append(row)
+        else:
+            result.append([row])
     return result
 
 
@@ -77,10 +109,9 @@ def statistics_over_seeds(
         base: [N] return of each member under the baseline.
         segments: [N] each member's segment, within which members are drawn anew.
     """
-    scores = {g.name: np.stack([returns[agent] for agent in g.agents]) for g in groups}
+    scores = [np.stack([returns[agent] for agent in group.agents]) for group in groups]
     result: list[dict[str, Any]] = []
-    for group in groups:
-        own = scores[group.name]  # [S, N]
+    for group, own in zip(groups, scores, strict=True):  # own: [S, N]
         both = _interval(interquartile_mean, [own], segments)
         of_seeds = _interval(interquartile_mean, [own], None)
         lead = _interval(interquartile_mean, [own - base], segments)
@@ -89,6 +120,7 @@ def statistics_over_seeds(
                 "name": group.name,
                 "agents": list(group.agents),
                 "seeds": list(group.seeds),
+                "repeats": list(group.repeats),
                 "iqm": both.mean,
                 "iqm_ci95": [both.low, both.high],
                 "iqm_ci95_of_seeds": [of_seeds.low, of_seeds.high],
@@ -98,9 +130,10 @@ def statistics_over_seeds(
                 "probability_of_improvement": {},
             }
         )
-    for (i, one), (_, other) in permutations(enumerate(groups), 2):
-        p = _interval(probability_of_improvement, [scores[one.name], scores[other.name]], segments)
-        result[i]["probability_of_improvement"][other.name] = [p.mean, p.low, p.high]
+    for one, other in permutations(range(len(groups)), 2):
+        p = _interval(probability_of_improvement, [scores[one], scores[other]], segments)
+        better = result[one]["probability_of_improvement"]
+        better[groups[other].name] = [p.mean, p.low, p.high]
     return result
 
 
@@ -122,6 +155,18 @@ def probability_of_improvement(scores: Float64, others: Float64) -> Float64:
     return np.asarray(wins.mean(axis=(-2, -1)))
 
 
+def _strata(segments: Int64) -> list[Int64]:
+    """Return the members of each segment, [n]; one alone, of which none can be drawn, is joined."""
+    strata: list[Int64] = []
+    for segment in np.unique(segments):
+        members = np.flatnonzero(segments == segment)
+        if strata and min(len(strata[-1]), len(members)) < 2:
+            strata[-1] = np.concatenate([strata[-1], members])
+        else:
+            strata.append(members)
+    return strata
+
+
 def _interval(
     statistic: Callable[..., Float64], groups: Sequence[Float64], segments: Int64 | None
 ) -> Interval:
@@ -135,7 +180,7 @@ def _interval(
     """
     indices = [np.arange(len(group)) for group in groups]
     if segments is not None:
-        indices += [np.flatnonzero(segments == s) for s in np.unique(segments)]
+        indices += _strata(segments)
 
     def of_indices(*drawn: NDArray[Any], axis: int = -1) -> Float64:  # each [..., n]
         seeds, strata = drawn[: len(groups)], drawn[len(groups) :]

@@ -59,6 +59,20 @@ def ratio_interval(numerator: Float64, denominator: Float64) -> Interval | None:
     return Interval(ratio, ratio - half, ratio + half)
 
 
+def relative(difference: float, base: Float64) -> float | None:
+    """Return a difference as a share of a mean over members.
+
+    Args:
+        difference: from the mean.
+        base: [N], one value per member.
+
+    Returns:
+        The share; None where the interval of the mean does not lie above 0, because the share is
+        then meaningless.
+    """
+    return difference / float(base.mean()) if mean_interval(base).low > 0 else None
+
+
 def independent_difference(one: Interval, other: Interval) -> Interval:
     """Return the difference between the means of two groups without common members."""
     mean = one.mean - other.mean

@@ -15,7 +15,7 @@ def markdown(board: Leaderboard) -> str:
         "",
         f"{p.num_members} members of population seed {p.population_seed}, {len(p.streams)} lucks "
         f"of luck seed {p.luck_seed}, {p.weeks} weeks after {p.burn_in} weeks under random plans. "
-        "Return in discounted viewing days; intervals are 95 % over members, those of differences "
+        "Discounted return in viewing days; intervals are 95 % over members, those of differences "
         "paired. `gap closed` "
         "scores the planner alone, with the default executor: 0 is the best fixed plan, 1 the best "
         "constant plan per member in hindsight.",
@@ -30,11 +30,15 @@ def markdown(board: Leaderboard) -> str:
         )
         shape = "" if r.best_fixed_shape == UNIFORM else f", shape {r.best_fixed_shape}"
         lines += [
-            f"Best fixed plan: {plan} a week{shape}. The oracle leads it by {100 * r.gap:.1f} %.",
+            f"Best fixed plan: {plan} a week{shape}. The oracle leads it by {r.lead_text}.",
             "",
         ]
+    if board.groups or board.not_grouped:
+        lines += ["## Over training seeds", ""]
     if board.groups:
-        lines += ["## Over training seeds", "", _groups(board), ""]
+        lines += [_groups(board), ""]
+    if board.not_grouped:
+        lines += [not_grouped(board), ""]
     lines += ["## By segment (terciles of the base viewing rate)", "", _segments(board), ""]
     return "\n".join(lines)
 
@@ -68,7 +72,7 @@ def terminal(board: Leaderboard) -> str:
     ]
     text = [
         f"World {board.world.name}: {p.num_members:,} members, {len(p.streams)} lucks, {p.weeks} "
-        "weeks. Return in discounted viewing days; ± is 95 %; differences are paired.",
+        "weeks. Discounted return in viewing days; ± is 95 %; differences are paired.",
         "",
         *lines,
         "",
@@ -118,6 +122,13 @@ def _groups(board: Leaderboard) -> str:
         "mean [seeds and members] | return [seeds alone] | probability of improvement",
         "{name} | {seeds:d;} | {lead:+.2i} | {return:.2i} | {better:;}",
         rows,
+    )
+
+
+def not_grouped(board: Leaderboard) -> str:
+    """Return which agents are in no group of training seeds, and why; empty where all are."""
+    return " ".join(
+        f"{name} is in no group: {reason}." for name, reason in board.not_grouped.items()
     )
 
 

@@ -1,6 +1,7 @@
 """Observations and results as tables of pandas. Needs the extra ``report``."""
 
 from collections.abc import Mapping, Sequence
+from math import nan
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ try:
     import pandas as pd
 except ImportError as error:
     raise ImportError("tables need pandas: pip install 'slowfast_rl[report]'") from error
+
+
+_WORDS = ("name", "executor", "checkpoint", "group", "paired_vs")  # columns that are no numbers
 
 
 def to_frame(
@@ -43,7 +47,8 @@ def frame_of_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return the rows of a leaderboard as a table of numbers and words.
 
     An interval ``a_ci95`` becomes the columns ``a_low`` and ``a_high``, and a mapping of channels
-    one column per channel, as ``push_a``. Nested mappings are left out.
+    one column per channel, as ``push_a``. Nested mappings are left out. A number that is missing is
+    NaN, so that a column of them is still one of numbers.
     """
     return pd.DataFrame([_flat(row) for row in rows]).set_index("name")
 
@@ -52,12 +57,15 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if name.endswith("ci95"):
-            low, high = value or (None, None)
+            low, high = value or (nan, nan)
             stem = name.removesuffix("_ci95")
             flat |= {f"{stem}_low": low, f"{stem}_high": high}
         elif isinstance(value, Mapping):
-            below = {f"{key}_{name}": v for key, v in value.items() if not isinstance(v, Mapping)}
-            flat |= below
+            flat |= {
+                f"{key}_{name}": nan if v is None else v
+                for key, v in value.items()
+                if not isinstance(v, Mapping)
+            }
         else:
-            flat[name] = value
+            flat[name] = nan if value is None and name not in _WORDS else value
     return flat

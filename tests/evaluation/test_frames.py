@@ -29,6 +29,14 @@ def test_a_leaderboard_is_a_table_with_the_best_agent_first(board):
     assert np.isnan(frame.loc["never", "paired_low"])
 
 
+def test_numbers_that_are_missing_leave_columns_of_numbers():
+    board = sf.compare(["never"], small_world(), TINY, twins=twins(), progress=False)
+    frame = board.to_frame()
+    for name in ("gap_closed", "gap_closed_low", "paired_diff", "push_open_rate"):
+        assert frame[name].dtype == float
+        assert frame[name].isna().all()
+
+
 def test_a_notebook_shows_the_leaderboard_as_a_table_and_the_rest_in_one_line(board):
     assert board._repr_html_().startswith("<div>")
     world = small_world()

@@ -101,6 +101,7 @@ def test_the_json_has_every_field_of_the_contract(board):
     content = json.loads(json.dumps(board.to_json(), allow_nan=False))
     assert list(content) == [
         "world", "num_members", "weeks", "population_seed", "luck_seed", "agents", "groups",
+        "not_grouped",
     ]  # fmt: skip
     assert content["world"] == "pronounced"
     assert content["num_members"] == 192

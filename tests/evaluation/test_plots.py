@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium as gym
 import matplotlib as mpl
@@ -13,7 +16,9 @@ from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
 import slowfast_rl as sf
+from slowfast_rl.evaluation import seeds
 from slowfast_rl.evaluation.report import agent_figures, headline, write_report
+from slowfast_rl.members.loading import load_world
 from slowfast_rl.slow.simple import RandomPlanner
 from tests.evaluation.cases import TINY, references, small_world, twins
 
@@ -136,26 +141,85 @@ def test_a_name_with_markup_is_shown_as_it_is(agent, tmp_path):
     assert "&lt;script&gt;" in page
 
 
+def scored(board, means, recipes=None):
+    """A board of agents of these mean returns over the same members; no simulation."""
+    noise = np.random.default_rng(0).normal(0, 0.1, TINY.num_members)
+    noise -= noise.mean()
+    returns = {name: mean + noise * (1 + i) for i, (name, mean) in enumerate(means.items())}
+    weekly = {"never": board.rollouts["never"].weekly, "other": board.rollouts["mine"].weekly}
+    rollouts = {
+        name: SimpleNamespace(returns=own, weekly=weekly.get(name, weekly["other"]))
+        for name, own in returns.items()
+    }
+    rows = [
+        board.row("mine")
+        | {"name": name, "return": float(own.mean()), "group": (recipes or {}).get(name)}
+        | {"sends_per_week": {"push": float(i), "email": 1.0}, "seeds": [i]}
+        for i, (name, own) in enumerate(returns.items())
+    ]
+    found, _ = seeds.groups(rows)
+    base = returns["never"]
+    return replace(
+        board, rows=rows, rollouts=rollouts, references=None, baseline="never",
+        baseline_rollout=rollouts["never"],
+        groups=seeds.statistics_over_seeds(found, returns, base, board.segments),
+    )  # fmt: skip
+
+
 def test_the_headline_names_the_winner_its_lead_and_what_it_sends(board):
-    winner = max(board.rows, key=lambda row: row["return"])
-    text = headline(board)
-    assert text.startswith(f"{winner['name']} has the highest return")
-    assert "95 % interval" in text
-    assert "email a week" in text
+    text = headline(scored(board, {"a": 10, "b": 8, "never": 5}))
+    assert text.startswith("a has the highest return. Its lead over never in discounted return is ")
+    assert "+5.0" in text
+    assert "+100% of never's return" in text
+    assert text.endswith("It sends 0.0 push + 1.0 email a week.")
 
 
-def test_the_headline_and_colours_are_those_of_a_group_of_seeds():
-    world, agents = small_world(), []
-    for seed in (0, 1):
-        planner = sf.slow.UtilityPlanner(num_members=64, weeks=4, window=2)
-        agents.append(sf.SlowFastAgent(planner, sf.fast.PacedExecutor()).learn(world, seed=seed))
-    board = sf.compare([*agents, "never"], world, TINY, twins=twins(), progress=False)
-    (group,) = board.groups
-    text = headline(board)
-    if max(board.rows, key=lambda row: row["return"])["name"] in group["agents"]:
-        assert text.startswith("utility+quality (2 training seeds) has the highest return")
-        assert f"{group['iqm_lead']:+.2f} viewing days" in text
-    first, second = sf.plots.long_term(board, group["agents"]).lines[:2]
+def test_the_headline_says_whether_the_lead_is_certain(board):
+    assert "includes 0" not in headline(scored(board, {"a": 10, "never": 5}))
+    text = headline(scored(board, {"never": 5, "a": 5.02}))
+    assert text.startswith("a has the highest return")
+    assert text.endswith("The interval includes 0: the lead is not certain.")
+
+
+def test_the_headline_says_so_where_the_baseline_is_better_than_all(board):
+    for means, end in (({"a": 4, "never": 5}, "it is worse."),
+                       ({"never": 5, "a": 4.98}, "the interval includes 0.")):  # fmt: skip
+        text = headline(scored(board, means))
+        assert text.startswith("No agent has a higher return than never, which sends ")
+        assert text.endswith(end)
+
+
+def test_the_headline_ranks_a_baseline_that_was_not_entered(board):
+    alone = sf.compare(
+        ["never"], small_world(), TINY, references=references(), twins=twins(), progress=False
+    )
+    assert alone.row("never")["return"] < alone.baseline_rollout.returns.mean()
+    assert headline(alone).startswith("No agent has a higher return than best_fixed, which sends")
+    assert "never, in discounted return is -" in headline(alone)
+
+
+def test_the_headline_ranks_the_mean_of_seeds_and_not_the_luckiest_one(board):
+    means = {"a,seed=0": 10, "a,seed=1": 0, "b": 8, "never": -1}
+    recipes = {"a,seed=0": "x", "a,seed=1": "x"}
+    assert headline(scored(board, means, recipes)).startswith("b has the highest return")
+    means["b"] = 4
+    text = headline(scored(board, means, recipes))
+    assert text.startswith("a (2 training seeds) has the highest return")
+    assert "+6.0" in text
+    assert "0.5 push + 1.0 email a week" in text  # the mean of the seeds
+
+
+def test_the_headline_has_no_percentage_of_a_return_that_may_be_negative(board):
+    assert "%" not in headline(scored(board, {"a": 1, "never": -5})).replace("95 %", "")
+    assert "%" not in headline(scored(board, {"a": 1, "never": 0.001})).replace("95 %", "")
+
+
+def test_the_colours_are_those_of_a_group_of_seeds(board):
+    names = ["a,seed=0", "a,seed=1"]
+    leads = scored(board, dict.fromkeys([*names, "never"], 1), dict.fromkeys(names, "x"))
+    for name, rollout in leads.rollouts.items():
+        rollout.rewards = board.rollouts["never" if name == "never" else "mine"].rewards
+    first, second = sf.plots.long_term(leads, names).lines[:2]
     assert first.get_color() == second.get_color()
     assert first.get_linestyle() != second.get_linestyle()
 
@@ -164,6 +228,89 @@ def test_a_board_of_the_baseline_alone_has_a_report(tmp_path):
     board = sf.compare(["never"], small_world(), TINY, twins=twins(), progress=False)
     assert "No agent has a higher return than never" in headline(board)
     assert write_report(board, tmp_path, "").is_file()
+
+
+@pytest.fixture(scope="module")
+def empty_board():
+    """A board on which everybody churned in the burn-in."""
+    doomed = load_world("pronounced", {"churn.floor": 1, "churn.scale": 0})
+    return sf.compare(["random", "never"], doomed, TINY, progress=False)
+
+
+@pytest.mark.parametrize("name", OF_BOARD)
+def test_a_board_without_living_members_has_figures(empty_board, name):
+    arguments = ("random",) if OF_BOARD[name] else ()
+    assert getattr(sf.plots, name)(empty_board, *arguments).get_title(loc="left")
+
+
+def test_a_board_without_living_members_has_a_report_and_no_percentages(empty_board, tmp_path):
+    page = write_report(empty_board, tmp_path, "").read_text()
+    assert "No agent has a higher return than never" in page
+    assert "plan_reactions" in {path.stem for path in (tmp_path / "figures").iterdir()}
+
+
+def test_a_figure_that_fails_is_left_out_with_a_warning(board, tmp_path, monkeypatch):
+    def fail(*_, ax):
+        raise IndexError("no such place")
+
+    monkeypatch.setattr("slowfast_rl.evaluation.plots.sends_by_segment", fail)
+    told = "the figure 'sends_by_segment' is left out, because of IndexError: no such place"
+    with pytest.warns(UserWarning, match=told):
+        page = write_report(board, tmp_path, "").read_text()
+    assert page.count("data:image/png;base64,") == len(list((tmp_path / "figures").iterdir())) > 4
+    with pytest.warns(UserWarning, match="the figure 'sends by segment' is left out"):
+        titles = [title for title, _ in agent_figures(board, "mine")]
+    assert titles == ["figures/plans", "figures/one member's year"]
+
+
+def test_a_checkout_that_is_not_installed_has_a_report(board, tmp_path, monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("slowfast_rl.evaluation.report.version", missing)
+    page = write_report(board, tmp_path, "").read_text()
+    assert f"slowfast_rl {sf.__version__}" in page
+    assert "numba not installed" in page
+
+
+def test_a_gain_has_a_percentage_only_where_the_return_lies_above_0(board):
+    def texts(never):
+        drawn = scored(board, {"a": never + 1, "never": never})
+        return [text.get_text() for text in sf.plots.who_gains(drawn, "a").texts]
+
+    assert all(text.endswith("%)") for text in texts(5))
+    assert not [text for text in texts(-5) + texts(0.001) if "%" in text]
+
+
+def test_a_comparison_over_one_week_is_drawn_as_points(agent):
+    week = replace(TINY, weeks=1)
+    board = sf.compare([agent], small_world(), week, progress=False)
+    ax = board.plot()
+    left, right = ax.get_xlim()
+    assert left < 1 < right
+    assert ax.lines[0].get_marker() == "o"
+
+
+def test_any_number_of_horizons_is_drawn():
+    plans = np.array([[0, 0], [1, 0]], np.int32)
+    weeks = range(1, 10)
+    returns = {horizon: np.arange(8.0).reshape(2, 4) * horizon for horizon in weeks}
+    lines = sf.plots.horizons(SimpleNamespace(plans=plans, returns=returns), weeks).lines
+    assert len({line.get_label() for line in lines if "over" in line.get_label()}) == 9
+
+
+def test_the_figure_of_sends_says_which_are_delivered_and_which_are_planned(board):
+    label = sf.plots.sends_and_return(board).get_xlabel()
+    assert "delivered" in label
+    assert "grey: planned" in label
+
+
+def test_rewards_and_returns_are_not_called_viewing_days_a_week(board):
+    assert "reward a week" in sf.plots.long_term(board, cumulative=False).get_ylabel()
+    for name in ("who_gains", "sends_and_return"):
+        assert "discounted return (viewing days)" in (
+            getattr(sf.plots, name)(board).get_ylabel().replace("\n", " ")
+        )
 
 
 @pytest.mark.parametrize("name", OF_BOARD)

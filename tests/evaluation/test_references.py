@@ -47,6 +47,9 @@ def test_references_are_what_living_every_plan_by_hand_gives():
     assert_allclose(found.best_fixed, scored[:, best])
     assert_allclose(found.oracle, scored[np.arange(32), oracle])
     assert_allclose(found.gap, found.oracle.mean() / found.best_fixed.mean() - 1)
+    negative = replace(found, best_fixed=-found.best_fixed, oracle=1 - found.best_fixed)
+    assert negative.gap is None
+    assert negative.lead_text == "1.00 viewing days (discounted)"
 
 
 def test_references_of_a_world_with_shapes_name_the_shape_of_each_plan(tmp_path):

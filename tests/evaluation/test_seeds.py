@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import slowfast_rl as sf
+from slowfast_rl.evaluation import plots
 from slowfast_rl.evaluation.seeds import (
     Group,
     groups,
@@ -23,12 +24,75 @@ def row(name, seed, group, opportunities=100):
 
 def test_agents_that_differ_in_their_seed_alone_are_a_group():
     rows = [row("a,seed=1", 1, "x"), row("b", 0, "y"), row("a,seed=0", 0, "x"), row("c", 0, None)]
-    assert groups(rows) == [Group("a", ("a,seed=0", "a,seed=1"), (0, 1))]
+    assert groups(rows) == ([Group("a", ("a,seed=0", "a,seed=1"), (0, 1))], {})
 
 
 def test_agents_of_other_budgets_and_equal_seeds_are_no_group():
-    assert groups([row("a", 0, "x"), row("a_2", 1, "x", 126)]) == []
-    assert groups([row("a", 0, "x"), row("a_2", 0, "x")]) == []
+    alone = "no other seed was trained for about {} opportunities"
+    found, left_out = groups([row("a", 0, "x"), row("a_2", 1, "x", 126)])
+    assert (found, left_out) == ([], {"a": alone.format(100), "a_2": alone.format(126)})
+    found, left_out = groups([row("a", 0, "x"), row("a_2", 0, "x")])
+    assert found == []
+    assert left_out == {"a_2": "it was trained with seed 0, as a", "a": alone.format(100)}
+
+
+def test_a_seed_that_is_there_twice_counts_once():
+    found, left_out = groups([row("a", 0, "x"), row("a_2", 0, "x"), row("b", 1, "x")])
+    assert found == [Group("a", ("a", "b"), (0, 1), ("a_2",))]
+    assert left_out == {"a_2": "it was trained with seed 0, as a"}
+
+
+def test_a_run_of_another_budget_leaves_the_group_of_the_others():
+    rows = [row("a", 0, "x"), row("b", 1, "x", 120), row("long", 2, "x", 10_000)]
+    found, left_out = groups(rows)
+    assert found == [Group("a", ("a", "b"), (0, 1))]
+    assert left_out == {"long": "no other seed was trained for about 10,000 opportunities"}
+    found, _ = groups([*rows, row("longer", 3, "x", 11_000)])
+    assert [group.agents for group in found] == [("a", "b"), ("long", "longer")]
+
+
+def test_groups_of_one_name_are_told_apart():
+    rows = [
+        row(f"a,seed={seed}{end}", seed, recipe)
+        for recipe, end in (("x", ""), ("y", "_2"))
+        for seed in (0, 1)
+    ]
+    assert [group.name for group in groups(rows)[0]] == ["a", "a_2"]
+    other = row("a", 0, "z")
+    assert [group.name for group in groups([*rows, other])[0]] == ["a_2", "a_3"]
+
+
+def test_groups_of_one_name_have_their_own_statistics_and_colours():
+    world = small_world()
+    agents = [
+        sf.SlowFastAgent(
+            sf.slow.UtilityPlanner(num_members=64, weeks=4, window=2, message_cost=cost),
+            sf.fast.PacedExecutor(),
+        ).learn(world, seed=seed)
+        for cost in (0.0, 0.5)
+        for seed in (0, 1)
+    ]
+    board = sf.compare([*agents, "never"], world, TINY, twins=twins(), progress=False)
+    free, costly = board.groups
+    assert free["name"] != costly["name"]
+    for group in board.groups:
+        returns = [board.row(name)["return"] for name in group["agents"]]
+        assert_allclose(group["iqm"], np.mean(returns))
+    assert free["iqm"] != costly["iqm"]
+    drawn = plots.long_term(board, [*free["agents"], *costly["agents"]]).lines[:4]
+    colours = [line.get_color() for line in drawn]
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 2), (2, 1, 1), (1, 2, 1), (1, 1, 0), (0, 1, 4)])
+def test_few_members_have_statistics_too(sizes):
+    segments = np.repeat(np.arange(3), sizes)
+    members = np.arange(float(len(segments)))
+    (group,) = statistics_over_seeds(
+        [Group("a", ("a", "b"), (0, 1))], {"a": members, "b": members + 1}, members, segments
+    )
+    assert_allclose(group["iqm_lead"], 0.5)
+    assert np.isfinite(group["iqm_ci95"]).all()
 
 
 def test_the_interquartile_mean_is_the_mean_of_the_middle_half():
