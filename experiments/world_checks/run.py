@@ -111,24 +111,24 @@ def verdicts(w):
 
     name = "1. open rate per send falls with frequency, at every step"
     holds, fails = all(step[2] < 0 for step in falls), any(step[1] > 0 for step in falls)
-    yield name, fmt.says(holds, fails, f"smallest fall {points(max(falls))} points")
+    yield name, fmt.verdict(holds, fails, f"smallest fall {points(max(falls))} points")
 
     name = "1. cumulative opt-out rises with frequency, at every step"
     holds, fails = all(step[1] > 0 for step in rises), any(step[2] < 0 for step in rises)
-    yield name, fmt.says(holds, fails, f"smallest rise {points(min(rises))} points")
+    yield name, fmt.verdict(holds, fails, f"smallest rise {points(min(rises))} points")
 
     for start, b in w["first_week"].items():
         name = f"2. the maximum is best on a 1-week horizon, {start}"
         holds, fails = b["is_maximum"] and b["over_next"][1] > 0, b["over_maximum"][1] > 0
         text = f"{plan(b['plan'])} leads {plan(b['next_plan'])} by {number(b['over_next'], 4)}"
-        yield name, fmt.says(holds, fails, text)
+        yield name, fmt.verdict(holds, fails, text)
 
     for start, by_horizon in w["best_plan"].items():
         name = f"2. an interior plan is best on 52 weeks, {start}"
         b = next(b for b in by_horizon if b["horizon"] == 52)
         never, maximum = b["over_never"], b["over_maximum"]
         text = f"{plan(b['plan'])} leads never by {number(never)}, the maximum by {number(maximum)}"
-        yield name, fmt.says(b["interior"], never[2] <= 0 or maximum[2] <= 0, text)
+        yield name, fmt.verdict(b["interior"], never[2] <= 0 or maximum[2] <= 0, text)
         text = f"from a horizon of {w['crossover'][start]} weeks (one luck, point estimate)"
         yield f"2. crossover: the maximum is no longer best, {start}", text
 
@@ -137,33 +137,33 @@ def verdicts(w):
         low, high = g["low_lead"], g["high_lead"]
         text = f"lowest fifth {plan(g['plans'][0])}, leads the highest's by {number(low)}; "
         text += f"highest fifth {plan(g['plans'][-1])}, leads the lowest's by {number(high)}"
-        verdict = fmt.says(g["differs"], low[2] <= 0 or high[2] <= 0, text)
-        yield f"3. the best plan differs by {trait}", verdict
+        result = fmt.verdict(g["differs"], low[2] <= 0 or high[2] <= 0, text)
+        yield f"3. the best plan differs by {trait}", result
 
     name, channels = "3. the best frequency differs by channel", w["channel"]
     holds, fails = all(c["differs"] for c in channels), len({c["sends"] for c in channels}) == 1
     text = "; ".join(_alone(n, c) for n, c in zip(w["channels"], channels, strict=True))
-    yield name, fmt.says(holds, fails, text)
+    yield name, fmt.verdict(holds, fails, text)
 
     name = "3. response per send is lowest in the lowest fifth of the base rate"
     holds, fails = base_rate["lowest_responds_least"], lowest[1] > min(o[2] for o in others)
     text = f"{fmt.percent(lowest)} against {fmt.percent(min(others))} in the next lowest"
-    yield name, fmt.says(holds, fails, text)
+    yield name, fmt.verdict(holds, fails, text)
 
     name = "4. fatigue halves in silence as set, among the living"
     halves = zip(w["channels"], r["half_life"], r["expected"], strict=True)
     text = "; ".join(f"{c} {m:.3f} days, set {e:.3f}" for c, m, e in halves)
-    yield name, fmt.says(r["halves_as_set"], not r["halves_as_set"], text)
+    yield name, fmt.verdict(r["halves_as_set"], not r["halves_as_set"], text)
 
     name = "4. response per send recovers in silence"
     fails = any(v[2] < 0 for v in r["regained"].values())
     text = "; ".join(f"{n} weeks {points(v)}" for n, v in r["regained"].items()) + " points"
-    yield name, fmt.says(r["response_returns"], fails, text)
+    yield name, fmt.verdict(r["response_returns"], fails, text)
 
     name = "the return of always-send falls as the opt-out hazard goes ×½, ×1, ×2"
     text = " / ".join(f"{v[0]:.2f}" for v in h["returns"])
     text += f"; steps {', '.join(map(number, steps))}"
-    yield name, fmt.says(h["holds"], any(step[1] > 0 for step in steps), text)
+    yield name, fmt.verdict(h["holds"], any(step[1] > 0 for step in steps), text)
 
 
 def _alone(name, channel):

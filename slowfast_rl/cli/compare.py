@@ -35,6 +35,7 @@ from slowfast_rl.evaluation.contestants import (
     dealt_contestant,
     trained_contestant,
 )
+from slowfast_rl.evaluation.formatting import number
 from slowfast_rl.evaluation.leaderboard import compare
 from slowfast_rl.evaluation.protocol import check_training_seed
 from slowfast_rl.evaluation.references import load_references
@@ -171,7 +172,7 @@ def effects_table(effects: Mapping[str, Any]) -> str:
     lines = [f"{'effect, viewing days':<22}{'adjusted':>26}{'unadjusted':>26}{'twins':>10}"]
     for name, row in effects.items():
         cells = [
-            f"{row[key]:+.2f} [{row[ci][0]:+.2f}, {row[ci][1]:+.2f}]"
+            number((row[key], *row[ci]))
             for key, ci in (("estimate", "ci95"), ("unadjusted", "unadjusted_ci95"))
         ]
         lines.append(f"{name:<22}{cells[0]:>26}{cells[1]:>26}{row['truth']:>+10.2f}")

@@ -11,7 +11,7 @@ from types import ModuleType
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from slowfast_rl.evaluation.curves import Level, write_curves
+from slowfast_rl.evaluation.curves import BaselineLines, write_curves
 from slowfast_rl.evaluation.leaderboard import Leaderboard
 from slowfast_rl.evaluation.tables import markdown, terminal
 from slowfast_rl.store.files import write_text_atomically
@@ -55,7 +55,7 @@ def write_leaderboard(
     runs: Mapping[str, str],
     directory: Path,
     *,
-    level: Level | None = None,
+    lines: BaselineLines | None = None,
     texts: Mapping[str, str] | None = None,
     report: bool = True,
     command: str | None = None,
@@ -70,7 +70,7 @@ def write_leaderboard(
         folder: of the run.
         runs: names of the agents' runs in TensorBoard, by the agents' names.
         directory: TensorBoard's log directory.
-        level: of baselines' lines beside an agent's evaluations in training.
+        lines: of baselines, beside an agent's evaluations in training.
         texts: Markdown by title, for TensorBoard.
         report: whether to write ``report.html``, and figures.
         command: the command line, for the report; None for that of this process.
@@ -78,7 +78,7 @@ def write_leaderboard(
     write_text_atomically(folder / "leaderboard.md", markdown(board))
     drawing = _report_module() if report else None
     figures = None if drawing is None else drawing.agent_figures
-    write_curves(board, directory, runs, level=level, texts=texts, figures=figures)
+    write_curves(board, directory, runs, lines=lines, texts=texts, figures=figures)
     page = None
     if drawing is not None:
         said = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -50,7 +50,7 @@ from slowfast_rl.evaluation.contestants import (
     named_contestant,
     trained_contestant,
 )
-from slowfast_rl.evaluation.curves import Level, evaluation, final_metrics
+from slowfast_rl.evaluation.curves import BaselineLines, evaluation, final_metrics
 from slowfast_rl.evaluation.leaderboard import Leaderboard, compare
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import check_training_seed
@@ -74,6 +74,11 @@ _BESIDE = {True: _REFERENCES, False: ("never",)}  # in TensorBoard, by whether t
 _EVALUATIONS = {"slow": 10, "fast": 4}
 _OF_CPU_BUDGET = 30_000_000  # opportunities between them, where the budget is in CPU time
 _MOST_SHOWN = 2  # settings in an agent's name
+_LONGEST = 80  # characters of them
+_EVALUATED = (  # settings that change what a baseline returns, besides those of the evaluation
+    "world", "world_file", "world_overrides", "num_members", "weeks", "population_seed",
+    "luck_seed",
+)  # fmt: skip
 _GROUPS = ("agent", "slow", "fast", "fast/pacer", "fast/ranker")  # that choose an agent's parts
 
 
@@ -167,7 +172,9 @@ class Train:
         old = json.loads(begun.read_text())["curves"] if begun.exists() else None
         directory = log_directory(folder)
         alone = directory.parent == folder  # and not shared with other jobs of a sweep
-        run_name = old or new_run(directory, agent.name, alone=alone)
+        named = () if "name" in overrides() else ("world",)  # the agent's name has it already
+        name = agent.name + evaluation_suffix(named)
+        run_name = old or new_run(directory, name, alone=alone)
         if alone:
             for left in folder.glob(".*.partial"):  # of curves that a killed process was writing
                 shutil.rmtree(left)
@@ -208,14 +215,14 @@ class Train:
         self._write_hparams(board, metrics)
         metrics.close()
         runs = {agent.name: run_name} | {
-            name: name + _swept(("world",)) for name in _BESIDE[references is not None]
+            name: name + evaluation_suffix() for name in _BESIDE[references is not None]
         }
         write_leaderboard(
             board,
             folder,
             runs,
             directory,
-            level=Level(watch.num_members, agent.train_opportunities),
+            lines=BaselineLines(watch.num_members, agent.train_opportunities),
             texts={"configuration": f"```yaml\n{(folder / CONFIG_FILE).read_text('utf-8')}```"},
             report=s.report,
             command=original_command(folder),
@@ -260,8 +267,8 @@ class Train:
         chosen |= {key: yaml.safe_load(value) for key, value in given.items()}
         chosen = {k: v for k, v in chosen.items() if isinstance(v, bool | int | float | str)}
         metrics.evaluation.record("hparams", HParam(chosen, final))
-        for tag, value in final.items():
-            metrics.evaluation.record(tag, value)
+        for tag, value in final.items():  # the curves' writer writes them to TensorBoard
+            metrics.evaluation.record(tag, value, exclude="tensorboard")
         metrics.evaluation.dump(agent.train_opportunities)
 
 
@@ -462,11 +469,34 @@ def settings_suffix() -> str:
         for key, value in given.items()
         if key.startswith(("agent.", "slow.", "fast.")) and not key.endswith(("_target_", "device"))
     }
-    parts = [f"{key}={value}" for key, value in found.items()]
-    if len(parts) > _MOST_SHOWN:
+    return _shown(found) + _swept(("world", "seed")).replace("/", "-")
+
+
+def evaluation_suffix(named: Sequence[str] = ()) -> str:
+    """Return what of world and evaluation differs between a sweep's jobs, for the end of a name.
+
+    Args:
+        named: keys that the name has already.
+    """
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return ""
+    return _shown(
+        {
+            key.removeprefix("evaluation."): value
+            for key, value in overrides(telling_apart=True).items()
+            if (key in _EVALUATED or key.startswith(("world.", "evaluation.")))
+            and key not in ("evaluation.every_opportunities", *named)
+        }
+    )
+
+
+def _shown(settings: Mapping[str, str]) -> str:
+    """Return settings for the end of a name; many or long ones are replaced by their digest."""
+    parts = [f"{key}={value}" for key, value in settings.items()]
+    if len(parts) > _MOST_SHOWN or sum(map(len, parts)) > _LONGEST:
         digest = hashlib.sha256(",".join(sorted(parts)).encode()).hexdigest()[:6]
         parts = [f"{len(parts)}_settings_{digest}"]
-    return ("".join(f",{part}" for part in parts) + _swept(("world", "seed"))).replace("/", "-")
+    return "".join(f",{part}" for part in parts).replace("/", "-")
 
 
 def _swept(keys: Sequence[str]) -> str:

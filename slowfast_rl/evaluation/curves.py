@@ -51,8 +51,8 @@ def layout(baseline: str) -> dict[str, Any]:
     }
 
 
-class Level(NamedTuple):
-    """Level lines of baselines beside an agent's evaluations during training.
+class BaselineLines(NamedTuple):
+    """The level lines of baselines beside an agent's evaluations during training.
 
     Attributes:
         num_members: number of members of those evaluations, under the first luck.
@@ -68,7 +68,7 @@ def write_curves(
     folder: Path,
     runs: Mapping[str, str],
     *,
-    level: Level | None = None,
+    lines: BaselineLines | None = None,
     texts: Mapping[str, str] | None = None,
     figures: Callable[[Leaderboard, str], Iterator[tuple[str, Any]]] | None = None,
 ) -> None:
@@ -81,7 +81,7 @@ def write_curves(
         board: a leaderboard.
         folder: TensorBoard's log directory.
         runs: the runs' names by the agents' names; other agents of the board are left out.
-        level: the evaluations during training beside which baselines get level lines; None where
+        lines: the evaluations during training beside which baselines get level lines; None where
             there was no training.
         texts: Markdown by title, for the runs of trained agents.
         figures: yields the title and figure of each figure of a trained agent; None for none.
@@ -99,8 +99,8 @@ def write_curves(
             _write_weeks(writer, board.rollouts[name], board)
             _write_lead(writer, name, board)
             _write_final(writer, name, board)
-            if baseline and level is not None:
-                _write_level(writer, name, board, level)
+            if baseline and lines is not None:
+                _write_baseline_lines(writer, name, board, lines)
             if not baseline:
                 for title, text in (texts or {}).items():
                     writer.add_text(title, text)
@@ -160,11 +160,13 @@ def _write_final(writer: "SummaryWriter", name: str, board: Leaderboard) -> None
     writer.add_histogram(f"members/lead_over_{board.baseline}", leads, board.protocol.weeks)
 
 
-def _write_level(writer: "SummaryWriter", name: str, board: Leaderboard, level: Level) -> None:
+def _write_baseline_lines(
+    writer: "SummaryWriter", name: str, board: Leaderboard, lines: BaselineLines
+) -> None:
     """Write a baseline's level lines, on the members and luck of the evaluations in training."""
 
     def first(rollout: Rollout) -> Float64:
-        return rollout.luck_returns[0, : level.num_members]
+        return rollout.luck_returns[0, : lines.num_members]
 
     oracle = board.rollouts.get("oracle") if board.references is not None else None
     metrics = evaluation(
@@ -174,7 +176,7 @@ def _write_level(writer: "SummaryWriter", name: str, board: Leaderboard, level: 
         first(board.baseline_rollout),
         None if oracle is None else first(oracle),
     )
-    for step in (0, level.opportunities):
+    for step in (0, lines.opportunities):
         for tag, value in metrics.items():
             writer.add_scalar(tag, value, step)
 

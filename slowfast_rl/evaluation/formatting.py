@@ -71,7 +71,7 @@ def table_of(header: str, row: str, rows: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(f"| {line} |" for line in (*lines, *(cells.format(row, **r) for r in rows)))
 
 
-def says(holds: bool, fails: bool, numbers: str) -> str:
+def verdict(holds: bool, fails: bool, numbers: str) -> str:
     """Return a verdict with its numbers; neither holding nor failing is not resolved."""
     return f"{'holds' if holds else '**fails**' if fails else 'not resolved'}: {numbers}"
 

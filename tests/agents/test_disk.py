@@ -322,6 +322,16 @@ def test_what_the_planner_plans_for_is_kept(tmp_path):
     assert SlowFastAgent.load(tmp_path / "agent.zip").plans_for == "own"
 
 
+@pytest.mark.parametrize("name", ["never", "always", "random", "best_fixed", "oracle"])
+def test_a_name_that_is_a_baselines_is_refused(name):
+    message = f"name is '{name}', a baseline's; allowed is any but never, always, random, best_fix"
+    for make in (SlowFastAgent, ThresholdAgent):
+        with pytest.raises(ValueError, match=message) as raised:
+            make(name=name)
+        assert "\n" not in str(raised.value)
+    assert ThresholdAgent().name == "threshold"
+
+
 @pytest.mark.parametrize("name", ["a/b", "..", "../mine", 3])
 def test_a_name_that_is_a_path_is_refused(name):
     message = r"name is .*; allowed is a text without / and \.\."

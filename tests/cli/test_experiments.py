@@ -91,6 +91,7 @@ def test_an_agent_is_named_by_its_experiment_and_by_the_settings_that_were_chang
         ),
         (["agent.turns=[slow,middle]"], "turns are"),
         (["name=../../mine"], "name is '../../mine'; allowed is a text without / and .."),
+        (["name=never"], "name is 'never', a baseline's; allowed is any but never, always, "),
         (["experiment=flat_ppo", "slow=ppo"], "slow is given, and SinglePolicyAgent takes none"),
     ],
 )

@@ -4,14 +4,17 @@ import re
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from hydra.types import RunMode
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from slowfast_rl.agents import SlowFastAgent
+from slowfast_rl.cli import train
 from slowfast_rl.evaluation.protocol import SEGMENTS
 from tests.cli.calls import TINY, TINY_COMPARISON, Result, call, run_command
 
@@ -157,6 +160,15 @@ def test_tensorboard_has_hparams_and_a_layout_with_the_interval_as_margin(traine
             assert [tag for tag in tags if re.search(pattern, tag)], pattern
 
 
+def test_each_final_metric_is_written_once_to_tensorboard_and_to_the_table(trained):
+    run, _ = trained
+    row = table_of(run)[-1]
+    for tag in ("final/return", "final/lead_over_never"):
+        (event,) = events(run / "tensorboard" / NAME).Scalars(tag)
+        assert event.value == pytest.approx(float(row[tag]), rel=1e-5)
+        assert event.step == int(row["step"])
+
+
 def test_tensorboard_has_the_configuration_as_text_and_a_histogram_over_members(trained):
     run, _ = trained
     log = events(run / "tensorboard" / NAME)
@@ -297,3 +309,39 @@ def test_the_jobs_of_a_sweep_share_a_log_directory_with_each_baseline_once(
     assert sorted(runs) == ["never", f"{NAME},seed=1", f"{NAME},seed=2"]  # what differs, no more
     assert len(runs["never"]) == 1
     assert not list((tmp_path / "sweep" / "0").glob("tensorboard"))
+
+
+def test_the_jobs_of_a_sweep_over_the_evaluation_have_baselines_of_their_own(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    tiny = [line for line in TINY if not line.startswith(("name=", "weeks="))]
+    result = call(capsys, "train", "-m", "weeks=2,3", *tiny, "hydra.sweep.dir=sweep")
+    assert result.code == 0, result.err
+    folder = tmp_path / "sweep/tensorboard"
+    runs = [f"{name},weeks={weeks}" for name in ("never", NAME) for weeks in (2, 3)]
+    assert sorted(path.name for path in folder.iterdir()) == runs
+    for weeks in (2, 3):
+        curve = events(folder / f"never,weeks={weeks}")
+        assert len(curve.Scalars("Long-term reward/per_week")) == weeks
+
+
+def test_the_names_of_baselines_say_all_that_differs_in_their_evaluation(monkeypatch):
+    given = {"seed": "1", "slow.hidden": "8", "evaluation.every_opportunities": "5"}
+
+    def suffix(**more):
+        config = SimpleNamespace(mode=RunMode.MULTIRUN)
+        monkeypatch.setattr(train.HydraConfig, "initialized", lambda: True)
+        monkeypatch.setattr(train.HydraConfig, "get", lambda: config)
+        monkeypatch.setattr(train, "overrides", lambda telling_apart: given | more)
+        return train.evaluation_suffix()
+
+    assert suffix() == ""
+    for key in ("world", "num_members", "luck_seed", "population_seed"):
+        assert suffix(**{key: "7"}) == f",{key}=7"
+    assert suffix(world_file="a/b.yaml") == ",world_file=a-b.yaml"
+    assert suffix(world_overrides="{a.b: 1}") == ",world_overrides={a.b: 1}"
+    assert suffix(**{"evaluation.burn_in": "0", "world.menu": "1"}) == ",burn_in=0,world.menu=1"
+    many = [suffix(weeks="2", num_members="2", luck_seed=seed) for seed in "12"]
+    assert all(re.fullmatch(",3_settings_[0-9a-f]{6}", name) for name in many)
+    assert len(set(many)) == 2

@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import slowfast_rl as sf
 from slowfast_rl.evaluation import Twins
-from slowfast_rl.evaluation.curves import Level, layout, write_curves
+from slowfast_rl.evaluation.curves import BaselineLines, layout, write_curves
 from slowfast_rl.members.loading import load_world
 from tests.evaluation.cases import TINY, references, small_world, twins
 
@@ -27,7 +27,7 @@ def board():
 @pytest.fixture(scope="module")
 def curves(board, tmp_path_factory):
     folder = tmp_path_factory.mktemp("curves")
-    write_curves(board, folder, {"never": "never", "always": "most"}, level=Level(8, 500))
+    write_curves(board, folder, {"never": "never", "always": "most"}, lines=BaselineLines(8, 500))
     return {path.name: EventAccumulator(str(path)).Reload() for path in folder.iterdir()}
 
 
