@@ -10,7 +10,6 @@ TensorBoard events, and at the end report.html, figures/, leaderboard.md and lea
 jobs of a sweep share one log directory of TensorBoard, in the sweep's folder.
 """
 
-import hashlib
 import inspect
 import json
 import shutil
@@ -24,9 +23,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import yaml
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import OmegaConf
 
 from slowfast_rl import __version__
 from slowfast_rl.agents import Agent
@@ -35,6 +31,13 @@ from slowfast_rl.agents.disk import write_arrays
 from slowfast_rl.agents.turns import Turn
 from slowfast_rl.cli.app import CONFIG_FILE, run
 from slowfast_rl.cli.checkpoints import FINAL, LATEST
+from slowfast_rl.cli.names import (
+    evaluation_suffix,
+    name_by_choices,
+    overrides,
+    parts_exchanged,
+    settings_suffix,
+)
 from slowfast_rl.cli.results import log_directory, new_run, say, write_leaderboard
 from slowfast_rl.cli.resume import (
     START_FILE,
@@ -57,7 +60,7 @@ from slowfast_rl.evaluation.protocol import check_training_seed
 from slowfast_rl.evaluation.references import References
 from slowfast_rl.evaluation.twins import Twins
 from slowfast_rl.members.arrays import Float64
-from slowfast_rl.members.loading import config_folder, world_hash
+from slowfast_rl.members.loading import world_hash
 from slowfast_rl.policies.component import LossNotFiniteError
 from slowfast_rl.policies.component_files import check_savable
 from slowfast_rl.policies.registry import import_class
@@ -73,13 +76,6 @@ _BESIDE = {True: _REFERENCES, False: ("never",)}  # in TensorBoard, by whether t
 #: Evaluations in a turn of a level, by default; a tenth of its CPU time or less in each experiment.
 _EVALUATIONS = {"slow": 10, "fast": 4}
 _OF_CPU_BUDGET = 30_000_000  # opportunities between them, where the budget is in CPU time
-_MOST_SHOWN = 2  # settings in an agent's name
-_LONGEST = 80  # characters of them
-_EVALUATED = (  # settings that change what a baseline returns, besides those of the evaluation
-    "world", "world_file", "world_overrides", "num_members", "weeks", "population_seed",
-    "luck_seed",
-)  # fmt: skip
-_GROUPS = ("agent", "slow", "fast", "fast/pacer", "fast/ranker")  # that choose an agent's parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +113,7 @@ class TrainSettings(EvaluatedSettings):
                 levels[level] = None
         parts = {k: build(node, k) for k, node in levels.items() if node is not None}
         own = {k: v for k, v in self.agent.items() if k != "_target_"}
-        name = (
-            _name_by_choices(parts) if parts_exchanged() else self.name or _name_by_choices(parts)
-        )
+        name = name_by_choices(parts) if parts_exchanged() else self.name or name_by_choices(parts)
         agent: Agent = fit_arguments(target, own, "agent", **parts, name=name)
         if "name" not in overrides():
             agent.name += settings_suffix()
@@ -395,116 +389,6 @@ def _steps(turns: Sequence[Turn]) -> Iterator[int]:
         planned, times = turn.schedule.opportunities or 0, _EVALUATIONS[turn.level]
         yield from (begun + planned * number // times for number in range(times))
         begun += planned
-
-
-def overrides(telling_apart: bool = False) -> dict[str, str]:
-    """Return the overrides of the command line by key, without hydra's own.
-
-    Args:
-        telling_apart: whether to leave out, in a sweep, those that all of its jobs share.
-    """
-    if not HydraConfig.initialized():
-        return {}
-    config = HydraConfig.get()
-    same = config.job.config.override_dirname.exclude_keys if telling_apart else ()
-    pairs = (word.lstrip("+~").partition("=") for word in config.overrides.task)
-    return {key: value for key, _, value in pairs if key not in same}
-
-
-def parts_exchanged() -> bool:
-    """Return whether the command line chooses parts of the agent and does not name it.
-
-    The name that an experiment gives is then not the agent's: others have it who were not changed.
-    """
-    given = overrides()
-    chosen = any(key in _GROUPS or key.endswith("._target_") for key in given)
-    return chosen and "name" not in given
-
-
-def _of_experiment() -> dict[str, Any]:
-    """Return the settings of agent and levels that the chosen experiment's file gives, by key."""
-    if not HydraConfig.initialized():
-        return {}
-    runtime = HydraConfig.get().runtime
-    option = runtime.choices.get("experiment")
-    folders = [source.path for source in runtime.config_sources if source.schema == "file"]
-    files = [Path(folder) / "experiment" / f"{option}.yaml" for folder in folders]
-    file = next((file for file in files if file.is_file()), None)
-    found: Any = {} if file is None else OmegaConf.load(file)
-    levels = {name: found[name] for name in ("agent", "slow", "fast") if name in found}
-    return {
-        f"{level}.{key}": value for level, node in levels.items() for key, value in node.items()
-    }
-
-
-def _name_by_choices(parts: Mapping[str, Any]) -> str | None:
-    """Return a name for a planner or executor that a YAML file of the user's own describes.
-
-    Returns:
-        the names of the two files, or None where both levels are named by their classes.
-    """
-    if not HydraConfig.initialized() or set(parts) != {"slow", "fast"}:
-        return None
-    found = {"slow": parts["slow"].name, "fast": parts["fast"].label}
-    choices = HydraConfig.get().runtime.choices
-    own = {
-        level: choices[level]
-        for level in found
-        if not (config_folder() / level / f"{choices.get(level)}.yaml").is_file()
-        and f"{level}._target_" not in overrides()
-    }
-    return "+".join((found | own).values()) if own else None
-
-
-def settings_suffix() -> str:
-    """Return what tells apart two agents of the same classes, for the end of a name.
-
-    Settings of agent and levels that the command line gives, where it exchanges parts also those
-    of the experiment; in a sweep those that differ between its jobs, and world and seed. Many are
-    replaced by their digest.
-    """
-    given = (_of_experiment() if parts_exchanged() else {}) | overrides(telling_apart=True)
-    found = {
-        key.removeprefix("slow.").removeprefix("agent."): value
-        for key, value in given.items()
-        if key.startswith(("agent.", "slow.", "fast.")) and not key.endswith(("_target_", "device"))
-    }
-    return _shown(found) + _swept(("world", "seed")).replace("/", "-")
-
-
-def evaluation_suffix(named: Sequence[str] = ()) -> str:
-    """Return what of world and evaluation differs between a sweep's jobs, for the end of a name.
-
-    Args:
-        named: keys that the name has already.
-    """
-    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
-        return ""
-    return _shown(
-        {
-            key.removeprefix("evaluation."): value
-            for key, value in overrides(telling_apart=True).items()
-            if (key in _EVALUATED or key.startswith(("world.", "evaluation.")))
-            and key not in ("evaluation.every_opportunities", *named)
-        }
-    )
-
-
-def _shown(settings: Mapping[str, str]) -> str:
-    """Return settings for the end of a name; many or long ones are replaced by their digest."""
-    parts = [f"{key}={value}" for key, value in settings.items()]
-    if len(parts) > _MOST_SHOWN or sum(map(len, parts)) > _LONGEST:
-        digest = hashlib.sha256(",".join(sorted(parts)).encode()).hexdigest()[:6]
-        parts = [f"{len(parts)}_settings_{digest}"]
-    return "".join(f",{part}" for part in parts).replace("/", "-")
-
-
-def _swept(keys: Sequence[str]) -> str:
-    """Return the values of these keys in a job of a sweep, for the end of a name."""
-    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
-        return ""
-    given = overrides(telling_apart=True)
-    return "".join(f",{key}={given[key]}" for key in keys if key in given)
 
 
 def main() -> None:
