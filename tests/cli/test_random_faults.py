@@ -103,7 +103,10 @@ class Killed:
     def go_on(self, step: int) -> None:
         """Let it pass its gate, and kill it where this is drawn."""
         dies_at = 0
-        if step in self.steps:
+        due = sum(
+            first <= step for first in self.steps
+        )  # also where it was away or ended meanwhile
+        if self.kills < due and self._dies_by < 0:
             dies_at, self._dies_by = int(self._draws.integers(1, OPERATIONS)), step + PATIENCE
         self.running.pass_gate(dies_at)
         if step == self._dies_by:
