@@ -31,7 +31,7 @@ from tests.cli.gates import limit_files
 from tests.services.decisions import read_log
 from tests.waiting import HANG_SECONDS
 
-KILLS = int(os.environ.get("KILLS", "2"))
+KILLS = int(os.environ.get("KILLS", "1"))
 MEMBERS = np.arange(40)
 ROOM = 4096  # bytes to which a file may grow on a full disk: about a dozen decisions
 WORLD = load_world("pronounced")
