@@ -113,7 +113,9 @@ licences: .venv/.installed .venv-tools/.installed ## list the locked packages wi
 
 sbom: .venv-tools/.installed ## write the locked packages and their hashes to dist/sbom.cdx.json (CycloneDX)
 	@mkdir -p dist
-	@cat requirements.lock requirements-torch.txt | .venv-tools/bin/cyclonedx-py requirements \
+	@# The tool warns that a list of pins does not say which package requires which.
+	@cat requirements.lock requirements-torch.txt \
+	   | PYTHONWARNINGS=ignore .venv-tools/bin/cyclonedx-py requirements \
 	   --pyproject pyproject.toml --mc-type library --output-reproducible -o dist/sbom.cdx.json -
 
 clean: ## remove the environment, caches and builds; runs/ stays
