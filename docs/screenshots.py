@@ -2,8 +2,9 @@
 
     python docs/screenshots.py [--only tensorboard report site]
 
-Trains what is missing into runs/docs (about ten minutes), then opens every page in headless
-Chromium and writes docs/figures/. Needs `pip install selenium`, chromium and its driver.
+Trains what is missing into runs/docs (about ten minutes; `--only site` needs no training), then
+opens every page in headless Chromium and writes docs/figures/. Needs `pip install selenium`,
+chromium and its driver.
 """
 
 import argparse
@@ -70,12 +71,19 @@ def report(browser: webdriver.Chrome) -> None:
 
 def site(browser: webdriver.Chrome) -> None:
     """Take the first page of the site, which `make docs` built."""
-    take(browser, (ROOT / "site" / "index.html").as_uri(), "site")
+    page = ROOT / "site" / "index.html"
+    if not page.is_file():
+        raise FileNotFoundError(f"{page} is missing; build it with make docs")
+    take(browser, page.as_uri(), "site")
 
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """Serve a log directory by TensorBoard, and yield its address."""
+    """Serve a log directory by TensorBoard, and yield its address.
+
+    Raises:
+        RuntimeError: TensorBoard ended, or did not answer in a minute.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -89,7 +97,11 @@ def served(folder: Path) -> Iterator[str]:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
+            if process.poll() is not None:
+                raise RuntimeError(f"TensorBoard ended with exit code {process.returncode}")
             time.sleep(0.2)
+        else:
+            raise RuntimeError("TensorBoard did not answer within a minute")
         time.sleep(SECONDS)  # it reads the events
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -111,7 +123,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=[*pages], default=[*pages])
     chosen = parser.parse_args().only
-    train()
+    if chosen != ["site"]:
+        train()
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars"):
         options.add_argument(argument)

@@ -12,6 +12,7 @@ from slowfast_rl.members.observations import (
     opportunity_features,
     opportunity_observation,
     privileged_features,
+    privileged_observation,
     weekly_features,
     weekly_observation,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "plots",
     "policies",
     "privileged_features",
+    "privileged_observation",
     "register",
     "setting",
     "slow",

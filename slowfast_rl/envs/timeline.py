@@ -47,9 +47,12 @@ class Timeline:
         self.values = np.zeros((num_envs, len(names), weeks), np.float32)  # [N, L, W]
         self._members = np.zeros(num_envs, np.int64)
         self._weeks = np.zeros(num_envs, np.int64)  # weeks that have begun
+        self._churned = np.zeros(num_envs, np.bool_)
 
     def record(self, population: Population, since: int = 0) -> None:
         """Record the present week of N members; a member whose episode begins starts anew.
+
+        A member's last week is that in which it churned.
 
         Args:
             population: the members.
@@ -69,13 +72,20 @@ class Timeline:
             lines += [*state.fatigue.T, state.goodwill]
         week = weeks - ended - since
         self.values[week < 0] = 0
-        shown = (week >= 0) & (week < self.values.shape[2])
+        gone = self._churned & (week >= 0)  # it churned in a week that is recorded
+        shown = (week >= 0) & (week < self.values.shape[2]) & ~gone
         self.values[rows[shown], :, week[shown]] = np.stack(lines, axis=1)[shown]
-        self._members, self._weeks = population.members, np.maximum(week + 1, 0)
+        self._members = population.members
+        self._weeks = np.where(gone, self._weeks, np.maximum(week + 1, 0))
+        self._churned = ~population.alive & (week >= 0)
+
+    def weeks(self, row: int) -> int:
+        """Return how many weeks of a row's member are recorded: those that have begun."""
+        return min(int(self._weeks[row]), self.values.shape[2])
 
     def text(self, row: int) -> str:
         """Return the newest weeks of a row's member as a table, one line per event."""
-        end = min(int(self._weeks[row]), self.values.shape[2])
+        end = self.weeks(row)
         weeks = range(max(end - _TEXT_WEEKS, 0), end)
         width = max(map(len, self.names))
         lines = [self._title(row), f"{'week':{width}}" + "".join(f"{w:6}" for w in weeks)]

@@ -30,23 +30,28 @@ def member_year(
 
     Args:
         source: a population, of which a copy is simulated for 52 weeks; or an environment that was
-            made with a ``render_mode``, whose present episodes are shown.
+            made with a ``render_mode``, whose present episodes are shown as far as they are played.
         member: the member's id, which the source must have.
         agent: who plans and sends; None for the world's safe plan. An environment has its own.
         ax: axes to draw into; None makes a figure.
 
     Raises:
-        ValueError: the source is neither, does not have the member, or recorded no timeline.
+        ValueError: the source is neither, does not have the member, recorded no timeline, or is an
+            environment of which no week was played.
     """
-    timeline, row, churned = _timeline_of(source, member, agent)
-    values = dict(zip(timeline.names, timeline.values[row], strict=True))
-    world, weeks = timeline.world, timeline.values.shape[2]
+    timeline, row, weeks, churned = _timeline_of(source, member, agent)
+    recorded = timeline.values[row, :, :weeks]
+    values = dict(zip(timeline.names, recorded, strict=True))
+    world = timeline.world
     lanes = [*world.channels, "viewing days"] + (["latents"] if timeline.privileged else [])
+    labels = list(lanes)
     ax = axes_of_size(ax, 8, 0.8 + 0.75 * len(lanes))
     x = np.arange(weeks)
     for lane, channel in enumerate(world.channels):
         base = np.full(weeks, float(-lane))
-        most = max(float(values[f"{channel} sends"].max()), 1.0) / 0.42
+        highest = max(float(values[f"{channel} sends"].max(initial=0)), 1.0)
+        most = highest / 0.42
+        labels[lane] = f"{channel}\n(bars up to {highest:.0f} a week)"
         sends, opens = values[f"{channel} sends"] / most, values[f"{channel} opens"] / most
         ax.bar(x, sends, 0.9, base, color=BLUE, alpha=0.3, label=_once(lane, "sends"))
         ax.bar(x, opens, 0.9, base, color=BLUE, label=_once(lane, "opens"))
@@ -57,18 +62,18 @@ def member_year(
         ax.plot(left, base[left], "X", color=DARK, markersize=8, label=_once(lane, "opt-out"))
     base = np.full(weeks, float(-len(world.channels)))
     ax.bar(x, values["viewing days"] / 7 * 0.8, 0.9, base - 0.4, color=GREEN, label="viewing days")
-    if churned < weeks:
-        ax.axvline(churned - 0.5, color=DARK, linewidth=1, label="leaves the service")
+    labels[len(world.channels)] = "viewing days\n(bars up to 7 a week)"
+    if churned:
+        ax.axvline(weeks - 0.5, color=DARK, linewidth=1, label="leaves the service")
     if timeline.privileged:
-        x = x[:churned]
         bottom = -len(lanes) + 1 - 0.4
         tired = np.max([values[f"{channel} fatigue"] for channel in world.channels], axis=0)
-        tired, goodwill = tired[:churned], values["goodwill"][:churned]
+        goodwill = values["goodwill"]
         peak = max(float(tired.max(initial=0)), 1e-9)
         ax.plot(x, bottom + 0.8 * tired / peak, color=ORANGE, label=f"fatigue (peak {peak:.1f})")
         ax.plot(x, bottom + 0.8 * goodwill, "--", color=DARK, label="goodwill (0 to 1)")
-    ax.set_yticks([-float(lane) for lane in range(len(lanes))], lanes)
-    ax.set_xlim(-0.6, weeks - 0.4)
+    ax.set_yticks([-float(lane) for lane in range(len(lanes))], labels)
+    ax.set_xlim(-0.6, max(weeks, 1) - 0.4)
     ax.set_xlabel("week")
     who = "" if agent is None else f" under {agent.name}"
     ax.set_title(f"Member {member}{who}")
@@ -78,8 +83,8 @@ def member_year(
 
 def _timeline_of(
     source: Any, member: int, agent: Agent | Contestant | None
-) -> tuple[Timeline, int, int]:
-    """Return a timeline, the row of a member in it, and the week in which the member churned."""
+) -> tuple[Timeline, int, int, bool]:
+    """Return a timeline, a member's row in it, its weeks so far, and whether it then churned."""
     if agent is not None and not isinstance(agent, Agent | Contestant):
         raise ValueError(f"agent is a {type(agent).__name__}; allowed is an agent, or None")
     if isinstance(source, Population):
@@ -87,7 +92,7 @@ def _timeline_of(
         if not rows.size:
             raise ValueError(f"member is {member}; allowed are {_span(source.members)}")
         simulated, churned = _simulated(source.take(rows[:1]), agent)
-        return simulated, 0, churned
+        return simulated, 0, churned, churned < WEEKS_OF_A_YEAR
     env = getattr(source, "unwrapped", source)
     env = getattr(env, "vector", env)
     if not isinstance(env, MemberVectorEnv):
@@ -100,7 +105,12 @@ def _timeline_of(
     rows = np.flatnonzero(env.population.members == member)
     if not rows.size:
         raise ValueError(f"member is {member}; allowed are {_span(env.population.members)}")
-    return timeline, int(rows[0]), timeline.values.shape[2]
+    row = int(rows[0])
+    if not timeline.weeks(row):
+        raise ValueError(
+            f"member {member} has played no week; allowed is an environment after reset and a step"
+        )
+    return timeline, row, timeline.weeks(row), not env.population.alive[row]
 
 
 def _simulated(population: Population, agent: Agent | Contestant | None) -> tuple[Timeline, int]:

@@ -76,7 +76,7 @@ def test_the_page_defines_every_name_of_a_leaderboard(runs):
     written = {name for tree in [*boards, *rows, *parts] for name in tree}
     of_groups = {
         "iqm", "iqm_ci95", "iqm_ci95_of_seeds", "std_of_seeds", "probability_of_improvement",
-        "iqm_lead", "iqm_lead_ci95",
+        "iqm_lead", "iqm_lead_ci95", "repeats",
     }  # fmt: skip
     assert written == names_of("leaderboard.json") - of_groups - {"agents"} | {"agents"}
     assert all(part.keys() <= rows[0].keys() for part in parts)
