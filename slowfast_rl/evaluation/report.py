@@ -133,7 +133,8 @@ def headline(board: Leaderboard) -> str:
 def _candidates(board: Leaderboard) -> list[_Candidate]:
     """Return what the headline ranks, the baseline first.
 
-    A group of seeds is one candidate: its luckiest seed is no agent of its own.
+    A group of seeds is one candidate: its luckiest seed is no agent of its own. The oracle, whose
+    plans are chosen in hindsight, and controls are none.
     """
     base, channels = board.baseline_rollout, board.world.channels
     sends = measures(base.weekly, channels)["sends_per_week"]
@@ -147,7 +148,8 @@ def _candidates(board: Leaderboard) -> list[_Candidate]:
         lead = Interval(group["iqm_lead"], *group["iqm_lead_ci95"])
         found.append(_Candidate(name, group["iqm"], lead, sends))
     for row in board.rows:
-        if row["name"] not in done:
+        left_out = row["name"] == "oracle" or board.contestants[row["name"]].control
+        if row["name"] not in done and not left_out:
             lead = mean_interval(board.rollouts[row["name"]].returns - base.returns)
             found.append(_Candidate(row["name"], row["return"], lead, row["sends_per_week"]))
     return found

@@ -21,7 +21,7 @@ PACED = [  # of the executor's logs
     "fast.pacer.num_members=32", "fast.pacer.weeks=6", "fast.pacer.burn_in=2",
     "fast.ranker.num_members=32", "fast.ranker.weeks=6",
 ]  # fmt: skip
-SINGLE = ("threshold", "flat_ppo", "hierarchical_ppo", "fast_ppo")
+SINGLE = ("threshold", "flat_ppo", "hierarchical_ppo", "fast_ppo", "tiny")
 EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
 
 

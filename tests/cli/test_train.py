@@ -48,7 +48,7 @@ def test_a_training_writes_every_file_of_the_contract(trained):
     run, _ = trained
     assert {path.name for path in run.iterdir()} == {
         "config.yaml", "checkpoints", "metrics.csv", "tensorboard", "leaderboard.json",
-        "leaderboard.md", "training.json",
+        "leaderboard.md", "training.json", "command.json",
     }  # fmt: skip
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"final.zip", "latest.zip"}
     assert {path.name for path in (run / "tensorboard").iterdir()} == CURVES

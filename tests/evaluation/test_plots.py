@@ -212,6 +212,7 @@ def scored(board, means, recipes=None):
     return replace(
         board, rows=rows, rollouts=rollouts, references=None, baseline="never",
         baseline_rollout=rollouts["never"],
+        contestants={name: SimpleNamespace(control=name.endswith("_dealt")) for name in means},
         groups=seeds.statistics_over_seeds(found, returns, base, board.segments),
     )  # fmt: skip
 
@@ -222,6 +223,11 @@ def test_the_headline_names_the_winner_its_lead_and_what_it_sends(board):
     assert "+5.0" in text
     assert "+100% of never's return" in text
     assert text.endswith("It sends 0.0 push + 1.0 email a week.")
+
+
+def test_the_oracle_and_controls_win_no_headline(board):
+    scores = scored(board, {"a": 10, "oracle": 20, "a_dealt": 15, "never": 5})
+    assert headline(scores).startswith("a has the highest return")
 
 
 def test_the_headline_says_whether_the_lead_is_certain(board):
