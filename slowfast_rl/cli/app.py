@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -73,11 +73,12 @@ class _AboveBars(logging.Handler):
     """Prints what the library logs, on a terminal above its progress bars."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a record."""
-        if sys.stderr.isatty():
-            tqdm.write(self.format(record), file=sys.stderr)
-        else:
-            say(self.format(record))
+        """Print a record; what cannot be printed, as on a full disk, ends no service."""
+        with suppress(OSError, ValueError):
+            if sys.stderr.isatty():
+                tqdm.write(self.format(record), file=sys.stderr)
+            else:
+                say(self.format(record))
 
 
 def run(name: str, make: Maker, text: str, *, resumable: bool = False) -> None:
@@ -213,7 +214,7 @@ def _start(
     if not sweep:
         hydra.run(name, task, [*overrides, "hydra.mode=RUN"])
         return
-    with locked(directory):
+    with locked(directory), _removed_if_nothing_came(directory):
         command = task.keywords["command"]
         if command is not None:
             write_command(directory, command)

@@ -8,7 +8,7 @@ import os
 import shlex
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -264,9 +264,12 @@ def digest(text: str) -> str:
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder for this process alone; the lock ends with the process, however it ends.
 
+    A folder that was made for it and is empty in the end is removed.
+
     Raises:
         ValueError: another process holds it.
     """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -279,3 +282,6 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+        for path in made:  # a folder in which nothing came to be is not left
+            with suppress(OSError):
+                path.rmdir()

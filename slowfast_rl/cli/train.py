@@ -3,7 +3,8 @@
   slowfast-train experiment=slowfast seed=0
   slowfast-train experiment=ppo fast=coin world=calibrated slow.learning_rate=3e-4
   slowfast-train -m seed=1,2,3 'world_overrides={opt_out.hazard: 0.002}'
-  slowfast-train resume=<folder>         # continues a run or a sweep that was stopped, exactly
+
+Where a run or a sweep was stopped, slowfast-train resume=<folder> continues it exactly.
 
 Writes to runs/train/<experiment>-<time>: config.yaml, training.json, checkpoints/, metrics.csv,
 TensorBoard events, and at the end report.html, figures/, leaderboard.md and leaderboard.json. The

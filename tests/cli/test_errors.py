@@ -164,8 +164,9 @@ def test_an_interrupted_training_keeps_its_checkpoint_and_has_no_leaderboard(
     monkeypatch.setattr(train, "agent_contestants", interrupt)
     result = call(capsys, "train", *TINY)
     assert result.code == 130
-    assert result.err.endswith("\nerror: interrupted\n")
     (run,) = (tmp_path / "runs" / "train").iterdir()
+    again = f"slowfast-train resume=runs/train/{run.name}"
+    assert result.err.endswith(f"\nerror: interrupted; continue with {again}\n")
     assert {"config.yaml", "metrics.csv", "checkpoints"} <= {p.name for p in run.iterdir()}
     assert not (run / "leaderboard.json").exists()
 

@@ -331,10 +331,10 @@ def test_a_resumed_sweep_takes_no_job_of_other_settings(here, monkeypatch, capsy
 def test_two_processes_cannot_write_to_one_run(here, capsys):
     with locked(here / "run"):
         result = call(capsys, "train", *SHORT, *PPO_RUN, "hydra.run.dir=run")
+        assert not list((here / "run").iterdir())
     assert result.code == 2
     assert result.err.count("\n") == 1
     assert "run is in use by another process" in result.err
-    assert not list((here / "run").iterdir())
 
 
 def test_what_cannot_be_resumed_is_refused_in_one_line(here, monkeypatch, capsys):

@@ -14,7 +14,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.cli import train
+from slowfast_rl.cli import names
 from slowfast_rl.evaluation.protocol import SEGMENTS
 from tests.cli.calls import TINY, TINY_COMPARISON, Result, call, run_command
 
@@ -331,10 +331,10 @@ def test_the_names_of_baselines_say_all_that_differs_in_their_evaluation(monkeyp
 
     def suffix(**more):
         config = SimpleNamespace(mode=RunMode.MULTIRUN)
-        monkeypatch.setattr(train.HydraConfig, "initialized", lambda: True)
-        monkeypatch.setattr(train.HydraConfig, "get", lambda: config)
-        monkeypatch.setattr(train, "overrides", lambda telling_apart: given | more)
-        return train.evaluation_suffix()
+        monkeypatch.setattr(names.HydraConfig, "initialized", lambda: True)
+        monkeypatch.setattr(names.HydraConfig, "get", lambda: config)
+        monkeypatch.setattr(names, "overrides", lambda telling_apart: given | more)
+        return names.evaluation_suffix()
 
     assert suffix() == ""
     for key in ("world", "num_members", "luck_seed", "population_seed"):

@@ -37,7 +37,8 @@ def tiny(ranker=None, pacer=None, **arguments):
 
 def uncorrected(executor, w):
     """The executor with a network whose corrections are 0."""
-    _, seen = executor._begin(w, RandomPlanner(1) if executor.planned else None, 1, 32)
+    env = executor._env(w, RandomPlanner(1) if executor.planned else None, 1, 32)
+    seen = executor._met(env, 1)
     executor.policy = executor._network(w, typical_scale(executor._prior(w), seen), 1)
     return executor
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import os
 import resource
 from contextlib import contextmanager
@@ -275,7 +276,10 @@ def test_on_a_full_disk_no_decision_is_made_it_is_told_once_and_the_log_stays_wh
     assert logged(tmp_path) == [(0, NOW), (4, NOW)]
 
 
-def test_a_part_that_finds_no_room_is_written_later(tmp_path, caplog) -> None:
+def test_a_part_that_finds_no_room_is_written_later(tmp_path, caplog, monkeypatch) -> None:
+    library = logging.getLogger("slowfast_rl")  # as it is before a command has set it up
+    monkeypatch.setattr(library, "handlers", [])
+    monkeypatch.setattr(library, "propagate", True)
     asked = service(tmp_path, planned_store())
     asked.respond_all([line(0), line(1)])
     with full_disk(100):
