@@ -68,6 +68,7 @@ class RunCheckpoints:
             self._check(path, head)
             tree = unflatten(head["tree"], arrays)
             self.state, self.beside = tree["training"], tree["beside"]
+            say(f"Continues from {path}")
             break
         if files and self.state is None:
             say("warning: no checkpoint is whole; the training begins again")

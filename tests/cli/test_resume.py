@@ -130,6 +130,7 @@ def test_a_checkpoint_that_is_damaged_is_skipped_with_a_warning(damage, here, mo
     warnings = [line for line in result.err.splitlines() if line.startswith("warning")]
     assert len(warnings) == 1
     assert f"a checkpoint is skipped: {files[-1]}" in warnings[0]
+    assert f"Continues from {files[-2]}\n" in result.err
     assert outcome(here / "run") == outcome(here / "whole")
 
 
