@@ -85,8 +85,7 @@ def tables(results: Results) -> str:
         f"`{results['command']}` wrote this table: world `{WORLD}`, evaluation members that no "
         f"training sees, {results['opportunities'] // 10**6} million opportunities in each turn of "
         "the planner; 95 % intervals, paired over members. Returns are in discounted viewing days; "
-        "a gain is over the row before; CPU-seconds are of all turns so far but those of a refit, "
-        "which takes a few.",
+        "a gain is over the row before; CPU-seconds are of all turns so far but those of a refit.",
         fmt.table_of(
             "after | seed | return | gain | sends a week | CPU-seconds",
             "{step} | {seed} | {return[0]:.2f} | {gain:+.2i} | {sends:.1f+} | {cpu:.0f}",
