@@ -30,17 +30,16 @@ from slowfast_rl.cli.guide import guide
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.resume import (
     COMMAND_FILE,
-    Terminated,
     command_line,
     ended_row,
     how_to_continue,
     locked,
     read_command,
-    remove_checkpoints,
     resumed_folder,
     return_to,
     write_command,
 )
+from slowfast_rl.cli.run_checkpoints import Terminated, remove_checkpoints
 from slowfast_rl.cli.schema import register_settings
 from slowfast_rl.cli.sweep import RESULTS, JobError, failed_jobs, note_job, one_by_one, write_table
 from slowfast_rl.evaluation.terminal import prepare_streams

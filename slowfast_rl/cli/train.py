@@ -40,13 +40,8 @@ from slowfast_rl.cli.names import (
     settings_suffix,
 )
 from slowfast_rl.cli.results import log_directory, new_run, say, write_leaderboard
-from slowfast_rl.cli.resume import (
-    START_FILE,
-    RunCheckpoints,
-    digest,
-    original_command,
-    remove_checkpoints,
-)
+from slowfast_rl.cli.resume import START_FILE, original_command
+from slowfast_rl.cli.run_checkpoints import RunCheckpoints, digest, remove_checkpoints
 from slowfast_rl.cli.schema import build, fit_arguments, limited, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
 from slowfast_rl.evaluation.contestants import (

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from slowfast_rl.agents.disk import read_arrays, write_arrays
-from slowfast_rl.cli import resume, train
-from slowfast_rl.cli.resume import RunCheckpoints, locked
+from slowfast_rl.cli import run_checkpoints, train
+from slowfast_rl.cli.resume import locked
+from slowfast_rl.cli.run_checkpoints import RunCheckpoints
 from slowfast_rl.cli.train import _Watch
 from slowfast_rl.evaluation import curves
 from slowfast_rl.members.population import Population
@@ -247,7 +248,7 @@ def test_a_full_disk_ends_a_training_in_one_line_and_spoils_nothing(here, monkey
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(resume, "write_arrays", _after(resume.write_arrays, full))
+        patch.setattr(run_checkpoints, "write_arrays", _after(run_checkpoints.write_arrays, full))
         result = call(capsys, "train", *SHORT, *PPO_RUN, "hydra.run.dir=run")
     assert result.code == 2
     assert "error: [Errno 28] No space left on device" in result.err
@@ -306,7 +307,7 @@ def test_a_resumed_sweep_runs_jobs_that_failed_again(here, monkeypatch, capsys):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(resume, "write_arrays", _after(resume.write_arrays, full))
+        patch.setattr(run_checkpoints, "write_arrays", _after(run_checkpoints.write_arrays, full))
         assert call(capsys, "train", *sweep).code == 1
     assert "No space left" in (here / "swept" / "sweep.json").read_text()
     result = call(capsys, "train", "resume=swept")
