@@ -1,7 +1,7 @@
 """A ranker on content quality and topic affinity, learned from logs of random sends."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -9,12 +9,14 @@ from slowfast_rl.fast.fitted_ranker import FittedRanker
 from slowfast_rl.fast.regression import logistic_regression
 from slowfast_rl.fast.trials import SEND_SHARE, random_sends
 from slowfast_rl.members import numerics
-from slowfast_rl.members.arrays import Float32, Float64, Int64, UInt8
+from slowfast_rl.members.arrays import Float32, Float64, Int64, UInt8, UInt32
+from slowfast_rl.members.block_policy import RANKER_BLOCK, Opportunities, block_form
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.features import LONG_AGO_DAYS, PRIOR_EVENTS, PRIOR_SENDS
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.opportunity import RANKER_SIGNATURE, Opportunity, RankerFunction
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.scratch import float_lane, word_lane
 from slowfast_rl.members.state import TOPIC_LAST_SENT, TOPIC_OPENS, TOPIC_SENDS, Log
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Schedule, schedule_of_logs
@@ -97,6 +99,54 @@ def affinity_rank(
         if value > best_score:
             best, best_score = j + 1, value
     return best, float(best_score)
+
+
+@block_form(affinity_rank, RANKER_BLOCK)
+def affinity_rank_block(
+    opportunities: Opportunities,
+    rank: Any,
+    topics: UInt8,
+    qualities: Float32,
+    log: Log,
+    launches: Float32,
+    ranking: Float32,
+    actions: UInt32,
+    scores: Float64,
+) -> None:
+    """Rank the candidates of a block; see :func:`affinity_rank`."""
+    logged = log.by_topic
+    opens, sends, rate, days = float_lane(), float_lane(), float_lane(), float_lane()
+    launched, quality = float_lane(), float_lane()
+    best, highest = word_lane(), float_lane()
+    weights = float_lane()  # a copy, so that they are known not to change
+    for term in range(ranking.shape[0]):
+        weights[term] = ranking[term]
+    for k in range(opportunities.count):
+        opens[k] = sends[k] = _ZERO
+    for d in range(opportunities.num_topics):
+        for k in range(opportunities.count):
+            opens[k] += logged[opportunities.row[k], d, TOPIC_OPENS]
+            sends[k] += logged[opportunities.row[k], d, TOPIC_SENDS]
+    for k in range(opportunities.count):
+        rate[k] = open_rate(opens[k], sends[k])
+        best[k], highest[k] = 0, np.float32(-np.inf)
+    for j in range(opportunities.num_candidates):
+        for k in range(opportunities.count):
+            day = np.int64(opportunities.week[k]) * 7 + opportunities.weekday
+            row, topic = opportunities.row[k], topics[j, k]
+            opens[k] = logged[row, topic, TOPIC_OPENS]
+            sends[k] = logged[row, topic, TOPIC_SENDS]
+            days[k] = np.float32(day) - logged[row, topic, TOPIC_LAST_SENT]
+            launched[k] = launches[day, topic] >= opportunities.flag_threshold
+            quality[k] = qualities[j, k]
+        for k in range(opportunities.count):
+            liking = affinity(opens[k], sends[k], rate[k], weights[0])
+            value = score(weights, quality[k], launched[k], liking, days[k])
+            better = value > highest[k]
+            best[k] = np.uint32(j + 1) if better else best[k]
+            highest[k] = value if better else highest[k]
+    for k in range(opportunities.count):
+        actions[k], scores[k] = best[k], float(highest[k])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import numpy as np
 from numba import types
 
 from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64, UInt8
+from slowfast_rl.members.block_policy import vectorised
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import HALF, ONE
 from slowfast_rl.members.opportunity import (
@@ -64,6 +65,7 @@ def bid_prices(scores: Float64, slots: int) -> Float64:
     return price
 
 
+@vectorised
 @driver(PACER_SIGNATURE)
 def bid_price_pace(
     opportunity: Opportunity, plan_rows: Int32, pacing: Float32
@@ -75,16 +77,17 @@ def bid_price_pace(
     the price is lower on days of higher weight.
     """
     remaining = target_of(plan_rows, opportunity.row, opportunity.channel) - opportunity.sent
-    if remaining <= 0 or opportunity.opted_in == 0:
-        return np.inf, np.float32(0), ONE
-    if remaining >= opportunity.slots_left:
-        return -np.inf, ONE, ONE
     most = int(pacing[1])
     size = (most + 1) * (most + 1)
     first = 2 + size * (plan_rows.shape[1] // 2)
     weighed = weighed_slots(opportunity, pacing, first, opportunity.slots_left)
-    left = min(max(int(weighed + HALF), remaining), most)
-    return float(pacing[2 + size * opportunity.channel + (most + 1) * left + remaining]), ONE, ONE
+    # Read at every opportunity, also where it is not needed: then loops over members have no branch.
+    sends = min(max(remaining, 0), most)
+    left = min(max(int(weighed + HALF), sends), most)
+    price = float(pacing[np.uint64(2 + size * opportunity.channel + (most + 1) * left + sends)])
+    if remaining <= 0 or opportunity.opted_in == 0:
+        return np.inf, np.float32(0), ONE
+    return -np.inf if remaining >= opportunity.slots_left else price, ONE, ONE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Int32
+from slowfast_rl.members.block_policy import vectorised
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity, PacerFunction
@@ -13,6 +14,7 @@ from slowfast_rl.policies.guard import cap_of, target_of
 from slowfast_rl.policies.registry import register
 
 
+@vectorised
 @driver(PACER_SIGNATURE)
 def coin_pace(
     opportunity: Opportunity, plan_rows: Int32, pacing: Float32

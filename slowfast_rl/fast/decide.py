@@ -302,6 +302,7 @@ def _read_opportunity(
         member,
         int(week * num_slots + slot),
         flag_threshold,
+        int(slot),
     )
     return opportunity, k + 2 + num_channels
 

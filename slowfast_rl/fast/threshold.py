@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from slowfast_rl.members.arrays import Float32, Int32
+from slowfast_rl.members.block_policy import vectorised
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import PACER_SIGNATURE, Opportunity, PacerFunction
@@ -14,6 +15,7 @@ from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, setting
 
 
+@vectorised
 @driver(PACER_SIGNATURE)
 def threshold_pace(
     opportunity: Opportunity, plan_rows: Int32, pacing: Float32

@@ -59,7 +59,8 @@ class Driver:
 
     def __init__(self, dispatcher: Any, signature: Any) -> None:
         update_wrapper(self, dispatcher)
-        self._dispatcher, self._signature = dispatcher, signature
+        self._dispatcher, self.signature = dispatcher, signature
+        self.py_func = dispatcher.py_func
 
     @property
     def compiled(self) -> Any:
@@ -68,7 +69,7 @@ class Driver:
         if not dispatcher.overloads:
             with _LOCK:  # another thread may need it too
                 if not dispatcher.overloads:
-                    dispatcher.compile(self._signature)
+                    dispatcher.compile(self.signature)
                     dispatcher.disable_compile()  # other arguments are an error
         return dispatcher
 

@@ -39,6 +39,7 @@ class Opportunity(NamedTuple):
     member: int
     time: int  # slots since the member's episode began
     flag_threshold: np.float32  # launch intensity at which a candidate gets the launch flag
+    slot: int  # index of the slot in the week
 
 
 @kernel
@@ -60,6 +61,7 @@ def opportunity_at(simulation: SimulationState, i: int, s: int) -> Opportunity:
         int64(state.member[i]),
         week * plan.channel.shape[0] + s,
         w.launch_flag,
+        int64(s),
     )
 
 
@@ -109,7 +111,7 @@ _simulation = SimulationState(
     False,
 )
 SIMULATION = typeof(_simulation)
-_OPPORTUNITY = typeof(Opportunity(*(0,) * 12, np.float32(0)))
+_OPPORTUNITY = typeof(Opportunity(*(0,) * 12, np.float32(0), 0))
 
 #: A pacer: (opportunity, plan_rows [N, Q], pacing [W]) -> (least score worth a send, wanted, of).
 #: With probability min(1, wanted / of) a send is considered, and the best candidate is sent if its

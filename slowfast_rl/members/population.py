@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from slowfast_rl.members import driver
+from slowfast_rl.members import blocks, driver
 from slowfast_rl.members.arrays import Bool, Float64, Int32, Int64
 from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
 from slowfast_rl.members.bounds import whole_number
@@ -218,21 +218,7 @@ class Population:
             )
         self.keep_calendar()
         plan_rows = np.ascontiguousarray(plan_rows, np.int32)
-        pace, rank, pacing, ranking = policy
-        k = self.world.num_candidates
-        topics, qualities = np.empty(k, np.uint8), np.empty(k, np.float32)
-        driver.run_week(
-            self.simulation,
-            pace,
-            rank,
-            guard,
-            plan_rows,
-            pacing,
-            ranking,
-            topics,
-            qualities,
-            self._events,
-        )
+        blocks.simulate_week(self.simulation, policy, guard, plan_rows)
         self._update_beliefs()
         return self.last_week()
 

@@ -3,11 +3,14 @@
 Drivers call ``enter_slot``, ``take_slot`` and ``leave_slot`` in this order for every slot.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from slowfast_rl.members import dynamics
 from slowfast_rl.members.arrays import Float32, Int64, Integer
 from slowfast_rl.members.compile import kernel
+from slowfast_rl.members.constants import Constants
 from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.random import CANDIDATE, DAY, OUTCOME, WEEK, draw, philox, uniform
 from slowfast_rl.members.state import (
@@ -35,6 +38,7 @@ from slowfast_rl.members.state import (
     VIEWS,
     WINDOWS,
     Events,
+    Log,
     SimulationState,
     State,
 )
@@ -52,6 +56,31 @@ def total_fatigue(state: State, i: Integer) -> np.float32:
 
 
 @kernel
+def begin_day(
+    w: Constants,
+    base_logit: np.float32,
+    habit: np.float32,
+    goodwill: np.float32,
+    felt_total: np.float32,
+    launch_total: np.float32,
+    weekday: Integer,
+    slots: Integer,
+    word: Integer,
+) -> tuple[np.float32, np.int32]:
+    """Return p_day and the index in the day of the organic view, -1 for none.
+
+    ``slots`` is the number of slots on the day, and ``word`` the day's random word.
+    """
+    p_day = dynamics.organic_view(
+        w, base_logit, habit, goodwill, felt_total, launch_total, weekday
+    )
+    u = uniform(word)
+    last = max(np.int32(slots), np.int32(1)) - np.int32(1)
+    index = min(np.int32(u / p_day * np.float32(last + 1)), last)
+    return p_day, np.int32(index if u < p_day else -1)
+
+
+@kernel
 def open_day(simulation: SimulationState, i: Integer, weekday: Integer) -> None:
     """Begin a day: compute p_day and draw the slot of the organic view, if there is one."""
     w, state, traits = simulation.constants, simulation.state, simulation.traits
@@ -60,7 +89,8 @@ def open_day(simulation: SimulationState, i: Integer, weekday: Integer) -> None:
     launch_total = ZERO
     for d in range(launches.shape[1]):
         launch_total += launches[day, d]
-    p_day = dynamics.organic_view(
+    word = draw(simulation.seed, state.stream[i], state.member[i], day, 0, DAY)
+    state.p_day[i], state.organic_slot[i] = begin_day(
         w,
         traits.base_logit[i],
         state.habit[i],
@@ -68,15 +98,10 @@ def open_day(simulation: SimulationState, i: Integer, weekday: Integer) -> None:
         traits.fatigue_sensitivity[i] * total_fatigue(state, i),
         launch_total,
         weekday,
+        simulation.schedule.slots_in_day[weekday],
+        word,
     )
-    u = uniform(draw(simulation.seed, state.stream[i], state.member[i], day, 0, DAY))
-    slots = max(simulation.schedule.slots_in_day[weekday], 1)
-    state.p_day[i] = p_day
     state.viewed[i] = 0
-    if u < p_day:
-        state.organic_slot[i] = min(np.int64(u / p_day * np.float32(slots)), slots - 1)
-    else:
-        state.organic_slot[i] = -1
 
 
 @kernel
@@ -105,7 +130,7 @@ def roll(windows: Float32, first: Integer) -> None:
 
 
 @kernel
-def close_week(simulation: SimulationState, i: Integer) -> None:
+def close_week(simulation: SimulationState, i: Integer, churn_word: Integer) -> None:
     """End a week: update logged windows, draw opting in again, then churn given the new habit."""
     state, log, ledger = simulation.state, simulation.log, simulation.ledger
     num_channels = state.fatigue.shape[1]
@@ -125,8 +150,7 @@ def close_week(simulation: SimulationState, i: Integer) -> None:
         if not state.opted_in[i, c] and counts[OPT_OUTS + LAST] == ZERO:
             u = uniform(draw(simulation.seed, stream, member, week, 1 + c, WEEK))
             state.opted_in[i, c] = u < simulation.constants.opt_in_again[c]
-    u = uniform(draw(simulation.seed, stream, member, week, 0, WEEK))
-    if u < dynamics.churn(simulation.constants, state.habit[i]):
+    if uniform(churn_word) < dynamics.churn(simulation.constants, state.habit[i]):
         state.alive[i] = 0
         ledger[i, CHURNED] = ONE
     for part in range(LEDGER_COLUMNS):
@@ -178,7 +202,9 @@ def leave_slot(simulation: SimulationState, i: Integer, s: Integer) -> None:
     close_day(simulation, i, weekday)
     pass_days(simulation, i, weekday + 1, following)
     if last:
-        close_week(simulation, i)
+        state = simulation.state
+        word = draw(simulation.seed, state.stream[i], state.member[i], state.week[i], 0, WEEK)
+        close_week(simulation, i, word)
 
 
 @kernel
@@ -205,6 +231,120 @@ def candidate_at(
     return dynamics.candidate(simulation.constants.num_topics, word)
 
 
+class Outcome(NamedTuple):
+    """What a send leads to."""
+
+    effect: np.float32  # probability that it causes a view
+    responded: bool
+    opened: bool
+    dismissed: bool
+    opted_out: bool
+    goodwill: np.float32  # afterwards
+    fatigue: np.float32  # of its channel, afterwards
+
+
+@kernel
+def send(
+    w: Constants,
+    c: Integer,
+    words: tuple[np.uint32, np.uint32, np.uint32, np.uint32],
+    relevance: np.float32,
+    topic_days: np.float32,
+    organic: bool,
+    habit: np.float32,
+    goodwill: np.float32,
+    fatigue: np.float32,
+    total: np.float32,
+    sensitivity: np.float32,
+    responsiveness: np.float32,
+    propensity: np.float32,
+    frailty: np.float32,
+) -> Outcome:
+    """Return the outcome of a send on channel c: response and open; dismissal, goodwill, opt-out.
+
+    All probabilities use the state before the send. Without branches, so that loops over members
+    can be vectorised.
+
+    Args:
+        w: the world's constants.
+        c: the channel.
+        words: the slot's random words for response, tap, dismissal and opt-out.
+        relevance: of the message to the member.
+        topic_days: days since the member was sent the topic.
+        organic: whether the member views in this slot anyway.
+        habit: of the member, as the following.
+        goodwill: before the send.
+        fatigue: of this channel, before the send.
+        total: fatigue over all channels.
+        sensitivity: to fatigue.
+        responsiveness: to this channel.
+        propensity: to dismiss.
+        frailty: of opting out of this channel.
+    """
+    felt = dynamics.felt_fatigue(w, sensitivity, fatigue, total)
+    effect = dynamics.response(w, c, responsiveness, relevance, topic_days, felt, habit)
+    responded = uniform(words[0]) < effect
+    opened = responded | (organic & (uniform(words[1]) < w.tap[c]))
+    annoyed = uniform(words[2]) < dynamics.dismissal(w, c, propensity, felt)
+    leaves = uniform(words[3]) < dynamics.opt_out(w, c, frailty, felt, relevance)
+    unopened = dynamics.goodwill_after_unopened(w, c, goodwill, sensitivity)
+    return Outcome(
+        effect,
+        responded,
+        opened,
+        annoyed & (not opened),
+        leaves & (not opened),
+        goodwill if opened else unopened,
+        dynamics.fatigue_after_send(w, fatigue, relevance, opened),
+    )
+
+
+@kernel
+def log_send(
+    log: Log, i: Integer, c: Integer, topic: Integer, day: np.float32, outcome: Outcome
+) -> None:
+    """Log a send and what was seen of its outcome."""
+    opened = np.float32(outcome.opened)
+    log.by_channel[i, c, SENDS + THIS] += ONE
+    log.by_channel[i, c, OPENS + THIS] += opened
+    log.by_channel[i, c, DISMISSALS + THIS] += np.float32(outcome.dismissed)
+    log.by_channel[i, c, OPT_OUTS + THIS] += np.float32(outcome.opted_out)
+    log.by_channel[i, c, LAST_SENT] = day
+    log.by_topic[i, topic, TOPIC_SENDS] += ONE
+    log.by_topic[i, topic, TOPIC_OPENS] += opened
+    log.by_topic[i, topic, TOPIC_LAST_SENT] = day
+
+
+@kernel
+def view(
+    organic: bool,
+    responded: bool,
+    viewed: bool,
+    sampled: bool,
+    effect: np.float32,
+    p_day: np.float32,
+    index: Integer,
+    slots: Integer,
+) -> tuple[bool, np.float32, np.float32]:
+    """Return whether a slot has the day's first view, and what it adds to views and causal opens.
+
+    Args:
+        organic: whether the member views in this slot anyway.
+        responded: whether a send caused a view.
+        viewed: whether the member viewed earlier today.
+        sampled: whether views and causal opens are counted as drawn, not as expected.
+        effect: the probability that a send causes a view; 0 without a send.
+        p_day: probability of an organic view today.
+        index: of the slot in the day.
+        slots: number of slots on the day.
+    """
+    first = (organic | responded) & (not viewed)
+    if sampled:
+        return first, np.float32(first), np.float32(responded)
+    hazard = dynamics.organic_hazard(p_day, index, slots)
+    return first, ZERO if viewed else dynamics.expected_view(hazard, effect), effect
+
+
 @kernel
 def take_slot(
     simulation: SimulationState,
@@ -219,12 +359,9 @@ def take_slot(
     """Simulate one slot under an action: 0 holds, another one sends a candidate; events in row e.
 
     ``topic`` and ``quality`` are those of the candidate that is sent.
-
-    The order is: organic view, response and open; for an unopened send dismissal, goodwill and
-    opt-out; then fatigue. All probabilities use the state before the slot.
     """
     w, state, traits = simulation.constants, simulation.state, simulation.traits
-    log, ledger, schedule = simulation.log, simulation.ledger, simulation.schedule
+    ledger, schedule = simulation.ledger, simulation.schedule
     c, weekday = schedule.channel[s], schedule.weekday[s]
     index, slots = schedule.index_in_day[s], schedule.slots_in_day[weekday]
     organic = state.organic_slot[i] == index
@@ -235,56 +372,45 @@ def take_slot(
     responded = opened = dismissed = opted_out = False
     if action > 0:
         week = state.week[i]
-        stream, member, day = state.stream[i], state.member[i], np.float32(week * 7 + weekday)
-        time = week * schedule.weekday.shape[0] + s
-        launch = simulation.launches[week * 7 + weekday, topic]
-        r = dynamics.relevance(w, quality, traits.taste[i, topic], launch)
-        sensitivity = traits.fatigue_sensitivity[i]
-        fatigue = state.fatigue[i, c]
-        felt = dynamics.felt_fatigue(w, sensitivity, fatigue, total_fatigue(state, i))
-        since = day - log.by_topic[i, topic, TOPIC_LAST_SENT]
-        effect = dynamics.response(
-            w, c, traits.responsiveness[i, c], r, since, felt, state.habit[i]
+        day, time = week * 7 + weekday, week * schedule.weekday.shape[0] + s
+        since = np.float32(day) - simulation.log.by_topic[i, topic, TOPIC_LAST_SENT]
+        outcome = send(
+            w,
+            c,
+            philox(simulation.seed, state.stream[i], state.member[i], time, 0, OUTCOME),
+            dynamics.relevance(
+                w, quality, traits.taste[i, topic], simulation.launches[day, topic]
+            ),
+            since,
+            organic,
+            state.habit[i],
+            state.goodwill[i],
+            state.fatigue[i, c],
+            total_fatigue(state, i),
+            traits.fatigue_sensitivity[i],
+            traits.responsiveness[i, c],
+            traits.dismissal_propensity[i],
+            traits.opt_out_frailty[i, c],
         )
-        words = philox(simulation.seed, stream, member, time, 0, OUTCOME)
-        responded = bool(uniform(words[0]) < effect)
-        opened = responded or bool(organic and uniform(words[1]) < w.tap[c])
-        if not opened:
-            propensity = traits.dismissal_propensity[i]
-            annoyed = dynamics.dismissal(w, c, propensity, felt)
-            dismissed = bool(uniform(words[2]) < annoyed)
-            state.goodwill[i] = dynamics.goodwill_after_unopened(
-                w, c, state.goodwill[i], sensitivity
-            )
-            leave = dynamics.opt_out(w, c, traits.opt_out_frailty[i, c], felt, r)
-            opted_out = bool(uniform(words[3]) < leave)
-            if opted_out:
-                state.opted_in[i, c] = 0
-        state.fatigue[i, c] = dynamics.fatigue_after_send(w, fatigue, r, opened)
-        log.by_channel[i, c, SENDS + THIS] += ONE
-        log.by_channel[i, c, OPENS + THIS] += np.float32(opened)
-        log.by_channel[i, c, DISMISSALS + THIS] += np.float32(dismissed)
-        log.by_channel[i, c, OPT_OUTS + THIS] += np.float32(opted_out)
-        log.by_channel[i, c, LAST_SENT] = day
-        log.by_topic[i, topic, TOPIC_SENDS] += ONE
-        log.by_topic[i, topic, TOPIC_OPENS] += np.float32(opened)
-        log.by_topic[i, topic, TOPIC_LAST_SENT] = day
-    new_view = (organic or responded) and not state.viewed[i]
-    if simulation.sampled:
-        ledger[i, VIEWS] += np.float32(new_view)
-        ledger[i, CAUSAL_OPENS] += np.float32(responded)
-    else:
-        if not state.viewed[i]:
-            hazard = dynamics.organic_hazard(state.p_day[i], index, slots)
-            ledger[i, VIEWS] += dynamics.expected_view(hazard, effect)
-        ledger[i, CAUSAL_OPENS] += effect
-    if new_view:
+        effect, responded, opened, dismissed, opted_out, goodwill, fatigue = outcome
+        state.goodwill[i] = goodwill
+        state.fatigue[i, c] = fatigue
+        if opted_out:
+            state.opted_in[i, c] = 0
+        log_send(simulation.log, i, c, topic, np.float32(day), outcome)
+    first, views, causal = view(
+        organic, responded, state.viewed[i] != 0, simulation.sampled, effect, state.p_day[i],
+        index, slots,
+    )  # fmt: skip
+    ledger[i, VIEWS] += views
+    ledger[i, CAUSAL_OPENS] += causal
+    if first:
         state.viewed[i] = 1
     events.sent[e] = action > 0
     events.opened[e] = opened
     events.dismissed[e] = dismissed
     events.opted_out[e] = opted_out
-    events.viewed[e] = new_view
+    events.viewed[e] = first
 
 
 @kernel

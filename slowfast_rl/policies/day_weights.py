@@ -89,8 +89,8 @@ def weighed_slots(
     """
     if pacing.shape[0] <= first:
         return np.float32(unweighed)
-    slots = int(pacing[0])
-    weighed: np.float32 = pacing[int(first) + opportunity.row * slots + opportunity.time % slots]
+    own = np.uint64(first) + np.uint64(opportunity.row) * np.uint64(pacing[0])
+    weighed: np.float32 = pacing[own + np.uint64(opportunity.slot)]
     return weighed
 
 

@@ -1,10 +1,12 @@
 """The default fast policy: meet the plan exactly, send the candidate of the best quality."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Float32, Int32, UInt8
+from slowfast_rl.members.arrays import Float32, Float64, Int32, UInt8, UInt32
+from slowfast_rl.members.block_policy import RANKER_BLOCK, Opportunities, block_form, vectorised
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import (
@@ -14,6 +16,7 @@ from slowfast_rl.members.opportunity import (
     Opportunity,
 )
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.scratch import float_lane, word_lane
 from slowfast_rl.members.state import Log, Week
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.day_weights import pacing_parameters, week_weights, weighed_slots
@@ -23,6 +26,7 @@ from slowfast_rl.store import UNIFORM_SHAPE
 _NO_WEIGHTS = np.zeros(0, np.float32)
 
 
+@vectorised
 @driver(PACER_SIGNATURE)
 def exact_pace(
     opportunity: Opportunity, plan_rows: Int32, pacing: Float32
@@ -61,6 +65,31 @@ def quality_rank(
         if qualities[j] > qualities[best]:
             best = j
     return best + 1, float(qualities[best])
+
+
+@block_form(quality_rank, RANKER_BLOCK)
+def quality_rank_block(
+    opportunities: Opportunities,
+    rank: Any,
+    topics: UInt8,
+    qualities: Float32,
+    log: Log,
+    launches: Float32,
+    ranking: Float32,
+    actions: UInt32,
+    scores: Float64,
+) -> None:
+    """Rank the candidates of a block; see :func:`quality_rank`."""
+    best, highest = word_lane(), float_lane()
+    for k in range(opportunities.count):
+        best[k], highest[k] = 1, qualities[0, k]
+    for j in range(1, opportunities.num_candidates):
+        for k in range(opportunities.count):
+            better = qualities[j, k] > highest[k]
+            best[k] = np.uint32(j + 1) if better else best[k]
+            highest[k] = qualities[j, k] if better else highest[k]
+    for k in range(opportunities.count):
+        actions[k], scores[k] = best[k], float(highest[k])
 
 
 class JittedExecutor:

@@ -7,6 +7,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from slowfast_rl.members.arrays import Bool, Float32, Int8, Int32, Int64, UInt8, UInt32
+from slowfast_rl.members.block_policy import vectorised
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.opportunity import GUARD_SIGNATURE, PLAN_ROWS, Opportunity
 from slowfast_rl.members.population import Population
@@ -24,13 +25,13 @@ def allowed(sent: float, cap: int, opted_in: int) -> bool:
 @kernel
 def target_of(plan_rows: Int32, row: int, channel: int) -> int:
     """Return the target of a channel in a plan row; see :func:`pack_plans`."""
-    return int(plan_rows[row, 2 * channel])
+    return int(plan_rows[np.uint64(row), np.uint64(2 * channel)])
 
 
 @kernel
 def cap_of(plan_rows: Int32, row: int, channel: int) -> int:
     """Return the cap of a channel in a plan row."""
-    return int(plan_rows[row, 2 * channel + 1])
+    return int(plan_rows[np.uint64(row), np.uint64(2 * channel + 1)])
 
 
 @kernel
@@ -43,6 +44,7 @@ def guarded(opportunity: Opportunity, plan_rows: Int32) -> bool:
     )
 
 
+@vectorised
 @driver(GUARD_SIGNATURE)
 def guard(opportunity: Opportunity, plan_rows: Int32) -> bool:
     """Return whether the plan row allows a send now; drivers ask before every send."""

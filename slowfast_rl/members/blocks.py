@@ -1,0 +1,552 @@
+"""The driver that simulates weeks for a block of members at once, slot by slot.
+
+It calls the same equations as ``driver.run_week`` and gives the same bits, several times as fast:
+members of a block are next to each other in small arrays, so that the processor computes several
+at once, and only those that send take the path of a send. Members of a block may be in different
+weeks.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import int64, types
+
+from slowfast_rl.members import dynamics
+from slowfast_rl.members.arrays import Float32, Int32, Integer, UInt8, UInt32
+from slowfast_rl.members.block_policy import (
+    GUARD_BLOCK,
+    PACER_BLOCK,
+    RANKER_BLOCK,
+    Opportunities,
+    block_form_of,
+    guard_each,
+    pace_each,
+    rank_each,
+)
+from slowfast_rl.members.compile import address_of, driver, entry_point, kernel
+from slowfast_rl.members.numerics import ONE
+from slowfast_rl.members.opportunity import (
+    GUARD_SIGNATURE,
+    PACER_SIGNATURE,
+    PLAN_ROWS,
+    RANKER_SIGNATURE,
+    SIMULATION,
+    WEIGHTS,
+    FastPolicy,
+)
+from slowfast_rl.members.random import CANDIDATE, DAY, OUTCOME, PACER, WEEK, draw, philox, uniform
+from slowfast_rl.members.scratch import (
+    BLOCK,
+    double_lane,
+    float_lane,
+    float_lanes,
+    int_lane,
+    word_lane,
+    word_lanes,
+)
+from slowfast_rl.members.state import (
+    CAUSAL_OPENS,
+    IGNORED,
+    SENDS,
+    THIS,
+    TOPIC_LAST_SENT,
+    VETOED,
+    VIEWS,
+    SimulationState,
+)
+from slowfast_rl.members.stepping import (
+    ZERO,
+    Outcome,
+    begin_day,
+    close_week,
+    log_send,
+    send,
+    skip_week,
+    view,
+)
+
+
+class Block(NamedTuple):
+    """L living members, in the first L elements of each array; see ``State`` for the fields."""
+
+    count: int  # L
+    row: UInt32  # in the population's arrays
+    member: UInt32
+    stream: UInt32
+    week: Int32
+    habit: Float32
+    goodwill: Float32
+    p_day: Float32
+    viewed: UInt32
+    organic_slot: Int32
+    base_logit: Float32
+    sensitivity: Float32  # to fatigue
+    views: Float32  # of the week so far, as the ledger counts them
+    causal_opens: Float32
+    effect: Float32  # of this slot's send, 0 without one
+    responded: UInt32  # in this slot
+    fatigue: Float32  # [C, L]
+    opted_in: UInt32  # [C, L]
+    sent: UInt32  # [C, L] this week
+
+
+class _Who(NamedTuple):
+    """Some members of a block, as arrays without gaps."""
+
+    lane: UInt32  # where they are in the block
+    row: UInt32
+    member: UInt32
+    stream: UInt32
+    week: Int32
+    sent: UInt32
+    opted_in: UInt32
+
+
+@kernel
+def _no_one() -> _Who:
+    return _Who(
+        word_lane(), word_lane(), word_lane(), word_lane(), int_lane(), word_lane(), word_lane()
+    )
+
+
+@kernel
+def _gather(block: Block, c: Integer, count: int, who: _Who) -> None:
+    """Fill the arrays of ``count`` members, given their lanes, for channel c."""
+    sent, opted_in = block.sent[c], block.opted_in[c]
+    for k in range(count):
+        lane = who.lane[k]
+        who.row[k] = block.row[lane]
+        who.member[k] = block.member[lane]
+        who.stream[k] = block.stream[lane]
+        who.week[k] = block.week[lane]
+        who.sent[k] = sent[lane]
+        who.opted_in[k] = opted_in[lane]
+
+
+@kernel
+def _opportunities(simulation: SimulationState, s: Integer, count: int, who: Any) -> Opportunities:
+    """Return the opportunities at slot s of members given as ``_Who``."""
+    plan, w = simulation.schedule, simulation.constants
+    return Opportunities(
+        int64(count),
+        int64(plan.channel[s]),
+        int64(plan.slots_left[s]),
+        int64(plan.weekday[s]),
+        int64(s),
+        int64(plan.channel.shape[0]),
+        int64(w.num_candidates),
+        int64(w.num_topics),
+        simulation.seed,
+        w.launch_flag,
+        who.row,
+        who.member,
+        who.stream,
+        who.week,
+        who.sent,
+        who.opted_in,
+    )
+
+
+@kernel
+def _load(simulation: SimulationState, block: Block) -> None:
+    """Copy the members' state into a block whose rows are set."""
+    state, traits, ledger = simulation.state, simulation.traits, simulation.ledger
+    for k in range(block.count):
+        i = block.row[k]
+        block.member[k] = state.member[i]
+        block.stream[k] = state.stream[i]
+        block.week[k] = state.week[i]
+        block.habit[k] = state.habit[i]
+        block.goodwill[k] = state.goodwill[i]
+        block.p_day[k] = state.p_day[i]
+        block.viewed[k] = state.viewed[i]
+        block.organic_slot[k] = state.organic_slot[i]
+        block.base_logit[k] = traits.base_logit[i]
+        block.sensitivity[k] = traits.fatigue_sensitivity[i]
+        block.views[k] = ledger[i, VIEWS]
+        block.causal_opens[k] = ledger[i, CAUSAL_OPENS]
+        block.effect[k] = ZERO
+        block.responded[k] = 0
+    for c in range(block.fatigue.shape[0]):
+        for k in range(block.count):
+            i = block.row[k]
+            block.fatigue[c, k] = state.fatigue[i, c]
+            block.opted_in[c, k] = state.opted_in[i, c]
+            block.sent[c, k] = np.uint32(simulation.log.by_channel[i, c, SENDS + THIS])
+
+
+@kernel
+def _store(simulation: SimulationState, block: Block) -> None:
+    """Copy a block back into the members' state, and end their week."""
+    state, ledger = simulation.state, simulation.ledger
+    churn_word = word_lane()
+    for k in range(block.count):
+        churn_word[k] = draw(
+            simulation.seed, block.stream[k], block.member[k], block.week[k], 0, WEEK
+        )
+    for k in range(block.count):
+        i = block.row[k]
+        state.habit[i] = block.habit[k]
+        state.goodwill[i] = block.goodwill[k]
+        state.p_day[i] = block.p_day[k]
+        state.viewed[i] = block.viewed[k]
+        state.organic_slot[i] = block.organic_slot[k]
+        ledger[i, VIEWS] = block.views[k]
+        ledger[i, CAUSAL_OPENS] = block.causal_opens[k]
+        for c in range(block.fatigue.shape[0]):
+            state.fatigue[i, c] = block.fatigue[c, k]
+            state.opted_in[i, c] = block.opted_in[c, k]
+        close_week(simulation, i, churn_word[k])
+
+
+@kernel
+def _open_day(simulation: SimulationState, block: Block, weekday: Integer) -> None:
+    """Begin a day of a block; see ``stepping.open_day``."""
+    w, launches = simulation.constants, simulation.launches
+    launched, fatigue = float_lane(), float_lane()
+    slots = simulation.schedule.slots_in_day[weekday]
+    for k in range(block.count):
+        launched[k] = fatigue[k] = ZERO
+    for d in range(launches.shape[1]):
+        for k in range(block.count):
+            launched[k] += launches[block.week[k] * 7 + weekday, d]
+    for c in range(block.fatigue.shape[0]):
+        own = block.fatigue[c]
+        for k in range(block.count):
+            fatigue[k] += own[k]
+    for k in range(block.count):
+        day = block.week[k] * 7 + weekday
+        word = draw(simulation.seed, block.stream[k], block.member[k], day, 0, DAY)
+        felt = block.sensitivity[k] * fatigue[k]
+        block.p_day[k], block.organic_slot[k] = begin_day(
+            w, block.base_logit[k], block.habit[k], block.goodwill[k], felt, launched[k],
+            weekday, slots, word,
+        )  # fmt: skip
+        block.viewed[k] = 0
+
+
+@kernel
+def _close_day(simulation: SimulationState, block: Block, weekday: Integer) -> None:
+    """End a day of a block; see ``stepping.close_day``."""
+    w, by_member = simulation.constants, simulation.log.by_member
+    if simulation.schedule.slots_in_day[weekday] == 0:
+        for k in range(block.count):
+            organic = np.uint32(block.organic_slot[k] >= 0)
+            block.views[k] += np.float32(organic) if simulation.sampled else block.p_day[k]
+            block.viewed[k] = organic
+    for k in range(block.count):
+        block.habit[k] = dynamics.habit_after_day(w, block.habit[k], block.viewed[k])
+        block.goodwill[k] = dynamics.goodwill_after_day(w, block.goodwill[k])
+    for c in range(block.fatigue.shape[0]):
+        own, kept = block.fatigue[c], w.fatigue_kept[c]
+        for k in range(block.count):
+            own[k] *= kept
+    for k in range(block.count):
+        by_member[block.row[k], THIS] += np.float32(block.viewed[k])
+
+
+@kernel
+def _consider(
+    opportunities: Opportunities, wanted: Float32, of: Float32, who: _Who
+) -> int:
+    """Fill in the lanes of members for whom a send is considered, and return their number.
+
+    See ``opportunity.considered``: only members whose probability is below 1 toss a coin.
+    """
+    tossed = float_lane()
+    count = 0
+    for k in range(opportunities.count):
+        who.lane[count] = k
+        count += (wanted[k] > ZERO) & (not wanted[k] >= of[k])
+    for k in range(count):
+        lane = who.lane[k]
+        who.member[k] = opportunities.member[lane]
+        who.stream[k] = opportunities.stream[lane]
+        who.week[k] = opportunities.week[lane]
+    for k in range(count):
+        time = int64(who.week[k]) * opportunities.slots_per_week + opportunities.slot
+        word = draw(opportunities.seed, who.stream[k], who.member[k], time, 0, PACER)
+        tossed[k] = uniform(word)
+    for k in range(count):
+        lane = who.lane[k]
+        if not tossed[k] * of[lane] < wanted[lane]:
+            wanted[lane] = ZERO
+    count = 0
+    for k in range(opportunities.count):
+        who.lane[count] = k
+        count += wanted[k] > ZERO
+    return count
+
+
+@kernel
+def _draw_candidates(opportunities: Opportunities, topics: UInt8, qualities: Float32) -> None:
+    """Draw the candidates into topics and qualities [K, L]; see ``opportunity.draw_candidates``."""
+    first, second, third, fourth = word_lane(), word_lane(), word_lane(), word_lane()
+    topic, quality = word_lane(), float_lane()
+    for j in range(opportunities.num_candidates):
+        if not j & 3:
+            for k in range(opportunities.count):
+                time = int64(opportunities.week[k]) * opportunities.slots_per_week
+                first[k], second[k], third[k], fourth[k] = philox(
+                    opportunities.seed,
+                    opportunities.stream[k],
+                    opportunities.member[k],
+                    time + opportunities.slot,
+                    j >> 2,
+                    CANDIDATE,
+                )
+        low, high = (second, fourth) if j & 1 else (first, third)
+        word = high if j & 2 else low
+        for k in range(opportunities.count):
+            topic[k], quality[k] = dynamics.candidate(opportunities.num_topics, word[k])
+        for k in range(opportunities.count):
+            topics[j, k] = topic[k]
+            qualities[j, k] = quality[k]
+
+
+@kernel
+def _send(
+    simulation: SimulationState, block: Block, s: Integer, count: int, who: _Who,
+    topic: UInt32, quality: Float32,
+) -> None:  # fmt: skip
+    """Simulate sends at slot s to some members that are opted in."""
+    w, traits, log = simulation.constants, simulation.traits, simulation.log
+    plan = simulation.schedule
+    c, weekday, slots = int64(plan.channel[s]), int64(plan.weekday[s]), plan.channel.shape[0]
+    index = np.int32(plan.index_in_day[s])
+    own, opted_in, sent = block.fatigue[c], block.opted_in[c], block.sent[c]
+    habit, goodwill, fatigue, total = float_lane(), float_lane(), float_lane(), float_lane()
+    sensitivity, responsiveness, taste = float_lane(), float_lane(), float_lane()
+    propensity, frailty = float_lane(), float_lane()
+    launch, since, effect = float_lane(), float_lane(), float_lane()
+    organic, responded, opened = word_lane(), word_lane(), word_lane()
+    dismissed, opted_out = word_lane(), word_lane()
+    words = word_lane(), word_lane(), word_lane(), word_lane()
+    for k in range(count):
+        lane = who.lane[k]
+        habit[k] = block.habit[lane]
+        goodwill[k] = block.goodwill[lane]
+        fatigue[k] = own[lane]
+        sensitivity[k] = block.sensitivity[lane]
+        organic[k] = block.organic_slot[lane] == index
+        total[k] = ZERO
+    for other in range(block.fatigue.shape[0]):
+        of_channel = block.fatigue[other]
+        for k in range(count):
+            total[k] += of_channel[who.lane[k]]
+    for k in range(count):
+        i, d = who.row[k], topic[k]
+        day = who.week[k] * 7 + weekday
+        responsiveness[k] = traits.responsiveness[i, c]
+        propensity[k] = traits.dismissal_propensity[i]
+        frailty[k] = traits.opt_out_frailty[i, c]
+        taste[k] = traits.taste[i, d]
+        launch[k] = simulation.launches[day, d]
+        since[k] = np.float32(day) - log.by_topic[i, d, TOPIC_LAST_SENT]
+    for k in range(count):
+        time = int64(who.week[k]) * slots + s
+        words[0][k], words[1][k], words[2][k], words[3][k] = philox(
+            simulation.seed, who.stream[k], who.member[k], time, 0, OUTCOME
+        )
+    for k in range(count):
+        outcome = send(
+            w, c, (words[0][k], words[1][k], words[2][k], words[3][k]),
+            dynamics.relevance(w, quality[k], taste[k], launch[k]), since[k], organic[k] != 0,
+            habit[k], goodwill[k], fatigue[k], total[k], sensitivity[k], responsiveness[k],
+            propensity[k], frailty[k],
+        )  # fmt: skip
+        effect[k] = outcome.effect
+        responded[k] = outcome.responded
+        opened[k] = outcome.opened
+        dismissed[k] = outcome.dismissed
+        opted_out[k] = outcome.opted_out
+        goodwill[k] = outcome.goodwill
+        fatigue[k] = outcome.fatigue
+    for k in range(count):
+        lane, i = who.lane[k], who.row[k]
+        outcome = Outcome(
+            effect[k], responded[k] != 0, opened[k] != 0, dismissed[k] != 0, opted_out[k] != 0,
+            goodwill[k], fatigue[k],
+        )  # fmt: skip
+        block.goodwill[lane] = goodwill[k]
+        own[lane] = fatigue[k]
+        block.effect[lane] = effect[k]
+        block.responded[lane] = responded[k]
+        opted_in[lane] = np.uint32(1) - opted_out[k]
+        sent[lane] += np.uint32(1)
+        log_send(log, i, c, topic[k], np.float32(who.week[k] * 7 + weekday), outcome)
+
+
+@kernel
+def _end_slot(simulation: SimulationState, block: Block, s: Integer) -> None:
+    """Count the views of a slot."""
+    plan, sampled = simulation.schedule, simulation.sampled
+    index, slots = np.int32(plan.index_in_day[s]), plan.slots_in_day[plan.weekday[s]]
+    for k in range(block.count):
+        first, views, causal = view(
+            block.organic_slot[k] == index, block.responded[k] != 0, block.viewed[k] != 0, sampled,
+            block.effect[k], block.p_day[k], index, slots,
+        )  # fmt: skip
+        block.views[k] += views
+        block.causal_opens[k] += causal
+        block.viewed[k] |= np.uint32(first)
+        block.effect[k] = ZERO
+        block.responded[k] = 0
+
+
+@driver(
+    types.void(
+        SIMULATION,
+        types.FunctionType(PACER_SIGNATURE),
+        types.FunctionType(RANKER_SIGNATURE),
+        types.FunctionType(GUARD_SIGNATURE),
+        types.FunctionType(PACER_BLOCK),
+        types.FunctionType(RANKER_BLOCK),
+        types.FunctionType(GUARD_BLOCK),
+        PLAN_ROWS,
+        WEIGHTS,
+        WEIGHTS,
+        types.Array(types.uint8, 2, "C"),
+        types.Array(types.float32, 2, "C"),
+        types.int64,
+        types.int64,
+    )
+)
+def run_week(
+    simulation: SimulationState,
+    pace: Any,
+    rank: Any,
+    guard: Any,
+    pace_block: Any,
+    rank_block: Any,
+    guard_block: Any,
+    plan_rows: Int32,
+    pacing: Float32,
+    ranking: Float32,
+    topics: UInt8,
+    qualities: Float32,
+    start: int,
+    stop: int,
+) -> None:
+    """Simulate one week of some rows under a policy and its guard, as ``driver.run_week`` does.
+
+    Args:
+        simulation: N members at the beginning of a week.
+        pace: the scalar pacer, of ``PACER_SIGNATURE``.
+        rank: the scalar ranker, of ``RANKER_SIGNATURE``.
+        guard: the scalar guard, of ``GUARD_SIGNATURE``.
+        pace_block: the pacer's block form, of ``PACER_BLOCK``.
+        rank_block: the ranker's block form, of ``RANKER_BLOCK``.
+        guard_block: the guard's block form, of ``GUARD_BLOCK``.
+        plan_rows: [N, Q] integers per member that the pacer and the guard read, such as its plan.
+        pacing: [W] the pacer's parameters.
+        ranking: [W] the ranker's parameters.
+        topics: [K, BLOCK] workspace for the candidates' topics.
+        qualities: [K, BLOCK] workspace for the candidates' qualities.
+        start: the first row.
+        stop: the row after the last one.
+    """
+    state, plan, ledger = simulation.state, simulation.schedule, simulation.ledger
+    num_channels = state.fatigue.shape[1]
+    row = word_lane()
+    least, scores, wanted, of = double_lane(), double_lane(), float_lane(), float_lane()
+    actions, may, chosen, considering = word_lane(), word_lane(), _no_one(), _no_one()
+    topic, quality = word_lane(), float_lane()
+    fatigue = float_lanes(num_channels)
+    opted_in, sent = word_lanes(num_channels), word_lanes(num_channels)
+    block = Block(
+        0, row, word_lane(), word_lane(), int_lane(), float_lane(), float_lane(), float_lane(),
+        word_lane(), int_lane(), float_lane(), float_lane(), float_lane(), float_lane(),
+        float_lane(), word_lane(), fatigue, opted_in, sent,
+    )  # fmt: skip
+    i = start
+    while i < stop:
+        count = 0
+        while i < stop and count < BLOCK:
+            if state.alive[i]:
+                row[count] = i
+                count += 1
+            else:
+                skip_week(simulation, i)
+            i += 1
+        block = Block(
+            count, row, block.member, block.stream, block.week, block.habit, block.goodwill,
+            block.p_day, block.viewed, block.organic_slot, block.base_logit, block.sensitivity,
+            block.views, block.causal_opens, block.effect, block.responded, fatigue, opted_in, sent,
+        )  # fmt: skip
+        _load(simulation, block)
+        s = 0
+        for weekday in range(7):
+            _open_day(simulation, block, weekday)
+            while s < plan.channel.shape[0] and plan.weekday[s] == weekday:
+                c = int64(plan.channel[s])
+                everyone = _Who(
+                    row, row, block.member, block.stream, block.week, sent[c], opted_in[c]
+                )
+                here = _opportunities(simulation, s, count, everyone)
+                pace_block(here, pace, plan_rows, pacing, least, wanted, of)
+                looking = _consider(here, wanted, of, considering)
+                if looking:
+                    _gather(block, c, looking, considering)
+                    there = _opportunities(simulation, s, looking, considering)
+                    _draw_candidates(there, topics, qualities)
+                    rank_block(
+                        there, rank, topics, qualities, simulation.log, simulation.launches,
+                        ranking, actions, scores,
+                    )  # fmt: skip
+                    sending = 0
+                    for k in range(looking):
+                        lane = considering.lane[k]
+                        if actions[k] and not scores[k] < least[lane]:
+                            j = actions[k] - 1
+                            chosen.lane[sending] = lane
+                            topic[sending], quality[sending] = topics[j, k], qualities[j, k]
+                            sending += 1
+                    _gather(block, c, sending, chosen)
+                    asked = _opportunities(simulation, s, sending, chosen)
+                    guard_block(asked, guard, plan_rows, may)
+                    allowed = 0
+                    for k in range(sending):
+                        if not may[k]:
+                            ledger[chosen.row[k], VETOED] += ONE
+                        elif not chosen.opted_in[k]:
+                            ledger[chosen.row[k], IGNORED] += ONE
+                        else:
+                            chosen.lane[allowed] = chosen.lane[k]
+                            topic[allowed], quality[allowed] = topic[k], quality[k]
+                            allowed += 1
+                    if allowed:
+                        if allowed < sending:
+                            _gather(block, c, allowed, chosen)
+                        _send(simulation, block, s, allowed, chosen, topic, quality)
+                _end_slot(simulation, block, s)
+                s += 1
+            _close_day(simulation, block, weekday)
+        _store(simulation, block)
+
+
+def simulate_week(
+    simulation: SimulationState, policy: FastPolicy, guard: Any, plan_rows: Int32
+) -> None:
+    """Simulate one week of all rows under a jitted policy and its guard.
+
+    Args:
+        simulation: N members at the beginning of a week.
+        policy: pacer and ranker with their parameters.
+        guard: the guard, compiled with ``GUARD_SIGNATURE``.
+        plan_rows: [N, Q] integers per member that the policy and the guard read.
+    """
+    scalar = policy.pace, policy.rank, guard
+    forms = map(block_form_of, scalar, (pace_each, rank_each, guard_each))
+    k = simulation.constants.num_candidates
+    entry_point(run_week)(
+        simulation,
+        *map(address_of, (*scalar, *forms)),
+        plan_rows,
+        np.ascontiguousarray(policy.pacing, np.float32),
+        np.ascontiguousarray(policy.ranking, np.float32),
+        np.empty((k, BLOCK), np.uint8),
+        np.empty((k, BLOCK), np.float32),
+        0,
+        len(plan_rows),
+    )
