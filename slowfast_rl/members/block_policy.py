@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 from numba import int64, typeof, types
 
-from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64, Integer, UInt8, UInt32
+from slowfast_rl.members.arrays import Float32, Float64, Int32, Integer, UInt8, UInt32
 from slowfast_rl.members.compile import Driver, driver, kernel
 from slowfast_rl.members.opportunity import (
     GUARD_SIGNATURE,
@@ -94,9 +94,7 @@ RANKER_BLOCK = types.void(
     WEIGHTS, _ACTIONS, _DOUBLES,
 )  # fmt: skip
 #: (opportunities, the scalar guard, plan_rows [N, Q], then [L] filled with: 1 if a send is allowed).
-GUARD_BLOCK = types.void(
-    OPPORTUNITIES, types.FunctionType(GUARD_SIGNATURE), PLAN_ROWS, _ACTIONS
-)
+GUARD_BLOCK = types.void(OPPORTUNITIES, types.FunctionType(GUARD_SIGNATURE), PLAN_ROWS, _ACTIONS)
 
 _FORMS: dict[Any, Any] = {}
 
@@ -206,9 +204,7 @@ def rank_each(
 
 
 @driver(GUARD_BLOCK)
-def guard_each(
-    opportunities: Opportunities, guard: Any, plan_rows: Int32, may: UInt32
-) -> None:
+def guard_each(opportunities: Opportunities, guard: Any, plan_rows: Int32, may: UInt32) -> None:
     """Call the scalar guard for one member after another."""
     for k in range(opportunities.count):
         may[k] = guard(opportunity_of(opportunities, k), plan_rows)

@@ -12,7 +12,7 @@ import numpy as np
 from numba import int64, types
 
 from slowfast_rl.members import dynamics
-from slowfast_rl.members.arrays import Float32, Int32, Integer, UInt8, UInt32
+from slowfast_rl.members.arrays import Float32, Float64, Int32, Integer, UInt8, UInt32
 from slowfast_rl.members.block_policy import (
     GUARD_BLOCK,
     PACER_BLOCK,
@@ -100,6 +100,13 @@ class _Who(NamedTuple):
     week: Int32
     sent: UInt32
     opted_in: UInt32
+
+
+class _Picked(NamedTuple):
+    """The candidates that are sent, in the order of ``_Who``."""
+
+    topic: UInt32
+    quality: Float32
 
 
 @kernel
@@ -246,9 +253,7 @@ def _close_day(simulation: SimulationState, block: Block, weekday: Integer) -> N
 
 
 @kernel
-def _consider(
-    opportunities: Opportunities, wanted: Float32, of: Float32, who: _Who
-) -> int:
+def _consider(opportunities: Opportunities, wanted: Float32, of: Float32, who: _Who) -> int:
     """Fill in the lanes of members for whom a send is considered, and return their number.
 
     See ``opportunity.considered``: only members whose probability is below 1 toss a coin.
@@ -305,10 +310,63 @@ def _draw_candidates(opportunities: Opportunities, topics: UInt8, qualities: Flo
 
 
 @kernel
+def _choose(
+    opportunities: Opportunities,
+    topics: UInt8,
+    qualities: Float32,
+    actions: UInt32,
+    scores: Float64,
+    least: Float64,
+    who: _Who,
+    picked: _Picked,
+) -> int:
+    """Keep the members whose best candidate's score is worth a send, and return their number.
+
+    Args:
+        opportunities: those at which a send is considered.
+        topics: [K, L] of the candidates.
+        qualities: [K, L] of the candidates.
+        actions: [L] the best candidates, from 1; 0 for none.
+        scores: [L] of the best candidates.
+        least: the least scores worth a send, for each member of the block.
+        who: the members; those that are kept move to the front.
+        picked: filled with the best candidates.
+    """
+    count = 0
+    for k in range(opportunities.count):
+        lane = who.lane[k]
+        if actions[k] and not scores[k] < least[lane]:
+            j = actions[k] - np.uint32(1)
+            who.lane[count] = lane
+            picked.topic[count] = topics[j, k]
+            picked.quality[count] = qualities[j, k]
+            count += 1
+    return count
+
+
+@kernel
+def _allow(
+    simulation: SimulationState, asked: Opportunities, may: UInt32, who: _Who, picked: _Picked
+) -> int:
+    """Keep the members that may be sent to and are opted in, and return their number."""
+    count = 0
+    for k in range(asked.count):
+        if not may[k]:
+            simulation.ledger[who.row[k], VETOED] += ONE
+        elif not who.opted_in[k]:
+            simulation.ledger[who.row[k], IGNORED] += ONE
+        else:
+            who.lane[count] = who.lane[k]
+            picked.topic[count] = picked.topic[k]
+            picked.quality[count] = picked.quality[k]
+            count += 1
+    return count
+
+
+@kernel
 def _send(
-    simulation: SimulationState, block: Block, s: Integer, count: int, who: _Who,
-    topic: UInt32, quality: Float32,
-) -> None:  # fmt: skip
+    simulation: SimulationState, block: Block, s: Integer, count: int, who: _Who, picked: _Picked
+) -> None:
     """Simulate sends at slot s to some members that are opted in."""
     w, traits, log = simulation.constants, simulation.traits, simulation.log
     plan = simulation.schedule
@@ -335,7 +393,7 @@ def _send(
         for k in range(count):
             total[k] += of_channel[who.lane[k]]
     for k in range(count):
-        i, d = who.row[k], topic[k]
+        i, d = who.row[k], picked.topic[k]
         day = who.week[k] * 7 + weekday
         responsiveness[k] = traits.responsiveness[i, c]
         propensity[k] = traits.dismissal_propensity[i]
@@ -349,9 +407,10 @@ def _send(
             simulation.seed, who.stream[k], who.member[k], time, 0, OUTCOME
         )
     for k in range(count):
+        relevance = dynamics.relevance(w, picked.quality[k], taste[k], launch[k])
         outcome = send(
             w, c, (words[0][k], words[1][k], words[2][k], words[3][k]),
-            dynamics.relevance(w, quality[k], taste[k], launch[k]), since[k], organic[k] != 0,
+            relevance, since[k], organic[k] != 0,
             habit[k], goodwill[k], fatigue[k], total[k], sensitivity[k], responsiveness[k],
             propensity[k], frailty[k],
         )  # fmt: skip
@@ -374,7 +433,7 @@ def _send(
         block.responded[lane] = responded[k]
         opted_in[lane] = np.uint32(1) - opted_out[k]
         sent[lane] += np.uint32(1)
-        log_send(log, i, c, topic[k], np.float32(who.week[k] * 7 + weekday), outcome)
+        log_send(log, i, c, picked.topic[k], np.float32(who.week[k] * 7 + weekday), outcome)
 
 
 @kernel
@@ -446,12 +505,16 @@ def run_week(
         start: the first row.
         stop: the row after the last one.
     """
-    state, plan, ledger = simulation.state, simulation.schedule, simulation.ledger
+    state, plan = simulation.state, simulation.schedule
     num_channels = state.fatigue.shape[1]
     row = word_lane()
     least, scores, wanted, of = double_lane(), double_lane(), float_lane(), float_lane()
-    actions, may, chosen, considering = word_lane(), word_lane(), _no_one(), _no_one()
-    topic, quality = word_lane(), float_lane()
+    actions, may, who, picked = (
+        word_lane(),
+        word_lane(),
+        _no_one(),
+        _Picked(word_lane(), float_lane()),
+    )
     fatigue = float_lanes(num_channels)
     opted_in, sent = word_lanes(num_channels), word_lanes(num_channels)
     block = Block(
@@ -461,16 +524,16 @@ def run_week(
     )  # fmt: skip
     i = start
     while i < stop:
-        count = 0
-        while i < stop and count < BLOCK:
+        living = 0
+        while i < stop and living < BLOCK:
             if state.alive[i]:
-                row[count] = i
-                count += 1
+                row[living] = i
+                living += 1
             else:
                 skip_week(simulation, i)
             i += 1
         block = Block(
-            count, row, block.member, block.stream, block.week, block.habit, block.goodwill,
+            living, row, block.member, block.stream, block.week, block.habit, block.goodwill,
             block.p_day, block.viewed, block.organic_slot, block.base_logit, block.sensitivity,
             block.views, block.causal_opens, block.effect, block.responded, fatigue, opted_in, sent,
         )  # fmt: skip
@@ -483,42 +546,26 @@ def run_week(
                 everyone = _Who(
                     row, row, block.member, block.stream, block.week, sent[c], opted_in[c]
                 )
-                here = _opportunities(simulation, s, count, everyone)
+                here = _opportunities(simulation, s, living, everyone)
                 pace_block(here, pace, plan_rows, pacing, least, wanted, of)
-                looking = _consider(here, wanted, of, considering)
-                if looking:
-                    _gather(block, c, looking, considering)
-                    there = _opportunities(simulation, s, looking, considering)
+                count = _consider(here, wanted, of, who)
+                if count:
+                    _gather(block, c, count, who)
+                    there = _opportunities(simulation, s, count, who)
                     _draw_candidates(there, topics, qualities)
                     rank_block(
                         there, rank, topics, qualities, simulation.log, simulation.launches,
                         ranking, actions, scores,
                     )  # fmt: skip
-                    sending = 0
-                    for k in range(looking):
-                        lane = considering.lane[k]
-                        if actions[k] and not scores[k] < least[lane]:
-                            j = actions[k] - 1
-                            chosen.lane[sending] = lane
-                            topic[sending], quality[sending] = topics[j, k], qualities[j, k]
-                            sending += 1
-                    _gather(block, c, sending, chosen)
-                    asked = _opportunities(simulation, s, sending, chosen)
+                    count = _choose(there, topics, qualities, actions, scores, least, who, picked)
+                    if count < there.count:
+                        _gather(block, c, count, who)
+                    asked = _opportunities(simulation, s, count, who)
                     guard_block(asked, guard, plan_rows, may)
-                    allowed = 0
-                    for k in range(sending):
-                        if not may[k]:
-                            ledger[chosen.row[k], VETOED] += ONE
-                        elif not chosen.opted_in[k]:
-                            ledger[chosen.row[k], IGNORED] += ONE
-                        else:
-                            chosen.lane[allowed] = chosen.lane[k]
-                            topic[allowed], quality[allowed] = topic[k], quality[k]
-                            allowed += 1
-                    if allowed:
-                        if allowed < sending:
-                            _gather(block, c, allowed, chosen)
-                        _send(simulation, block, s, allowed, chosen, topic, quality)
+                    count = _allow(simulation, asked, may, who, picked)
+                    if count < asked.count:
+                        _gather(block, c, count, who)
+                    _send(simulation, block, s, count, who, picked)
                 _end_slot(simulation, block, s)
                 s += 1
             _close_day(simulation, block, weekday)

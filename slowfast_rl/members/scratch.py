@@ -20,15 +20,15 @@ _CACHE_LINE = 64  # bytes
 
 def _array(context: Any, builder: Any, kind: Any, data: Any, shape: list[Any]) -> Any:
     """Return a C-contiguous numba array of a type over memory that it does not own."""
-    size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+    size = context.get_constant(
+        types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype))
+    )
     strides, step = [], size
     for length in reversed(shape):
         strides.insert(0, step)
         step = builder.mul(step, length)
     array = make_array(kind)(context, builder)
-    populate_array(
-        array, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None
-    )
+    populate_array(array, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None)
     return array._getvalue()
 
 
