@@ -64,6 +64,7 @@ from slowfast_rl.members.stepping import (
     skip_week,
     view,
 )
+from slowfast_rl.members.threads import for_row_shards
 
 
 class Block(NamedTuple):
@@ -575,7 +576,7 @@ def run_week(
 def simulate_week(
     simulation: SimulationState, policy: FastPolicy, guard: Any, plan_rows: Int32
 ) -> None:
-    """Simulate one week of all rows under a jitted policy and its guard.
+    """Simulate one week of all rows, in threads, under a jitted policy and its guard.
 
     Args:
         simulation: N members at the beginning of a week.
@@ -585,15 +586,13 @@ def simulate_week(
     """
     scalar = policy.pace, policy.rank, guard
     forms = map(block_form_of, scalar, (pace_each, rank_each, guard_each))
-    k = simulation.constants.num_candidates
-    entry_point(run_week)(
-        simulation,
-        *map(address_of, (*scalar, *forms)),
-        plan_rows,
-        np.ascontiguousarray(policy.pacing, np.float32),
-        np.ascontiguousarray(policy.ranking, np.float32),
-        np.empty((k, BLOCK), np.uint8),
-        np.empty((k, BLOCK), np.float32),
-        0,
-        len(plan_rows),
-    )
+    functions = [address_of(function) for function in (*scalar, *forms)]
+    pacing = np.ascontiguousarray(policy.pacing, np.float32)
+    ranking = np.ascontiguousarray(policy.ranking, np.float32)
+    k, simulate = simulation.constants.num_candidates, entry_point(run_week)
+
+    def work(start: int, stop: int) -> None:
+        workspace = np.empty((k, BLOCK), np.uint8), np.empty((k, BLOCK), np.float32)
+        simulate(simulation, *functions, plan_rows, pacing, ranking, *workspace, start, stop)
+
+    for_row_shards(work, len(plan_rows))

@@ -71,9 +71,7 @@ def begin_day(
 
     ``slots`` is the number of slots on the day, and ``word`` the day's random word.
     """
-    p_day = dynamics.organic_view(
-        w, base_logit, habit, goodwill, felt_total, launch_total, weekday
-    )
+    p_day = dynamics.organic_view(w, base_logit, habit, goodwill, felt_total, launch_total, weekday)
     u = uniform(word)
     last = max(np.int32(slots), np.int32(1)) - np.int32(1)
     index = min(np.int32(u / p_day * np.float32(last + 1)), last)
@@ -378,9 +376,7 @@ def take_slot(
             w,
             c,
             philox(simulation.seed, state.stream[i], state.member[i], time, 0, OUTCOME),
-            dynamics.relevance(
-                w, quality, traits.taste[i, topic], simulation.launches[day, topic]
-            ),
+            dynamics.relevance(w, quality, traits.taste[i, topic], simulation.launches[day, topic]),
             since,
             organic,
             state.habit[i],
