@@ -86,7 +86,7 @@ def configuration(seed: int) -> Tree:
     """Return a configuration of the shape that follows from the seed.
 
     Most parameters are ordinary, at a bound or between the bounds. In every fourth configuration
-    one parameter is nonsense or beyond its bounds.
+    of a shape one parameter is nonsense or beyond its bounds.
     """
     rng = np.random.default_rng(seed)
     tree = deepcopy(list(SHAPES.values())[seed % len(SHAPES)])
@@ -99,7 +99,7 @@ def configuration(seed: int) -> Tree:
             usual = known[group][parameter.name]
             tree[group][parameter.name] = _value(parameter, usual, tree, extreme, rng)
     _fit_together(tree, extreme, rng)
-    if seed % 4 == 3:
+    if seed // len(SHAPES) % 4 == 3:
         _spoil(tree, rng)
     return tree
 

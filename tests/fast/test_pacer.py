@@ -56,7 +56,7 @@ def test_sends_are_spread_evenly_over_the_slots_of_the_week(target):
             opportunity = Opportunity(
                 row=0, channel=0, sent=int(sends[member].sum()), slots_left=slots - slot,
                 opted_in=1, day=slot // 2, num_candidates=4, num_topics=4, seed=5, stream=0,
-                member=member, time=slot, flag_threshold=np.float32(0.5),
+                member=member, time=slot, flag_threshold=np.float32(0.5), slot=slot,
             )  # fmt: skip
             least, wanted, of = pacer.function(opportunity, rows, pacing)
             assert least == -np.inf
