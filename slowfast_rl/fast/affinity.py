@@ -121,17 +121,17 @@ def affinity_rank_block(
     weights = float_lane()  # a copy, so that they are known not to change
     for term in range(ranking.shape[0]):
         weights[term] = ranking[term]
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         opens[k] = sends[k] = _ZERO
     for d in range(opportunities.num_topics):
-        for k in range(opportunities.count):
+        for k in range(opportunities.size):
             opens[k] += logged[opportunities.row[k], d, TOPIC_OPENS]
             sends[k] += logged[opportunities.row[k], d, TOPIC_SENDS]
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         rate[k] = open_rate(opens[k], sends[k])
         best[k], highest[k] = 0, np.float32(-np.inf)
     for j in range(opportunities.num_candidates):
-        for k in range(opportunities.count):
+        for k in range(opportunities.size):
             day = np.int64(opportunities.week[k]) * 7 + opportunities.weekday
             row, topic = opportunities.row[k], topics[j, k]
             opens[k] = logged[row, topic, TOPIC_OPENS]
@@ -139,13 +139,13 @@ def affinity_rank_block(
             days[k] = np.float32(day) - logged[row, topic, TOPIC_LAST_SENT]
             launched[k] = launches[day, topic] >= opportunities.flag_threshold
             quality[k] = qualities[j, k]
-        for k in range(opportunities.count):
+        for k in range(opportunities.size):
             liking = affinity(opens[k], sends[k], rate[k], weights[0])
             value = score(weights, quality[k], launched[k], liking, days[k])
             better = value > highest[k]
             best[k] = np.uint32(j + 1) if better else best[k]
             highest[k] = value if better else highest[k]
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         actions[k], scores[k] = best[k], float(highest[k])
 
 

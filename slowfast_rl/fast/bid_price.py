@@ -81,7 +81,7 @@ def bid_price_pace(
     size = (most + 1) * (most + 1)
     first = 2 + size * (plan_rows.shape[1] // 2)
     weighed = weighed_slots(opportunity, pacing, first, opportunity.slots_left)
-    # Read at every opportunity, also where it is not needed: then loops over members have no branch.
+    # Read even where it is not needed, so that loops over members have no branch.
     sends = min(max(remaining, 0), most)
     left = min(max(int(weighed + HALF), sends), most)
     price = float(pacing[np.uint64(2 + size * opportunity.channel + (most + 1) * left + sends)])

@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Opportunities(NamedTuple):
     """The send opportunities of L members at one slot, in the first L elements of each array."""
 
-    count: int  # L
+    size: int  # L
     channel: int
     slots_left: int  # slots of this channel left this week, this one included
     weekday: int
@@ -93,7 +93,8 @@ RANKER_BLOCK = types.void(
     OPPORTUNITIES, types.FunctionType(RANKER_SIGNATURE), _TOPICS, _QUALITIES, LOG, CALENDAR,
     WEIGHTS, _ACTIONS, _DOUBLES,
 )  # fmt: skip
-#: (opportunities, the scalar guard, plan_rows [N, Q], then [L] filled with: 1 if a send is allowed).
+#: (opportunities, the scalar guard, plan_rows [N, Q], then [L] filled with: 1 if it allows a
+#: send).
 GUARD_BLOCK = types.void(OPPORTUNITIES, types.FunctionType(GUARD_SIGNATURE), PLAN_ROWS, _ACTIONS)
 
 _FORMS: dict[Any, Any] = {}
@@ -126,19 +127,19 @@ def _pace_block(
 ) -> None:
     """Pace a block with the scalar pacer ``_scalar``, see :func:`vectorised`."""
     price, want, share = double_lane(), float_lane(), float_lane()
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         opportunity = opportunity_of(opportunities, k)
         price[k], want[k], share[k] = _scalar(opportunity, plan_rows, pacing)
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         least[k], wanted[k], of[k] = price[k], want[k], share[k]
 
 
 def _guard_block(opportunities: Opportunities, guard: Any, plan_rows: Int32, may: UInt32) -> None:
     """Guard a block with the scalar guard ``_scalar``, see :func:`vectorised`."""
     allowed = word_lane()
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         allowed[k] = _scalar(opportunity_of(opportunities, k), plan_rows)
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         may[k] = allowed[k]
 
 
@@ -175,7 +176,7 @@ def pace_each(
     of: Float32,
 ) -> None:
     """Call the scalar pacer for one member after another."""
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         opportunity = opportunity_of(opportunities, k)
         least[k], wanted[k], of[k] = pace(opportunity, plan_rows, pacing)
 
@@ -194,7 +195,7 @@ def rank_each(
 ) -> None:
     """Call the scalar ranker for one member after another."""
     topic, quality = byte_lane()[: topics.shape[0]], float_lane()[: topics.shape[0]]
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         opportunity = opportunity_of(opportunities, k)
         for j in range(topics.shape[0]):  # a member's candidates next to each other
             topic[j], quality[j] = topics[j, k], qualities[j, k]
@@ -206,5 +207,5 @@ def rank_each(
 @driver(GUARD_BLOCK)
 def guard_each(opportunities: Opportunities, guard: Any, plan_rows: Int32, may: UInt32) -> None:
     """Call the scalar guard for one member after another."""
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         may[k] = guard(opportunity_of(opportunities, k), plan_rows)

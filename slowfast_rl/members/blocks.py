@@ -70,7 +70,7 @@ from slowfast_rl.members.threads import for_row_shards
 class Block(NamedTuple):
     """L living members, in the first L elements of each array; see ``State`` for the fields."""
 
-    count: int  # L
+    size: int  # L
     row: UInt32  # in the population's arrays
     member: UInt32
     stream: UInt32
@@ -159,7 +159,7 @@ def _opportunities(simulation: SimulationState, s: Integer, count: int, who: Any
 def _load(simulation: SimulationState, block: Block) -> None:
     """Copy the members' state into a block whose rows are set."""
     state, traits, ledger = simulation.state, simulation.traits, simulation.ledger
-    for k in range(block.count):
+    for k in range(block.size):
         i = block.row[k]
         block.member[k] = state.member[i]
         block.stream[k] = state.stream[i]
@@ -176,7 +176,7 @@ def _load(simulation: SimulationState, block: Block) -> None:
         block.effect[k] = ZERO
         block.responded[k] = 0
     for c in range(block.fatigue.shape[0]):
-        for k in range(block.count):
+        for k in range(block.size):
             i = block.row[k]
             block.fatigue[c, k] = state.fatigue[i, c]
             block.opted_in[c, k] = state.opted_in[i, c]
@@ -188,11 +188,11 @@ def _store(simulation: SimulationState, block: Block) -> None:
     """Copy a block back into the members' state, and end their week."""
     state, ledger = simulation.state, simulation.ledger
     churn_word = word_lane()
-    for k in range(block.count):
+    for k in range(block.size):
         churn_word[k] = draw(
             simulation.seed, block.stream[k], block.member[k], block.week[k], 0, WEEK
         )
-    for k in range(block.count):
+    for k in range(block.size):
         i = block.row[k]
         state.habit[i] = block.habit[k]
         state.goodwill[i] = block.goodwill[k]
@@ -213,16 +213,16 @@ def _open_day(simulation: SimulationState, block: Block, weekday: Integer) -> No
     w, launches = simulation.constants, simulation.launches
     launched, fatigue = float_lane(), float_lane()
     slots = simulation.schedule.slots_in_day[weekday]
-    for k in range(block.count):
+    for k in range(block.size):
         launched[k] = fatigue[k] = ZERO
     for d in range(launches.shape[1]):
-        for k in range(block.count):
+        for k in range(block.size):
             launched[k] += launches[block.week[k] * 7 + weekday, d]
     for c in range(block.fatigue.shape[0]):
         own = block.fatigue[c]
-        for k in range(block.count):
+        for k in range(block.size):
             fatigue[k] += own[k]
-    for k in range(block.count):
+    for k in range(block.size):
         day = block.week[k] * 7 + weekday
         word = draw(simulation.seed, block.stream[k], block.member[k], day, 0, DAY)
         felt = block.sensitivity[k] * fatigue[k]
@@ -238,18 +238,18 @@ def _close_day(simulation: SimulationState, block: Block, weekday: Integer) -> N
     """End a day of a block; see ``stepping.close_day``."""
     w, by_member = simulation.constants, simulation.log.by_member
     if simulation.schedule.slots_in_day[weekday] == 0:
-        for k in range(block.count):
+        for k in range(block.size):
             organic = np.uint32(block.organic_slot[k] >= 0)
             block.views[k] += np.float32(organic) if simulation.sampled else block.p_day[k]
             block.viewed[k] = organic
-    for k in range(block.count):
+    for k in range(block.size):
         block.habit[k] = dynamics.habit_after_day(w, block.habit[k], block.viewed[k])
         block.goodwill[k] = dynamics.goodwill_after_day(w, block.goodwill[k])
     for c in range(block.fatigue.shape[0]):
         own, kept = block.fatigue[c], w.fatigue_kept[c]
-        for k in range(block.count):
+        for k in range(block.size):
             own[k] *= kept
-    for k in range(block.count):
+    for k in range(block.size):
         by_member[block.row[k], THIS] += np.float32(block.viewed[k])
 
 
@@ -261,7 +261,7 @@ def _consider(opportunities: Opportunities, wanted: Float32, of: Float32, who: _
     """
     tossed = float_lane()
     count = 0
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         who.lane[count] = k
         count += (wanted[k] > ZERO) & (not wanted[k] >= of[k])
     for k in range(count):
@@ -278,7 +278,7 @@ def _consider(opportunities: Opportunities, wanted: Float32, of: Float32, who: _
         if not tossed[k] * of[lane] < wanted[lane]:
             wanted[lane] = ZERO
     count = 0
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         who.lane[count] = k
         count += wanted[k] > ZERO
     return count
@@ -291,7 +291,7 @@ def _draw_candidates(opportunities: Opportunities, topics: UInt8, qualities: Flo
     topic, quality = word_lane(), float_lane()
     for j in range(opportunities.num_candidates):
         if not j & 3:
-            for k in range(opportunities.count):
+            for k in range(opportunities.size):
                 time = int64(opportunities.week[k]) * opportunities.slots_per_week
                 first[k], second[k], third[k], fourth[k] = philox(
                     opportunities.seed,
@@ -303,9 +303,9 @@ def _draw_candidates(opportunities: Opportunities, topics: UInt8, qualities: Flo
                 )
         low, high = (second, fourth) if j & 1 else (first, third)
         word = high if j & 2 else low
-        for k in range(opportunities.count):
+        for k in range(opportunities.size):
             topic[k], quality[k] = dynamics.candidate(opportunities.num_topics, word[k])
-        for k in range(opportunities.count):
+        for k in range(opportunities.size):
             topics[j, k] = topic[k]
             qualities[j, k] = quality[k]
 
@@ -334,7 +334,7 @@ def _choose(
         picked: filled with the best candidates.
     """
     count = 0
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         lane = who.lane[k]
         if actions[k] and not scores[k] < least[lane]:
             j = actions[k] - np.uint32(1)
@@ -351,7 +351,7 @@ def _allow(
 ) -> int:
     """Keep the members that may be sent to and are opted in, and return their number."""
     count = 0
-    for k in range(asked.count):
+    for k in range(asked.size):
         if not may[k]:
             simulation.ledger[who.row[k], VETOED] += ONE
         elif not who.opted_in[k]:
@@ -442,7 +442,7 @@ def _end_slot(simulation: SimulationState, block: Block, s: Integer) -> None:
     """Count the views of a slot."""
     plan, sampled = simulation.schedule, simulation.sampled
     index, slots = np.int32(plan.index_in_day[s]), plan.slots_in_day[plan.weekday[s]]
-    for k in range(block.count):
+    for k in range(block.size):
         first, views, causal = view(
             block.organic_slot[k] == index, block.responded[k] != 0, block.viewed[k] != 0, sampled,
             block.effect[k], block.p_day[k], index, slots,
@@ -559,12 +559,12 @@ def run_week(
                         ranking, actions, scores,
                     )  # fmt: skip
                     count = _choose(there, topics, qualities, actions, scores, least, who, picked)
-                    if count < there.count:
+                    if count < there.size:
                         _gather(block, c, count, who)
                     asked = _opportunities(simulation, s, count, who)
                     guard_block(asked, guard, plan_rows, may)
                     count = _allow(simulation, asked, may, who, picked)
-                    if count < asked.count:
+                    if count < asked.size:
                         _gather(block, c, count, who)
                     _send(simulation, block, s, count, who, picked)
                 _end_slot(simulation, block, s)

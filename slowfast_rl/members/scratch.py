@@ -7,7 +7,7 @@ what it reads. It knows that of arrays that the function itself holds, not of it
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
@@ -23,7 +23,8 @@ def _array(context: Any, builder: Any, kind: Any, data: Any, shape: list[Any]) -
     size = context.get_constant(
         types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype))
     )
-    strides, step = [], size
+    strides: list[Any] = []
+    step = size
     for length in reversed(shape):
         strides.insert(0, step)
         step = builder.mul(step, length)

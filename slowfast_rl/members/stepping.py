@@ -233,10 +233,10 @@ class Outcome(NamedTuple):
     """What a send leads to."""
 
     effect: np.float32  # probability that it causes a view
-    responded: bool
-    opened: bool
-    dismissed: bool
-    opted_out: bool
+    responded: np.bool
+    opened: np.bool
+    dismissed: np.bool
+    opted_out: np.bool
     goodwill: np.float32  # afterwards
     fatigue: np.float32  # of its channel, afterwards
 
@@ -367,7 +367,7 @@ def take_slot(
         ledger[i, IGNORED] += ONE
         action = 0
     effect = ZERO
-    responded = opened = dismissed = opted_out = False
+    responded = opened = dismissed = opted_out = np.bool_(False)
     if action > 0:
         week = state.week[i]
         day, time = week * 7 + weekday, week * schedule.weekday.shape[0] + s

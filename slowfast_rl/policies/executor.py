@@ -81,14 +81,14 @@ def quality_rank_block(
 ) -> None:
     """Rank the candidates of a block; see :func:`quality_rank`."""
     best, highest = word_lane(), float_lane()
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         best[k], highest[k] = 1, qualities[0, k]
     for j in range(1, opportunities.num_candidates):
-        for k in range(opportunities.count):
+        for k in range(opportunities.size):
             better = qualities[j, k] > highest[k]
             best[k] = np.uint32(j + 1) if better else best[k]
             highest[k] = qualities[j, k] if better else highest[k]
-    for k in range(opportunities.count):
+    for k in range(opportunities.size):
         actions[k], scores[k] = best[k], float(highest[k])
 
 

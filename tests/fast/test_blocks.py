@@ -1,4 +1,4 @@
-"""The block driver gives the bits of the scalar driver, for every policy, world and thread count."""
+"""The block driver gives the bits of the scalar driver, for any policy, world and thread count."""
 
 from functools import cache
 

@@ -49,7 +49,7 @@ STORING: dict[Any, tuple[Any, ...]] = {
     dynamics.candidate: (I, WORD),
     stepping.open_day: (SIMULATION, I, I),
     stepping.close_day: (SIMULATION, I, I),
-    stepping.close_week: (SIMULATION, I),
+    stepping.close_week: (SIMULATION, I, WORD),
 }
 
 
@@ -105,16 +105,19 @@ def test_silent_float64_would_be_seen() -> None:
 
 SECOND_PROCESS = """
 import numpy as np
-from slowfast_rl.members import driver
+from slowfast_rl.members import block_policy, blocks, driver
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies.executor import default_executor, exact_pace
 from tests.members import policies
 
 population = Population(load_world("pronounced"), 3)
 actions = np.ones((1, 21, 3), np.int64)
 policies.play(population, actions)
 policies.play_weeks(population, actions)
-kernels = (driver.begin, driver.step_slot, driver.run_week, driver.fill_utility,
+default_executor().run_week(population, np.ones((3, 2), np.int32))
+kernels = (driver.begin, driver.step_slot, blocks.run_week, driver.fill_utility,
+           block_policy.pace_each, block_policy.block_form_of(exact_pace, None),
            policies.scripted_pace, policies.scripted_rank, policies.allow_all)
 for kernel in kernels:
     stats = kernel.compiled.stats
@@ -134,6 +137,8 @@ def test_a_second_process_finds_all_drivers_and_policies_in_the_cache() -> None:
         "step_slot",
         "run_week",
         "fill_utility",
+        "pace_each",
+        "_pace_block",
         "scripted_pace",
         "scripted_rank",
         "allow_all",
