@@ -13,7 +13,13 @@ from numba import types
 
 from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64, Integer, UInt8
 from slowfast_rl.members.clock import WEEK_SECONDS
-from slowfast_rl.members.compile import address_of, dispatcher_of, driver, entry_point, kernel
+from slowfast_rl.members.compile import (
+    driver,
+    entry_point,
+    function_at,
+    kernel,
+    machine_code_of,
+)
 from slowfast_rl.members.features import per_world
 from slowfast_rl.members.observations import read_candidates, read_weekly
 from slowfast_rl.members.opportunity import (
@@ -42,15 +48,15 @@ from slowfast_rl.policies.guard import NO_CAP, feasible_target, guarded, pack_pl
 from slowfast_rl.policies.plan_reader import PlanReader, Reading
 from slowfast_rl.store import PacingPlan
 
-_FEW = 256  # below this number of opportunities, functions are passed by address, which is faster
 SOURCES = ("plan", "remembered", "safe")  # of the plan in force, by their names in logs
 _FLOATS = types.Array(types.float32, 2, "C")
 _BYTES = types.Array(types.uint8, 2, "C")
 _INT64S = types.Array(types.int64, 1, "C")
 _GIVEN = (  # pacer, ranker, observations, what they are read into, slots, plans, parameters
-    types.FunctionType(PACER_SIGNATURE), types.FunctionType(RANKER_SIGNATURE), _FLOATS, LOG,
+    types.int64, types.int64, _FLOATS, LOG,
     _FLOATS, _BYTES, _FLOATS, types.Array(types.int64, 2, "C"), PLAN_ROWS, WEIGHTS, WEIGHTS,
 )  # fmt: skip
+_pacer_at, _ranker_at = function_at(PACER_SIGNATURE), function_at(RANKER_SIGNATURE)
 
 
 class _Observed(NamedTuple):
@@ -135,10 +141,9 @@ def choose_candidates(
     size = len(obs)
     choice = Choice(np.empty(size, np.int64), np.empty(size))
     pacing = pacer.pacing(world, _observed_weights(world, obs, plan.shape))
-    pass_function = address_of if size < _FEW else dispatcher_of
     entry_point(_decide)(
-        pass_function(pacer.function),
-        pass_function(ranker.function),
+        machine_code_of(pacer.function),
+        machine_code_of(ranker.function),
         np.ascontiguousarray(obs, np.float32),
         *_empty_observed(world, size),
         slots_of_week(world),
@@ -191,8 +196,8 @@ def propose(
     target = obs[:, [column[f"{c}_plan_target"] for c in world.channels]].astype(np.int32)
     target[obs[:, column["has_plan"]] < 0.5] = NO_CAP
     _propose(
-        exact_pace if pacer is None else pacer.function,
-        quality_rank if ranker is None else ranker.function,
+        machine_code_of(exact_pace if pacer is None else pacer.function),
+        machine_code_of(quality_rank if ranker is None else ranker.function),
         np.ascontiguousarray(obs, np.float32),
         *observed,
         slots_of_week(world),
@@ -318,8 +323,8 @@ def _read_opportunity(
     )
 )
 def _decide(
-    pace: Any,
-    rank: Any,
+    pacer: int,
+    ranker: int,
     obs: Float32,
     log: Log,
     launches: Float32,
@@ -336,6 +341,7 @@ def _decide(
     actions: Int64,
     propensity: Float64,
 ) -> None:
+    pace, rank = _pacer_at(pacer), _ranker_at(ranker)
     for i in range(actions.shape[0]):
         row = obs[i]
         opportunity, first = _read_opportunity(
@@ -371,8 +377,8 @@ def _decide(
     )
 )
 def _propose(
-    pace: Any,
-    rank: Any,
+    pacer: int,
+    ranker: int,
     obs: Float32,
     log: Log,
     launches: Float32,
@@ -388,6 +394,7 @@ def _propose(
     least: Float32,
     scores: Float32,
 ) -> None:
+    pace, rank = _pacer_at(pacer), _ranker_at(ranker)
     for i in range(share.shape[0]):
         row = obs[i]
         opportunity, first = _read_opportunity(
