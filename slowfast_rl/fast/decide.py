@@ -6,7 +6,7 @@ and the ranker read in the fused driver, so that both make the same decision.
 """
 
 from threading import local
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import types

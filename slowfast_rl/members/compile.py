@@ -113,14 +113,14 @@ def address_of(function: Any) -> Address:
 
 
 @cache
-def entry_point(function: Any) -> Callable[..., None]:
+def entry_point(function: Any) -> Callable[..., Any]:
     """Return a driver with one explicit signature as the function that numba's dispatcher calls.
 
     It does not look at argument types, which takes longer than a short kernel: arguments must be
     exactly of the signature's types.
     """
     overloads = dispatcher_of(function).overloads
-    found: Callable[..., None] = next(iter(overloads.values())).entry_point
+    found: Callable[..., Any] = next(iter(overloads.values())).entry_point
     return found
 
 
