@@ -5,13 +5,14 @@ jitted reader turns each row back into the opportunity, its candidates and the l
 and the ranker read in the fused driver, so that both make the same decision.
 """
 
+from collections.abc import Callable
 from threading import local
 from typing import NamedTuple
 
 import numpy as np
 from numba import types
 
-from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64, Integer, UInt8
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Int32, Int64, Integer, UInt8
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.compile import (
     driver,
@@ -44,7 +45,7 @@ from slowfast_rl.policies.columns import columns, opted_in_columns, slots_of_wee
 from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BaseRanker, Choice
 from slowfast_rl.policies.day_weights import day_weights
 from slowfast_rl.policies.executor import exact_pace, exact_pacing, quality_rank
-from slowfast_rl.policies.guard import NO_CAP, feasible_target, guarded, pack_plans
+from slowfast_rl.policies.guard import NO_CAP, guarded, pack_plans
 from slowfast_rl.policies.plan_reader import PlanReader, Reading
 from slowfast_rl.store import PacingPlan
 
@@ -76,6 +77,7 @@ def decide(
     entity_ids: Int64,
     times: Int64,
     seed: int,
+    write_missing: Callable[[Bool], None] | None = None,
 ) -> tuple[Reading, Choice]:
     """Return the plans in force and the executor's actions.
 
@@ -87,16 +89,13 @@ def decide(
         entity_ids: [B] member ids, all different.
         times: [B] simulated seconds.
         seed: seed of the pacer's coins.
+        write_missing: as in :meth:`PlanReader.read_plans_in_force`.
     """
-    plan, settled = reader.read_plans_in_force(entity_ids, times)
-    opted_in = obs.take(opted_in_columns(world), axis=1) > 0.5
-    feasible = plan
-    if not opted_in.all():
-        feasible = plan._replace(
-            target=feasible_target(plan.target, opted_in), cap=feasible_target(plan.cap, opted_in)
-        )
-    choice = executor.choose(world, obs, feasible, entity_ids, times, seed)
-    return Reading(feasible, settled), choice
+    obs = np.ascontiguousarray(obs, np.float32)
+    reading = reader.read_plans_in_force(entity_ids, times, write_missing)
+    plan = reading.plan  # in new arrays
+    entry_point(_make_feasible)(obs, opted_in_columns(world), plan.target, plan.cap)
+    return reading, executor.choose(world, obs, plan, entity_ids, times, seed)
 
 
 def sources(reading: Reading, weeks: Int64) -> list[str]:
@@ -255,6 +254,15 @@ def _observed_weights(world: World, obs: Float32, shape: Int32) -> Float32 | Non
     no_launches = np.zeros((7, 1), np.float32)
     viewing = obs[:, columns(world)["viewing_days_mean_4_weeks"]]
     return day_weights(world, shape, no_launches, np.zeros(len(obs), np.int32), viewing)
+
+
+@driver(types.void(_FLOATS, _INT64S, PLAN_ROWS, PLAN_ROWS))
+def _make_feasible(obs: Float32, opted_in: Int64, target: Int32, cap: Int32) -> None:
+    """Set targets and caps [B, C] to 0 on channels left, as ``opted_in`` [C] columns show."""
+    for i in range(obs.shape[0]):
+        for c in range(opted_in.shape[0]):
+            if not obs[i, opted_in[c]] > np.float32(0.5):
+                target[i, c] = cap[i, c] = 0
 
 
 @kernel

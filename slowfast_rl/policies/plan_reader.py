@@ -1,5 +1,6 @@
 """The plan in force of each member: from the store, from memory, or the world's safe plan."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -84,12 +85,19 @@ class PlanReader:
         """Counts since the reader was created, including restored ones."""
         return Counters(self._fallbacks, self._mid_week)
 
-    def read_plans_in_force(self, entity_ids: Int64, now: Int64) -> Reading:
+    def read_plans_in_force(
+        self,
+        entity_ids: Int64,
+        now: Int64,
+        write_missing: Callable[[Bool], None] | None = None,
+    ) -> Reading:
         """Return the plan in force for each of B members, and whether it is settled.
 
         Args:
             entity_ids: [B] member ids, no id twice.
             now: [B] simulated seconds.
+            write_missing: writes plans for the members that have none of this week in the store,
+                of which it is told which [B] they are; called where the store has to be read.
         """
         now, slots = np.ascontiguousarray(now, np.int64), self._memory.index.find(entity_ids)
         if now.shape != slots.shape:
@@ -98,7 +106,7 @@ class PlanReader:
         found = entry_point(_recall)(now, slots, self._remembered, plan, settled)
         if found == _SETTLED:  # the store cannot change these plans
             return Reading(plan, settled)
-        stored, status = self._stored(entity_ids, now, plan)
+        stored, status = self._stored(entity_ids, now, plan, write_missing)
         places = slots
         if found == _UNKNOWN:
             places = self._memory.claim(entity_ids)
@@ -157,7 +165,11 @@ class PlanReader:
         self._pending_deletes = np.array(reader["pending_deletes"], np.int64)
 
     def _stored(
-        self, entity_ids: Int64, now: Int64, like: PacingPlan
+        self,
+        entity_ids: Int64,
+        now: Int64,
+        like: PacingPlan,
+        write_missing: Callable[[Bool], None] | None,
     ) -> tuple[PacingPlan, NDArray[np.signedinteger]]:
         """Return the stored plans and their status, NOT_FOUND if the store cannot be reached.
 
@@ -165,6 +177,7 @@ class PlanReader:
             entity_ids: [B] member ids.
             now: [B] simulated seconds.
             like: plans of B members; those returned have the same shapes and types.
+            write_missing: as in :meth:`read_plans_in_force`.
 
         Raises:
             ValueError: the store returned arrays of another shape, which no kernel may read.
@@ -172,6 +185,9 @@ class PlanReader:
         self.flush_pending_deletes()
         try:
             plan, status = read_plans(self.store, entity_ids, now)
+            if write_missing is not None and (status != _PRESENT).any():
+                write_missing(status != _PRESENT)
+                plan, status = read_plans(self.store, entity_ids, now)
         except StoreUnavailableError:
             return like, np.full(len(now), _NOT_FOUND)
         if self._pending_deletes.size:
