@@ -61,8 +61,10 @@ class OnlinePredictor:
                 the horizon, or an observation that is not finite and within its bounds. Then
                 nothing has changed: the caller can leave out the members that the message names.
         """
-        with np.errstate(over="ignore"):  # what is too large for float32 is outside all bounds
-            obs = np.asarray(obs, np.float32)
+        obs = np.asarray(obs)
+        if obs.dtype != np.float32:
+            with np.errstate(over="ignore"):  # what is too large for float32 is outside all bounds
+                obs = obs.astype(np.float32)
         width = len(columns(self.world))
         if obs.ndim != 2 or obs.shape[1] != width:
             raise ValueError(f"obs has shape {obs.shape}; allowed is (B, {width})")

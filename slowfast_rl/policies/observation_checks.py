@@ -63,7 +63,7 @@ class ObservationCheck:
                 feature and value, and counts the others.
         """
         valid = self.valid(observations)
-        if not valid.all():
+        if np.count_nonzero(valid) < len(valid):
             raise ValueError(self.report(observations, entity_ids, valid))
 
     def report(self, observations: Float32, entity_ids: Int64, valid: Bool) -> str:
