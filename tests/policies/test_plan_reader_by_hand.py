@@ -1,5 +1,7 @@
 """Which plan is in force: of this week, else remembered, else safe; by times set by hand."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -260,3 +262,16 @@ class TestARowThatNoPlannerWrote:
         found = reader.read_plans_in_force(MEMBER, np.array([4 * WEEK_SECONDS])).plan
         assert_array_equal(found.target, [WORLD.plans.max(axis=0)])
         assert_array_equal(found.cap, found.target)
+
+
+def test_a_copy_of_a_reader_remembers_for_itself() -> None:
+    reader = opened()
+    write(reader, (3, 2), week=4)
+    read(reader, 4 * WEEK_SECONDS)
+    copy = deepcopy(reader)
+    write(copy, (5, 5), week=5)
+    assert read(copy, 5 * WEEK_SECONDS) == (5, 5)
+    again = restored(copy)
+    again.store = InMemoryFeatureStore()
+    assert read(again, 5 * WEEK_SECONDS) == (5, 5), "its snapshot has what it used"
+    assert read(reader, 5 * WEEK_SECONDS) == (3, 2)
