@@ -344,6 +344,8 @@ def whole_numbers(name: str, values: ArrayLike, shapes: Sequence[tuple[int, ...]
         ValueError: numbers of another type, or of another shape.
     """
     array = np.asarray(values)
+    if array.dtype == np.int64 and array.shape in shapes:
+        return array.copy()
     fits = array.dtype.kind in "iu" and np.can_cast(array.dtype, np.int64, "safe")
     if array.shape not in shapes or (array.size and not fits):
         raise ValueError(

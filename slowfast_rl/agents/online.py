@@ -1,11 +1,14 @@
 """A planner and an executor at work on observations, with the feature store between them."""
 
+from contextlib import suppress
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from slowfast_rl.agents.base import whole_numbers
 from slowfast_rl.fast.decide import decide
-from slowfast_rl.members.arrays import Float32, Int64
+from slowfast_rl.members.arrays import Bool, Float32, Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.observations import weekly_features
 from slowfast_rl.members.world import World
@@ -17,9 +20,7 @@ from slowfast_rl.policies.plan_exchange import plans_from_observations
 from slowfast_rl.policies.plan_reader import PlanReader
 from slowfast_rl.store import (
     FeatureStore,
-    Status,
     StoreUnavailableError,
-    read_plans,
     write_plans,
 )
 from slowfast_rl.store.checks import check_distinct, check_ids
@@ -60,15 +61,19 @@ class OnlinePredictor:
                 the horizon, or an observation that is not finite and within its bounds. Then
                 nothing has changed: the caller can leave out the members that the message names.
         """
-        with np.errstate(over="ignore"):  # what is too large for float32 is outside all bounds
-            obs = np.asarray(obs, np.float32)
+        obs = np.asarray(obs)
+        if obs.dtype != np.float32:
+            with np.errstate(over="ignore"):  # what is too large for float32 is outside all bounds
+                obs = obs.astype(np.float32)
         width = len(columns(self.world))
         if obs.ndim != 2 or obs.shape[1] != width:
             raise ValueError(f"obs has shape {obs.shape}; allowed is (B, {width})")
         batch = (len(obs),)
         ids = whole_numbers("entity_ids", entity_ids, [batch])
         check_distinct(check_ids(ids))
-        times = np.broadcast_to(whole_numbers("now", now, [batch, ()]), batch)
+        times = whole_numbers("now", now, [batch, ()])
+        if times.shape != batch:
+            times = times.repeat(len(obs))
         check_now(times)
         opportunity_check(self.world).check(obs, ids)
         if begins is not None:
@@ -76,8 +81,13 @@ class OnlinePredictor:
             if first.shape != batch:
                 raise ValueError(f"episode_start has shape {first.shape}; allowed is {batch}")
             self.forget(ids[first])
-        self._plan(obs[:, : len(weekly_features(self.world))], ids, times)
-        return decide(self.world, self.fast, self.reader, obs, ids, times, self.seed)[1].actions
+        weekly = obs[:, : len(weekly_features(self.world))]
+        if self.memory is not None:  # of everyone, planned for or not: no week may be lost
+            self.memory.take_in(ids, times // WEEK_SECONDS, weekly)
+        self.reader.flush_pending_deletes()  # rows of an earlier episode must not pass for plans
+        write_missing = partial(self._plan, weekly, ids, times)
+        where = self.world, self.fast, self.reader
+        return decide(*where, obs, ids, times, self.seed, write_missing)[1].actions
 
     def forget(self, entity_ids: Int64) -> None:
         """Delete the stored and remembered plans of members and the beliefs about them.
@@ -90,21 +100,11 @@ class OnlinePredictor:
         if self.memory is not None:
             self.memory.forget(entity_ids)
 
-    def _plan(self, observations: Float32, ids: Int64, times: Int64) -> None:
-        """Write plans for the members that have none of this week."""
-        if self.memory is not None:  # of everyone, planned for or not: no week may be lost
-            self.memory.take_in(ids, times // WEEK_SECONDS, observations)
-        self.reader.flush_pending_deletes()  # rows of an earlier episode must not pass for plans
-        try:
-            _, status = read_plans(self.store, ids, times)
-            need = status != Status.PRESENT
-            if not need.any():
-                return
-            weeks = times[need] // WEEK_SECONDS
-            plan = plans_from_observations(
-                self.world, self.slow, self.memory, ids[need], weeks, observations[need],
-                self.slow.policy_version,
-            )  # fmt: skip
+    def _plan(self, observations: Float32, ids: Int64, times: Int64, need: Bool) -> None:
+        """Write plans for the members of whom ``need`` is true, [B]."""
+        plan = plans_from_observations(
+            self.world, self.slow, self.memory, ids[need], times[need] // WEEK_SECONDS,
+            observations[need], self.slow.policy_version,
+        )  # fmt: skip
+        with suppress(StoreUnavailableError):  # the reader falls back, and counts it
             write_plans(self.store, ids[need], plan, times[need])
-        except StoreUnavailableError:
-            return  # the reader falls back, and counts it

@@ -8,22 +8,24 @@ from typing import Any
 
 import numpy as np
 
+from slowfast_rl.agents.online import OnlinePredictor
 from slowfast_rl.benchmarks.env import Case
-from slowfast_rl.benchmarks.store import stores
+from slowfast_rl.benchmarks.store import raw_mget, stores
 from slowfast_rl.fast import AffinityRanker, BidPricePacer, PacedExecutor
 from slowfast_rl.fast.affinity import Weights
 from slowfast_rl.fast.decide import decide
-from slowfast_rl.members.arrays import Float64
+from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.plan_reader import PlanReader
+from slowfast_rl.slow.simple import safe_planner
 from slowfast_rl.store import FeatureStore, pacing_plan, read_plans, write_plans
 
 _DECISIONS = 2000  # per run, at most one for each member
 _QUANTILES = (50, 99)
 _NOW = WEEK_SECONDS + 1
+MINUS = "minus raw MGET"  # in the name of a row whose quantile is the difference of two
 
 
 def serve_cases(
@@ -32,7 +34,8 @@ def serve_cases(
     """Return benchmarks of a decision and of its store read: p50 and p99, in microseconds.
 
     A member's first decision of a week reads its plan from the store; later decisions find it in
-    memory.
+    memory. A predicted action is a decision whose arguments are checked first, as ``predict`` of an
+    agent does. Over Redis, a first decision is also compared with a bare read of the same bytes.
 
     Args:
         world: the world.
@@ -54,18 +57,29 @@ def serve_cases(
     cases = []
     for name, store in stores(world, population.members, redis_url, stack).items():
         write_plans(store, population.members, plan, WEEK_SECONDS)
-        reader = [PlanReader(world, store)]
-        decision = partial(_decide, world, executor, reader, obs, population.members)
-        for action, once, begin in (
-            ("read", partial(_read, store, population.members), None),
-            ("decision", decision, partial(_reset_reader, reader, population.members)),
-            ("later decision", decision, None),
-        ):
-            runs = _LatencyRuns(once, members, begin)
-            cases += [
-                Case(f"{name}, {action}, p{q}", members, "µs", partial(runs.quantile, q))
-                for q in _QUANTILES
+        agent = _Agent(world, store, executor, obs, population.members)
+        actions = [
+            ("read", _LatencyRuns(partial(_read, store, population.members), members)),
+            ("first decision", _LatencyRuns(agent.decide, members, agent.begin)),
+            ("later decision", _LatencyRuns(agent.decide, members)),
+            ("first predicted action", _LatencyRuns(agent.predict, members, agent.begin)),
+            ("later predicted action", _LatencyRuns(agent.predict, members)),
+        ]
+        if name == "Redis":
+            gets = [
+                raw_mget(store, population.members[i : i + 1])
+                for i in range(min(members, _DECISIONS))
             ]
+            bare = partial(_call, gets)
+            actions += [
+                ("raw MGET", _LatencyRuns(bare, members)),
+                (f"first decision {MINUS}", _LatencyRuns(agent.decide, members, agent.begin, bare)),
+            ]
+        cases += [
+            Case(f"{name}, {action}, p{q}", members, "µs", partial(runs.quantile, q))
+            for action, runs in actions
+            for q in _QUANTILES
+        ]
     return cases
 
 
@@ -73,17 +87,37 @@ def _read(store: FeatureStore, ids: Any, i: int) -> None:
     read_plans(store, ids[i : i + 1], _NOW)
 
 
-def _decide(
-    world: World, executor: PacedExecutor, reader: list[PlanReader], obs: Any, ids: Any, i: int
-) -> None:
-    one = slice(i, i + 1)
-    decide(world, executor, reader[0], obs[one], ids[one], np.array([_NOW]), 0)
+def _call(functions: list[Callable[[], Any]], i: int) -> None:
+    functions[i]()
 
 
-def _reset_reader(reader: list[PlanReader], ids: Any) -> None:
-    """Reset the reader so that every member's next decision reads its plan from the store."""
-    reader[0] = PlanReader(reader[0].world, reader[0].store)
-    reader[0].read_plans_in_force(ids, np.zeros(len(ids), np.int64))
+class _Agent:
+    """What makes the decisions of each member, by its index."""
+
+    def __init__(
+        self,
+        world: World,
+        store: FeatureStore,
+        executor: PacedExecutor,
+        obs: Float32,
+        ids: Int64,
+    ) -> None:
+        self._parts = world, safe_planner(world), executor, store, 0
+        self._obs, self._ids = obs, ids
+        self.begin()
+
+    def begin(self) -> None:
+        """Make every member's next decision read its plan from the store."""
+        self._predictor = OnlinePredictor(*self._parts)
+        self._predictor.reader.read_plans_in_force(self._ids, np.zeros_like(self._ids))
+
+    def decide(self, i: int) -> None:
+        one, agent = slice(i, i + 1), self._predictor
+        arguments = self._obs[one], self._ids[one], np.array([_NOW])
+        decide(agent.world, agent.fast, agent.reader, *arguments, agent.seed)
+
+    def predict(self, i: int) -> None:
+        self._predictor.choose(self._obs[i : i + 1], self._ids[i : i + 1], _NOW)
 
 
 class _LatencyRuns:
@@ -93,13 +127,20 @@ class _LatencyRuns:
         once: makes the decision of one member, given its index.
         count: number of members; at most ``_DECISIONS`` of them are used.
         begin: function that is called before each run; None for none.
+        bare: makes what each decision is compared with, just before it: its quantile is
+            subtracted; None for no comparison.
     """
 
     def __init__(
-        self, once: Callable[[int], None], count: int, begin: Callable[[], None] | None
+        self,
+        once: Callable[[int], None],
+        count: int,
+        begin: Callable[[], None] | None = None,
+        bare: Callable[[int], None] | None = None,
     ) -> None:
         self._once, self._count, self._begin = once, min(_DECISIONS, count), begin
-        self._runs: list[Float64] = []  # [members] seconds of each run
+        self._bare = bare
+        self._runs: list[Float64] = []  # [2, members] seconds of each run
         self._num_returned = dict.fromkeys(_QUANTILES, 0)
 
     def quantile(self, q: int) -> float:
@@ -108,15 +149,19 @@ class _LatencyRuns:
         self._num_returned[q] += 1
         if number == len(self._runs):
             self._runs.append(self._run())
-        return float(np.percentile(self._runs[number], q)) * 1e6
+        bare, decision = np.percentile(self._runs[number], q, axis=1)
+        return float(decision - bare) * 1e6
 
     def _run(self) -> Float64:
-        """Return the wall-clock seconds of each member's decision, [members]."""
+        """Return the wall-clock seconds of bare reads, or zeros, and of decisions, [2, members]."""
         if self._begin is not None:
             self._begin()
-        spent = np.empty(self._count)
+        spent = np.zeros((2, self._count))
         for i in range(self._count):
             start = time.perf_counter()
+            if self._bare is not None:
+                self._bare(i)
+                spent[0, i] = -start + (start := time.perf_counter())
             self._once(i)
-            spent[i] = time.perf_counter() - start
+            spent[1, i] = time.perf_counter() - start
         return spent

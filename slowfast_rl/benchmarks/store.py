@@ -94,7 +94,7 @@ def store_cases(
         write_plans(store, ids, plan, 0)
         if name == "Redis":
             cases.append(
-                Case(RAW_MGET, members, "rows", partial(_rate, members, _mget(store, ids)))
+                Case(RAW_MGET, members, "rows", partial(_rate, members, raw_mget(store, ids)))
             )
         read, write = partial(read_plans, store, ids, 1), _writes(store, ids, plan)
         cases.append(Case(f"{name}, read", members, "rows", partial(_rate, members, read)))
@@ -107,7 +107,7 @@ def _take(rows: Any, ids: Int64, out: Any) -> None:
     np.take(rows, ids, axis=0, out=out, mode="clip")
 
 
-def _mget(store: Any, ids: Int64) -> Callable[[], Any]:
+def raw_mget(store: Any, ids: Int64) -> Callable[[], Any]:
     """Return a function that calls MGET for the rows of these ids, with keys made in advance."""
     return partial(store._client.mget, store._keys(store._layout("plans"), ids))
 
@@ -157,7 +157,7 @@ class TimedStore:
 def _share(world: World, members: int, weeks: int, seed: int) -> float:
     """Return the store's share of the CPU time of stepping an environment with plans, in percent.
 
-    The executor's memory of plans counts as part of the store; the planner's time is not counted.
+    The reader of plans and its memory count as part of the store, the planner does not.
     """
     store = TimedStore(InMemoryFeatureStore())
     source: Any = PlanSource(RandomPlanner(seed), store)
@@ -166,9 +166,9 @@ def _share(world: World, members: int, weeks: int, seed: int) -> float:
     )
     env.reset(seed=seed)
     hold = np.zeros(members, np.int64)
-    reader: Any = env.plan_exchange.reader
-    remembered = TimedStore(reader._memory)
-    reader._memory = remembered
+    exchange: Any = env.plan_exchange
+    exchange.reader.store = store.store  # whose time is part of the reader's
+    exchange.reader = reader = TimedStore(exchange.reader)
     store.seconds = 0.0
     total = step_seconds(env, weeks * world.slots_per_week, lambda: hold)
-    return 100 * (store.seconds + remembered.seconds) / total
+    return 100 * (store.seconds + reader.seconds) / total

@@ -5,15 +5,22 @@ jitted reader turns each row back into the opportunity, its candidates and the l
 and the ranker read in the fused driver, so that both make the same decision.
 """
 
+from collections.abc import Callable
 from threading import local
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import types
 
-from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64, Integer, UInt8
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Int32, Int64, Integer, UInt8
 from slowfast_rl.members.clock import WEEK_SECONDS
-from slowfast_rl.members.compile import address_of, dispatcher_of, driver, entry_point, kernel
+from slowfast_rl.members.compile import (
+    driver,
+    entry_point,
+    function_at,
+    kernel,
+    machine_code_of,
+)
 from slowfast_rl.members.features import per_world
 from slowfast_rl.members.observations import read_candidates, read_weekly
 from slowfast_rl.members.opportunity import (
@@ -38,19 +45,19 @@ from slowfast_rl.policies.columns import columns, opted_in_columns, slots_of_wee
 from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BaseRanker, Choice
 from slowfast_rl.policies.day_weights import day_weights
 from slowfast_rl.policies.executor import exact_pace, exact_pacing, quality_rank
-from slowfast_rl.policies.guard import NO_CAP, feasible_target, guarded, pack_plans
+from slowfast_rl.policies.guard import NO_CAP, guarded, pack_plans
 from slowfast_rl.policies.plan_reader import PlanReader, Reading
 from slowfast_rl.store import PacingPlan
 
-_FEW = 256  # below this number of opportunities, functions are passed by address, which is faster
 SOURCES = ("plan", "remembered", "safe")  # of the plan in force, by their names in logs
 _FLOATS = types.Array(types.float32, 2, "C")
 _BYTES = types.Array(types.uint8, 2, "C")
 _INT64S = types.Array(types.int64, 1, "C")
 _GIVEN = (  # pacer, ranker, observations, what they are read into, slots, plans, parameters
-    types.FunctionType(PACER_SIGNATURE), types.FunctionType(RANKER_SIGNATURE), _FLOATS, LOG,
+    types.int64, types.int64, _FLOATS, LOG,
     _FLOATS, _BYTES, _FLOATS, types.Array(types.int64, 2, "C"), PLAN_ROWS, WEIGHTS, WEIGHTS,
 )  # fmt: skip
+_pacer_at, _ranker_at = function_at(PACER_SIGNATURE), function_at(RANKER_SIGNATURE)
 
 
 class _Observed(NamedTuple):
@@ -70,6 +77,7 @@ def decide(
     entity_ids: Int64,
     times: Int64,
     seed: int,
+    write_missing: Callable[[Bool], None] | None = None,
 ) -> tuple[Reading, Choice]:
     """Return the plans in force and the executor's actions.
 
@@ -81,16 +89,13 @@ def decide(
         entity_ids: [B] member ids, all different.
         times: [B] simulated seconds.
         seed: seed of the pacer's coins.
+        write_missing: as in :meth:`PlanReader.read_plans_in_force`.
     """
-    plan, settled = reader.read_plans_in_force(entity_ids, times)
-    opted_in = obs.take(opted_in_columns(world), axis=1) > 0.5
-    feasible = plan
-    if not opted_in.all():
-        feasible = plan._replace(
-            target=feasible_target(plan.target, opted_in), cap=feasible_target(plan.cap, opted_in)
-        )
-    choice = executor.choose(world, obs, feasible, entity_ids, times, seed)
-    return Reading(feasible, settled), choice
+    obs = np.ascontiguousarray(obs, np.float32)
+    reading = reader.read_plans_in_force(entity_ids, times, write_missing)
+    plan = reading.plan  # in new arrays
+    entry_point(_make_feasible)(obs, opted_in_columns(world), plan.target, plan.cap)
+    return reading, executor.choose(world, obs, plan, entity_ids, times, seed)
 
 
 def sources(reading: Reading, weeks: Int64) -> list[str]:
@@ -135,10 +140,9 @@ def choose_candidates(
     size = len(obs)
     choice = Choice(np.empty(size, np.int64), np.empty(size))
     pacing = pacer.pacing(world, _observed_weights(world, obs, plan.shape))
-    pass_function = address_of if size < _FEW else dispatcher_of
     entry_point(_decide)(
-        pass_function(pacer.function),
-        pass_function(ranker.function),
+        machine_code_of(pacer.function),
+        machine_code_of(ranker.function),
         np.ascontiguousarray(obs, np.float32),
         *_empty_observed(world, size),
         slots_of_week(world),
@@ -191,8 +195,8 @@ def propose(
     target = obs[:, [column[f"{c}_plan_target"] for c in world.channels]].astype(np.int32)
     target[obs[:, column["has_plan"]] < 0.5] = NO_CAP
     _propose(
-        exact_pace if pacer is None else pacer.function,
-        quality_rank if ranker is None else ranker.function,
+        machine_code_of(exact_pace if pacer is None else pacer.function),
+        machine_code_of(quality_rank if ranker is None else ranker.function),
         np.ascontiguousarray(obs, np.float32),
         *observed,
         slots_of_week(world),
@@ -250,6 +254,15 @@ def _observed_weights(world: World, obs: Float32, shape: Int32) -> Float32 | Non
     no_launches = np.zeros((7, 1), np.float32)
     viewing = obs[:, columns(world)["viewing_days_mean_4_weeks"]]
     return day_weights(world, shape, no_launches, np.zeros(len(obs), np.int32), viewing)
+
+
+@driver(types.void(_FLOATS, _INT64S, PLAN_ROWS, PLAN_ROWS))
+def _make_feasible(obs: Float32, opted_in: Int64, target: Int32, cap: Int32) -> None:
+    """Set targets and caps [B, C] to 0 on channels left, as ``opted_in`` [C] columns show."""
+    for i in range(obs.shape[0]):
+        for c in range(opted_in.shape[0]):
+            if not obs[i, opted_in[c]] > np.float32(0.5):
+                target[i, c] = cap[i, c] = 0
 
 
 @kernel
@@ -319,8 +332,8 @@ def _read_opportunity(
     )
 )
 def _decide(
-    pace: Any,
-    rank: Any,
+    pacer: int,
+    ranker: int,
     obs: Float32,
     log: Log,
     launches: Float32,
@@ -337,6 +350,7 @@ def _decide(
     actions: Int64,
     propensity: Float64,
 ) -> None:
+    pace, rank = _pacer_at(pacer), _ranker_at(ranker)
     for i in range(actions.shape[0]):
         row = obs[i]
         opportunity, first = _read_opportunity(
@@ -372,8 +386,8 @@ def _decide(
     )
 )
 def _propose(
-    pace: Any,
-    rank: Any,
+    pacer: int,
+    ranker: int,
     obs: Float32,
     log: Log,
     launches: Float32,
@@ -389,6 +403,7 @@ def _propose(
     least: Float32,
     scores: Float32,
 ) -> None:
+    pace, rank = _pacer_at(pacer), _ranker_at(ranker)
     for i in range(share.shape[0]):
         row = obs[i]
         opportunity, first = _read_opportunity(

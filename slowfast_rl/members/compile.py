@@ -14,6 +14,8 @@ from threading import RLock
 from typing import Any, TypeVar, cast
 
 import numba
+import numba.extending
+from numba.core import cgutils
 from numba.core.event import Listener, register
 
 from slowfast_rl.members.kernel_cache import keep_in, private_folder
@@ -112,14 +114,14 @@ def address_of(function: Any) -> Address:
 
 
 @cache
-def entry_point(function: Any) -> Callable[..., None]:
+def entry_point(function: Any) -> Callable[..., Any]:
     """Return a driver with one explicit signature as the function that numba's dispatcher calls.
 
     It does not look at argument types, which takes longer than a short kernel: arguments must be
     exactly of the signature's types.
     """
     overloads = dispatcher_of(function).overloads
-    found: Callable[..., None] = next(iter(overloads.values())).entry_point
+    found: Callable[..., Any] = next(iter(overloads.values())).entry_point
     return found
 
 
@@ -184,3 +186,29 @@ class _Notice(Listener):  # type: ignore[misc]  # numba is untyped
 
 
 register("numba:compile", _Notice())
+
+
+@cache
+def machine_code_of(function: Any) -> int:
+    """Return the address of the code of a function with one explicit signature, which it keeps.
+
+    A kernel that takes it as an integer calls it by :func:`function_at`, with errors passed on. As
+    an argument, a function itself costs microseconds a call, because numba looks it up in Python.
+    """
+    compiled = next(iter(dispatcher_of(function).overloads.values()))
+    return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+
+
+def function_at(signature: Any) -> Any:
+    """Return a function for kernels that makes an address a function of this signature."""
+    function_type = numba.types.FunctionType(signature)
+
+    def typed(context: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            made = cgutils.create_struct_proxy(function_type)(context, builder)
+            made.jit_addr = builder.inttoptr(arguments[0], cgutils.voidptr_t)
+            return made._getvalue()
+
+        return function_type(numba.types.int64), generate
+
+    return numba.extending.intrinsic(typed)

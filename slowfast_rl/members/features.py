@@ -59,7 +59,17 @@ class _Identity:
 def per_world(function: Callable[[World], T]) -> Callable[[World], T]:
     """Cache a function's results for the 64 worlds used last; callers must not change results."""
     kept = lru_cache(maxsize=64)(lambda identity: function(identity.world))
-    return wraps(function)(lambda world: kept(_Identity(world)))
+    latest: tuple[World, T] | None = None
+
+    @wraps(function)
+    def cached(world: World) -> T:
+        nonlocal latest
+        known = latest  # another thread may replace it
+        if known is None or known[0] is not world:
+            latest = known = world, kept(_Identity(world))
+        return known[1]
+
+    return cached
 
 
 @per_world

@@ -108,7 +108,8 @@ def pacing_parameters(
         weights: [N, 7] day weights; None if every plan is uniform, which leaves these numbers out.
         whole_week: whether to sum over all slots of the week, not only those that are left.
     """
-    head = np.concatenate([[world.slots_per_week], own]).astype(np.float32)
+    head = np.empty(1 + len(own), np.float32)  # fast, as a single decision needs it too
+    head[0], head[1:] = world.slots_per_week, own
     if weights is None:
         return head
     slots = np.empty((len(weights), world.slots_per_week), np.float32)

@@ -6,9 +6,11 @@ Services, commands and ``predict`` check with them before they keep anything of 
 from collections.abc import Sequence
 
 import numpy as np
+from numba import types
 
 from slowfast_rl.members.arrays import Bool, Float32, Int64
 from slowfast_rl.members.clock import HORIZON_WEEKS, WEEK_SECONDS
+from slowfast_rl.members.compile import driver, entry_point
 from slowfast_rl.members.features import (
     Feature,
     bounds,
@@ -17,6 +19,7 @@ from slowfast_rl.members.features import (
     weekly_features,
 )
 from slowfast_rl.members.world import World
+from slowfast_rl.store.checks import within
 
 #: The last second that is allowed as a time, so that a mistaken one does not outdate all others.
 LATEST = HORIZON_WEEKS * WEEK_SECONDS - 1
@@ -35,8 +38,14 @@ class ObservationCheck:
 
     def valid(self, observations: Float32) -> Bool:
         """Return which observations [B, F] are finite and within bounds, [B]."""
-        inside = (observations >= self._low) & (observations <= self._high)  # false for NaN
-        return np.asarray(inside.all(axis=1), np.bool_)
+        valid = np.empty(len(observations), np.bool_)
+        observations = np.ascontiguousarray(observations, np.float32)
+        if observations.shape[1:] != self._low.shape:
+            raise ValueError(
+                f"observations have shape {observations.shape}; allowed is (B, {self._low.size})"
+            )
+        entry_point(_fill_valid)(observations, self._low, self._high, valid)
+        return valid
 
     def fault(self, observation: Float32) -> str:
         """Return what is wrong with the first bad number of an invalid observation [F]."""
@@ -54,7 +63,7 @@ class ObservationCheck:
                 feature and value, and counts the others.
         """
         valid = self.valid(observations)
-        if not valid.all():
+        if np.count_nonzero(valid) < len(valid):
             raise ValueError(self.report(observations, entity_ids, valid))
 
     def report(self, observations: Float32, entity_ids: Int64, valid: Bool) -> str:
@@ -65,6 +74,23 @@ class ObservationCheck:
             f"the observation of member {entity_ids[first]}{others} has "
             f"{self.fault(observations[first])}"
         )
+
+
+@driver(
+    types.void(
+        types.Array(types.float32, 2, "C"),
+        types.Array(types.float32, 1, "C"),
+        types.Array(types.float32, 1, "C"),
+        types.Array(types.boolean, 1, "C"),
+    )
+)
+def _fill_valid(observations: Float32, low: Float32, high: Float32, valid: Bool) -> None:
+    for i in range(observations.shape[0]):
+        inside = True
+        for k in range(low.shape[0]):
+            value = observations[i, k]
+            inside &= (value >= low[k]) & (value <= high[k])  # false for NaN
+        valid[i] = inside
 
 
 @per_world
@@ -89,6 +115,6 @@ def check_now(times: Int64, latest: int = LATEST) -> None:
     Raises:
         ValueError: a time is before week 0 or after the latest one; the message names it.
     """
-    outside = (times < 0) | (times > latest)
-    if outside.any():
+    if not within(times, latest + 1):
+        outside = (times < 0) | (times > latest)
         raise ValueError(f"now is {times[outside].flat[0]}; allowed is 0 to {latest} s")

@@ -13,6 +13,16 @@ from slowfast_rl.store.views import FeatureView
 _MAX_TIME = np.iinfo(np.int64).max
 
 
+def within(values: Int64, limit: int) -> bool:
+    """Return whether all values are from 0 to below a limit, which is 2^63 or less.
+
+    One comparison suffices: read as unsigned numbers, negative values are larger than every limit.
+    """
+    if values.size == 1:  # a single decision: NumPy's reductions take a microsecond
+        return bool(0 <= values.item() < limit)
+    return bool(np.maximum.reduce(values.view(np.uint64), axis=None, initial=0) < limit)
+
+
 def check_ids(entity_ids: ArrayLike) -> Int64:
     """Return entity ids as int64 [B].
 
@@ -22,7 +32,7 @@ def check_ids(entity_ids: ArrayLike) -> Int64:
     ids = _integers("entity_ids", entity_ids)
     if ids.ndim != 1:
         raise ValueError(f"entity_ids of shape {ids.shape}: allowed is one axis, [B]")
-    if ids.size and np.minimum.reduce(ids) < 0:
+    if not within(ids, 1 << 63):
         raise ValueError(f"entity id {ids.min()}: allowed are 0 and above")
     return ids
 
@@ -33,7 +43,7 @@ def check_distinct(ids: Int64) -> None:
     Raises:
         ValueError: an id comes twice; the message names it.
     """
-    if (ids[1:] > ids[:-1]).all():  # fast path: ids are mostly sorted
+    if len(ids) < 2 or (ids[1:] > ids[:-1]).all():  # fast path: ids are mostly sorted
         return
     ordered = np.sort(ids)
     repeated = ordered[1:] == ordered[:-1]
@@ -59,7 +69,7 @@ def check_times(name: str, times: ArrayLike, count: int) -> int | Int64:
     values = _integers(name, times)
     if values.ndim and values.shape != (count,):
         raise ValueError(f"{name} of shape {values.shape}: allowed is a scalar or [{count}]")
-    if values.size and np.minimum.reduce(values, axis=None) < 0:
+    if not within(values, 1 << 63):
         raise ValueError(f"{name} {values.min()}: allowed are 0 seconds and above")
     return values if values.ndim else int(values)
 

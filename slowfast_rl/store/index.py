@@ -7,6 +7,7 @@ too sparse for a table, a sorted list is searched by bisection.
 import numpy as np
 
 from slowfast_rl.members.arrays import Int64
+from slowfast_rl.store.checks import within
 
 NOBODY = 0  # the slot returned for every absent id
 _SPAN_PER_ID = 4  # a table may be this many times longer than the number of its ids
@@ -26,7 +27,7 @@ class _Table:
 
     def find(self, ids: Int64) -> Int64:
         offset = ids - self._base if self._base else ids
-        if np.maximum.reduce(offset.view(np.uint64), initial=0) < len(self._slots):
+        if within(offset, len(self._slots)):
             return self._slots.take(offset, mode="clip")  # in range: clip saves a check
         inside = (offset >= 0) & (offset < len(self._slots))
         return np.where(inside, self._slots.take(offset, mode="clip"), NOBODY)

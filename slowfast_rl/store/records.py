@@ -70,6 +70,10 @@ class RecordLayout:
         )
         self.num_words = self.dtype.itemsize // WORD
         self._weights = _weights(self.num_words - 1)
+        self._columns = [  # name, field of a record, type
+            (name, f"column_{name}", np.dtype(column.dtype))
+            for name, column in view.columns.items()
+        ]
 
     def pack(self, ids: Int64, values: Mapping[str, NDArray[Any]], stamps: Int64) -> Records:
         """Return rows [B, *shape] of ids [B] with their stamps [B] as records [B]."""
@@ -88,10 +92,7 @@ class RecordLayout:
 
     def values(self, records: Records) -> dict[str, NDArray[Any]]:
         """Return copies of the columns of records [B], [B, *shape] each, in the view's dtypes."""
-        return {
-            name: np.array(records[f"column_{name}"], column.dtype)
-            for name, column in self.view.columns.items()
-        }
+        return {name: records[field].astype(dtype) for name, field, dtype in self._columns}
 
     def words(self, records: Records) -> Words:
         """Return a view of records [B] as words [B, W]."""

@@ -247,9 +247,9 @@ class RedisFeatureStore:
         packed = b"".join(
             [row if row is not None and len(row) == size else nothing for row in found]
         )
-        records = np.frombuffer(packed, layout.dtype).copy()
+        records = np.frombuffer(bytearray(packed), layout.dtype)  # to be changed, unlike bytes
         present = layout.valid(records, keys_of(ids))
-        if not present.all():
+        if np.count_nonzero(present) < len(present):
             records[~present] = np.zeros((), layout.dtype)
         return records, present
 

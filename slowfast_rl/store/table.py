@@ -37,12 +37,21 @@ class Table:
 
     def write(self, ids: Int64, rows: Mapping[str, NDArray[Any]], stamps: Int64) -> None:
         """Write rows [B, *shape] of distinct ids [B] with stamps [B] in seconds."""
-        slots = self.index.claim(ids)
-        if self.index.end > len(self._stamps):
-            self._grow(2 * self.index.end)
+        slots = self.claim(ids)
         for name, column in self._columns.items():
             column[slots] = rows[name]
         self._stamps[slots] = stamps
+
+    def claim(self, ids: Int64) -> Int64:
+        """Return the slots [B] of distinct ids [B]; ids without a row are given one to fill."""
+        slots = self.index.claim(ids)
+        if self.index.end > len(self._stamps):
+            self._grow(2 * self.index.end)
+        return slots
+
+    def arrays(self) -> tuple[Int64, Mapping[str, NDArray[Any]]]:
+        """Return the stamps and the columns by slot, not copied; :meth:`claim` may replace them."""
+        return self._stamps, self._columns
 
     def dump(self) -> ViewRows:
         """Return a copy of all rows in ascending order of id."""

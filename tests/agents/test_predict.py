@@ -14,6 +14,7 @@ from slowfast_rl.fast import (
     QualityRanker,
     UpliftRanker,
 )
+from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
@@ -21,7 +22,13 @@ from slowfast_rl.policies import PlanSource
 from slowfast_rl.policies.columns import columns
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.slow import FixedPlanner, RandomPlanner
-from slowfast_rl.store import InMemoryFeatureStore, Status, pacing_plan, read_plans
+from slowfast_rl.store import (
+    InMemoryFeatureStore,
+    Status,
+    pacing_plan,
+    read_plans,
+    write_plans,
+)
 from tests.agents.cases import WEIGHTS as UNIT
 from tests.agents.cases import Lived, live, untrained_agent
 from tests.fast.cases import random_week, ranked
@@ -288,3 +295,33 @@ def test_nobody_is_answered_with_no_actions():
         actions, state = agent.predict(nobody, entity_ids=ids, now=0)
         assert (actions.shape, actions.dtype, state) == ((0,), np.int64, None)
     assert agent.predict(nobody, entity_ids=[], now=[])[0].shape == (0,)
+
+
+class Counting(FaultyStore):
+    """Counts reads and writes."""
+
+    reads = writes = 0
+
+    def get_online_features(self, view, entity_ids, now):
+        self.reads += 1
+        return super().get_online_features(view, entity_ids, now)
+
+    def write_to_online_store(self, view, entity_ids, rows, event_timestamp):
+        self.writes += 1
+        return super().write_to_online_store(view, entity_ids, rows, event_timestamp)
+
+
+def test_predict_reads_the_store_for_the_first_decision_of_a_week_and_for_no_later_one():
+    w, store = world("pronounced"), Counting(InMemoryFeatureStore(), Faults())
+    agent = SlowFastAgent(FixedPlanner(w, (3, 1)), PacedExecutor(), store).learn(w)
+    population = Population(w, 20)
+    obs, ids = opportunity_observation(population), population.members
+    agent.predict(obs, entity_ids=ids, now=0)
+    assert (store.reads, store.writes) == (2, 1)  # looks, plans and reads what it wrote
+    agent.predict(obs, entity_ids=ids, now=1)
+    assert (store.reads, store.writes) == (2, 1)
+    plan = pacing_plan(np.ones((20, 2), int), 1)
+    write_plans(store, ids, plan, WEEK_SECONDS)
+    for later in range(3):
+        agent.predict(obs, entity_ids=ids, now=WEEK_SECONDS + later)
+    assert (store.reads, store.writes) == (3, 2)

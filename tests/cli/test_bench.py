@@ -5,6 +5,7 @@ import pytest
 from slowfast_rl.benchmarks.env import Case, measure
 from slowfast_rl.cli.bench import Row, cpu_name, table
 from tests.cli.calls import call
+from tests.store.redis_server import shared_server
 
 
 def test_the_env_suite_writes_a_row_for_each_case_and_prints_the_ratio_to_the_peer(
@@ -58,3 +59,30 @@ def test_every_world_can_be_measured(world, capsys, tmp_path, monkeypatch):
     call_ = call(capsys, "bench", f"world={world}", "num_members=16", "weeks=1", "repeats=1")
     assert call_.code == 0, call_.err
     assert f"world {world}" in call_.err
+
+
+def test_the_serve_suite_has_first_and_later_decisions_and_redis_above_a_bare_read(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["suite=serve", "quick=true", "num_members=32", f"redis_url={shared_server().url}"]
+    result = call(capsys, "bench", *arguments)
+    assert result.code == 0, result.err
+    (path,) = tmp_path.glob("runs/bench/*/bench.json")
+    names = [row["name"] for row in json.loads(path.read_text())]
+    for store in ("in memory", "shared memory", "Redis"):
+        for action in ("read", "first decision", "later decision", "later predicted action"):
+            for quantile in ("p50", "p99"):
+                assert f"{store}, {action}, {quantile}" in names
+    assert "Redis, first decision minus raw MGET, p50" in names
+
+
+def test_the_short_form_cuts_what_was_asked_for_and_adds_nothing(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sizes = ["num_members=16", "weeks=3", "repeats=4"]
+    result = call(capsys, "bench", "suite=store", "quick=true", *sizes)
+    assert result.code == 0, result.err
+    (path,) = tmp_path.glob("runs/bench/*/bench.json")
+    rows = json.loads(path.read_text())
+    assert {row["members"] for row in rows} == {16}
+    assert all(row["min"] == row["max"] for row in rows)

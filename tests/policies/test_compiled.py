@@ -6,8 +6,10 @@ import pytest
 
 import slowfast_rl as sf
 from slowfast_rl.fast import PacedExecutor
+from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.contracts import BasePacer, BaseRanker
+from slowfast_rl.store import pacing_plan
 from tests.members.worlds import world
 from tests.policies.classes import Weighing
 
@@ -70,3 +72,12 @@ def test_a_score_that_reads_past_its_weights_raises():
     executor = PacedExecutor(ranker=Weighing())  # it has none
     with pytest.raises(IndexError):
         executor.run_week(Population(world("pronounced"), 20), np.full((20, 2), 4, np.int32))
+
+
+@pytest.mark.parametrize("size", [1, 300])
+def test_a_score_that_reads_past_its_weights_raises_at_one_decision_as_at_many(size):
+    w, population = world("pronounced"), Population(world("pronounced"), size)
+    plan = pacing_plan(np.full((size, 2), 99), 0)
+    obs, ids, now = opportunity_observation(population), population.members, population.now
+    with pytest.raises(IndexError):
+        PacedExecutor(ranker=Weighing()).choose(w, obs, plan, ids, now, 0)

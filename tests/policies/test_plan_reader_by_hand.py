@@ -1,5 +1,7 @@
 """Which plan is in force: of this week, else remembered, else safe; by times set by hand."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -8,6 +10,7 @@ from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.policies import PlanReader
 from slowfast_rl.store import InMemoryFeatureStore, pacing_plan, write_plans
 from tests.envs.stores import CuttableStore
+from tests.members.worlds import world
 from tests.policies.readers import FEBRUARY, SAFE, WORLD, Plan, opened, restored
 from tests.store.faults import Faults, FaultyStore
 
@@ -22,6 +25,18 @@ def write(reader: PlanReader, plan: Plan, week: int, now: int | None = None) -> 
 
 def read(reader: PlanReader, now: int) -> Plan:
     return tuple(reader.read_plans_in_force(MEMBER, np.array([now])).plan.target[0].tolist())
+
+
+class Reshaping(FaultyStore):
+    """Returns a column of each row in another shape."""
+
+    column: str | None = None
+
+    def get_online_features(self, view, entity_ids, now):
+        found = super().get_online_features(view, entity_ids, now)
+        if self.column is not None:
+            found.values[self.column] = found.values[self.column][:0]
+        return found
 
 
 class TestAPlanOfThisWeek:
@@ -217,6 +232,25 @@ class TestARowThatNoPlannerWrote:
         assert read(reader, 5 * WEEK_SECONDS) == SAFE
         assert read(reader, 40 * WEEK_SECONDS) == SAFE
 
+    @pytest.mark.parametrize("column", ["target", "cap", "shape", "week", "policy_version"])
+    def test_is_refused_if_its_shape_is_another_and_nothing_is_remembered(self, column) -> None:
+        store = Reshaping(InMemoryFeatureStore(), Faults())
+        reader = opened(store)
+        write(reader, (3, 2), week=4)
+        before = reader.snapshot().arrays
+        store.column = column
+        with pytest.raises(ValueError, match="the store returned plans of shapes"):
+            read(reader, 4 * WEEK_SECONDS)
+        for name, values in reader.snapshot().arrays.items():
+            assert_array_equal(values, before[name])
+        store.column = None
+        assert read(reader, 4 * WEEK_SECONDS) == (3, 2)
+
+    def test_is_no_memory_of_a_reader_in_a_world_of_other_channels(self) -> None:
+        state = PlanReader(world("in_app"), InMemoryFeatureStore()).snapshot()
+        with pytest.raises(ValueError, match="rows are of view"):
+            opened().restore(state)
+
     def test_is_cut_to_the_menu_in_a_memory_that_is_restored(self) -> None:
         reader = opened()
         write(reader, (3, 2), week=4)
@@ -228,3 +262,16 @@ class TestARowThatNoPlannerWrote:
         found = reader.read_plans_in_force(MEMBER, np.array([4 * WEEK_SECONDS])).plan
         assert_array_equal(found.target, [WORLD.plans.max(axis=0)])
         assert_array_equal(found.cap, found.target)
+
+
+def test_a_copy_of_a_reader_remembers_for_itself() -> None:
+    reader = opened()
+    write(reader, (3, 2), week=4)
+    read(reader, 4 * WEEK_SECONDS)
+    copy = deepcopy(reader)
+    write(copy, (5, 5), week=5)
+    assert read(copy, 5 * WEEK_SECONDS) == (5, 5)
+    again = restored(copy)
+    again.store = InMemoryFeatureStore()
+    assert read(again, 5 * WEEK_SECONDS) == (5, 5), "its snapshot has what it used"
+    assert read(reader, 5 * WEEK_SECONDS) == (3, 2)
