@@ -23,7 +23,7 @@ from slowfast_rl.members.block_policy import (
     pace_each,
     rank_each,
 )
-from slowfast_rl.members.compile import address_of, driver, entry_point, kernel
+from slowfast_rl.members.compile import driver, entry_point, function_at, kernel, machine_code_of
 from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import (
     GUARD_SIGNATURE,
@@ -65,6 +65,10 @@ from slowfast_rl.members.stepping import (
     view,
 )
 from slowfast_rl.members.threads import for_row_shards
+
+_pacer, _pacer_block = function_at(PACER_SIGNATURE), function_at(PACER_BLOCK)
+_ranker, _ranker_block = function_at(RANKER_SIGNATURE), function_at(RANKER_BLOCK)
+_guard, _guard_block = function_at(GUARD_SIGNATURE), function_at(GUARD_BLOCK)
 
 
 class Block(NamedTuple):
@@ -457,12 +461,7 @@ def _end_slot(simulation: SimulationState, block: Block, s: Integer) -> None:
 @driver(
     types.void(
         SIMULATION,
-        types.FunctionType(PACER_SIGNATURE),
-        types.FunctionType(RANKER_SIGNATURE),
-        types.FunctionType(GUARD_SIGNATURE),
-        types.FunctionType(PACER_BLOCK),
-        types.FunctionType(RANKER_BLOCK),
-        types.FunctionType(GUARD_BLOCK),
+        types.UniTuple(types.int64, 6),
         PLAN_ROWS,
         WEIGHTS,
         WEIGHTS,
@@ -474,12 +473,7 @@ def _end_slot(simulation: SimulationState, block: Block, s: Integer) -> None:
 )
 def run_week(
     simulation: SimulationState,
-    pace: Any,
-    rank: Any,
-    guard: Any,
-    pace_block: Any,
-    rank_block: Any,
-    guard_block: Any,
+    addresses: tuple[int, ...],
     plan_rows: Int32,
     pacing: Float32,
     ranking: Float32,
@@ -492,12 +486,7 @@ def run_week(
 
     Args:
         simulation: N members at the beginning of a week.
-        pace: the scalar pacer, of ``PACER_SIGNATURE``.
-        rank: the scalar ranker, of ``RANKER_SIGNATURE``.
-        guard: the scalar guard, of ``GUARD_SIGNATURE``.
-        pace_block: the pacer's block form, of ``PACER_BLOCK``.
-        rank_block: the ranker's block form, of ``RANKER_BLOCK``.
-        guard_block: the guard's block form, of ``GUARD_BLOCK``.
+        addresses: the addresses of the scalar pacer, ranker and guard, then of their block forms.
         plan_rows: [N, Q] integers per member that the pacer and the guard read, such as its plan.
         pacing: [W] the pacer's parameters.
         ranking: [W] the ranker's parameters.
@@ -506,6 +495,10 @@ def run_week(
         start: the first row.
         stop: the row after the last one.
     """
+    pace, rank = _pacer(addresses[0]), _ranker(addresses[1])
+    guard = _guard(addresses[2])
+    pace_block, rank_block = _pacer_block(addresses[3]), _ranker_block(addresses[4])
+    guard_block = _guard_block(addresses[5])
     state, plan = simulation.state, simulation.schedule
     num_channels = state.fatigue.shape[1]
     row = word_lane()
@@ -586,13 +579,13 @@ def simulate_week(
     """
     scalar = policy.pace, policy.rank, guard
     forms = map(block_form_of, scalar, (pace_each, rank_each, guard_each))
-    functions = [address_of(function) for function in (*scalar, *forms)]
+    addresses = tuple(machine_code_of(function) for function in (*scalar, *forms))
     pacing = np.ascontiguousarray(policy.pacing, np.float32)
     ranking = np.ascontiguousarray(policy.ranking, np.float32)
     k, simulate = simulation.constants.num_candidates, entry_point(run_week)
 
     def work(start: int, stop: int) -> None:
         workspace = np.empty((k, BLOCK), np.uint8), np.empty((k, BLOCK), np.float32)
-        simulate(simulation, *functions, plan_rows, pacing, ranking, *workspace, start, stop)
+        simulate(simulation, addresses, plan_rows, pacing, ranking, *workspace, start, stop)
 
     for_row_shards(work, len(plan_rows))

@@ -89,30 +89,6 @@ def dispatcher_of(value: Any) -> Any:
     return value.compiled if isinstance(value, Driver) else value
 
 
-class Address:
-    """A compiled function as numba's wrapper address protocol gives it: looked up once.
-
-    As an argument of another compiled function, a dispatcher costs about 50 µs a call, because
-    numba looks its address up by its signature each time; this costs about one.
-    """
-
-    def __init__(self, function: Any) -> None:
-        compiled = next(iter(dispatcher_of(function).overloads.values()))
-        name = compiled.fndesc.llvm_cfunc_wrapper_name
-        self._address = int(compiled.library.get_pointer_to_function(name))
-        self._function = function  # keeps the code alive
-
-    def __wrapper_address__(self) -> int:
-        """Return the address of the function's C wrapper."""
-        return self._address
-
-
-@cache
-def address_of(function: Any) -> Address:
-    """Return the address of a function that was compiled with one explicit signature."""
-    return Address(function)
-
-
 @cache
 def entry_point(function: Any) -> Callable[..., Any]:
     """Return a driver with one explicit signature as the function that numba's dispatcher calls.

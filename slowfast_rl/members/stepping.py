@@ -315,15 +315,15 @@ def log_send(
 
 @kernel
 def view(
-    organic: bool,
-    responded: bool,
-    viewed: bool,
+    organic: bool | np.bool,
+    responded: bool | np.bool,
+    viewed: bool | np.bool,
     sampled: bool,
     effect: np.float32,
     p_day: np.float32,
     index: Integer,
     slots: Integer,
-) -> tuple[bool, np.float32, np.float32]:
+) -> tuple[bool | np.bool, np.float32, np.float32]:
     """Return whether a slot has the day's first view, and what it adds to views and causal opens.
 
     Args:
@@ -367,7 +367,7 @@ def take_slot(
         ledger[i, IGNORED] += ONE
         action = 0
     effect = ZERO
-    responded = opened = dismissed = opted_out = np.bool_(False)
+    responded = opened = dismissed = opted_out = effect < ZERO  # false, as a NumPy value
     if action > 0:
         week = state.week[i]
         day, time = week * 7 + weekday, week * schedule.weekday.shape[0] + s
