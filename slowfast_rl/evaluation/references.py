@@ -34,7 +34,7 @@ from slowfast_rl.members.reading import (
     unsealed,
 )
 from slowfast_rl.members.shapes import UNIFORM
-from slowfast_rl.members.workers import ProcessWorkers, run_jobs, use_workers
+from slowfast_rl.members.workers import ProcessWorkers, run_jobs, runs_in_this_process, use_workers
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.settings import is_number
 from slowfast_rl.slow.branches import constant_plan_returns
@@ -223,21 +223,19 @@ def save_references(references: References, folder: Path = REFERENCES_FOLDER) ->
     return path
 
 
-def compute_references(
-    world: World, protocol: EvaluationProtocol, workers: int | None = 2
-) -> References:
+def compute_references(world: World, protocol: EvaluationProtocol, workers: int = 2) -> References:
     """Compute the references of a case by simulating every plan; this takes up to an hour.
 
     Args:
         world: the world.
         protocol: the evaluation protocol.
-        workers: number of processes; 1 uses the current process, None the workers in use.
+        workers: number of processes, where no other workers are in use; 1 uses the current process.
 
     Raises:
         ValueError: ``workers`` is below 1, or a scoring luck is one under which the oracle's plans
             are chosen.
     """
-    processes = None if workers is None else ProcessWorkers(workers)
+    processes = ProcessWorkers(workers)
     if set(protocol.streams) & set(_ORACLE_LUCKS["24"]):
         raise ValueError(
             f"streams is {protocol.streams}; streams 4 to 27 are reserved for the oracle"
@@ -246,7 +244,7 @@ def compute_references(
     lucks += [(s, protocol.population_seed) for s in _ORACLE_LUCKS["24"]]
     returns = []  # each [N, O]
     bar = progress_bar(len(lucks), world.name, " lucks", leave=True)
-    within = nullcontext() if processes is None else use_workers(processes)
+    within = use_workers(processes) if runs_in_this_process() else nullcontext()
     with bar, within:
         for result in run_jobs(_plan_returns, (world, protocol), lucks):
             returns.append(result)

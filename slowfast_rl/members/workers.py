@@ -78,6 +78,11 @@ def run_jobs(function: Callable[[S, J], R], shared: S, jobs: Iterable[J]) -> Ite
     return _workers.get().map(function, shared, jobs)
 
 
+def runs_in_this_process() -> bool:
+    """Return whether no other workers are in use than this process."""
+    return isinstance(_workers.get(), SerialWorkers)
+
+
 @contextmanager
 def use_workers(workers: Workers) -> Iterator[None]:
     """Run all jobs with these workers inside the block."""

@@ -103,11 +103,11 @@ def _start(num_workers: int | None) -> None:
         raise ChildProcessError(f"Ray does not start: {error}") from error
 
 
-def _run(sent: bytes, job: bytes) -> tuple[Any, float]:
+def _run(sent: bytes, job: bytes) -> tuple[bytes, float]:
     """Return the result of a job, and its CPU seconds.
 
-    The arguments come as bytes, because Ray makes arrays that it unpacks itself read-only, for
-    which no kernel is compiled.
+    What is sent and returned is bytes, because Ray makes arrays that it unpacks itself read-only,
+    and no kernel is compiled for those.
     """
     begin = process_time()
     function, shared, threads = cloudpickle.loads(sent)
@@ -115,7 +115,7 @@ def _run(sent: bytes, job: bytes) -> tuple[Any, float]:
         import torch
 
         torch.set_num_threads(threads)
-    result = function(shared, cloudpickle.loads(job))
+    result = cloudpickle.dumps(function(shared, cloudpickle.loads(job)))
     return result, process_time() - begin
 
 
@@ -132,4 +132,4 @@ def _result(reference: Any) -> Any:
     except ray.exceptions.RayError as error:
         raise ChildProcessError(f"Ray lost a worker: {error}") from error
     count_cpu_seconds(seconds)
-    return result
+    return cloudpickle.loads(result)
