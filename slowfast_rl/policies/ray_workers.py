@@ -29,7 +29,8 @@ J = TypeVar("J")
 R = TypeVar("R")
 
 _OBJECT_STORE_BYTES = 200_000_000  # jobs and results on their way; what does not fit goes to disk
-_AHEAD = 2  # jobs that are sent for each worker, so that none waits for its next one
+_AHEAD = 2  # jobs sent for each CPU where workers take all of them: none waits for its next job
+_KEPT = 8  # results for each worker that wait for that of an earlier job
 
 
 class RayWorkers:
@@ -38,11 +39,13 @@ class RayWorkers:
     A job whose worker dies runs again, on another worker, three times at most.
 
     Args:
-        num_workers: how many jobs run at once.
+        num_workers: how many jobs run at once; None for one for each CPU that Ray has.
     """
 
-    def __init__(self, num_workers: int) -> None:
-        self.num_workers = num_workers
+    def __init__(self, num_workers: int | None = None) -> None:
+        cpus = max(int(ray.cluster_resources().get("CPU", 1)), 1)
+        self.num_workers = num_workers or cpus
+        self._most_sent = self.num_workers * (_AHEAD if self.num_workers >= cpus else 1)
 
     def map(self, function: Callable[[S, J], R], shared: S, jobs: Iterable[J]) -> Iterator[R]:
         """Yield the results of the jobs, in their order.
@@ -53,13 +56,17 @@ class RayWorkers:
         torch = sys.modules.get("torch")  # a process without it has no networks to run
         threads = None if torch is None else torch.get_num_threads()
         sent = ray.put(cloudpickle.dumps((function, shared, threads)))
-        running: deque[Any] = deque()
+        ordered: deque[Any] = deque()  # of which no result was yielded yet
+        running: list[Any] = []
         for job in jobs:
+            if len(running) >= self._most_sent:
+                _, running = ray.wait(running)
             running.append(_remote_run.remote(sent, cloudpickle.dumps(job)))
-            if len(running) >= _AHEAD * self.num_workers:
-                yield _result(running.popleft())
-        while running:
-            yield _result(running.popleft())
+            ordered.append(running[-1])
+            while ordered[0] not in running or len(ordered) > _KEPT * self.num_workers:
+                yield _result(ordered.popleft())
+        while ordered:
+            yield _result(ordered.popleft())
 
 
 @contextmanager
@@ -83,7 +90,7 @@ def ray_workers(num_workers: int | None = None) -> Iterator[RayWorkers]:
     if own:
         _start(num_workers)
     try:
-        workers = RayWorkers(num_workers or max(int(ray.cluster_resources().get("CPU", 1)), 1))
+        workers = RayWorkers(num_workers)
         with use_workers(workers):
             yield workers
     finally:
