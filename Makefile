@@ -12,7 +12,7 @@ export OMP_NUM_THREADS := 1
 
 BIN := .venv/bin
 
-.PHONY: help train test test-long test-kill test-configs test-faults test-minimum test-latest \
+.PHONY: help train test test-long test-ray test-kill test-configs test-faults test-minimum test-latest \
 	test-extras notebook docs references lock licences sbom clean
 
 help: ## list the commands
@@ -34,9 +34,14 @@ test: .venv/.installed ## format, lint, types, import layers and the test suite
 	@echo "Running the tests"
 	@$(BIN)/pytest -n $(WORKERS) -m "not long and not configs"
 
-test-long: .venv/.installed ## the tests that take minutes
+test-long: .venv/.installed test-ray ## the tests that take minutes
 	@echo "Running the long tests"
 	@$(BIN)/pytest -n $(WORKERS) -m long
+
+# One after another: each starts workers of its own on all cores.
+test-ray: .venv-ray/.installed ## the tests on Ray and joblib, which the lock leaves out
+	@echo "Running the tests on Ray and joblib"
+	@.venv-ray/bin/python -m pytest -n 0 -m ray
 
 test-configs: .venv/.installed ## 10,000 generated worlds, each refused or simulated
 	@echo "Running the generated configurations"
@@ -131,6 +136,17 @@ clean: ## remove the environment, caches and builds; runs/ stays
 	@echo "Installing the locked packages and slowfast_rl (a few minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install --quiet -r requirements-torch.txt -e ".[dev]"
+	@touch $@
+
+# Beside what .venv has; Ray is large, and not to be had for each new Python at once.
+.venv-ray/.installed: .venv/.installed
+	@echo "Installing Ray and joblib beside the locked packages"
+	@$(BIN)/python -m venv --clear .venv-ray
+	@.venv-ray/bin/python -c "import pathlib, site, sys; \
+	   [place] = site.getsitepackages(); \
+	   locked, = pathlib.Path('.venv').resolve().glob('lib/*/site-packages'); \
+	   pathlib.Path(place, 'locked.pth').write_text(f'import site; site.addsitedir({str(locked)!r})')"
+	@.venv-ray/bin/python -m pip install --quiet -e ".[ray,sweep]"
 	@touch $@
 
 .venv-tools/.installed:

@@ -101,6 +101,10 @@ def run(name: str, make: Maker, text: str, *, resumable: bool = False) -> None:
         _fail_with(error, explain(error))
     except (ValueError, OSError, MemoryError) as error:
         _fail_with(error, str(error))
+    except ImportError as error:
+        if "pip install 'slowfast_rl[" not in str(error):
+            raise
+        _fail_with(error, str(error))
 
 
 def fail(message: str, code: int = 2) -> NoReturn:

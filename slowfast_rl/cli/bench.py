@@ -3,11 +3,14 @@
   slowfast-bench suite=env world=calibrated num_members=65536
   slowfast-bench suite=store redis_url=redis://localhost:6379/0
   slowfast-bench suite=serve repeats=21
+  slowfast-bench suite=scale num_members=1000000 redis_url=redis://localhost:6379/0
 
 suite=env measures units per CPU-second on one thread. suite=store measures rows per second, and the
 in-memory store's share of the time of an environment's step. suite=serve measures the time of one
-decision, p50 and p99. Each is the median, minimum and maximum of several repeats; quick=true is the
-short form. Writes to runs/bench/<time>: config.yaml, bench.txt and bench.json.
+decision, p50 and p99. suite=scale measures what a member costs, for 10,000 members, 100,000 and so
+on: CPU and real time of planning in this process and on 1 and 2 Ray workers, and bytes. Each is the
+median, minimum and maximum of several repeats; quick=true is the short form. Writes to
+runs/bench/<time>: config.yaml, bench.txt and bench.json.
 """
 
 import json
@@ -15,6 +18,7 @@ import platform
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +33,10 @@ from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.store.checks import check_no_password
 from slowfast_rl.store.files import write_text_atomically
 
-_QUICK = {"repeats": 1, "num_members": 512, "weeks": 1}  # the most of the short form
-SUITES = ("env", "store", "serve")
+SUITES = ("env", "store", "serve", "scale")
+RAY_WORKERS = (1, 2)  # of suite=scale
+_UNSCALED = ("%", "µs", "bytes")  # beginnings of units that are shown as they are
+MOST_QUICK = 2048  # members of a short form
 # The targets, by the beginning of a row's name.
 _BARS = {
     "fused": "≥12", "Messaging-v0": "≥3", "in memory, share": "≤5",
@@ -42,7 +48,7 @@ _PEER_BARS = {"in memory, read": "≥0.25", "Redis, read": "≥0.50"}  # as a ra
 
 
 class Row(NamedTuple):
-    """A row of ``bench.json``, in opportunities, weeks, steps or rows a second, % or µs."""
+    """A row of ``bench.json``: opportunities, weeks, steps or rows a second, %, µs or bytes."""
 
     suite: str
     name: str
@@ -60,8 +66,8 @@ class BenchSettings(Settings):
 
     suite: str = limited(choices=SUITES)
     repeats: int = limited(low=1)
-    redis_url: str | None
     quick: bool
+    redis_url: str | None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
@@ -78,10 +84,12 @@ class Bench:
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self.settings = read(BenchSettings, settings)
-        if self.settings.quick:
-            most = {name: min(getattr(self.settings, name), n) for name, n in _QUICK.items()}
-            self.settings = replace(self.settings, **most)
+        s = read(BenchSettings, settings)
+        if s.quick:
+            s = replace(
+                s, repeats=1, num_members=min(s.num_members, MOST_QUICK), weeks=min(s.weeks, 2)
+            )
+        self.settings = s
         self.world = self.settings.make_world()
 
     def run(self, folder: Path) -> None:
@@ -107,6 +115,13 @@ class Bench:
         s, world = self.settings, self.world
         if s.suite == "store":
             return store_cases(world, s.num_members, s.weeks, s.seed, s.redis_url, stack)
+        if s.suite == "scale":
+            from slowfast_rl.benchmarks.scale import scale_cases  # needs an extra
+
+            workers = () if find_spec("ray") is None else RAY_WORKERS
+            if not workers:
+                say("Planning on Ray is left out: pip install 'slowfast_rl[ray]' brings Ray")
+            return scale_cases(world, s.num_members, s.seed, workers, s.redis_url, stack)
         if s.suite == "serve":
             return serve_cases(world, s.num_members, s.seed, s.redis_url, stack)
         return env_cases(world, s.num_members, s.weeks, s.seed)
@@ -122,7 +137,9 @@ def table(rows: list[Row]) -> str:
         f"{'target':>7}{'x peer':>8}{'target':>7}",
     ]
     for row in rows:
-        scale, unit = (1, row.unit) if row.unit in ("%", "µs") else (1e6, f"M {row.unit} a second")
+        scale, unit = (
+            (1, row.unit) if row.unit.startswith(_UNSCALED) else (1e6, f"M {row.unit} a second")
+        )
         bar = next((b for name, b in _BARS.items() if row.name.startswith(name)), "")
         peer = medians.get(PEERS.get(row.name, PEER))
         ratio = "" if peer is None or scale == 1 else f"{row.median / peer:.2f}"

@@ -22,6 +22,7 @@ from typing import Any
 from slowfast_rl.agents import Agent
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent, say_source
+from slowfast_rl.cli.engine import EngineSettings
 from slowfast_rl.cli.references import references_command
 from slowfast_rl.cli.results import say, write_leaderboard
 from slowfast_rl.cli.schema import build, limited, read
@@ -53,7 +54,7 @@ _LEGEND = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareSettings(EvaluatedSettings):
+class CompareSettings(EngineSettings, EvaluatedSettings):
     """Settings of the command, as in ``configs/compare.yaml``."""
 
     store: dict[str, Any]
@@ -67,6 +68,7 @@ class CompareSettings(EvaluatedSettings):
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
         super().__post_init__()
+        self.check_engine()
         if not self.agents and not self.checkpoints:
             raise ValueError("agents and checkpoints are empty; allowed is at least one")
         if self.mode == "ab" and len(self.checkpoints) != 2:
@@ -105,6 +107,10 @@ class Compare:
 
     def run(self, folder: Path) -> Mapping[str, Any] | None:
         """Run the command, and return the first agent's row; a factorial test has none."""
+        with self.settings.use_engine():
+            return self._run(folder)
+
+    def _run(self, folder: Path) -> Mapping[str, Any] | None:
         for checkpoint in self.settings.checkpoints:
             say_source(checkpoint)
         if self.settings.mode == "ab":

@@ -7,7 +7,11 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from slowfast_rl.cli.schema import SETTINGS_SUFFIX
 
-_EXTRAS = {"hydra/sweeper/optuna": "sweep"}  # of the package, which bring an option
+_EXTRAS = {  # of the package, which bring an option
+    "hydra/launcher/joblib": "sweep",
+    "hydra/launcher/ray": "ray",
+    "hydra/sweeper/optuna": "sweep",
+}
 
 
 def explain(error: Exception) -> str:

@@ -3,31 +3,42 @@
   slowfast-plan checkpoint=runs/train/a store=redis members=2048 loop=true
   slowfast-plan checkpoint=runs/train/a store=shared store.name=demo members=2048 loop=true
   slowfast-plan checkpoint=runs/train/a members=features.parquet
+  slowfast-plan checkpoint=runs/train/a members=features/ engine=ray store=redis week=12
 
 With members=<count> it plans for members 0 to count - 1; the executor (slowfast-serve) writes their
 logged features and the clock to the store. With members=<parquet> the features are read from a file
 with the column entity_id and one column for each weekly feature; a member with a missing number or
 one outside its bounds gets no plan, and is counted. Plans are written to the store and to
 runs/plan/<time>/plans/, and a summary to plan.json.
+
+With members=<folder>, or with engine=ray, each row group of the parquet files is planned for alone,
+by this process or by Ray's workers. Plans are written to the store and, a file for each row group,
+to output=<folder>, by default to a folder beside the run's that is named by the digest of what
+decides the plans. The same command continues a job that was killed: what has been planned is not
+planned again. Beliefs about members begin with the features of the week.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent, say_source
+from slowfast_rl.cli.engine import EngineSettings
 from slowfast_rl.cli.results import say
+from slowfast_rl.cli.resume import locked
 from slowfast_rl.cli.schema import build, limited, read
 from slowfast_rl.cli.settings import Settings, check_shared
 from slowfast_rl.cli.waiting import once_available
+from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.members.clock import HORIZON_WEEKS, WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.policies.observation_checks import weekly_check
@@ -37,11 +48,14 @@ from slowfast_rl.store import FeatureStore, StoreUnavailableError
 from slowfast_rl.store.checks import check_distinct, check_ids
 from slowfast_rl.store.files import write_text_atomically
 
+if TYPE_CHECKING:
+    from slowfast_rl.services.batch_plans import Outcome
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanSettings(Settings):
+class PlanSettings(EngineSettings, Settings):
     """Settings of the command, as in ``configs/plan.yaml``."""
 
     checkpoint: str
@@ -54,14 +68,35 @@ class PlanSettings(Settings):
     beliefs_file: str | None
     forget_weeks: int | None = limited(low=1)
     poll_seconds: float = limited(low=0, above=True)
+    output: str | None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
         super().__post_init__()
+        self.check_engine()
         if isinstance(self.members, int) and self.members < 1:
             raise ValueError(f"members is {self.members}; allowed is 1 or more, or a parquet file")
         if isinstance(self.members, str) and self.loop:
             raise ValueError(f"members is {self.members!r} with loop=true; allowed is a count")
+        if isinstance(self.members, int) and self.engine != "local":
+            raise ValueError(
+                f"members is {self.members} with engine={self.engine}; allowed is a parquet file "
+                "or a folder of them"
+            )
+        for name, default in (("beliefs_file", self.in_shards), ("output", not self.in_shards)):
+            if default and getattr(self, name) is not None:
+                allowed = "one parquet file and engine=local" if self.in_shards else "a folder"
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r} with members={self.members} and "
+                    f"engine={self.engine}; allowed is null, or members={allowed}"
+                )
+
+    @property
+    def in_shards(self) -> bool:
+        """Whether members are planned for shard by shard, without a clock."""
+        if isinstance(self.members, int):
+            return False
+        return self.engine != "local" or Path(self.members).is_dir()
 
 
 class Plan:
@@ -79,6 +114,9 @@ class Plan:
             check_shared(s.store)
         self.store: FeatureStore = self._once_available(lambda: build(s.store, "store"))
         self.now: int | None = None  # of the features in a file
+        if s.in_shards:
+            self._find_shards()
+            return
         self.invalid, self.fault = 0, ""  # rows of the file that are left out
         if isinstance(s.members, str):
             self._read_file(Path(s.members))
@@ -94,6 +132,9 @@ class Plan:
         """Run the command."""
         s = self.settings
         say_source(s.checkpoint)
+        if s.in_shards:
+            self._plan_shards(folder)
+            return
         service = self._once_available(
             lambda: PlanningService(
                 self.world, self.agent.slow, self.store, self.ids, s.policy_version,
@@ -125,6 +166,76 @@ class Plan:
         if not self.settings.loop:
             return make()
         return once_available(make, lambda: time.sleep(self.settings.poll_seconds))
+
+    def _find_shards(self) -> None:
+        """Find the shards of the members, and what identifies the job."""
+        from slowfast_rl.services.batch_plans import PlanJob, check_members, find_shards
+
+        s, planner = self.settings, self.agent.slow
+        self.shards, self.members = find_shards(Path(str(s.members)))
+        check_members(self.shards)
+        version = planner.policy_version if s.policy_version is None else s.policy_version
+        private = s.store.get("name") is None and s.store.get("namespace") is None
+        opened = None if private else partial(build, s.store, "store")
+        self.job = PlanJob(
+            self.world, planner, version, s.week, Path(), opened, None if private else s.store
+        )
+
+    def _plan_shards(self, folder: Path) -> None:
+        """Plan all shards that have not been planned yet, and write the summary."""
+        from slowfast_rl.services.batch_plans import begin_job, job_identity, plan_shards
+
+        s, identity = self.settings, job_identity(self.job, self.members)
+        name = f"job-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]}"
+        output = Path(s.output) if s.output is not None else folder.parent / name
+        count, rows = len(self.shards), sum(shard.rows for shard in self.shards)
+        say(
+            f"Planning for {rows:,} members in {count:,} shards, policy version "
+            f"{self.job.policy_version}"
+        )
+        say(f"Plans go to {self.store!r} and {output}; the same command continues there")
+        with locked(output), s.use_engine():
+            begin_job(output, identity)
+            job = self.job._replace(folder=output.absolute())
+            with progress_bar(count, "planning", " shards", leave=True) as bar:
+                outcomes = []
+                for outcome in plan_shards(job, self.shards):
+                    outcomes.append(outcome)
+                    bar.update()
+        self._note_shards(output, folder, outcomes)
+
+    def _note_shards(self, output: Path, folder: Path, outcomes: "list[Outcome]") -> None:
+        """Write and print the summary of all shards."""
+        records = [outcome.record for outcome in outcomes]
+        members = sum(record.members for record in records)
+        target = np.sum([record.target for record in records], axis=0) / max(members, 1)
+        row = {
+            "week": self.settings.week,
+            "now": self.settings.week * WEEK_SECONDS,
+            "members": members,
+            "refused": sum(record.refused for record in records),
+            "unseen": 0,
+            "invalid": sum(record.invalid for record in records),
+            "mean_target": dict(zip(self.world.channels, target.tolist(), strict=True)),
+        }
+        continued = sum(outcome.continued for outcome in outcomes)
+        head = {
+            "checkpoint": self.settings.checkpoint,
+            "planner": self.agent.slow.name,
+            "policy_version": self.job.policy_version,
+            "plans": str(output.absolute()),
+            "shards": len(records),
+            "continued": continued,
+            "planned": [row],
+        }
+        write_text_atomically(folder / "plan.json", json.dumps(head, indent=1))
+        week = self.settings.week
+        say(f"week {week}: {members:,} plans written, {row['refused']:,} of them refused")
+        if continued:
+            say(f"week {week}: {continued:,} of {len(records):,} shards had been planned before")
+        if row["invalid"]:
+            fault = next(record.fault for record in records if record.fault)
+            say(f"week {week}: {row['invalid']:,} without a plan: {fault}")
 
     def _read_file(self, path: Path) -> None:
         """Read the members' ids and features, and leave out the rows that are invalid."""
@@ -205,13 +316,9 @@ class Plan:
             self.kept_week = week
 
     def _write(self, planned: Planned, path: Path) -> None:
-        from slowfast_rl.services.decision_log import write_columns  # needs an extra
+        from slowfast_rl.services.batch_plans import write_part  # needs an extra
 
-        plan = planned.plan
-        columns: dict[str, NDArray[Any]] = {"entity_id": planned.entity_ids, "week": plan.week}
-        for c, channel in enumerate(self.world.channels):
-            columns |= {f"{channel}_target": plan.target[:, c], f"{channel}_cap": plan.cap[:, c]}
-        write_columns(path, columns | {"shape": plan.shape, "policy_version": plan.policy_version})
+        write_part(path, self.world, planned.entity_ids, planned.plan)
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ from slowfast_rl.agents.disk import write_arrays
 from slowfast_rl.agents.turns import Turn
 from slowfast_rl.cli.app import CONFIG_FILE, run
 from slowfast_rl.cli.checkpoints import FINAL, LATEST
+from slowfast_rl.cli.engine import EngineSettings
 from slowfast_rl.cli.names import (
     evaluation_suffix,
     name_by_choices,
@@ -75,7 +76,7 @@ _OF_CPU_BUDGET = 30_000_000  # opportunities between them, where the budget is i
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(EvaluatedSettings):
+class TrainSettings(EngineSettings, EvaluatedSettings):
     """Settings of the command, as in ``configs/train.yaml``."""
 
     agent: dict[str, Any]
@@ -90,6 +91,7 @@ class TrainSettings(EvaluatedSettings):
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
         super().__post_init__()
+        self.check_engine()
         if self.name is not None:
             check_agent_name(self.name)
 
@@ -150,7 +152,10 @@ class Train:
             "settings": digest(config),
         }
         checkpoints = RunCheckpoints(folder, identity, s.checkpoint_seconds)
-        with checkpoints.saving_at_sigterm():
+        with (
+            s.use_engine(),
+            checkpoints.saving_at_sigterm(),
+        ):  # Ray sets a handler too, at its start
             return self._run(folder, checkpoints)
 
     def _run(self, folder: Path, checkpoints: RunCheckpoints) -> Mapping[str, Any]:

@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +34,7 @@ from slowfast_rl.members.reading import (
     unsealed,
 )
 from slowfast_rl.members.shapes import UNIFORM
+from slowfast_rl.members.workers import ProcessWorkers, run_jobs, runs_in_this_process, use_workers
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.settings import is_number
 from slowfast_rl.slow.branches import constant_plan_returns
@@ -44,7 +43,6 @@ from slowfast_rl.store.files import write_bytes_atomically
 
 REFERENCES_FOLDER = Path(__file__).parent / "references"
 _EXECUTOR = "exact pacer, quality ranker"
-_Job = tuple[World, EvaluationProtocol, int, int]  # with the luck stream and the population seed
 _ORACLE_LUCKS = {"6": tuple(range(4, 10)), "12": REFERENCE_STREAMS, "24": tuple(range(4, 28))}
 
 
@@ -231,24 +229,24 @@ def compute_references(world: World, protocol: EvaluationProtocol, workers: int 
     Args:
         world: the world.
         protocol: the evaluation protocol.
-        workers: number of processes; 1 uses the current process.
+        workers: number of processes, where no other workers are in use; 1 uses the current process.
 
     Raises:
         ValueError: ``workers`` is below 1, or a scoring luck is one under which the oracle's plans
             are chosen.
     """
-    if workers < 1:
-        raise ValueError(f"workers is {workers}; allowed is 1 or more")
+    processes = ProcessWorkers(workers)
     if set(protocol.streams) & set(_ORACLE_LUCKS["24"]):
         raise ValueError(
             f"streams is {protocol.streams}; streams 4 to 27 are reserved for the oracle"
         )
-    jobs = [(world, protocol, s, REFERENCE_POPULATION) for s in REFERENCE_STREAMS]
-    jobs += [(world, protocol, s, protocol.population_seed) for s in _ORACLE_LUCKS["24"]]
+    lucks = [(s, REFERENCE_POPULATION) for s in REFERENCE_STREAMS]
+    lucks += [(s, protocol.population_seed) for s in _ORACLE_LUCKS["24"]]
     returns = []  # each [N, O]
-    bar = progress_bar(len(jobs), world.name, " lucks", leave=True)
-    with bar:
-        for result in _run_jobs(jobs, workers):
+    bar = progress_bar(len(lucks), world.name, " lucks", leave=True)
+    within = use_workers(processes) if runs_in_this_process() else nullcontext()
+    with bar, within:
+        for result in run_jobs(_plan_returns, (world, protocol), lucks):
             returns.append(result)
             bar.update()
     fixed = np.mean(returns[: len(REFERENCE_STREAMS)], axis=(0, 1))  # [O]
@@ -278,18 +276,8 @@ def compute_references(world: World, protocol: EvaluationProtocol, workers: int 
     )
 
 
-def _run_jobs(jobs: Iterable[_Job], workers: int) -> Iterator[Float64]:
-    """Yield the results of the jobs in their order, each [N, O]."""
-    if workers == 1:
-        yield from map(_plan_returns, jobs)
-        return
-    # Spawn, because the fork of a process with threads (torch starts some) may hang.
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        yield from pool.map(_plan_returns, jobs)
-
-
-def _plan_returns(job: _Job) -> Float64:
+def _plan_returns(case: tuple[World, EvaluationProtocol], luck: tuple[int, int]) -> Float64:
     """Return each member's return under each constant plan, under one luck, [N, O]."""
-    world, protocol, stream, population_seed = job
+    (world, protocol), (stream, population_seed) = case, luck
     start = burned_in(world, protocol, stream, population_seed)
     return constant_plan_returns(start, protocol.weeks)

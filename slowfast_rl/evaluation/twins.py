@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,10 @@ from tqdm import tqdm
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.evaluation.protocol import SEGMENTS, EvaluationProtocol, burned_in, segments
 from slowfast_rl.members.arrays import Float32, Float64, Int64
+from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.observations import weekly_observation
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.workers import run_jobs
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BasePlanner, Executor
 from slowfast_rl.policies.plan_exchange import PlanExchange, plans_of_planner
@@ -98,7 +100,7 @@ class Twins:
         starts: Sequence[Population] | None = None,
     ) -> None:
         self.world, self.protocol = world, protocol or EvaluationProtocol()
-        self.starts = starts or [burned_in(world, self.protocol, s) for s in self.protocol.streams]
+        self.starts = starts or self._burned_in(None)
         self._starts_with_beliefs: tuple[World, Sequence[Population]] | None = None
         self.segments: Int64 = segments(self.starts[0])
 
@@ -126,18 +128,22 @@ class Twins:
             planned: function of the week that returns whether the planner runs in it; None for
                 every week. In other weeks the executor uses the plans that it remembers.
         """
-        total = self.protocol.weeks * len(self.starts)
-        with progress_bar(total, progress, " weeks") as bar:
-            parts = [
-                self._simulate(
-                    start.clone(),
-                    planner,
-                    PlanExchange(self.world, store_factory(), executor),
-                    planned or (lambda week: True),
-                    bar,
-                )
-                for start in self._starts_for(planner)
-            ]
+        starts = self._starts_for(planner)
+        with progress_bar(len(starts) * self.protocol.weeks, progress, " weeks") as bar:
+            run = _Run(
+                self.world,
+                self.protocol.weeks,
+                self.segments,
+                planner,
+                executor,
+                store_factory,
+                planned or (lambda week: True),
+                _Weeks(bar),
+            )
+            parts: list[Rollout] = []
+            for part in run_jobs(_simulate, run, (start.clone() for start in starts)):
+                parts.append(part)
+                bar.update(len(parts) * self.protocol.weeks - bar.n)  # by weeks simulated elsewhere
         summed = {name: sum(getattr(p, name) for p in parts) for name in _COUNTS}
         return replace(
             parts[0],  # whose observations are kept
@@ -156,77 +162,111 @@ class Twins:
         if belief_filter is None:
             return self.starts
         if self._starts_with_beliefs is None or self._starts_with_beliefs[0] != belief_filter.world:
-            p = self.protocol
-            starts = [burned_in(self.world, p, s, None, belief_filter) for s in p.streams]
-            self._starts_with_beliefs = (belief_filter.world, starts)
+            self._starts_with_beliefs = (belief_filter.world, self._burned_in(belief_filter))
         return self._starts_with_beliefs[1]
 
-    def _simulate(
-        self,
-        population: Population,
-        planner: BasePlanner,
-        plan_exchange: PlanExchange,
-        planned: Callable[[int], bool],
-        bar: "tqdm[Any]",
-    ) -> Rollout:
-        """Simulate the scored weeks of one population, under one luck."""
-        discount = self.world.reward.weekly_discount
-        returns = np.zeros(population.num_members)
-        weekly: dict[str, list[Float64]] = {}
-        rewards: list[Float32] = []
-        plan_counts = np.zeros((len(SEGMENTS), len(self.world.plans)), np.int64)
-        sampled: list[tuple[Float32, Int64]] = []
-        vetoed = 0.0
-        previous: Int64 | None = None
-        plans = np.zeros(population.num_members, np.int64)
-        for number in range(self.protocol.weeks):
-            bar.update()
-            alive, opted_in = population.alive, population.opted_in
-            if planned(number):
-                plans = plans_of_planner(population, planner)
-                plan_exchange.issue(population, plans, planner.policy_version)
-            np.add.at(plan_counts, (self.segments[alive], plans[alive]), 1)
-            if number % _SAMPLED_EVERY == 0:
-                sampled.append((weekly_observation(population)[alive], plans[alive]))
-            week, _ = plan_exchange.run_week(population)
-            returns += discount**number * week.reward
-            rewards.append(week.reward.astype(np.float32))
-            vetoed += float(week.vetoed.sum())
-            changed = np.zeros(len(plans)) if previous is None else plans != previous
-            previous = plans
-            state = population.simulation.state
-            measured: dict[str, NDArray[Any]] = {
-                "reward": week.reward,
-                "viewing_days": week.viewing_days,
-                "sends": week.sends,
-                "opens": week.opens,
-                "opt_outs": week.opt_outs,
-                "opted_in": opted_in * alive[:, None],
-                "alive": alive,
-                "churned": week.churned,
-                "goodwill": state.goodwill * alive,
-                "fatigue": state.fatigue * alive[:, None],
-                "plan_changes": changed * alive,
-            }
-            for name, values in measured.items():
-                weekly.setdefault(name, []).append(self._by_segment(values))
-        counters = plan_exchange.reader.counters
-        return Rollout(
-            returns=returns,
-            weekly={name: np.stack(values) for name, values in weekly.items()},
-            luck_returns=returns[None],
-            rewards=np.stack(rewards),
-            plan_counts=plan_counts,
-            observations=np.concatenate([observations for observations, _ in sampled]),
-            observed_plans=np.concatenate([plans for _, plans in sampled]),
-            fallbacks=counters.fallbacks,
-            mid_week_plan_changes=counters.mid_week_plan_changes,
-            vetoed=int(vetoed),
-            refused_writes=plan_exchange.store.counters["refused_writes"],
-            stale_reads=plan_exchange.store.counters["stale_reads"],
-        )
+    def _burned_in(self, belief_filter: BeliefFilter | None) -> Sequence[Population]:
+        """Return a burned-in population for each luck."""
+        case = self.world, self.protocol, belief_filter
+        return list(run_jobs(_burned_in, case, self.protocol.streams))
 
-    def _by_segment(self, values: NDArray[Any]) -> Float64:
-        """Return the sums over each segment's members of values [N] or [N, C]: [3] or [3, C]."""
-        member_of = self.segments[None] == np.arange(len(SEGMENTS))[:, None]  # [3, N]
-        return np.asarray(member_of.astype(np.float64) @ values.astype(np.float64))
+
+def _burned_in(
+    case: tuple[World, EvaluationProtocol, BeliefFilter | None], stream: int
+) -> Population:
+    world, protocol, belief_filter = case
+    return burned_in(world, protocol, stream, None, belief_filter)
+
+
+class _Weeks:
+    """Moves a bar by the weeks simulated in this process; a copy in another one has no bar."""
+
+    def __init__(self, bar: "tqdm[Any] | None") -> None:
+        self._bar = bar
+
+    def __call__(self) -> None:
+        if self._bar is not None:
+            self._bar.update()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Weeks, (None,)
+
+
+class _Run(NamedTuple):
+    """What :func:`_simulate` needs for all lucks; see :meth:`Twins.rollout`."""
+
+    world: World
+    weeks: int
+    segments: Int64
+    planner: BasePlanner
+    executor: Executor | None
+    store_factory: StoreFactory
+    planned: Callable[[int], bool]
+    simulated: Callable[[], None]  # called in each week
+
+
+def _simulate(run: _Run, population: Population) -> Rollout:
+    """Simulate the scored weeks of one population, under one luck."""
+    world, segments, planner = run.world, run.segments, run.planner
+    plan_exchange = PlanExchange(world, run.store_factory(), run.executor)
+    discount = world.reward.weekly_discount
+    returns = np.zeros(population.num_members)
+    weekly: dict[str, list[Float64]] = {}
+    rewards: list[Float32] = []
+    plan_counts = np.zeros((len(SEGMENTS), len(world.plans)), np.int64)
+    sampled: list[tuple[Float32, Int64]] = []
+    vetoed = 0.0
+    previous: Int64 | None = None
+    plans = np.zeros(population.num_members, np.int64)
+    for number in range(run.weeks):
+        run.simulated()
+        alive, opted_in = population.alive, population.opted_in
+        if run.planned(number):
+            plans = plans_of_planner(population, planner)
+            plan_exchange.issue(population, plans, planner.policy_version)
+        np.add.at(plan_counts, (segments[alive], plans[alive]), 1)
+        if number % _SAMPLED_EVERY == 0:
+            sampled.append((weekly_observation(population)[alive], plans[alive]))
+        week, _ = plan_exchange.run_week(population)
+        returns += discount**number * week.reward
+        rewards.append(week.reward.astype(np.float32))
+        vetoed += float(week.vetoed.sum())
+        changed = np.zeros(len(plans)) if previous is None else plans != previous
+        previous = plans
+        state = population.simulation.state
+        measured: dict[str, NDArray[Any]] = {
+            "reward": week.reward,
+            "viewing_days": week.viewing_days,
+            "sends": week.sends,
+            "opens": week.opens,
+            "opt_outs": week.opt_outs,
+            "opted_in": opted_in * alive[:, None],
+            "alive": alive,
+            "churned": week.churned,
+            "goodwill": state.goodwill * alive,
+            "fatigue": state.fatigue * alive[:, None],
+            "plan_changes": changed * alive,
+        }
+        for name, values in measured.items():
+            weekly.setdefault(name, []).append(_by_segment(values, segments))
+    counters = plan_exchange.reader.counters
+    return Rollout(
+        returns=returns,
+        weekly={name: np.stack(values) for name, values in weekly.items()},
+        luck_returns=returns[None],
+        rewards=np.stack(rewards),
+        plan_counts=plan_counts,
+        observations=np.concatenate([observations for observations, _ in sampled]),
+        observed_plans=np.concatenate([plans for _, plans in sampled]),
+        fallbacks=counters.fallbacks,
+        mid_week_plan_changes=counters.mid_week_plan_changes,
+        vetoed=int(vetoed),
+        refused_writes=plan_exchange.store.counters["refused_writes"],
+        stale_reads=plan_exchange.store.counters["stale_reads"],
+    )
+
+
+def _by_segment(values: NDArray[Any], segments: Int64) -> Float64:
+    """Return the sums over each segment's members of values [N] or [N, C]: [3] or [3, C]."""
+    member_of = segments[None] == np.arange(len(SEGMENTS))[:, None]  # [3, N]
+    return np.asarray(member_of.astype(np.float64) @ values.astype(np.float64))

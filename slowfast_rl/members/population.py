@@ -278,6 +278,25 @@ class Population:
         other._events = empty_events(len(other.first_members))
         return other
 
+    def put(self, rows: Any, other: "Population") -> None:
+        """Replace some rows by those of another population of this world and luck, as :meth:`take`.
+
+        Args:
+            rows: indices, a mask or a slice; each row at most once.
+            other: a population with as many rows.
+        """
+        rows = np.arange(self.num_members)[rows]
+        self.first_members[rows] = other.first_members
+        self.episodes[rows] = other.episodes
+        self.slots[rows] = other.slots
+        ours, theirs = self.simulation, other.simulation
+        put_rows(ours.state, rows, theirs.state)
+        put_rows(ours.traits, rows, theirs.traits)
+        put_rows(ours.log, rows, theirs.log)
+        ours.ledger[rows] = theirs.ledger
+        if self.beliefs is not None and other.beliefs is not None:
+            put_rows(self.beliefs.tables, rows, other.beliefs.tables)
+
     def restart(self, rows: Int64) -> None:
         """Begin the next episode in some rows, each with a new member.
 

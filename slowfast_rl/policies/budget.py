@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from math import inf
 from numbers import Integral, Real
-from time import process_time
 from typing import NamedTuple
 
+from slowfast_rl.members.workers import cpu_seconds
 from slowfast_rl.members.world import World
 
 Progress = Callable[[int], object]
@@ -113,23 +113,25 @@ def check_budget(total_opportunities: int | None, total_cpu_seconds: float | Non
 class Stopwatch:
     """CPU seconds since it was made, those spent in :meth:`call_untimed` not counted.
 
+    Those of workers in other processes count too.
+
     Args:
         spent: CPU seconds that it begins with.
     """
 
     def __init__(self, spent: float = 0.0) -> None:
-        self._start = process_time() - spent
+        self._start = cpu_seconds() - spent
 
     @property
     def spent(self) -> float:
         """CPU seconds."""
-        return process_time() - self._start
+        return cpu_seconds() - self._start
 
     def call_untimed(self, progress: Progress, steps: int) -> None:
         """Call ``progress`` without counting its time."""
-        left = process_time()
+        left = cpu_seconds()
         progress(steps)
-        self._start += process_time() - left
+        self._start += cpu_seconds() - left
 
     def untimed(self, progress: Progress | None) -> Progress | None:
         """Return ``progress`` as a function whose time is not counted."""

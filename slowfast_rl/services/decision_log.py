@@ -1,10 +1,11 @@
 """Parquet files of decisions, plans and members. Needs the extra ``offline``."""
 
+import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ except ImportError as error:
     raise ImportError("parquet files need pyarrow: pip install 'slowfast_rl[offline]'") from error
 
 _ROW_GROUP = 1 << 16  # rows that are encoded together, which bounds the working memory
+_FOOTER_TAIL = 8  # bytes at the end of a file: the footer's length and a magic word
 _NAMES = pa.dictionary(pa.int8(), pa.string())
 #: Name, type and meaning of each column; values that a source does not know are null.
 FIELDS: tuple[tuple[str, Any, str], ...] = (
@@ -96,29 +98,66 @@ def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     _write(path, pa.table(dict(columns)))
 
 
-def read_columns(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+class RowGroups(NamedTuple):
+    """The parts of a file that can be read alone."""
+
+    rows: tuple[int, ...]  # in each row group
+    digest: str  # of the file's footer, which has the place and the bounds of each column
+
+
+def row_groups(path: Path) -> RowGroups:
+    """Return the row groups of a file, of which only the footer is read.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    with _opened(path, ()) as file:
+        found = file.metadata
+        rows = tuple(found.row_group(i).num_rows for i in range(found.num_row_groups))
+        with path.open("rb") as raw:
+            raw.seek(-_FOOTER_TAIL, io.SEEK_END)
+            size = int.from_bytes(raw.read(4), "little")
+            raw.seek(-size - _FOOTER_TAIL, io.SEEK_END)
+            return RowGroups(rows, hashlib.sha256(raw.read()).hexdigest()[:16])
+
+
+def read_columns(
+    path: Path, wanted: Sequence[str], row_group: int | None = None
+) -> dict[str, NDArray[Any]]:
     """Return some columns of a file, [B] each; nulls among numbers read as NaN.
+
+    Args:
+        path: the file.
+        wanted: names of the columns.
+        row_group: the row group that is read; None for all.
 
     Raises:
         ValueError: the file is missing or damaged, or lacks one of the columns.
     """
     with _opened(path, wanted) as file:
-        table = file.read(columns=list(wanted))
+        table = _read(file, list(wanted), row_group)
         return {name: table[name].to_numpy() for name in wanted}
 
 
-def read_matrix(path: Path, wanted: Sequence[str]) -> Float32:
+def read_matrix(path: Path, wanted: Sequence[str], row_group: int | None = None) -> Float32:
     """Return some columns of numbers of a file as one array, [B, len(wanted)]; nulls are NaN.
 
     Columns are read one after the other, so that the file is never in memory twice.
+
+    Args:
+        path: the file.
+        wanted: names of the columns.
+        row_group: the row group that is read; None for all.
 
     Raises:
         ValueError: the file is missing or damaged, or a column is missing or holds no numbers.
     """
     with _opened(path, wanted) as file, np.errstate(over="ignore"):
-        matrix = np.empty((file.metadata.num_rows, len(wanted)), np.float32)
+        found = file.metadata
+        rows = found.num_rows if row_group is None else found.row_group(row_group).num_rows
+        matrix = np.empty((rows, len(wanted)), np.float32)
         for i, name in enumerate(wanted):
-            column = file.read(columns=[name])[name]
+            column = _read(file, [name], row_group)[name]
             kind = column.type
             if not (
                 pa.types.is_integer(kind)
@@ -147,6 +186,12 @@ def _opened(path: Path, wanted: Sequence[str]) -> Iterator["pq.ParquetFile"]:
             yield file
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{path} is no parquet file: {error}") from error
+
+
+def _read(file: "pq.ParquetFile", names: list[str], row_group: int | None) -> "pa.Table":
+    if row_group is None:
+        return file.read(columns=names)
+    return file.read_row_group(row_group, columns=names)
 
 
 def _write(path: Path, table: "pa.Table") -> None:

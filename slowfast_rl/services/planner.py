@@ -35,7 +35,7 @@ from slowfast_rl.store import (
     write_plans,
 )
 
-COMPACT_MEMBERS = 100_000  # from which on beliefs are held in the compact form
+COMPACT_MEMBERS = 100_000  # from which on beliefs that are kept are held in the compact form
 _CHUNK = 1 << 12  # members that are read and planned for together, which bounds working memory
 
 
@@ -250,7 +250,8 @@ class PlanningService:
         belief_filter = self.planner.belief_filter
         if belief_filter is None:
             return None
-        return BeliefMemory(belief_filter, compact=len(self.entity_ids) >= COMPACT_MEMBERS)
+        compact = self._keep_beliefs and len(self.entity_ids) >= COMPACT_MEMBERS
+        return BeliefMemory(belief_filter, compact=compact)
 
     def _identity(self) -> dict[str, Any]:
         """Return what tells beliefs of one world from those of another."""

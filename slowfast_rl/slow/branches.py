@@ -1,13 +1,14 @@
 """Simulation of members of all ages, and the returns of plans under the same luck."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from slowfast_rl.members.arrays import Bool, Float64, Int64
 from slowfast_rl.members.population import Population, branch
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
+from slowfast_rl.members.workers import row_shards, run_jobs
 from slowfast_rl.policies.contracts import BasePlanner, Executor
 from slowfast_rl.policies.plan_exchange import plan_request, plans_of_planner
 from slowfast_rl.policies.simulate import discounted_returns, run_plans
@@ -45,26 +46,50 @@ def advance_population(
         ages: the greatest age in weeks.
         random_share: share of member-weeks with a random plan.
         seed: seed of the random plans.
-        played: function that is called after each week with its number of opportunities.
+        played: function that is called with the number of opportunities of each week of each shard.
     """
-    exploration_planner = RandomPlanner(seed)
+    rules = _Advance(planner, executor, weeks, ages, random_share, seed)
+    shards = row_shards(population.num_members)
+    jobs = ((population.take(rows), rows.start) for rows in shards)
+    for rows, shard in zip(shards, run_jobs(_advance, rules, jobs), strict=True):
+        population.put(rows, shard)
+        for _ in range(weeks):
+            played(shard.num_members * population.world.slots_per_week)
+
+
+class _Advance(NamedTuple):
+    """What :func:`_advance` needs for all shards; see :func:`advance_population`."""
+
+    planner: BasePlanner
+    executor: Executor
+    weeks: int
+    ages: int
+    random_share: float
+    seed: int
+
+
+def _advance(rules: _Advance, shard: tuple[Population, int]) -> Population:
+    """Simulate the members of a shard, given the number of its first row, and return them."""
+    population, first = shard
+    exploration_planner = RandomPlanner(rules.seed)
     rows = np.arange(population.num_members)
-    for _ in range(weeks):
+    first_age = 1 + (first + rows) % rules.ages  # at which the first episode of a row ends
+    for _ in range(rules.weeks):
         ages_in_weeks = population.weeks.astype(np.int64)
         coins = random_words(
-            seed,
+            rules.seed,
             ExplorationStream.MIXED_PLANS,
             population.members,
             ages_in_weeks,
             Domain.EXPLORATION,
         )
-        random = coins < random_share * 2**32
+        random = coins < rules.random_share * 2**32
         drawn = exploration_planner.plan(plan_request(population))
-        plans = np.where(random, drawn, plans_of_planner(population, planner))
-        run_plans(population, plans, executor)
-        played(population.num_members * population.world.slots_per_week)
-        most = np.where(population.episodes == 0, 1 + rows % ages, ages)
+        plans = np.where(random, drawn, plans_of_planner(population, rules.planner))
+        run_plans(population, plans, rules.executor)
+        most = np.where(population.episodes == 0, first_age, rules.ages)
         population.restart(rows[~population.alive | (population.weeks >= most)])
+    return population
 
 
 def feasible_sample(feasible: Bool, count: int, generator: "Generator") -> Int64:
@@ -103,17 +128,37 @@ def branched_returns(
         executor: the fast policy.
         hold: number of weeks in which the plan is held.
         horizon: number of weeks in total.
-        played: function that is called after each week with its number of opportunities.
+        played: function that is called with the number of opportunities of each week of each shard.
     """
+    shards = row_shards(population.num_members)
+    rules = _Branches(planner, executor, hold, horizon)
+    jobs = ((population.take(rows), plans[rows]) for rows in shards)
+    found = []
+    for returns in run_jobs(_returns_of_branches, rules, jobs):
+        found.append(returns)
+        for _ in range(horizon):
+            played(returns.size * population.world.slots_per_week)
+    return np.concatenate(found)
+
+
+class _Branches(NamedTuple):
+    """What :func:`_returns_of_branches` needs; see :func:`branched_returns`."""
+
+    planner: BasePlanner
+    executor: Executor
+    hold: int
+    horizon: int
+
+
+def _returns_of_branches(rules: _Branches, shard: tuple[Population, Int64]) -> Float64:
+    """Return the returns of a shard's members under their plans, [B, M]."""
+    population, plans = shard
     branches = branch(population, plans.shape[1])
-    opportunities = branches.num_members * branches.world.slots_per_week
 
     def choose(members: Population, week: int) -> Int64:
-        return plans.ravel() if week < hold else plans_of_planner(members, planner)
+        return plans.ravel() if week < rules.hold else plans_of_planner(members, rules.planner)
 
-    returns = discounted_returns(
-        branches, horizon, choose, executor, lambda number, week: played(opportunities)
-    )
+    returns = discounted_returns(branches, rules.horizon, choose, rules.executor)
     return returns.reshape(plans.shape)
 
 
@@ -145,15 +190,18 @@ def constant_plan_returns(
         weeks: number of weeks.
         executor: the fast policy; None for the default.
     """
-    plans = np.arange(len(start.world.plans))
+    jobs = run_jobs(_constant_plan_returns, (weeks, executor), blocks_of(start))
+    return np.concatenate(list(jobs))
 
-    def returns(members: Population) -> Float64:
-        held = np.tile(plans, members.num_members)  # [N O]
-        branches = branch(members, len(plans))
-        found = discounted_returns(branches, weeks, lambda *_: held, executor)
-        return found.reshape(members.num_members, len(plans))
 
-    return np.concatenate([returns(block) for block in blocks_of(start)])
+def _constant_plan_returns(rules: tuple[int, Executor | None], members: Population) -> Float64:
+    """Return the returns of one block's members, [B, O]."""
+    weeks, executor = rules
+    plans = np.arange(len(members.world.plans))
+    held = np.tile(plans, members.num_members)  # [B O]
+    branches = branch(members, len(plans))
+    found = discounted_returns(branches, weeks, lambda *_: held, executor)
+    return found.reshape(members.num_members, len(plans))
 
 
 def blocks_of(start: Population) -> Iterator[Population]:

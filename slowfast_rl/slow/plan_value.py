@@ -15,6 +15,7 @@ from slowfast_rl.policies.settings import MIN_SCALE
 
 _FAR = 5.0  # standard deviations beyond which a feature is clipped
 _CHUNK = 2048  # rows at a time, so that activations fit the cache
+_LEAST = 16  # rows, because products of fewer may take another kernel and round differently
 
 
 class PlanValue(nn.Module):
@@ -75,9 +76,17 @@ class PlanValue(nn.Module):
 
     @torch.no_grad()
     def mean(self, observations: Float32) -> Tensor:
-        """Return the ensemble's mean values of all plans, [B, O], on the CPU."""
+        """Return the ensemble's mean values of all plans, [B, O], on the CPU.
+
+        A row's values do not depend on the rows beside it, to the last bit.
+        """
         chunks = torch.split(torch.as_tensor(observations, device=self.centre.device), _CHUNK)
-        return torch.cat([self(chunk).mean(dim=0) for chunk in chunks]).cpu()
+        return torch.cat([self._mean(chunk) for chunk in chunks]).cpu()
+
+    def _mean(self, rows: Tensor) -> Tensor:
+        padded = nn.functional.pad(rows, (0, 0, 0, max(_LEAST - len(rows), 0)))
+        mean: Tensor = self(padded).mean(dim=0)[: len(rows)]
+        return mean
 
 
 def mean_values(values: Sequence[PlanValue], observations: Float32) -> Float32:

@@ -1,9 +1,12 @@
 import json
+from contextlib import ExitStack
 
 import pytest
 
 from slowfast_rl.benchmarks.env import Case, measure
+from slowfast_rl.benchmarks.scale import scale_cases
 from slowfast_rl.cli.bench import Row, cpu_name, table
+from slowfast_rl.members.loading import load_world
 from tests.cli.calls import call
 from tests.store.redis_server import shared_server
 
@@ -77,12 +80,36 @@ def test_the_serve_suite_has_first_and_later_decisions_and_redis_above_a_bare_re
     assert "Redis, first decision minus raw MGET, p50" in names
 
 
-def test_the_short_form_cuts_what_was_asked_for_and_adds_nothing(capsys, tmp_path, monkeypatch):
+def test_the_scale_suite_measures_what_a_member_costs(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    sizes = ["num_members=16", "weeks=3", "repeats=4"]
-    result = call(capsys, "bench", "suite=store", "quick=true", *sizes)
+    monkeypatch.setattr("slowfast_rl.cli.bench.find_spec", lambda name: None)
+    result = call(capsys, "bench", "suite=scale", "quick=true", "num_members=600")
+    assert result.code == 0, result.err
+    assert "Planning on Ray is left out: pip install 'slowfast_rl[ray]' brings Ray" in result.err
+    (path,) = tmp_path.glob("runs/bench/*/bench.json")
+    rows = json.loads(path.read_text())
+    found = {(row["name"], row["unit"]): row["median"] for row in rows}
+    assert {row["members"] for row in rows} == {600}
+    assert found["state", "bytes a member"] < found["state and beliefs", "bytes a member"]
+    for name in ("planning, this process", "simulated week"):
+        assert found[name, "µs of CPU a member"] > 0
+    assert found["plans in parquet", "bytes a member"] > 0
+
+
+def test_the_scale_suite_measures_every_tenfold_of_members(tmp_path):
+    with ExitStack() as stack:
+        cases = scale_cases(load_world("pronounced"), 100_000, 0, (), None, stack)
+    sizes = [case.members for case in cases if case.name == "simulated week"]
+    assert sizes == [10_000, 100_000]
+
+
+@pytest.mark.parametrize("suite", ["env", "serve"])
+def test_a_short_form_measures_once_and_few_members(suite, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("slowfast_rl.cli.bench.MOST_QUICK", 40)
+    result = call(capsys, "bench", f"suite={suite}", "quick=true")
     assert result.code == 0, result.err
     (path,) = tmp_path.glob("runs/bench/*/bench.json")
     rows = json.loads(path.read_text())
-    assert {row["members"] for row in rows} == {16}
+    assert {row["members"] for row in rows if "CartPole" not in row["name"]} == {40}
     assert all(row["min"] == row["max"] for row in rows)

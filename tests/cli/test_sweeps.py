@@ -2,12 +2,15 @@
 
 import json
 import sys
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
+from numpy.testing import assert_array_equal
 
+from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.cli import bench
 from tests.cli.calls import TINY, TINY_COMPARISON, call
 from tests.cli.test_installed import run
@@ -175,6 +178,48 @@ def test_optuna_maximises_the_return_of_a_command(tmp_path):
     assert len(jobs) == 6
     best = (sweep / "optimization_results.yaml").read_text()
     assert f"best_value: {max(job['return'] for job in jobs)}" in best
+
+
+LAUNCHERS = [
+    pytest.param("joblib", ["hydra.launcher.n_jobs=2"], marks=pytest.mark.ray),
+    pytest.param(
+        "ray",
+        ["+hydra.launcher.ray.init.num_cpus=2", "+hydra.launcher.ray.init.include_dashboard=false"],
+        marks=pytest.mark.ray,
+    ),
+]
+
+
+@pytest.mark.parametrize(("launcher", "settings"), LAUNCHERS)
+def test_jobs_of_a_sweep_that_run_side_by_side_end_as_those_one_after_another(
+    launcher, settings, capsys, tmp_path
+):
+    extra = {"joblib": "sweep", "ray": "ray"}[launcher]
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher", reason=f"the extra {extra}")
+    given = ["-m", "seed=1,2,3", *TINY]
+    beside = [f"hydra/launcher={launcher}", *settings, "hydra.sweep.dir=beside"]
+    done = run(tmp_path, "slowfast_rl.cli.train", *given, *beside)
+    assert done.returncode == 0, done.stderr
+    assert call(capsys, "train", *given, "hydra.sweep.dir=after").code == 0
+    found, expected = (
+        json.loads((tmp_path / name / "sweep.json").read_text())["jobs"]
+        for name in ("beside", "after")
+    )
+    assert len(expected) == 3
+    assert found == expected
+    for job in range(3):
+        weights = [f"{name}/{job}/checkpoints/final.zip" for name in ("beside", "after")]
+        found, expected = (SlowFastAgent.load(tmp_path / path).slow.state() for path in weights)
+        for name, array in expected.items():
+            assert_array_equal(found[name], array)
+
+
+def test_a_launcher_that_is_not_installed_is_told_with_its_extra(capsys):
+    for launcher, extra in (("joblib", "sweep"), ("ray", "ray")):
+        if find_spec(f"hydra_plugins.hydra_{launcher}_launcher") is None:
+            result = call(capsys, "compare", "-m", f"hydra/launcher={launcher}", "seed=1,2")
+            assert result.code == 2
+            assert f"pip install 'slowfast_rl[{extra}]' brings it" in result.err
 
 
 def test_a_sweep_that_ended_is_not_overwritten(capsys, tmp_path):

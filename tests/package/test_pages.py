@@ -15,6 +15,9 @@ BY_SECTION = {"docs/extending.md"}  # each section of which has a folder of its 
 # What is not run, by page and the block's beginning, and why.
 NOT_RUN = {
     ("README.md", "make train"): "sets up an environment; continuous integration runs make",
+    ("docs/scaling.md", "slowfast-plan checkpoint=a members=features engine=ray"): "needs Ray",
+    ("docs/scaling.md", "from slowfast_rl.policies.ray_workers"): "needs Ray",
+    ("docs/scaling.md", "slowfast-train -m seed=0,1,2"): "needs joblib and Ray",
 }
 # What runs with less: the page, what it says, and what is run.
 SMALLER = [("README.md", "total_opportunities=100_000_000", "total_opportunities=1_000_000")]

@@ -11,6 +11,7 @@ from numpy.testing import assert_array_equal
 
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.workers import use_workers
 from slowfast_rl.policies import default_executor
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.guard import feasible_target
@@ -19,6 +20,7 @@ from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.slow.branches import advance_population, branched_returns, feasible_sample
 from tests.envs.planners import VariedPlanner
 from tests.members.populations import check_same
+from tests.members.test_workers import CopyingWorkers
 from tests.members.worlds import world
 from tests.slow.cases import patterns
 
@@ -264,3 +266,28 @@ class TestLivingOn:
         assert not np.array_equal(
             simulation[0].simulation.log.by_channel, simulation[2].simulation.log.by_channel
         )
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_neither_branches_nor_members_of_all_ages_depend_on_how_rows_are_divided(size, monkeypatch):
+    population = settled()
+    plans, planner = some_plans(population), VariedFeasible(population.world)
+    whole, returns = advanced(population, planner), returns_of(population, plans, planner)
+
+    def divided(count):
+        return [slice(first, first + size) for first in range(0, count, size)]
+
+    monkeypatch.setattr("slowfast_rl.slow.branches.row_shards", divided)
+    with use_workers(CopyingWorkers()):
+        check_same(advanced(population, planner), whole)
+        assert_array_equal(returns_of(population, plans, planner), returns)
+    assert (whole.episodes > 0).any()
+
+
+def advanced(population, planner):
+    other = population.clone()
+    advance_population(
+        other, planner, default_executor(), weeks=6, ages=5, random_share=0.5, seed=2,
+        played=lambda _: None,
+    )  # fmt: skip
+    return other

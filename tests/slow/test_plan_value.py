@@ -167,3 +167,12 @@ def test_states_of_several_iterations_are_joined_in_order():
     for array, one, other in zip(both, first, second, strict=True):
         assert_array_equal(array[:3], one)
         assert_array_equal(array[3:], other)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 16, 17, 100, 999])
+def test_a_members_values_do_not_depend_on_who_is_planned_for_beside_it(size):
+    observations, value = states(2500), made(num_inputs=OBSERVATIONS, hidden=64, rank=16)
+    together = value.mean(observations)
+    for first in (0, 1200, 2490):
+        rows = slice(first, first + size)
+        assert_array_equal(value.mean(observations[rows]), together[rows])
