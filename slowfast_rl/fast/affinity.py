@@ -165,6 +165,7 @@ class AffinityRanker(FittedRanker):
     """
 
     name = "affinity"
+    thread_safe = True
     Settings = AffinitySettings
     settings: AffinitySettings
     learned: Weights = UNTRAINED

@@ -118,6 +118,7 @@ class BidPricePacer(BasePacer):
     """
 
     name = "bid_price"
+    thread_safe = True
     Settings = BidPriceSettings
     settings: BidPriceSettings
 

@@ -42,6 +42,7 @@ class CoinPacer(BasePacer):
     """
 
     name = "coin"
+    thread_safe = True
 
     @property
     def function(self) -> PacerFunction:

@@ -31,6 +31,7 @@ class ExactPacer(BasePacer):
     """Sends with probability remaining / slots left, which meets the weekly target exactly."""
 
     name = "exact"
+    thread_safe = True
 
     @property
     def function(self) -> PacerFunction:
@@ -43,6 +44,7 @@ class QualityRanker(BaseRanker):
     """Ranks on content quality, without training."""
 
     name = "quality"
+    thread_safe = True
 
     @property
     def function(self) -> RankerFunction:
@@ -69,6 +71,11 @@ class PacedExecutor(BaseExecutor):
         super().__init__()
         self.pacer: BasePacer = ExactPacer() if pacer is None else pacer
         self.ranker: BaseRanker = QualityRanker() if ranker is None else ranker
+
+    @property
+    def thread_safe(self) -> bool:  # type: ignore[override]  # of its parts, which may be replaced
+        """Whether several threads at once may use both parts."""
+        return self.pacer.thread_safe and self.ranker.thread_safe
 
     @property
     def label(self) -> str:

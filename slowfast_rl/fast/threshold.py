@@ -36,6 +36,7 @@ class ThresholdPacer(BasePacer):
     """Sends a candidate if its score reaches one global threshold, whatever the target is."""
 
     name = "threshold"
+    thread_safe = True
     Settings = ThresholdSettings
     settings: ThresholdSettings
 

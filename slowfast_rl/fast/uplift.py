@@ -154,6 +154,7 @@ class UpliftRanker(FittedRanker):
     """
 
     name = "uplift"
+    thread_safe = True
     Settings = UpliftSettings
     settings: UpliftSettings
     learned: Weights = UNTRAINED

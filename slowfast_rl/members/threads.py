@@ -5,10 +5,17 @@ so that rows can be divided among threads in any way.
 """
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from threading import local
+from typing import TypeVar
 
 from slowfast_rl.members.bounds import whole_number
+
+J = TypeVar("J")
+T = TypeVar("T")
 
 _LEAST_ROWS = 512  # of a shard: below it, a thread takes longer to start than to finish
 _MOST_THREADS = 1024
@@ -19,6 +26,15 @@ class _Threads:
 
     number = 0  # 0: one for each core that the process may use
     pool: ThreadPoolExecutor | None = None
+    own = local()  # whether a thread is one of the pool's, which must not wait for the pool
+
+    @classmethod
+    def started(cls) -> ThreadPoolExecutor:
+        """Return the pool, which is started when it is first needed."""
+        if cls.pool is None:
+            begin = partial(setattr, cls.own, "busy", True)
+            cls.pool = ThreadPoolExecutor(num_threads(), "slowfast_rl", begin)
+        return cls.pool
 
 
 def set_num_threads(number: int | None) -> None:
@@ -56,13 +72,11 @@ def for_row_shards(work: Callable[[int, int], object], num_rows: int) -> None:
         num_rows: the number of rows.
     """
     shards = min(num_threads(), num_rows // _LEAST_ROWS)
-    if shards < 2:
+    if shards < 2 or hasattr(_Threads.own, "busy"):
         work(0, num_rows)
         return
-    if _Threads.pool is None:
-        _Threads.pool = ThreadPoolExecutor(num_threads() - 1, "slowfast_rl")
     edges = [num_rows * n // shards for n in range(shards + 1)]
-    others = [_Threads.pool.submit(work, *edges[n : n + 2]) for n in range(1, shards)]
+    others = [_Threads.started().submit(work, *edges[n : n + 2]) for n in range(1, shards)]
     try:
         work(*edges[:2])
     finally:  # the arrays are in use until every thread has ended
@@ -70,6 +84,29 @@ def for_row_shards(work: Callable[[int, int], object], num_rows: int) -> None:
             other.exception()
     for other in others:
         other.result()
+
+
+def map_in_threads(work: Callable[[J], T], jobs: Iterable[J]) -> Iterator[T]:
+    """Yield the results of jobs in their order; jobs run in threads, a few ahead of the results.
+
+    Args:
+        work: a function that may run in several threads at once.
+        jobs: its arguments, which are made in the present thread when they are needed.
+    """
+    if num_threads() < 2 or hasattr(_Threads.own, "busy"):
+        yield from map(work, jobs)
+        return
+    running: deque[Future[T]] = deque()
+    try:
+        for job in jobs:
+            running.append(_Threads.started().submit(work, job))
+            if len(running) > num_threads():
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    finally:  # after an error or where the results are not wanted any more
+        for future in running:
+            future.cancel() or future.exception()
 
 
 if hasattr(os, "register_at_fork"):

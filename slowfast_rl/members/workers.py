@@ -12,7 +12,9 @@ from contextvars import ContextVar
 from functools import partial
 from multiprocessing import get_context
 from time import process_time
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+
+from slowfast_rl.members.threads import map_in_threads
 
 S = TypeVar("S")
 J = TypeVar("J")
@@ -45,6 +47,25 @@ class SerialWorkers:
         return (function(shared, job) for job in jobs)
 
 
+class ThreadWorkers:
+    """Run jobs in threads of this process, where their function and what it calls allow it."""
+
+    def map(self, function: Callable[[S, J], R], shared: S, jobs: Iterable[J]) -> Iterator[R]:
+        """Yield the results of the jobs; see :meth:`Workers.map`."""
+        work = partial(function, shared)
+        return map_in_threads(work, jobs) if may_run_in_threads(shared) else map(work, jobs)
+
+
+def may_run_in_threads(shared: Any) -> bool:
+    """Return whether all policies among what jobs share may be called from several threads.
+
+    Policies say so by their attribute ``thread_safe``; without it they may not.
+    """
+    parts = shared if isinstance(shared, tuple) else (shared,)
+    policies = [part for part in parts if hasattr(part, "plan") or hasattr(part, "run_week")]
+    return all(getattr(policy, "thread_safe", False) for policy in policies)
+
+
 class ProcessWorkers:
     """Run jobs in processes of this machine, which start with each call.
 
@@ -70,7 +91,7 @@ class ProcessWorkers:
             yield from pool.map(partial(function, shared), jobs)
 
 
-_workers: ContextVar[Workers] = ContextVar("workers", default=SerialWorkers())  # noqa: B039 - has no state
+_workers: ContextVar[Workers] = ContextVar("workers", default=ThreadWorkers())  # noqa: B039 - has no state
 
 
 def run_jobs(function: Callable[[S, J], R], shared: S, jobs: Iterable[J]) -> Iterator[R]:
@@ -80,7 +101,7 @@ def run_jobs(function: Callable[[S, J], R], shared: S, jobs: Iterable[J]) -> Ite
 
 def runs_in_this_process() -> bool:
     """Return whether no other workers are in use than this process."""
-    return isinstance(_workers.get(), SerialWorkers)
+    return isinstance(_workers.get(), SerialWorkers | ThreadWorkers)
 
 
 @contextmanager

@@ -33,6 +33,8 @@ class Component:
             empty where there is none.
         learn_arguments: names of the arguments that the agent passes to ``learn`` after the world.
         learns: whether the class defines ``learn``.
+        thread_safe: whether several threads at once may call what it decides with; then simulations
+            are run in threads. A class that keeps nothing from one call to the next sets it.
         settings: the settings of this instance.
     """
 
@@ -44,6 +46,7 @@ class Component:
     vector: ClassVar[str] = ""
     learn_arguments: ClassVar[tuple[str, ...]] = ()
     learns: ClassVar[bool] = False
+    thread_safe: bool = False
     settings: Any
 
     def __init__(self, settings: Any = None, **values: Any) -> None:

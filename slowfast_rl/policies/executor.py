@@ -101,6 +101,8 @@ class JittedExecutor:
             shape, and ranks on quality.
     """
 
+    thread_safe = True
+
     def __init__(self, policy: Callable[[World, Float32 | None], FastPolicy] | None = None) -> None:
         self._policy = policy
 

@@ -89,6 +89,7 @@ class RolloutPlanner(BasePlanner):
     """
 
     name = "rollouts"
+    thread_safe = True
     Settings = RolloutSettings
     settings: RolloutSettings
     default_opportunities = 300_000_000

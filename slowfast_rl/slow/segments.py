@@ -59,6 +59,7 @@ class SegmentsPlanner(BasePlanner):
     """
 
     name = "segments"
+    thread_safe = True
     Settings = SegmentsSettings
     settings: SegmentsSettings
 

@@ -28,6 +28,7 @@ class FixedPlanner(BasePlanner):
     """
 
     name = "fixed"
+    thread_safe = True
 
     def __init__(self, world: World, plan: Sequence[int], shape: str = UNIFORM) -> None:
         super().__init__()
@@ -87,6 +88,7 @@ class PerMemberPlanner(BasePlanner):
     """
 
     name = "per_member"
+    thread_safe = True
 
     def __init__(self, world: World, plans: Int64) -> None:
         super().__init__()
@@ -109,6 +111,7 @@ class RandomPlanner(BasePlanner):
     """
 
     name = "random"
+    thread_safe = True
 
     def __init__(
         self,
@@ -164,6 +167,7 @@ class DealtPlanner(BasePlanner):
         self.needs_beliefs, self.privileged = planner.needs_beliefs, planner.privileged
         self.belief_filter = planner.belief_filter
         self.policy_version = planner.policy_version
+        self.thread_safe = planner.thread_safe
 
     def plan(self, request: PlanRequest) -> Int64:
         """Return the choices, exchanged within each group of members with equal flags, [B]."""

@@ -81,6 +81,7 @@ class UtilityPlanner(BasePlanner):
     """
 
     name = "utility"
+    thread_safe = True
     Settings = UtilitySettings
     settings: UtilitySettings
 
