@@ -8,14 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Float32, Integer, UInt8
+from slowfast_rl.members.arrays import Float32, Integer, UInt8, UInt32
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.constants import Constants
 from slowfast_rl.members.numerics import HALF, ONE, exp, log, logistic
+from slowfast_rl.members.scratch import BLOCK, float_room, word_room
 from slowfast_rl.members.state import DISMISSALS, LAST, OPENS, SENDS, Log
 
 _ZERO = np.float32(0)
 _FLOOR = np.float32(1e-30)  # smallest table entry, so that no grid point gets probability 0
+_FLOOR_BITS = _FLOOR.view(np.int32)
 _MIN_PROBABILITY, _MAX_PROBABILITY = np.float32(1e-6), np.float32(0.999)
 _MAX_ANNOYANCE = np.float32(0.97)
 _WEEK = np.float32(7)
@@ -49,24 +51,53 @@ class Tables(NamedTuple):
     fatigue: Float32  # [N, C] F
 
 
+class Workspace(NamedTuple):
+    """Arrays for one member's tables of a channel."""
+
+    kept: Float32  # [J] share of the response that fatigue leaves
+    annoyance: Float32  # [J] the dismissal's fatigue factor
+    table: Float32  # [A J]
+    probability: Float32  # [A J]
+
+
+class Seen(NamedTuple):
+    """What was seen of L members in the last week, and follows from it whatever kappa is."""
+
+    row: UInt32  # [L] in the tables
+    habit: Float32  # [L] in the middle of the week
+    fatigue: Float32  # [L] over all channels
+    loss: Float32  # [L] of goodwill, in logarithms per kappa
+    days: Float32  # [L] on which no message was opened
+    views: Float32  # [L] viewing days among these
+
+
+class Lanes(NamedTuple):
+    """Arrays [L J] of the members and grid points that are updated at once."""
+
+    weights: Float32
+    base: Float32
+    variance: Float32
+    goodwill: Float32
+    known: Float32
+    tired: Float32
+    days: Float32
+    views: Float32
+    loss: Float32
+
+
 @kernel
-def _scale(table: Float32, scratch: Float32) -> None:
-    """Scale a table [A, J] to a maximum of 1 and raise tiny entries; scratch is [J]."""
-    for j in range(scratch.shape[0]):
-        scratch[j] = _FLOOR
-    for a in range(table.shape[0]):
-        row = table[a]
-        for j in range(scratch.shape[0]):
-            scratch[j] = row[j] if row[j] > scratch[j] else scratch[j]
-    most = _FLOOR
-    for j in range(scratch.shape[0]):
-        most = scratch[j] if scratch[j] > most else most
-    factor = ONE / most
-    for a in range(table.shape[0]):
-        row = table[a]
-        for j in range(scratch.shape[0]):
-            value = row[j] * factor
-            row[j] = _FLOOR if value < _FLOOR else value
+def _scale(table: Float32, row: Float32) -> None:
+    """Scale entries [n] to a maximum of 1, raise tiny ones, and copy them to a row [n]."""
+    bits = _FLOOR_BITS  # positive numbers are ordered as their bits are, whose maximum vectorises
+    for q in range(row.shape[0]):
+        entry = np.int32(np.float32(table[q]).view(np.int32))
+        bits = entry if entry > bits else bits
+    factor = ONE / np.float32(np.int32(bits).view(np.float32))
+    for q in range(row.shape[0]):
+        value = table[q] * factor
+        table[q] = _FLOOR if value < _FLOOR else value
+    for q in range(row.shape[0]):
+        row[q] = table[q]
 
 
 @kernel
@@ -92,15 +123,27 @@ def _weekly_fatigue(
 
 @kernel
 def _multiply_likelihood(
-    row: Float32, probability: Float32, hits: np.float32, misses: np.float32
+    table: Float32, probability: Float32, hits: np.float32, misses: np.float32
 ) -> None:
-    """Multiply a row [J] by p^hits (1 - p)^misses, where p is ``probability`` [J]."""
+    """Multiply a table [n] by p^hits (1 - p)^misses, where p is ``probability`` [n], which changes.
+
+    Factors are multiplied one after the other, several in one pass.
+    """
     for _ in range(np.int64(hits)):
-        for j in range(row.shape[0]):
-            row[j] *= probability[j]
-    for _ in range(np.int64(misses)):
-        for j in range(row.shape[0]):
-            row[j] *= ONE - probability[j]
+        for q in range(table.shape[0]):
+            table[q] *= probability[q]
+    for q in range(table.shape[0]):
+        probability[q] = ONE - probability[q]
+    left = np.int64(misses)
+    while left >= 4:
+        for q in range(table.shape[0]):
+            p = probability[q]
+            table[q] = table[q] * p * p * p * p
+        left -= 4
+    while left > 0:
+        for q in range(table.shape[0]):
+            table[q] *= probability[q]
+        left -= 1
 
 
 @kernel
@@ -116,26 +159,28 @@ def _update_from_opens(
     w: Constants,
     grid: Grid,
     c: Integer,
-    table: Float32,
-    kept: Float32,
-    probability: Float32,
+    workspace: Workspace,
+    row: Float32,
     habit: np.float32,
     opens: np.float32,
     sends: np.float32,
 ) -> None:
-    """Multiply a table [A, J] by the likelihood of a week's opens on channel c.
-
-    ``kept`` [J] is the share of the response that fatigue leaves; ``probability`` [J] is workspace.
-    """
+    """Multiply a row [A J] by the likelihood of a week's opens on channel c."""
     wear = ONE - w.wear * exp(-w.wear_rate * _WEEK * grid.topics / sends)
     lapsed = ONE - w.lapsed_loss * exp(-w.lapsed_rate * habit)
     gain = grid.pick / w.mean_relevance * wear * lapsed
     tap, ceiling = w.tap[c] * habit / grid.slots_in_day, w.response_ceiling
-    for a in range(table.shape[0]):
+    table, probability, kept = workspace.table, workspace.probability, workspace.kept
+    for a in range(grid.trait_score.shape[0]):
         response = grid.responsiveness[c, a] * gain
-        for j in range(probability.shape[0]):
-            probability[j] = _clip_probability(min(ceiling, response * kept[j]) + tap)
-        _multiply_likelihood(table[a], probability, opens, sends - opens)
+        first = a * kept.shape[0]
+        for j in range(kept.shape[0]):
+            probability[np.uint64(first + j)] = response * kept[j]
+    for q in range(row.shape[0]):
+        probability[q] = _clip_probability(min(ceiling, probability[q]) + tap)
+        table[q] = row[q]
+    _multiply_likelihood(table, probability, opens, sends - opens)
+    _scale(table, row)
 
 
 @kernel
@@ -143,48 +188,68 @@ def _update_from_dismissals(
     w: Constants,
     grid: Grid,
     c: Integer,
-    table: Float32,
-    annoyance: Float32,
-    probability: Float32,
+    workspace: Workspace,
+    row: Float32,
     dismissed: np.float32,
     unopened: np.float32,
 ) -> None:
-    """Multiply a table [A, J] by the likelihood of a week's dismissals on channel c.
-
-    ``annoyance`` [J] is the dismissal's fatigue factor; ``probability`` [J] is workspace.
-    """
+    """Multiply a row [A J] by the likelihood of a week's dismissals on channel c."""
     rest = ONE - w.dismissal_base
-    for a in range(table.shape[0]):
+    table, probability = workspace.table, workspace.probability
+    annoyance = workspace.annoyance
+    for a in range(grid.trait_score.shape[0]):
         rate = grid.propensity[a] * w.dismissal_rate[c]
-        for j in range(probability.shape[0]):
-            probability[j] = _clip_probability(
-                ONE - rest * (ONE - min(_MAX_ANNOYANCE, rate * annoyance[j]))
-            )
-        _multiply_likelihood(table[a], probability, dismissed, unopened - dismissed)
+        first = a * annoyance.shape[0]
+        for j in range(annoyance.shape[0]):
+            probability[np.uint64(first + j)] = rate * annoyance[j]
+    for q in range(row.shape[0]):
+        probability[q] = _clip_probability(
+            ONE - rest * (ONE - min(_MAX_ANNOYANCE, probability[q]))
+        )
+        table[q] = row[q]
+    _multiply_likelihood(table, probability, dismissed, unopened - dismissed)
+    _scale(table, row)
 
 
 @kernel
 def _update_from_views(
-    w: Constants,
-    grid: Grid,
-    tables: Tables,
-    i: Integer,
-    habit: np.float32,
-    fatigue: np.float32,
-    days: np.float32,
-    views: np.float32,
+    w: Constants, grid: Grid, tables: Tables, count: Integer, seen: Seen, lanes: Lanes
 ) -> None:
-    """Multiply the weights of kappa by the likelihood of organic viewing; update b given kappa.
+    """Update what follows from organic viewing, of several members at once.
 
-    The posterior of b is a normal distribution by Laplace's approximation: two Newton steps.
+    It multiplies the weights of kappa by the likelihood of the views, and updates b given kappa,
+    whose posterior is a normal distribution by Laplace's approximation (two Newton steps), and
+    goodwill given kappa.
+
+    Args:
+        w: the world's constants.
+        grid: the grid.
+        tables: the beliefs, which change.
+        count: L, the number of members.
+        seen: what was seen of them.
+        lanes: workspace for L J numbers.
     """
-    weights, base, variance = tables.sensitivity[i], tables.base[i], tables.base_variance[i]
-    goodwill, goodwill_weight = tables.goodwill[i], w.goodwill_weight
-    known = w.habit_weight * habit + grid.launches - goodwill_weight
-    tired = w.organic_fatigue_weight * fatigue
-    for j in range(weights.shape[0]):
-        offset = known + goodwill_weight * goodwill[j] - tired * grid.sensitivity[j]
-        b, v = base[j], variance[j]
+    size = grid.sensitivity.shape[0]
+    for k in range(count):
+        i, first = np.uint64(seen.row[k]), k * size
+        known = w.habit_weight * seen.habit[k] + grid.launches - w.goodwill_weight
+        tired = w.organic_fatigue_weight * seen.fatigue[k]
+        for j in range(size):
+            q = np.uint64(first + j)
+            lanes.weights[q] = tables.sensitivity[i, j]
+            lanes.base[q] = tables.base[i, j]
+            lanes.variance[q] = tables.base_variance[i, j]
+            lanes.goodwill[q] = tables.goodwill[i, j]
+            lanes.known[q] = known
+            lanes.tired[q] = tired * grid.sensitivity[j]
+            lanes.days[q] = seen.days[k]
+            lanes.views[q] = seen.views[k]
+            lanes.loss[q] = -grid.sensitivity[j] * seen.loss[k]
+    regained = min(ONE, _WEEK * w.goodwill_share)
+    for q in range(count * size):
+        offset = lanes.known[q] + w.goodwill_weight * lanes.goodwill[q] - lanes.tired[q]
+        b, v = lanes.base[q], lanes.variance[q]
+        days, views = lanes.days[q], lanes.views[q]
         x = b
         for _ in range(2):
             p = logistic(x + offset)
@@ -192,15 +257,31 @@ def _update_from_views(
         p = _clip_probability(logistic(x + offset))
         after = ONE / (days * p * (ONE - p) + ONE / v)
         likelihood = views * log(p) + (days - views) * log(ONE - p) - (x - b) ** 2 / (v + v)
-        weights[j] *= exp(likelihood) * np.sqrt(after / v)
-        base[j], variance[j] = x, after
+        lanes.weights[q] *= exp(likelihood) * np.sqrt(after / v)
+        lanes.base[q], lanes.variance[q] = x, after
+        left = lanes.goodwill[q] * exp(lanes.loss[q])
+        lanes.goodwill[q] = left + (ONE - left) * regained
+    for k in range(count):
+        i, first = np.uint64(seen.row[k]), k * size
+        _scale(lanes.weights[first : first + size], tables.sensitivity[i])
+        for j in range(size):
+            q = np.uint64(first + j)
+            tables.base[i, j] = lanes.base[q]
+            tables.base_variance[i, j] = lanes.variance[q]
+            tables.goodwill[i, j] = lanes.goodwill[q]
 
 
 @driver()
 def update(
-    tables: Tables, grid: Grid, w: Constants, counts: Log, alive: UInt8, scratch: Float32
+    tables: Tables,
+    grid: Grid,
+    w: Constants,
+    counts: Log,
+    alive: UInt8,
+    start: int,
+    stop: int,
 ) -> None:
-    """Update the tables with the last completed week of every living member.
+    """Update the tables with the last completed week of the living members of some rows.
 
     Args:
         tables: what is believed of the members; changed in place.
@@ -208,10 +289,25 @@ def update(
         w: the assumed world's constants.
         counts: the members' logs.
         alive: [N] 0 for churned members, whose tables stay as they are.
-        scratch: [3, J] workspace.
+        start: the first row.
+        stop: the row after the last one.
     """
-    kept, annoyance, probability = scratch[0], scratch[1], scratch[2]
-    for i in range(tables.habit.shape[0]):
+    size, traits = grid.sensitivity.shape[0], grid.trait_score.shape[0]
+    together = max(BLOCK // size, 1)  # members whose views are computed at once
+    workspace = Workspace(
+        float_room(size), float_room(size), float_room(size * traits), float_room(size * traits)
+    )
+    seen = Seen(
+        word_room(together), float_room(together), float_room(together), float_room(together),
+        float_room(together), float_room(together),
+    )  # fmt: skip
+    room = together * size
+    lanes = Lanes(
+        float_room(room), float_room(room), float_room(room), float_room(room), float_room(room),
+        float_room(room), float_room(room), float_room(room), float_room(room),
+    )  # fmt: skip
+    count = 0
+    for i in range(start, stop):
         if not alive[i]:
             continue
         views = counts.by_member[i, LAST]
@@ -233,26 +329,20 @@ def update(
             if sends > _ZERO:
                 effective = mean + w.cross_channel * (total - mean)
                 decay = w.response_decay[c]
-                for j in range(kept.shape[0]):
+                for j in range(size):
                     felt = grid.sensitivity[j] * effective
-                    kept[j] = exp(-decay * felt)
-                    annoyance[j] = ONE - exp(-felt)
-                _update_from_opens(
-                    w, grid, c, tables.response[i, c], kept, probability, habit, opens, sends
-                )
-                _scale(tables.response[i, c], probability)
-                unopened = sends - opens
-                _update_from_dismissals(
-                    w, grid, c, tables.dismissal[i], annoyance, probability, dismissed, unopened
-                )
-                _scale(tables.dismissal[i], probability)
+                    workspace.kept[j] = exp(-decay * felt)
+                    workspace.annoyance[j] = ONE - exp(-felt)
+                response = tables.response[i, c].reshape(size * traits)
+                _update_from_opens(w, grid, c, workspace, response, habit, opens, sends)
+                dismissal = tables.dismissal[i].reshape(size * traits)
+                _update_from_dismissals(w, grid, c, workspace, dismissal, dismissed, sends - opens)
         days = _WEEK - min(_WEEK, opened)
-        _update_from_views(
-            w, grid, tables, i, habit, total, days, min(days, max(_ZERO, views - opened))
-        )
-        _scale(tables.sensitivity[i : i + 1], probability)
-        goodwill = tables.goodwill[i]
-        regained = min(ONE, _WEEK * w.goodwill_share)
-        for j in range(goodwill.shape[0]):
-            left = goodwill[j] * exp(-grid.sensitivity[j] * loss)
-            goodwill[j] = left + (ONE - left) * regained
+        seen.row[count] = i
+        seen.habit[count], seen.fatigue[count], seen.loss[count] = habit, total, loss
+        seen.days[count], seen.views[count] = days, min(days, max(_ZERO, views - opened))
+        count += 1
+        if count == together:
+            _update_from_views(w, grid, tables, count, seen, lanes)
+            count = 0
+    _update_from_views(w, grid, tables, count, seen, lanes)

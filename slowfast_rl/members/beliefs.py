@@ -32,6 +32,7 @@ from slowfast_rl.members.state import (
     put_rows,
     take_rows,
 )
+from slowfast_rl.members.threads import for_row_shards
 from slowfast_rl.members.world import World
 
 _SENSITIVITIES, _SENSITIVITY_SPAN = 16, 2.8  # grid points, and standard deviations on either side
@@ -148,8 +149,8 @@ class Beliefs:
             log: the N members' logs.
             alive: [N] 0 for churned members.
         """
-        scratch = np.empty((3, len(self.filter.grid.sensitivity)), np.float32)
-        update(self.tables, self.filter.grid, self.filter.constants, log, alive, scratch)
+        given = self.tables, self.filter.grid, self.filter.constants, log, alive
+        for_row_shards(lambda start, stop: update(*given, start, stop), len(alive))
 
     def update_from_observations(self, observations: Float32) -> None:
         """Update with the last completed week as read from weekly observations [N, F_week]."""

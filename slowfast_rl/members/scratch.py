@@ -53,6 +53,26 @@ def _lane(dtype: Any) -> Callable[[], Any]:
     return made
 
 
+def _room(dtype: Any) -> Callable[[int], Any]:
+    """Return a function for kernels that makes an array [size].
+
+    A function must call it outside of loops, as the memory is freed only when it returns.
+    """
+
+    def make(typing_context: Any, size: Any) -> Any:
+        kind = types.Array(dtype, 1, "C")
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            data = builder.alloca(context.get_data_type(dtype), size=arguments[0])
+            data.align = _CACHE_LINE
+            return _array(context, builder, kind, data, [arguments[0]])
+
+        return kind(types.int64), generate
+
+    made: Callable[[int], Any] = intrinsic(make)
+    return made
+
+
 def _lanes(dtype: Any) -> Callable[[int], Any]:
     """Return a function for kernels that makes an array [rows, BLOCK].
 
@@ -79,4 +99,5 @@ def _lanes(dtype: Any) -> Callable[[int], Any]:
 float_lane, double_lane = _lane(types.float32), _lane(types.float64)
 byte_lane = _lane(types.uint8)
 int_lane, word_lane = _lane(types.int32), _lane(types.uint32)
+float_room, word_room = _room(types.float32), _room(types.uint32)
 float_lanes, word_lanes = _lanes(types.float32), _lanes(types.uint32)
