@@ -203,9 +203,7 @@ def _update_from_dismissals(
         for j in range(annoyance.shape[0]):
             probability[np.uint64(first + j)] = rate * annoyance[j]
     for q in range(row.shape[0]):
-        probability[q] = _clip_probability(
-            ONE - rest * (ONE - min(_MAX_ANNOYANCE, probability[q]))
-        )
+        probability[q] = _clip_probability(ONE - rest * (ONE - min(_MAX_ANNOYANCE, probability[q])))
         table[q] = row[q]
     _multiply_likelihood(table, probability, dismissed, unopened - dismissed)
     _scale(table, row)
@@ -235,16 +233,16 @@ def _update_from_views(
         known = w.habit_weight * seen.habit[k] + grid.launches - w.goodwill_weight
         tired = w.organic_fatigue_weight * seen.fatigue[k]
         for j in range(size):
-            q = np.uint64(first + j)
-            lanes.weights[q] = tables.sensitivity[i, j]
-            lanes.base[q] = tables.base[i, j]
-            lanes.variance[q] = tables.base_variance[i, j]
-            lanes.goodwill[q] = tables.goodwill[i, j]
-            lanes.known[q] = known
-            lanes.tired[q] = tired * grid.sensitivity[j]
-            lanes.days[q] = seen.days[k]
-            lanes.views[q] = seen.views[k]
-            lanes.loss[q] = -grid.sensitivity[j] * seen.loss[k]
+            at = np.uint64(first + j)
+            lanes.weights[at] = tables.sensitivity[i, j]
+            lanes.base[at] = tables.base[i, j]
+            lanes.variance[at] = tables.base_variance[i, j]
+            lanes.goodwill[at] = tables.goodwill[i, j]
+            lanes.known[at] = known
+            lanes.tired[at] = tired * grid.sensitivity[j]
+            lanes.days[at] = seen.days[k]
+            lanes.views[at] = seen.views[k]
+            lanes.loss[at] = -grid.sensitivity[j] * seen.loss[k]
     regained = min(ONE, _WEEK * w.goodwill_share)
     for q in range(count * size):
         offset = lanes.known[q] + w.goodwill_weight * lanes.goodwill[q] - lanes.tired[q]
@@ -265,10 +263,10 @@ def _update_from_views(
         i, first = np.uint64(seen.row[k]), k * size
         _scale(lanes.weights[first : first + size], tables.sensitivity[i])
         for j in range(size):
-            q = np.uint64(first + j)
-            tables.base[i, j] = lanes.base[q]
-            tables.base_variance[i, j] = lanes.variance[q]
-            tables.goodwill[i, j] = lanes.goodwill[q]
+            at = np.uint64(first + j)
+            tables.base[i, j] = lanes.base[at]
+            tables.base_variance[i, j] = lanes.variance[at]
+            tables.goodwill[i, j] = lanes.goodwill[at]
 
 
 @driver()

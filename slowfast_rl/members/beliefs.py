@@ -169,9 +169,8 @@ class Beliefs:
         """Return the values of :attr:`BeliefFilter.features`, [N, F_belief], clipped to bounds."""
         tables, grid = self.tables, self.filter.grid
         out = np.empty((len(tables.habit), len(self.filter.features)), np.float32)
-        size, num_channels = len(grid.sensitivity), tables.fatigue.shape[1]
-        scratch = np.empty((num_channels + 1, 3, size), np.float32)
-        fill_belief_features(tables, grid, self.filter.constants, scratch, np.empty(size), out)
+        given = tables, grid, self.filter.constants, out
+        for_row_shards(lambda start, stop: fill_belief_features(*given, start, stop), len(out))
         low, high = bounds(self.filter.features)
         return np.clip(out, low, high, out=out)
 
