@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from slowfast_rl.benchmarks.scale import BYTES, CPU, REAL
+from slowfast_rl.benchmarks.scale import BELIEFS, BYTES, CPU, REAL
 
 _GB = 1e9
 _HOURS_OF_WEEK = 168
@@ -60,6 +60,7 @@ def weekly_needs(rows: Sequence[Mapping[str, Any]], given: Assumptions) -> str:
     features = _measured(rows, "features in parquet", BYTES)
     plans = _measured(rows, "plans in parquet", BYTES)
     stored = _measured(rows, "plans in Redis", BYTES)
+    beliefs = _measured(rows, BELIEFS, BYTES)
     write = _measured(rows, "plan written to Redis", REAL)
     n, seconds = given.members, given.hours * 3600
     cpu_hours = n * cpu / 1e6 / 3600
@@ -85,6 +86,8 @@ def weekly_needs(rows: Sequence[Mapping[str, Any]], given: Assumptions) -> str:
         f"| write rate | {n / seconds:,.0f} plans a second | members / hours |",
         f"| connections that write | {max(n / seconds * write / 1e6, 1):,.1f} | write rate × "
         f"{write:.1f} µs a plan of one connection to a server on this machine |",
+        f"| beliefs, if services kept them between weeks | {n * beliefs / _GB:,.0f} GB of memory | "
+        f"members × {beliefs:.0f} bytes; a job for a folder keeps none |",
         f"| memory to find members that come twice | {8 * n / _GB:,.1f} GB, twice that to sort "
         "| members × 8 bytes, in the process that gives the command |",
         f"| cost of planning | ${cpu_cost:,.2f} a week | CPU time / use × cpu_price |",

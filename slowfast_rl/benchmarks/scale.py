@@ -20,6 +20,7 @@ from slowfast_rl.members.observations import weekly_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.workers import SerialWorkers, cpu_seconds, use_workers
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.belief_memory import BeliefMemory
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.services.batch_plans import PlanJob, Shard, find_shards, plan_shards, read_part
@@ -29,6 +30,7 @@ from slowfast_rl.slow.branches import burn_in
 from slowfast_rl.store import plan_view, write_plans
 
 CPU, REAL, BYTES = "µs of CPU a member", "µs a member", "bytes a member"
+BELIEFS = "beliefs kept by a service"
 SMALLEST = 10_000
 _SHARD = 1 << 13  # members in a file, at most
 _WEEKS = 8  # before the features are taken, so that they are as varied as later ones
@@ -146,10 +148,13 @@ def _week(population: Population) -> float:
 
 
 def _sizes(world: World, size: int, seed: int, planner: RolloutPlanner) -> Iterator[Case]:
-    """Yield what a member takes in memory: simulated, and with a population's beliefs."""
+    """Yield what a member takes in memory: simulated, with beliefs, and in a planner's service."""
     for name, belief_filter in (("state", None), ("state and beliefs", planner.belief_filter)):
         found = partial(_state_bytes, world, size, seed, belief_filter)
         yield Case(name, size, BYTES, found)
+    if planner.belief_filter is not None:
+        memory = BeliefMemory(planner.belief_filter, compact=True)
+        yield Case(BELIEFS, size, BYTES, lambda: float(memory.bytes_per_member))
 
 
 def _state_bytes(world: World, size: int, seed: int, belief_filter: Any) -> float:

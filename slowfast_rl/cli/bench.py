@@ -131,9 +131,9 @@ def table(rows: list[Row]) -> str:
     """Return a table for the terminal, large numbers in millions, with peers and targets."""
     medians = {row.name: row.median for row in rows}
     lines = [
-        f"{rows[0].cpu}, one thread",
+        rows[0].cpu + ", one thread" * (rows[0].suite != "scale"),
         "",
-        f"{'':<44}{'members':>8}  {'unit':<24}{'median':>8}{'min':>8}{'max':>8}"
+        f"{'':<44}{'members':>10}  {'unit':<24}{'median':>8}{'min':>8}{'max':>8}"
         f"{'target':>7}{'x peer':>8}{'target':>7}",
     ]
     for row in rows:
@@ -145,7 +145,7 @@ def table(rows: list[Row]) -> str:
         ratio = "" if peer is None or scale == 1 else f"{row.median / peer:.2f}"
         numbers = "".join(f"{x / scale:>8.2f}" for x in (row.median, row.min, row.max))
         lines.append(
-            f"{row.name:<44}{row.members:>8,}  {unit:<24}{numbers}{bar:>7}{ratio:>8}"
+            f"{row.name:<44}{row.members:>10,}  {unit:<24}{numbers}{bar:>7}{ratio:>8}"
             f"{_PEER_BARS.get(row.name, ''):>7}"
         )
     return "\n".join([*lines, ""])

@@ -90,6 +90,13 @@ class PlanSettings(EngineSettings, Settings):
                     f"{name} is {getattr(self, name)!r} with members={self.members} and "
                     f"engine={self.engine}; allowed is null, or members={allowed}"
                 )
+        if self.output is not None:
+            inside = Path(self.output).resolve()
+            if Path(str(self.members)).resolve() in (inside, *inside.parents):
+                raise ValueError(
+                    f"output is {self.output!r}, which lies in members={self.members}, whose files "
+                    "are members; allowed is another folder"
+                )
 
     @property
     def in_shards(self) -> bool:

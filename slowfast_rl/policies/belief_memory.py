@@ -47,6 +47,14 @@ class BeliefMemory:
         """Return the number of members about whom there are beliefs."""
         return len(self._index.items()[0])
 
+    @property
+    def bytes_per_member(self) -> int:
+        """Bytes that the beliefs about one member take, without the index of ids."""
+        return sum(
+            int(np.prod(shape)) * np.dtype(kind).itemsize
+            for shape, kind in zip(self._shapes, self._kinds, strict=True)
+        )
+
     def take_in(self, entity_ids: Int64, weeks: Int64, observations: Float32) -> None:
         """Update the beliefs about members that are observed for the first time in their week.
 
@@ -156,6 +164,7 @@ class BeliefMemory:
 
     def _clear(self) -> None:
         self._shapes = [table.shape[1:] for table in self._filter.begin(1)]  # of a member's tables
+        self._kinds = [np.float16 if self._logs(name) else np.float32 for name in Tables._fields]
         self._blocks: list[Tables] = []
         self._weeks = np.zeros(NOBODY + 1, np.int64)  # [R] the last week whose counts were used
         self._index = EntityIndex()
@@ -209,8 +218,7 @@ class BeliefMemory:
         """Add blocks so that there is a row for every slot in use."""
         end = self._index.end
         while len(self._blocks) * _BLOCK < end:
-            kinds = [np.float16 if self._logs(name) else np.float32 for name in Tables._fields]
-            shaped = zip(self._shapes, kinds, strict=True)
+            shaped = zip(self._shapes, self._kinds, strict=True)
             self._blocks.append(Tables(*(np.empty((_BLOCK, *s), kind) for s, kind in shaped)))
         if len(self._weeks) < end:
             longer = np.zeros(2 * end, np.int64)

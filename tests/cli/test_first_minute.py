@@ -11,7 +11,9 @@ from tests.cli.calls import TINY
 from tests.waiting import HANG_SECONDS
 
 NOTICE = "Compiling the simulation, once on this machine"
-HEAVY = ("torch", "stable_baselines3", "tensorboard", "matplotlib", "pandas", "pyarrow", "redis")
+HEAVY = (
+    "torch", "stable_baselines3", "tensorboard", "matplotlib", "pandas", "pyarrow", "redis", "ray",
+)  # fmt: skip
 HELP = """
 import json, sys
 from slowfast_rl.cli import {command}

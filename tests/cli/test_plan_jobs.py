@@ -174,6 +174,8 @@ def test_two_commands_do_not_plan_into_one_folder_at_once(here, capsys):
         (("engine=spark",), "engine is 'spark'; allowed: local, ray"),
         (("beliefs_file=x",), "beliefs_file is 'x' with members=in and engine=local; allowed is"),
         (("members=in/a.parquet", "output=x"), "output is 'x' with members=in/a.parquet"),
+        (("output=in/plans",), "output is 'in/plans', which lies in members=in"),
+        (("output=./in",), "output is './in', which lies in members=in"),
         (("members=40", "engine=ray"), "members is 40 with engine=ray; allowed is a parquet file"),
         (("engine=ray", "workers=0"), "workers is 0; allowed is"),
     ],

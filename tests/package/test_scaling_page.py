@@ -34,6 +34,7 @@ MEASURED = [
     row("planning, Ray, 2 workers", REAL, 25.0),
     row("features in parquet", BYTES, 90.0),
     row("plans in parquet", BYTES, 10.0),
+    row("beliefs kept by a service", BYTES, 1300.0),
     row("plans in Redis", BYTES, 200.0),
     row("plan written to Redis", REAL, 10.0),
 ]
@@ -53,6 +54,7 @@ def test_needs_are_measured_costs_times_members():
     assert found["features read"] == "90.0 GB, 2.5 MB/s"
     assert found["plans in files"] == "10.0 GB"
     assert found["plans in Redis"] == "200 GB; 800 GB rented"
+    assert found["beliefs, if services kept them between weeks"] == "1,300 GB of memory"
     assert found["write rate"] == "27,778 plans a second"
     assert found["connections that write"] == "1.0"
     assert found["cost of planning"] == "$2.00 a week"

@@ -98,6 +98,10 @@ def die_once(path, job):
     return job
 
 
+def die(shared, job):
+    os._exit(1)
+
+
 def test_jobs_run_in_other_processes_with_copies_and_one_thread(workers):
     with workers(2) as own:
         assert own.num_workers == 2
@@ -123,6 +127,11 @@ def test_a_job_whose_worker_dies_runs_again(workers, tmp_path):
     with workers(2):
         assert list(run_jobs(die_once, str(tmp_path / "died"), range(6))) == list(range(6))
     assert (tmp_path / "died").exists()
+
+
+def test_a_job_that_no_worker_survives_is_an_error_in_one_line(workers):
+    with workers(1), pytest.raises(ChildProcessError, match=r"^Ray lost a worker: "):
+        list(run_jobs(die, None, [0]))
 
 
 def test_a_connection_of_the_callers_own_is_used_and_kept(workers):
