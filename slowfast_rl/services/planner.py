@@ -11,7 +11,7 @@ from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.loading import world_hash
-from slowfast_rl.members.state import put_rows
+from slowfast_rl.members.state import put_rows, take_rows
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.belief_memory import BeliefMemory
 from slowfast_rl.policies.contracts import BasePlanner
@@ -183,7 +183,10 @@ class PlanningService:
         ids, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))
         plan = PacingPlan(*columns)
         parts.clear()
-        accepted = write_plans(self.store, ids, plan, now) if ids.size else 0
+        accepted = 0
+        for first in range(0, len(ids), _CHUNK):
+            some = slice(first, first + _CHUNK)
+            accepted += write_plans(self.store, ids[some], take_rows(plan, some), now)
         return Planned(now, ids, plan, ids.size - accepted, unseen, invalid, fault)
 
     def forget(self, entity_ids: Int64) -> None:

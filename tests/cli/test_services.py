@@ -28,6 +28,7 @@ from tests.agents.cases import WEIGHTS
 from tests.cli.calls import Running, call, planned
 from tests.cli.gates import Gated
 from tests.services.decisions import read_log
+from tests.slow.planners import random_rollouts
 from tests.waiting import comes_true
 
 WORLD = load_world("pronounced")
@@ -74,6 +75,36 @@ def test_two_processes_plan_and_serve_and_either_can_be_replaced(checkpoint, tmp
     plans = [json.loads(p.read_text()) for p in tmp_path.glob("runs/plan/*/plan.json")]
     assert sorted(plan["policy_version"] for plan in plans) == [7, 8]
     assert all(row["refused"] == 0 for plan in plans for row in plan["planned"])
+
+
+BOTH_COMMANDS = """
+import json, sys
+from slowfast_rl.cli import plan, serve
+for command, arguments in json.loads(sys.argv[1]):
+    sys.argv = [command, *arguments]
+    {"plan": plan, "serve": serve}[command].main()
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_planner_and_executor_import_nothing_that_only_learners_and_reports_need(tmp_path) -> None:
+    # Each of these would take 60 to 90 MB of every process.
+    agent = SlowFastAgent(random_rollouts(WORLD), PacedExecutor())
+    agent.world = WORLD
+    agent.save(tmp_path / "agent.zip")
+    observations = weekly_observation(Population(WORLD, 5))
+    names = [feature.name for feature in weekly_features(WORLD)]
+    table = {"entity_id": np.arange(5)} | dict(zip(names, observations.T, strict=True))
+    write_columns(tmp_path / "members.parquet", table)
+    store = ("store=shared", "store.name=test", f"store.folder={tmp_path}")
+    planning = ("checkpoint=agent.zip", "members=members.parquet", "beliefs_file=beliefs")
+    serving = ("checkpoint=agent.zip", *store, "num_members=5", "weeks=1", "week_seconds=0")
+    done = subprocess.run(
+        [sys.executable, "-c", BOTH_COMMANDS, json.dumps([("plan", planning), ("serve", serving)])],
+        capture_output=True, text=True, cwd=tmp_path, check=True,
+    )  # fmt: skip
+    modules = set(json.loads(done.stdout.splitlines()[-1]))
+    assert not modules & {"pandas", "stable_baselines3", "tensorboard", "torch._dynamo", "sympy"}
 
 
 def test_a_simulated_week_takes_the_seconds_that_were_asked_for(
