@@ -56,8 +56,8 @@ test-faults: .venv/.installed ## kill planner and executor 20 times each on eith
 	@echo "Killing planner and executor 20 times each on either shared store"
 	@KILLS=20 $(BIN)/pytest -n $(WORKERS) tests/cli/test_random_faults.py tests/cli/test_stream_faults.py
 
-# A part: make test-minimum TESTS="tests/members tests/store". Where PyTorch's own index cannot be
-# reached, TORCH="-r requirements-torch.txt" takes the locked version of torch from the default one.
+# A part: make test-minimum TESTS="tests/members tests/store". TORCH tells uv where torch is from; by
+# default from PyTorch's own index. TORCH="torch==2.13.0+cpu --find-links wheels" does without it.
 TORCH ?= --torch-backend cpu
 
 test-minimum: ## the tests with the lowest versions that pyproject.toml allows

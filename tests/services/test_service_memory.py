@@ -99,7 +99,7 @@ def test_services_that_go_on_for_weeks_keep_nothing_of_past_weeks(tmp_path) -> N
         return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()
-    before = live(range(4))  # after which every cache is full
-    after = live(range(4, 16))
+    before = live(range(8))  # after which every cache is full
+    after = live(range(8, 20))
     tracemalloc.stop()
     assert after - before < 100 * 40 * 12  # 100 bytes a member and week
