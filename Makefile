@@ -61,21 +61,25 @@ test-faults: .venv/.installed ## kill planner and executor 20 times each on eith
 	@echo "Killing planner and executor 20 times each on either shared store"
 	@KILLS=20 $(BIN)/pytest -n $(WORKERS) tests/cli/test_random_faults.py tests/cli/test_stream_faults.py
 
-# A part: make test-minimum TESTS="tests/members tests/store".
+# A part: make test-minimum TESTS="tests/members tests/store". TORCH tells uv where torch is from; by
+# default from PyTorch's own index. TORCH="torch==2.13.0+cpu --find-links wheels" does without it.
+TORCH ?= --torch-backend cpu
+
 test-minimum: ## the tests with the lowest versions that pyproject.toml allows
-	@echo "Making .venv-minimum (torch's lowest version may be a CUDA build of several GB)"
+	@echo "Making .venv-minimum"
 	@$(PYTHON) -m venv --clear .venv-minimum
 	@.venv-minimum/bin/python -m pip install --quiet uv
 	@.venv-minimum/bin/uv pip install --quiet --python .venv-minimum \
-	   --resolution lowest-direct -e ".[dev]"
+	   --resolution lowest-direct $(TORCH) -e ".[dev]"
 	@echo "Running the tests; old versions may warn of what newer ones deprecate"
 	@.venv-minimum/bin/pytest -n $(WORKERS) -W default::DeprecationWarning \
 	   -m "not long and not configs" $(TESTS)
 
 test-latest: ## the tests with the newest versions that pyproject.toml allows
-	@echo "Making .venv-latest (torch's newest version may be a CUDA build of several GB)"
+	@echo "Making .venv-latest"
 	@$(PYTHON) -m venv --clear .venv-latest
-	@.venv-latest/bin/python -m pip install --quiet -e ".[dev]"
+	@.venv-latest/bin/python -m pip install --quiet uv
+	@.venv-latest/bin/uv pip install --quiet --python .venv-latest $(TORCH) -e ".[dev]"
 	@echo "Running the tests"
 	@.venv-latest/bin/pytest -n $(WORKERS) -m "not long and not configs" $(TESTS)
 

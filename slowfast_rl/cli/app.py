@@ -30,6 +30,7 @@ from slowfast_rl.cli.guide import guide
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.resume import (
     COMMAND_FILE,
+    changed_settings,
     command_line,
     ended_row,
     how_to_continue,
@@ -248,6 +249,7 @@ def _sweep(
         raise
     failed |= write_table(directory)
     if failed:
+        say(f"Jobs failed{how_to_continue(directory)}")
         sys.exit(1)
 
 
@@ -275,6 +277,7 @@ def _run_job(
                 remove_checkpoints(folder)
                 if not sweep:
                     raise ValueError(f"{folder} has ended; allowed is a run that was stopped")
+                say(f"Job {job.job.num} has ended before, and is not run again")
                 _write_settings(folder, config, None, resumed)
             else:
                 import torch  # here, because --help does without it
@@ -316,10 +319,9 @@ def _write_settings(
         write_text_atomically(path, text)
     elif not resumed:
         raise ValueError(f"{folder} holds a run already; allowed is another hydra.run.dir")
-    elif path.read_text() != text:
-        changed = set(text.splitlines()) ^ set(path.read_text().splitlines())
-        lines = " | ".join(sorted(line.strip() for line in changed)[:4])
-        raise ValueError(f"the settings of {folder} have changed since it was stopped: {lines}")
+    elif changed := changed_settings(path, text):
+        few = "; ".join(changed[:4]) + "; …" * (len(changed) > 4)
+        raise ValueError(f"the settings of {folder} have changed since it was stopped: {few}")
 
 
 @contextmanager

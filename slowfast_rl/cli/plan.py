@@ -134,6 +134,9 @@ class Plan:
         self.unreachable = 0
         self.waiting: str | None = None
         self.kept_week = -1  # whose beliefs are in the file
+        self.unsaved: list[Planned] = []  # what is not in a file yet
+        self.summary_due = False
+        self.told_week = -1  # in which it was last said that files cannot be written
 
     def run(self, folder: Path) -> None:
         """Run the command."""
@@ -156,14 +159,14 @@ class Plan:
             publish_observations(self.store, self.ids, self.observations, self.now)
             del self.observations  # the store has them now
             written = service.plan_at(self.now)._replace(invalid=self.invalid, fault=self.fault)
-            self._note(service, written, folder)
-            self._keep_beliefs(service, written.now)
+            self._note(written)
+            self._save(service, folder, written.now)
         elif not s.loop:
             planned = service.plan_if_due()
             if planned is None:
                 raise ValueError("the store holds no clock; is slowfast-serve running on it?")
-            self._note(service, planned, folder)
-            self._keep_beliefs(service, planned.now)
+            self._note(planned)
+            self._save(service, folder, planned.now)
         while s.loop:
             self._look(service, folder)
             time.sleep(s.poll_seconds)
@@ -276,8 +279,19 @@ class Plan:
         if planned is None:
             return
         if planned.entity_ids.size or planned.invalid:
-            self._note(service, planned, folder)
-        self._keep_beliefs(service, planned.now)
+            self._note(planned)
+        week = planned.now // WEEK_SECONDS
+        try:
+            self._save(service, folder, planned.now)
+        except OSError as error:  # the store has the plans; the files can wait for room
+            if week != self.told_week:
+                say(f"warning: week {week}: files cannot be written: {error}")
+            self.told_week = week
+            self.unsaved = [p for p in self.unsaved if p.now // WEEK_SECONDS == week]
+        else:
+            if self.told_week >= 0:
+                say(f"week {week}: files are written again")
+            self.told_week = -1
 
     def _wait_for(self, what: str | None) -> None:
         """Print what the command waits for, when it changes; None stands for nothing."""
@@ -285,8 +299,8 @@ class Plan:
             say("the store answers" if what is None else f"waiting for {what}")
             self.waiting = what
 
-    def _note(self, service: PlanningService, planned: Planned, folder: Path) -> None:
-        """Write the plans of a week and the summary."""
+    def _note(self, planned: Planned) -> None:
+        """Print what was planned at a time, and keep it for the files."""
         week, count = planned.now // WEEK_SECONDS, len(planned.entity_ids)
         target = planned.plan.target.mean(axis=0).tolist() if count else []
         row = {
@@ -299,6 +313,30 @@ class Plan:
             "mean_target": dict(zip(self.world.channels, target, strict=False)),
         }
         self.weeks[planned.now] = row
+        self.unsaved.append(planned)
+        self.summary_due = True
+        unseen = f"; {planned.unseen:,} members have no features this week" * (planned.unseen > 0)
+        say(f"week {week}: {count:,} plans written, {planned.refused:,} of them refused{unseen}")
+        if planned.invalid:
+            say(f"week {week}: {planned.invalid:,} without a plan: {planned.fault}")
+
+    def _save(self, service: PlanningService, folder: Path, now: int) -> None:
+        """Write what is not in a file yet: plans, the summary, and once a week the beliefs.
+
+        Raises:
+            OSError: there is no room; the next call tries again.
+        """
+        while self.unsaved:
+            planned = self.unsaved[0]
+            if planned.entity_ids.size:
+                self._write(planned, folder / "plans" / f"at-{planned.now:012}.parquet")
+            del self.unsaved[0]
+        if self.summary_due:
+            self._write_summary(service, folder)
+            self.summary_due = False
+        self._keep_beliefs(service, now)
+
+    def _write_summary(self, service: PlanningService, folder: Path) -> None:
         head = {
             "checkpoint": self.settings.checkpoint,
             "planner": self.agent.slow.name,
@@ -307,13 +345,7 @@ class Plan:
             "store": dict(self.store.counters),
             "planned": list(self.weeks.values()),
         }
-        if count:
-            self._write(planned, folder / "plans" / f"at-{planned.now:012}.parquet")
         write_text_atomically(folder / "plan.json", json.dumps(head, indent=1))
-        unseen = f"; {planned.unseen:,} members have no features this week" * (planned.unseen > 0)
-        say(f"week {week}: {count:,} plans written, {planned.refused:,} of them refused{unseen}")
-        if planned.invalid:
-            say(f"week {week}: {planned.invalid:,} without a plan: {planned.fault}")
 
     def _keep_beliefs(self, service: PlanningService, now: int) -> None:
         """Write the beliefs once a week; they change with the first observation of a week."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from slowfast_rl.members.reading import parse_json, parse_yaml
 from slowfast_rl.store.files import write_text_atomically
 
 COMMAND_FILE = "command.json"  # of a run or a sweep that can resume
@@ -31,12 +32,20 @@ def resumed_folder(overrides: Sequence[str]) -> Path | None:
     if len(overrides) > 1:
         others = " ".join(word for word in overrides if word is not words[-1])
         raise ValueError(f"resume={folder} comes with {others}; allowed is resume alone")
-    if not (folder / COMMAND_FILE).is_file():
+    if (folder / COMMAND_FILE).is_file():
+        return folder
+    if not folder.is_dir():
+        why = "which is a file" if folder.exists() else "which does not exist"
+    elif (folder.absolute().parent / COMMAND_FILE).is_file():
         raise ValueError(
-            f"resume is {folder}, which has no {COMMAND_FILE}; allowed is the folder of a training "
-            "or of a sweep of trainings, not of one of its jobs"
+            f"resume is {folder}, which belongs to a sweep; allowed is resume="
+            f"{folder.absolute().parent}, which runs the jobs that have not ended well"
         )
-    return folder
+    else:
+        why = f"which has no {COMMAND_FILE}"
+    raise ValueError(
+        f"resume is {folder}, {why}; allowed is the folder of a training or of a sweep of trainings"
+    )
 
 
 def command_line(args: argparse.Namespace) -> dict[str, Any]:
@@ -106,12 +115,58 @@ def how_to_continue(folder: Path) -> str:
 
 def ended_row(folder: Path) -> Mapping[str, Any] | None:
     """Return the leaderboard row of a run's agent; None where the run has not ended."""
-    if not (folder / "leaderboard.json").exists():
+    path = folder / "leaderboard.json"
+    if not path.exists():
         return None
-    name = json.loads((folder / START_FILE).read_text())["name"]
-    agents = json.loads((folder / "leaderboard.json").read_text())["agents"]
-    row: Mapping[str, Any] = next(row for row in agents if row["name"] == name)
+    agents = read_results(path, "agents")
+    name = read_results(folder / START_FILE, "name")
+    row: Mapping[str, Any] = next((row for row in agents if row["name"] == name), {})
+    if not row:
+        raise ValueError(f"{path} is damaged: it has no row of {name}")
     return row
+
+
+def read_results(path: Path, key: str) -> Any:
+    """Return what a JSON file that a command wrote holds under a key.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    try:
+        return parse_json(path.read_bytes())[key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is missing or damaged: {error}") from error
+
+
+def changed_settings(path: Path, text: str) -> list[str]:
+    """Return which settings differ between a run's file and what was composed again, as YAML.
+
+    Raises:
+        ValueError: the file holds no settings.
+    """
+    before = path.read_bytes()
+    if before == text.encode():
+        return []
+    try:
+        old = dict(_leaves(parse_yaml(before)))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: it holds no settings") from error
+    new, absent = dict(_leaves(parse_yaml(text.encode()))), object()
+    return [f"{key} was {_shown(old, key)} and is {_shown(new, key)}"
+            for key in {**old, **new} if old.get(key, absent) != new.get(key, absent)]  # fmt: skip
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each setting of a configuration, with the names of the nodes that it lies in."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _shown(settings: Mapping[str, Any], key: str) -> str:
+    return f"{settings[key]!r:.60}" if key in settings else "missing"
 
 
 @contextmanager

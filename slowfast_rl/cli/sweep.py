@@ -12,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from slowfast_rl.cli.results import say
+from slowfast_rl.cli.resume import read_results
 from slowfast_rl.store.files import write_text_atomically
 
 RESULTS = "sweep.json"  # a folder that has one is a sweep that ended
@@ -91,7 +92,7 @@ def write_table(folder: Path, ended: bool = True) -> bool:
 
 def failed_jobs(folder: Path) -> list[int]:
     """Return the numbers of the jobs that failed in a sweep that ended."""
-    jobs = json.loads((folder / RESULTS).read_text())["jobs"]
+    jobs = read_results(folder / RESULTS, "jobs")
     return [job["job"] for job in jobs if job["error"] is not None]
 
 

@@ -41,7 +41,7 @@ from slowfast_rl.cli.names import (
     settings_suffix,
 )
 from slowfast_rl.cli.results import log_directory, new_run, say, write_leaderboard
-from slowfast_rl.cli.resume import START_FILE, original_command
+from slowfast_rl.cli.resume import START_FILE, original_command, read_results
 from slowfast_rl.cli.run_checkpoints import RunCheckpoints, digest, remove_checkpoints
 from slowfast_rl.cli.schema import build, fit_arguments, limited, read
 from slowfast_rl.cli.settings import EvaluatedSettings, check_private
@@ -164,7 +164,7 @@ class Train:
 
         s, agent, world = self.settings, self.agent, self.world
         begun = folder / START_FILE
-        old = json.loads(begun.read_text())["curves"] if begun.exists() else None
+        old = read_results(begun, "curves") if begun.exists() else None
         directory = log_directory(folder)
         alone = directory.parent == folder  # and not shared with other jobs of a sweep
         named = () if "name" in overrides() else ("world",)  # the agent's name has it already

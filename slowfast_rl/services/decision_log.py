@@ -1,4 +1,8 @@
-"""Parquet files of decisions, plans and members. Needs the extra ``offline``."""
+"""Parquet files of decisions, plans and members. Needs the extra ``offline``.
+
+Columns go from numpy to Arrow and back by their buffers: ``pa.array`` and ``to_numpy`` import
+pandas, which takes 60 MB of every process. Only values that are rare go through them.
+"""
 
 import hashlib
 import io
@@ -10,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from slowfast_rl.members.arrays import Float32
+from slowfast_rl.members.arrays import Bool, Float32
 from slowfast_rl.store.files import write_bytes_atomically
 
 try:
@@ -64,9 +68,7 @@ def write_part(
     for columns in batches:
         size = len(next(iter(columns.values())))
         arrays = [
-            pa.array(columns[name], from_pandas=True).cast(kind)
-            if name in columns
-            else pa.nulls(size, kind)
+            _arrow(columns[name]).cast(kind) if name in columns else pa.nulls(size, kind)
             for name, kind, _ in FIELDS
         ]
         tables.append(pa.Table.from_arrays(arrays, schema=schema()))
@@ -95,7 +97,7 @@ def write_rows(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Pa
 
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     """Write columns [B] to a file."""
-    _write(path, pa.table(dict(columns)))
+    _write(path, pa.Table.from_arrays([_arrow(values) for values in columns.values()], [*columns]))
 
 
 class RowGroups(NamedTuple):
@@ -136,7 +138,7 @@ def read_columns(
     """
     with _opened(path, wanted) as file:
         table = _read(file, list(wanted), row_group)
-        return {name: table[name].to_numpy() for name in wanted}
+        return {name: _numpy(table[name]) for name in wanted}
 
 
 def read_matrix(path: Path, wanted: Sequence[str], row_group: int | None = None) -> Float32:
@@ -166,7 +168,7 @@ def read_matrix(path: Path, wanted: Sequence[str], row_group: int | None = None)
                 or pa.types.is_null(kind)
             ):
                 raise ValueError(f"{path} has {name} of type {kind}; allowed are numbers")
-            values = column.to_numpy()
+            values = _numpy(column)
             matrix[:, i] = values if values.dtype != object else column.cast("float32").to_numpy()
         return matrix
 
@@ -192,6 +194,47 @@ def _read(file: "pq.ParquetFile", names: list[str], row_group: int | None) -> "p
     if row_group is None:
         return file.read(columns=names)
     return file.read_row_group(row_group, columns=names)
+
+
+def _arrow(values: NDArray[Any] | list[Any]) -> "pa.Array":
+    """Return values [B] as an Arrow array; NaN is null."""
+    if isinstance(values, list):
+        texts = all(type(value) is str for value in values)
+        return _names(values) if texts else pa.array(values, from_pandas=True)
+    column = np.ascontiguousarray(values)
+    known = ~np.isnan(column) if column.dtype.kind == "f" else np.ones(0, np.bool_)
+    data = _bits(column) if column.dtype == np.bool_ else pa.py_buffer(column)
+    validity = None if known.all() else _bits(known)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [validity, data])
+
+
+def _names(values: list[str]) -> "pa.Array":
+    """Return texts, few of which differ, as a dictionary array."""
+    codes = {text: code for code, text in enumerate(dict.fromkeys(values))}
+    texts = [text.encode() for text in codes]
+    ends = pa.py_buffer(np.cumsum([0, *map(len, texts)], dtype=np.int32))
+    names = pa.StringArray.from_buffers(len(texts), ends, pa.py_buffer(b"".join(texts)))
+    indices = np.fromiter((codes[text] for text in values), np.int32, len(values))
+    return pa.DictionaryArray.from_arrays(_arrow(indices), names)
+
+
+def _bits(flags: Bool) -> "pa.Buffer":
+    return pa.py_buffer(np.packbits(flags, bitorder="little"))
+
+
+def _numpy(column: "pa.ChunkedArray") -> NDArray[Any]:
+    """Return a column [B]; nulls among numbers are NaN."""
+    parts = [np.from_dlpack(part) for part in column.chunks if _plain(part)]
+    if len(parts) == column.num_chunks > 0:
+        return np.concatenate(parts)
+    values: NDArray[Any] = column.to_numpy()
+    return values
+
+
+def _plain(part: "pa.Array") -> bool:
+    """Return whether an array holds numbers without nulls."""
+    number = pa.types.is_integer(part.type) or pa.types.is_floating(part.type)
+    return bool(number and part.null_count == 0)
 
 
 def _write(path: Path, table: "pa.Table") -> None:

@@ -16,8 +16,8 @@ from slowfast_rl.policies.columns import columns, opted_in_columns
 from slowfast_rl.policies.contracts import BaseExecutor
 from slowfast_rl.policies.guard import may_send
 from slowfast_rl.policies.observation_checks import LATEST, check_now, opportunity_check
-from slowfast_rl.policies.plan_reader import PlanReader
 from slowfast_rl.services.journal import Journal
+from slowfast_rl.services.served_plans import RegisteredStore, ServedPlanReader
 from slowfast_rl.services.simulation import executor_version
 from slowfast_rl.services.store_clock import clock_view, read_clock
 from slowfast_rl.store import FeatureStore, StoreUnavailableError, plan_view
@@ -54,10 +54,9 @@ class JsonLinesService:
     def __init__(
         self, world: World, executor: BaseExecutor, store: FeatureStore, seed: int, folder: Path
     ) -> None:
-        self.world, self.executor, self.store, self.seed = world, executor, store, seed
-        self._views = [plan_view(len(world.channels)), clock_view()]
-        store.apply(self._views)
-        self.reader = PlanReader(world, store)
+        self.world, self.executor, self.seed = world, executor, seed
+        self.store = RegisteredStore(store, [plan_view(len(world.channels)), clock_view()])
+        self.reader = ServedPlanReader(world, self.store)
         self.version = executor_version(executor)
         self._check = opportunity_check(world)
         self._latest = -1  # the latest time that is known to be allowed
@@ -175,11 +174,7 @@ class JsonLinesService:
         if asked.observation is None:
             self.reader.forget(np.array([asked.member]))
             return {"forgot": asked.member}
-        try:
-            return self._decide(asked.member, asked.now, asked.observation)
-        except ValueError:
-            self.store.apply(self._views)  # another process may have removed one
-            return self._decide(asked.member, asked.now, asked.observation)
+        return self._decide(asked.member, asked.now, asked.observation)
 
     def _decide(self, member: int, now: int, obs: Float32) -> dict[str, Any]:
         """Return a decision as the log holds it."""

@@ -11,13 +11,14 @@ from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.loading import world_hash
-from slowfast_rl.members.state import put_rows
+from slowfast_rl.members.state import put_rows, take_rows
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.belief_memory import BeliefMemory
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.observation_checks import check_now, weekly_check
 from slowfast_rl.policies.plan_exchange import plans_from_observations
 from slowfast_rl.services.beliefs_file import read_head, read_parts, write_beliefs
+from slowfast_rl.services.served_plans import RegisteredStore
 from slowfast_rl.services.store_clock import (
     OBSERVATIONS,
     published_views,
@@ -93,12 +94,12 @@ class PlanningService:
             raise ValueError(
                 "the planner needs latents, which no store has; allowed is a planner without them"
             )
-        self.world, self.planner, self.store = world, planner, store
+        self.world, self.planner = world, planner
+        self._views = [plan_view(len(world.channels)), *published_views(world)]
+        self.store: FeatureStore = RegisteredStore(store, self._views)
         self.entity_ids = entity_ids
         self.policy_version = planner.policy_version if policy_version is None else policy_version
         self.forget_weeks, self._keep_beliefs = forget_weeks, keep_beliefs
-        self._views = [plan_view(len(world.channels)), *published_views(world)]
-        self.store.apply(self._views)
         self.now: int | None = None  # the time that was read last
         self.service: int | None = None  # the service whose members the beliefs are about
         self._loaded_from: Path | None = None  # a file whose service is not compared yet
@@ -122,11 +123,7 @@ class PlanningService:
             ValueError: the planner does not return one index into the menu per member, or the
                 beliefs of :meth:`load_beliefs` are about the members of another service.
         """
-        try:
-            clock = read_clock_row(self.store)
-        except ValueError:
-            self.store.apply(self._views)  # another process has removed one
-            clock = read_clock_row(self.store)
+        clock = read_clock_row(self.store)
         self.now = None if clock is None else clock.now
         if clock is None:
             return None
@@ -141,7 +138,7 @@ class PlanningService:
         self.service, self._loaded_from = clock.service, None
         if clock.now == self._planned_at:
             return None
-        self.store.apply(self._views)
+        self.store.apply(self._views)  # another process may have removed one
         planned = self.plan_at(clock.now)
         self._planned_at = clock.now
         return planned
@@ -183,7 +180,10 @@ class PlanningService:
         ids, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))
         plan = PacingPlan(*columns)
         parts.clear()
-        accepted = write_plans(self.store, ids, plan, now) if ids.size else 0
+        accepted = 0
+        for first in range(0, len(ids), _CHUNK):
+            some = slice(first, first + _CHUNK)
+            accepted += write_plans(self.store, ids[some], take_rows(plan, some), now)
         return Planned(now, ids, plan, ids.size - accepted, unseen, invalid, fault)
 
     def forget(self, entity_ids: Int64) -> None:

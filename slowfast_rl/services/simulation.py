@@ -21,6 +21,7 @@ from slowfast_rl.policies.contracts import BaseExecutor, Choice
 from slowfast_rl.policies.guard import hold_forbidden
 from slowfast_rl.policies.plan_exchange import PlanExchange, pack_plan
 from slowfast_rl.policies.plan_reader import Reading
+from slowfast_rl.services.served_plans import RegisteredStore, ServedPlanReader
 from slowfast_rl.services.store_clock import CHUNK, publish, published_views
 from slowfast_rl.store import (
     FeatureStore,
@@ -62,10 +63,11 @@ class SimulationService:
         folder: Path | None = None,
     ) -> None:
         self.population, self.executor, self.seed, self.folder = population, executor, seed, folder
-        self.plan_exchange = PlanExchange(population.world, store, executor)
         world = population.world
         self._views = [plan_view(len(world.channels)), *published_views(world)]
-        store.apply(self._views)
+        self._store = RegisteredStore(store, self._views)
+        self.plan_exchange = PlanExchange(world, self._store, executor)
+        self.plan_exchange.reader = ServedPlanReader(world, self._store)
         self.version = executor_version(executor)
         self.service = int.from_bytes(os.urandom(7))  # identifies this service in the store's clock
         self.days = 0  # simulated so far
@@ -111,8 +113,8 @@ class SimulationService:
         wait = until or (lambda _: None)
         wait(self.now)
         try:
-            self.plan_exchange.store.apply(self._views)  # another process may have removed one
-            publish(self.plan_exchange.store, population, self.now, self.service)
+            self._store.apply(self._views)  # another process may have removed one
+            publish(self._store, population, self.now, self.service)
         except StoreUnavailableError:
             self.unreachable += 1
         decisions: list[dict[str, Any]] = []

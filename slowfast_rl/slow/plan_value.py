@@ -50,6 +50,8 @@ class PlanValue(nn.Module):
 
         def layer(inputs: int, outputs: int) -> nn.Parameter:
             weights = torch.rand(ensemble, inputs + 1, outputs, generator=generator)
+            if generator is None:  # arithmetic without memory makes torch import its compiler
+                return nn.Parameter(weights)
             return nn.Parameter((2 * weights - 1) / inputs**0.5)
 
         self.inputs_1 = layer(num_inputs, hidden)

@@ -109,6 +109,11 @@ def registered(
     return together
 
 
-def unknown_view(name: str, known: Iterable[str]) -> ValueError:
+class UnknownViewError(ValueError):
+    """A view is not registered, or another process has removed it."""
+
+
+def unknown_view(name: str, known: Iterable[str]) -> UnknownViewError:
     """Return the error for a view that is not registered."""
-    return ValueError(f"unknown view {name!r}: registered are {', '.join(known) or 'none yet'}")
+    registered_views = ", ".join(known) or "none yet"
+    return UnknownViewError(f"unknown view {name!r}: registered are {registered_views}")

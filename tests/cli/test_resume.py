@@ -327,7 +327,27 @@ def test_a_resumed_sweep_takes_no_job_of_other_settings(here, monkeypatch, capsy
     config.write_text(config.read_text().replace("learning_rate: 0.001", "learning_rate: 0.1"))
     result = call(capsys, "train", "resume=swept")
     assert result.code == 1
-    assert "have changed since it was stopped: learning_rate: 0.001 | " in result.err
+    assert "have changed since it was stopped: slow.learning_rate was 0.1 and is 0.001" in (
+        result.err
+    )
+
+
+def test_a_sweep_says_which_jobs_it_leaves_out_and_how_those_that_failed_can_run_again(
+    here, capsys
+):
+    sweep = ("-m", "seed=0,1", *SHORT, *PPO_RUN, "hydra.sweep.dir=swept")
+    (here / "swept" / "1").mkdir(parents=True)
+    (here / "swept" / "1" / "checkpoints").touch()  # where a folder is needed
+    result = call(capsys, "train", *sweep)
+    assert result.code == 1
+    assert result.err.endswith("Jobs failed; continue with slowfast-train resume=swept\n")
+    one = call(capsys, "train", "resume=swept/1")
+    assert f"resume is swept/1, which belongs to a sweep; allowed is resume={here}/swept" in one.err
+    (here / "swept" / "1" / "checkpoints").unlink()
+    result = call(capsys, "train", "resume=swept")
+    assert result.code == 0, result.err
+    assert "Job 0 has ended before, and is not run again\n" in result.err
+    assert "Job 1 has" not in result.err
 
 
 def test_two_processes_cannot_write_to_one_run(here, capsys):
@@ -345,7 +365,9 @@ def test_what_cannot_be_resumed_is_refused_in_one_line(here, monkeypatch, capsys
         assert (result.code, result.err.count("\n")) == (2, 1), result.err
         return result.err
 
-    assert "resume is nothing, which has no command.json; allowed is" in refused("resume=nothing")
+    assert "resume is nothing, which does not exist; allowed is" in refused("resume=nothing")
+    (here / "empty").mkdir()
+    assert "resume is empty, which has no command.json; allowed is" in refused("resume=empty")
     offers(capsys, "whole", *PPO_RUN)
     assert "whole has ended; allowed is a run that was stopped" in refused("resume=whole")
     stopped(monkeypatch, capsys)
@@ -355,8 +377,22 @@ def test_what_cannot_be_resumed_is_refused_in_one_line(here, monkeypatch, capsys
     config = here / "run" / "config.yaml"
     text = config.read_text()
     config.write_text(text.replace("learning_rate: 0.001", "learning_rate: 0.1"))
-    assert "have changed since it was stopped: learning_rate: 0.001 | " in refused("resume=run")
+    message = "have changed since it was stopped: slow.learning_rate was 0.1 and is 0.001\n"
+    assert message in refused("resume=run")
+    for damaged in ("", "name: ["):
+        config.write_text(damaged)
+        assert "run/config.yaml is damaged: it holds no settings" in refused("resume=run")
+    config.write_text(text.replace("\nseed:", "\nseeds:"))
+    assert "seeds was 0 and is missing; seed was missing and is 0" in refused("resume=run")
     config.write_text(text)
+    start = here / "run" / "training.json"
+    begun = start.read_text()
+    start.write_text("")
+    assert "run/training.json is missing or damaged: " in call(capsys, "train", "resume=run").err
+    start.write_text(begun)
+    (here / "run" / "leaderboard.json").write_text('{"agents": [')
+    assert "run/leaderboard.json is missing or damaged: " in refused("resume=run")
+    (here / "run" / "leaderboard.json").unlink()
     command = here / "run" / "command.json"
     whole = json.loads(command.read_text())
     for wrong in ({"overrides": 3}, whole | {"overrides": "abc"}, whole | {"overrides": [3]}):

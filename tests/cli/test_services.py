@@ -1,5 +1,6 @@
 """slowfast-plan and slowfast-serve: two processes, a store, and nothing else between them."""
 
+import errno
 import fcntl
 import json
 import subprocess
@@ -21,13 +22,15 @@ from slowfast_rl.members.observations import opportunity_observation, weekly_obs
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.columns import columns
 from slowfast_rl.services.decision_log import read_columns, write_columns
-from slowfast_rl.services.store_clock import published_views
+from slowfast_rl.services.store_clock import publish, published_views
 from slowfast_rl.slow import FixedPlanner
-from slowfast_rl.store import SharedMemoryFeatureStore, plan_view
+from slowfast_rl.store import PLANS, SharedMemoryFeatureStore, plan_view
+from slowfast_rl.store.files import write_text_atomically
 from tests.agents.cases import WEIGHTS
 from tests.cli.calls import Running, call, planned
 from tests.cli.gates import Gated
 from tests.services.decisions import read_log
+from tests.slow.planners import random_rollouts
 from tests.waiting import comes_true
 
 WORLD = load_world("pronounced")
@@ -74,6 +77,36 @@ def test_two_processes_plan_and_serve_and_either_can_be_replaced(checkpoint, tmp
     plans = [json.loads(p.read_text()) for p in tmp_path.glob("runs/plan/*/plan.json")]
     assert sorted(plan["policy_version"] for plan in plans) == [7, 8]
     assert all(row["refused"] == 0 for plan in plans for row in plan["planned"])
+
+
+BOTH_COMMANDS = """
+import json, sys
+from slowfast_rl.cli import plan, serve
+for command, arguments in json.loads(sys.argv[1]):
+    sys.argv = [command, *arguments]
+    {"plan": plan, "serve": serve}[command].main()
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_planner_and_executor_import_nothing_that_only_learners_and_reports_need(tmp_path) -> None:
+    # Each of these would take 60 to 90 MB of every process.
+    agent = SlowFastAgent(random_rollouts(WORLD), PacedExecutor())
+    agent.world = WORLD
+    agent.save(tmp_path / "agent.zip")
+    observations = weekly_observation(Population(WORLD, 5))
+    names = [feature.name for feature in weekly_features(WORLD)]
+    table = {"entity_id": np.arange(5)} | dict(zip(names, observations.T, strict=True))
+    write_columns(tmp_path / "members.parquet", table)
+    store = ("store=shared", "store.name=test", f"store.folder={tmp_path}")
+    planning = ("checkpoint=agent.zip", "members=members.parquet", "beliefs_file=beliefs")
+    serving = ("checkpoint=agent.zip", *store, "num_members=5", "weeks=1", "week_seconds=0")
+    done = subprocess.run(
+        [sys.executable, "-c", BOTH_COMMANDS, json.dumps([("plan", planning), ("serve", serving)])],
+        capture_output=True, text=True, cwd=tmp_path, check=True,
+    )  # fmt: skip
+    modules = set(json.loads(done.stdout.splitlines()[-1]))
+    assert not modules & {"pandas", "stable_baselines3", "tensorboard", "torch._dynamo", "sympy"}
 
 
 def test_a_simulated_week_takes_the_seconds_that_were_asked_for(
@@ -291,6 +324,47 @@ def test_an_unreachable_store_is_waited_for_not_died_of(checkpoint, tmp_path) ->
     summary = json.loads((tmp_path / "served" / "serve.json").read_text())
     assert summary["unreachable_days"] == 7
     assert summary["fallbacks"] == 5
+
+
+def test_a_planner_whose_disk_is_full_goes_on_and_writes_when_there_is_room(
+    checkpoint, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = SharedMemoryFeatureStore("test", tmp_path)
+    store.apply([plan_view(len(WORLD.channels)), *published_views(WORLD)])
+    population, days = Population(WORLD, 5), iter(range(22))
+    full = {"day": -1}
+
+    def write_or_fail(path, content):
+        if 3 <= full["day"] < 16:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_text_atomically(path, content)
+
+    def sleep(seconds: float) -> None:
+        """Let a day pass, on which all plans of the week are lost."""
+        day = next(days, None)
+        if day is None:
+            raise KeyboardInterrupt
+        full["day"] = day
+        store.delete(PLANS, np.arange(5))
+        publish(store, population, day * DAY_SECONDS, 7)
+
+    clock = SimpleNamespace(sleep=sleep)
+    monkeypatch.setattr("slowfast_rl.cli.plan.time", clock)
+    monkeypatch.setattr("slowfast_rl.cli.plan.write_text_atomically", write_or_fail)
+    done = call(
+        capsys, "plan", f"checkpoint={checkpoint}", "store=shared", "store.name=test",
+        f"store.folder={tmp_path}", "members=5", "loop=true", "beliefs_file=beliefs",
+        "hydra.run.dir=planned",
+    )  # fmt: skip
+    assert done.code == 130, done.err
+    assert [line for line in done.err.splitlines() if "files" in line] == [
+        f"warning: week {week}: files cannot be written: [Errno 28] No space left on device"
+        for week in range(3)
+    ] + ["week 2: files are written again"]
+    summary = json.loads((tmp_path / "planned" / "plan.json").read_text())
+    assert [row["now"] // DAY_SECONDS for row in summary["planned"]] == list(range(22))
+    assert (tmp_path / "beliefs").exists()
 
 
 @pytest.mark.parametrize(

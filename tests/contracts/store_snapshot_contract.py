@@ -41,7 +41,7 @@ class StoreSnapshotContract:
         store.delete("observations", ids[::3])
         store.get_online_features("observations", ids, now)
         state, file = store.snapshot(), io.BytesIO()
-        np.savez(file, allow_pickle=False, **state.arrays)
+        np.savez(file, **state.arrays)
         file.seek(0)
         with np.load(file, allow_pickle=False) as arrays:
             loaded = StoreState(dict(arrays), json.loads(json.dumps(state.metadata)))

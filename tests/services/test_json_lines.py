@@ -159,7 +159,10 @@ def test_a_time_a_year_after_the_clock_in_the_store_is_refused(tmp_path) -> None
     assert "error" not in asked.respond(line(1, now=latest + 1))
 
 
-def test_a_stored_plan_that_cannot_be_executed_is_an_error_of_its_member_alone(tmp_path) -> None:
+def test_a_stored_plan_that_observations_do_not_suffice_for_is_spread_evenly_and_told_once(
+    tmp_path, caplog, monkeypatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("slowfast_rl"), "propagate", True)
     w = world("shaped")
     store = planned_store()
     ids, week = np.array([50, 51]), NOW // WEEK_SECONDS
@@ -167,11 +170,14 @@ def test_a_stored_plan_that_cannot_be_executed_is_an_error_of_its_member_alone(t
         plan = pacing_plan([[5, 2]], week, shape=shape)
         write_plans(store, ids[ids == member], plan, NOW)
     asked = service(tmp_path, store, w)
-    answers = [asked.respond(line(member)) for member in (1, 50, 51, 2)]
-    assert "depends on the week's launches" in answers[1]["error"]
-    for answer in (answers[0], answers[2], answers[3]):
-        assert "error" not in answer
+    with caplog.at_level(logging.WARNING, "slowfast_rl"):
+        answers = [asked.respond(line(member)) for member in (1, 50, 51, 2, 50)]
+    for answer in answers:
+        assert answer["plan_source"] == "plan"
+        assert answer["target"] in (5, 2)
         assert answer["sent_this_week"] <= answer["cap"]
+    (record,) = caplog.records
+    assert "the plan of member 50 has shape" in record.getMessage()
 
 
 def test_a_view_that_another_process_removed_is_registered_again(tmp_path) -> None:

@@ -1,5 +1,6 @@
 """Whatever fails between planner and executor: counted, guarded, and over when it is over."""
 
+import logging
 from contextlib import suppress
 
 import numpy as np
@@ -8,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
+from slowfast_rl.members.population import Population
+from slowfast_rl.services.simulation import SimulationService
 from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.store import (
     Column,
@@ -21,7 +24,7 @@ from slowfast_rl.store import (
 )
 from tests.envs.stores import CuttableStore
 from tests.members.worlds import world
-from tests.services.services import MEMBERS, Pair
+from tests.services.services import MEMBERS, Pair, some_executor
 from tests.store.faults import Faults, FaultyStore
 
 WORLD = world("eventful")
@@ -158,6 +161,34 @@ def test_views_that_another_process_removed_are_registered_again(tmp_path) -> No
     assert pair.planning.plan_if_due() is None  # there is no clock until the next day
     pair.live(1)
     assert served_by(pair, 2) == {"plan"}
+
+
+def test_views_that_another_process_removes_again_and_again_do_not_end_the_executor(
+    tmp_path,
+) -> None:
+    store = SharedMemoryFeatureStore("test", tmp_path)
+    other = SharedMemoryFeatureStore("test", tmp_path)
+    pair = pair_on(store)
+    remove = InMemoryFeatureStore().snapshot()
+    pair.live(8, before=lambda now: other.restore(remove), planner_is_up=False)
+    assert len(pair.column("time"))
+    pair.assert_guarded()
+
+
+def test_a_plan_that_observations_do_not_suffice_for_is_spread_evenly_and_told_once(
+    caplog, monkeypatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("slowfast_rl"), "propagate", True)
+    w = world("shaped")
+    store = InMemoryFeatureStore()
+    service = SimulationService(Population(w, 4), some_executor(w), store)
+    write_plans(store, [1], pacing_plan([[5, 2]], 0, shape=2), 0)
+    with caplog.at_level(logging.WARNING, "slowfast_rl"):
+        decisions = [d for _ in range(7) for d in service.simulate_day()]
+    assert sum(len(d["time"]) for d in decisions) > 4
+    assert set(np.concatenate([d["plan_source"] for d in decisions])) == {"plan", "safe"}
+    (record,) = caplog.records
+    assert "the plan of member 1 has shape" in record.getMessage()
 
 
 class ChaoticStore(CuttableStore):

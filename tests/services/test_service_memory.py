@@ -4,14 +4,18 @@ docs/reliability.md says what whole processes take. What grows faster than these
 second copy of what is kept of every member.
 """
 
+import gc
+import json
 import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
 
-from slowfast_rl.members.observations import weekly_observation
+from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
+from slowfast_rl.members.observations import opportunity_observation, weekly_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.services import planner, simulation, store_clock
+from slowfast_rl.services.json_lines import JsonLinesService
 from slowfast_rl.services.planner import PlanningService
 from slowfast_rl.services.simulation import SimulationService
 from slowfast_rl.services.store_clock import publish_observations
@@ -70,3 +74,32 @@ def test_a_member_more_costs_the_executor_its_simulation_and_little_more(monkeyp
         SimulationService(population, some_executor(WORLD), InMemoryFeatureStore()).simulate_day()
 
     assert growth_per_member(serve, 4000, 12_000) < 1700
+
+
+def test_services_that_go_on_for_weeks_keep_nothing_of_past_weeks(tmp_path) -> None:
+    store, population = InMemoryFeatureStore(), Population(WORLD, 40)
+    serving = SimulationService(population, some_executor(WORLD), store)
+    planning = PlanningService(WORLD, Forgetful(WORLD), store, np.arange(40), forget_weeks=2)
+    answering = JsonLinesService(
+        WORLD, some_executor(WORLD), InMemoryFeatureStore(), 0, tmp_path
+    )  # fmt: skip
+    numbers = opportunity_observation(population).tolist()
+
+    def live(weeks: range) -> int:
+        """Simulate some weeks, and return the traced memory after them."""
+        for week in weeks:
+            for day in range(7):
+                serving.simulate_day(lambda _: planning.plan_if_due())
+                now = week * WEEK_SECONDS + day * DAY_SECONDS
+                for member in range(40):
+                    line = {"member": member, "now": now, "observation": numbers[member]}
+                    assert "error" not in answering.respond(json.dumps(line))
+                answering.rest()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    before = live(range(8))  # after which every cache is full
+    after = live(range(8, 20))
+    tracemalloc.stop()
+    assert after - before < 100 * 40 * 12  # 100 bytes a member and week
