@@ -59,8 +59,11 @@ class ThreadWorkers:
 def may_run_in_threads(shared: Any) -> bool:
     """Return whether all policies among what jobs share may be called from several threads.
 
-    Policies say so by their attribute ``thread_safe``; without it they may not.
+    Policies say so by their attribute ``thread_safe``; without it they may not. What jobs share may
+    rule it out by the same attribute.
     """
+    if not getattr(shared, "thread_safe", True):
+        return False
     parts = shared if isinstance(shared, tuple) else (shared,)
     policies = [part for part in parts if hasattr(part, "plan") or hasattr(part, "run_week")]
     return all(getattr(policy, "thread_safe", False) for policy in policies)

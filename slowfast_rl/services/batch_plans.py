@@ -81,6 +81,11 @@ class PlanJob(NamedTuple):
     open_store: Callable[[], FeatureStore] | None
     store: Any = None
 
+    @property
+    def thread_safe(self) -> bool:
+        """No: plans are written in the order of the shards."""
+        return False
+
 
 class Record(NamedTuple):
     """What is noted of a shard that was planned."""

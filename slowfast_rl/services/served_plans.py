@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from slowfast_rl.members.arrays import Int64
+from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.plan_reader import PlanReader, Reading
 from slowfast_rl.store import (
@@ -108,9 +108,14 @@ class ServedPlanReader(PlanReader):
         self._of_launches = [n for n, shape in enumerate(world.shapes, start=1) if shape.launch]
         self._told = False
 
-    def read_plans_in_force(self, entity_ids: Int64, now: Int64) -> Reading:
+    def read_plans_in_force(
+        self,
+        entity_ids: Int64,
+        now: Int64,
+        write_missing: Callable[[Bool], None] | None = None,
+    ) -> Reading:
         """See `PlanReader.read_plans_in_force`."""
-        reading = super().read_plans_in_force(entity_ids, now)
+        reading = super().read_plans_in_force(entity_ids, now, write_missing)
         if not self._of_launches:
             return reading
         hidden = np.isin(reading.plan.shape, self._of_launches)
