@@ -23,6 +23,7 @@ from slowfast_rl.members.block_policy import (
     pace_each,
     rank_each,
 )
+from slowfast_rl.members.candidates import block_workspace, draw_block_candidates
 from slowfast_rl.members.compile import driver, entry_point, function_at, kernel, machine_code_of
 from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import (
@@ -34,7 +35,7 @@ from slowfast_rl.members.opportunity import (
     WEIGHTS,
     FastPolicy,
 )
-from slowfast_rl.members.random import CANDIDATE, DAY, OUTCOME, PACER, WEEK, draw, philox, uniform
+from slowfast_rl.members.random import DAY, OUTCOME, PACER, WEEK, draw, philox, uniform
 from slowfast_rl.members.scratch import (
     BLOCK,
     double_lane,
@@ -291,27 +292,20 @@ def _consider(opportunities: Opportunities, wanted: Float32, of: Float32, who: _
 @kernel
 def _draw_candidates(opportunities: Opportunities, topics: UInt8, qualities: Float32) -> None:
     """Draw the candidates into topics and qualities [K, L]; see ``opportunity.draw_candidates``."""
-    first, second, third, fourth = word_lane(), word_lane(), word_lane(), word_lane()
-    topic, quality = word_lane(), float_lane()
-    for j in range(opportunities.num_candidates):
-        if not j & 3:
-            for k in range(opportunities.size):
-                time = int64(opportunities.week[k]) * opportunities.slots_per_week
-                first[k], second[k], third[k], fourth[k] = philox(
-                    opportunities.seed,
-                    opportunities.stream[k],
-                    opportunities.member[k],
-                    time + opportunities.slot,
-                    j >> 2,
-                    CANDIDATE,
-                )
-        low, high = (second, fourth) if j & 1 else (first, third)
-        word = high if j & 2 else low
-        for k in range(opportunities.size):
-            topic[k], quality[k] = dynamics.candidate(opportunities.num_topics, word[k])
-        for k in range(opportunities.size):
-            topics[j, k] = topic[k]
-            qualities[j, k] = quality[k]
+    time = word_lane()
+    for k in range(opportunities.size):
+        start = int64(opportunities.week[k]) * opportunities.slots_per_week
+        time[k] = np.uint32(start + opportunities.slot)
+    draw_block_candidates(
+        opportunities.seed,
+        opportunities.stream,
+        opportunities.member,
+        time,
+        opportunities.size,
+        opportunities.num_topics,
+        topics,
+        qualities,
+    )
 
 
 @kernel
@@ -582,10 +576,10 @@ def simulate_week(
     addresses = tuple(machine_code_of(function) for function in (*scalar, *forms))
     pacing = np.ascontiguousarray(policy.pacing, np.float32)
     ranking = np.ascontiguousarray(policy.ranking, np.float32)
-    k, simulate = simulation.constants.num_candidates, entry_point(run_week)
+    simulate = entry_point(run_week)
 
     def work(start: int, stop: int) -> None:
-        workspace = np.empty((k, BLOCK), np.uint8), np.empty((k, BLOCK), np.float32)
+        workspace = block_workspace(simulation.constants.num_candidates)
         simulate(simulation, addresses, plan_rows, pacing, ranking, *workspace, start, stop)
 
     for_row_shards(work, len(plan_rows))
