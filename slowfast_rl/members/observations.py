@@ -45,7 +45,7 @@ from slowfast_rl.members.state import (
     Log,
     SimulationState,
 )
-from slowfast_rl.members.threads import for_row_shards
+from slowfast_rl.members.threads import LEAST_ROWS_OF_A_STEP, for_row_shards
 from slowfast_rl.members.vectors import write_four, write_one
 from slowfast_rl.members.world import World
 
@@ -360,11 +360,8 @@ def opportunity_observation(
     if has_plan and planned.shape != size:
         raise ValueError(f"targets have shape {planned.shape}; allowed is {size}")
     planned = np.ascontiguousarray(planned, np.int32)
-    fill, simulation, slots = (
-        entry_point(fill_opportunity_features),
-        population.simulation,
-        population.slots,
-    )
+    simulation, slots = population.simulation, population.slots
+    fill = entry_point(fill_opportunity_features)
 
     def work(start: int, stop: int) -> None:
         topics, qualities = block_workspace(world.num_candidates)
@@ -374,7 +371,7 @@ def opportunity_observation(
             stop,
         )  # fmt: skip
 
-    for_row_shards(work, n)
+    for_row_shards(work, n, LEAST_ROWS_OF_A_STEP)
     return out
 
 
