@@ -163,11 +163,11 @@ def _tell(
     for k in range(block.size):
         events.viewed[np.uint64(block.row[k])] = viewed[k]
     for k in range(count):
-        i = np.uint64(who.row[k])
-        events.sent[i] = 1
-        events.opened[i] = seen.opened[k]
-        events.dismissed[i] = seen.dismissed[k]
-        events.opted_out[i] = seen.opted_out[k]
+        row = np.uint64(who.row[k])
+        events.sent[row] = 1
+        events.opened[row] = seen.opened[k]
+        events.dismissed[row] = seen.dismissed[k]
+        events.opted_out[row] = seen.opted_out[k]
 
 
 @driver(

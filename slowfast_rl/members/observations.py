@@ -197,7 +197,9 @@ def fill_weekly_features(
 
 
 @kernel
-def _write_slot_template(simulation: SimulationState, s: Integer, limits: Float32, row: Float32):
+def _write_slot_template(
+    simulation: SimulationState, s: Integer, limits: Float32, row: Float32
+) -> None:
     """Write the features of slot s that all members share to a row [F], and 0 for the others."""
     plan, num_channels = simulation.schedule, simulation.log.by_channel.shape[1]
     k = WINDOWS + 1 + num_channels * _CHANNEL_FEATURES

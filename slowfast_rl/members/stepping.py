@@ -206,9 +206,7 @@ def leave_slot(simulation: SimulationState, i: Integer, s: Integer) -> None:
 
 
 @kernel
-def utility_of_views(
-    w: Constants, views: np.float32, causal_opens: np.float32, churned: np.float32
-) -> float:
+def utility_of_views(w: Constants, views: float, causal_opens: float, churned: float) -> float:
     """Return the part of the utility that does not depend on channels, in viewing days."""
     value: float = w.viewing_day_value * views
     value += w.causal_open_value * causal_opens
@@ -217,9 +215,7 @@ def utility_of_views(
 
 
 @kernel
-def utility_with_channel(
-    w: Constants, value: float, sends: np.float32, opt_outs: np.float32
-) -> float:
+def utility_with_channel(w: Constants, value: float, sends: float, opt_outs: float) -> float:
     """Return a utility after the cost of one channel's sends and opt-outs, in viewing days."""
     value -= w.message_cost * sends
     value -= w.opt_out_cost * opt_outs
