@@ -186,21 +186,29 @@ def _load(simulation: SimulationState, block: Block, adjacent: bool) -> None:
         block.effect[k] = ZERO
         block.responded[k] = 0
     for c in range(block.fatigue.shape[0]):
-        fatigue, opted_in, sent = block.fatigue[c], block.opted_in[c], block.sent[c]
+        fatigue, opted_in = block.fatigue[c], block.opted_in[c]
         for k in range(block.size):
             i = row_of(block, k, adjacent)
             fatigue[k] = state.fatigue[i, c]
             opted_in[k] = state.opted_in[i, c]
-            sent[k] = np.uint32(simulation.log.by_channel[i, c, SENDS + THIS])
 
 
 @kernel
 def load(simulation: SimulationState, block: Block) -> None:
-    """Copy the members' state into a block whose rows are set."""
+    """Copy the members' state into a block whose rows are set, except for counts of sends."""
     if are_adjacent(block):
         _load(simulation, block, True)
     else:
         _load(simulation, block, False)
+
+
+@kernel
+def load_sent(simulation: SimulationState, block: Block) -> None:
+    """Copy the numbers of sends of this week into a block."""
+    for c in range(block.fatigue.shape[0]):
+        sent = block.sent[c]
+        for k in range(block.size):
+            sent[k] = np.uint32(simulation.log.by_channel[block.row[k], c, SENDS + THIS])
 
 
 @kernel

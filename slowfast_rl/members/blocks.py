@@ -31,6 +31,7 @@ from slowfast_rl.members.block_stepping import (
     end_week,
     gather,
     load,
+    load_sent,
     no_one,
     not_seen,
     open_day,
@@ -265,6 +266,7 @@ def run_week(
             i += 1
         block = resized(block, living)
         load(simulation, block)
+        load_sent(simulation, block)
         s = 0
         for weekday in range(7):
             open_day(simulation, block, weekday)

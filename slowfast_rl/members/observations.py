@@ -46,7 +46,7 @@ from slowfast_rl.members.state import (
     SimulationState,
 )
 from slowfast_rl.members.threads import LEAST_ROWS_OF_A_STEP, for_row_shards
-from slowfast_rl.members.vectors import write_four, write_one
+from slowfast_rl.members.vectors import SIXTEEN, copy_sixteen, write_four, write_one
 from slowfast_rl.members.world import World
 
 __all__ = [
@@ -241,7 +241,7 @@ def fill_opportunity_features(
         has_plan: whether plans are used, 0 or 1.
         topics: [K, BLOCK] workspace for the candidates' topics.
         qualities: [K, BLOCK] workspace for the candidates' qualities.
-        template: [F] workspace for what members at one slot share.
+        template: [F] workspace for what members at one slot share, with F of at least 16.
         limits: [2, F] bounds to which values are clipped.
         out: filled.
         start: the first row.
@@ -267,6 +267,13 @@ def fill_opportunity_features(
         draw_block_candidates(
             simulation.seed, stream, member, time, size, num_topics, topics, qualities
         )
+        for j in range(num_candidates):
+            low, high = limits[np.uint64(0), candidates], limits[np.uint64(1), candidates]
+            of_candidate = qualities[j]
+            for k in range(size):
+                quality = of_candidate[k]
+                quality = low if quality < low else quality
+                of_candidate[k] = high if quality > high else quality
         for k in range(size):
             i, lane = np.uint64(begin + k), np.uint64(k)
             row = out[i]
@@ -275,22 +282,19 @@ def fill_opportunity_features(
                 weekday = plan.weekday[s]
                 _write_slot_template(simulation, s, limits, template)
                 template[plans] = np.float32(has_plan)
-            write_weekly_features(simulation, i, weekday, limits, row)
             column = first
-            while column + np.uint64(4) <= columns:
-                write_four(
-                    row, column, template[column], template[column + np.uint64(1)],
-                    template[column + np.uint64(2)], template[column + np.uint64(3)], limits,
-                )  # fmt: skip
-                column += np.uint64(4)
-            while column < columns:
-                row[column] = template[column]
-                column += np.uint64(1)
+            while column + SIXTEEN < columns:
+                copy_sixteen(row, column, template)
+                column += SIXTEEN
+            copy_sixteen(
+                row, columns - SIXTEEN, template
+            )  # perhaps over the end of the weekly ones
+            write_weekly_features(simulation, i, weekday, limits, row)
             today = simulation.launches[np.uint64(state.week[i] * 7 + weekday)]
             column = candidates
             for j in range(num_candidates):
                 topic = np.uint64(topics[j, lane])
-                write_one(row, column, qualities[j, lane], limits)
+                row[column] = qualities[j, lane]
                 row[column + np.uint64(1)] = np.float32(today[topic] >= flag)
                 row[column + np.uint64(2) + topic] = ONE
                 column += np.uint64(2) + num_topics

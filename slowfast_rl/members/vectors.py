@@ -17,6 +17,7 @@ from slowfast_rl.members.arrays import Float32, Integer
 from slowfast_rl.members.compile import kernel
 
 _FOUR = ir.VectorType(ir.FloatType(), 4)
+SIXTEEN = np.uint64(16)
 _FLOAT_BYTES = 4  # the alignment: a row may begin anywhere
 
 
@@ -48,6 +49,26 @@ def _write_four(
     return types.void(row, types.uint64, number, number, number, number, limits), generate
 
 
+def _copy_sixteen(typing_context: Any, row: Any, k: Any, source: Any) -> Any:
+    """Define the function for numba's typing and code generation."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        target, origin = (
+            builder.bitcast(
+                builder.gep(make_array(kind)(context, builder, array).data, [arguments[1]]),
+                ir.VectorType(ir.FloatType(), 16).as_pointer(),
+            )
+            for kind, array in ((row, arguments[0]), (source, arguments[2]))
+        )
+        value = builder.load(origin, align=_FLOAT_BYTES)
+        builder.store(value, target, align=_FLOAT_BYTES)
+        return context.get_dummy_value()
+
+    return types.void(row, types.uint64, source), generate
+
+
+#: ``copy_sixteen(row, k, source)`` copies columns k to k + 15 of a row [F] from another one.
+copy_sixteen: Callable[..., None] = intrinsic(_copy_sixteen)
 #: ``write_four(row, k, a, b, c, d, limits)`` writes four numbers, clipped to their bounds
 #: ``limits`` [2, F], to columns k to k + 3 of a row [F].
 write_four: Callable[..., None] = intrinsic(_write_four)

@@ -79,7 +79,10 @@ def _fill_may_send_now(
 ) -> None:
     for i in range(may.shape[0]):
         c = channels[slots[i]]
-        may[i] = allowed(logged[i, c, SENDS + THIS], cap_of(rows, i, c), opted_in[i, c])
+        cap, sent = cap_of(rows, i, c), np.float32(0)
+        if cap != NO_CAP:  # the log is far away in memory
+            sent = logged[i, c, SENDS + THIS]
+        may[i] = allowed(sent, cap, opted_in[i, c])
 
 
 @driver(types.void(types.Array(types.uint8, 1, "C"), types.Array(types.int8, 2, "C")))
