@@ -79,9 +79,9 @@ def _fill_may_send_now(
 ) -> None:
     for i in range(may.shape[0]):
         c = channels[slots[i]]
-        cap, sent = cap_of(rows, i, c), np.float32(0)
+        cap, sent = cap_of(rows, i, c), 0.0
         if cap != NO_CAP:  # the log is far away in memory
-            sent = logged[i, c, SENDS + THIS]
+            sent = float(logged[i, c, SENDS + THIS])
         may[i] = allowed(sent, cap, opted_in[i, c])
 
 
