@@ -167,7 +167,6 @@ def _state_bytes(world: World, size: int, seed: int, belief_filter: Any) -> floa
         tables.append(population.beliefs.tables)
     arrays = [array for table in tables for array in table]
     arrays += [simulation.ledger, population.first_members, population.episodes, population.slots]
-    arrays += list(population._events)
     return float(sum(array.nbytes for array in arrays) / few)
 
 

@@ -370,12 +370,13 @@ class MemberVectorEnv(VectorEnv[Float32, Int64, NDArray[Any]], ABC):
 
     def _at_limit(self) -> Bool:
         """Return which rows have come to the episode's last step, [N]."""
-        slots = self.population.weeks.astype(np.int64) * self.world.slots_per_week
-        slots += self.population.slots
         limit = self.weeks * self.world.slots_per_week
         if self.max_episode_steps is not None:
             limit = min(limit, self.max_episode_steps * self._slots_per_step)
-        return np.asarray(slots >= limit)
+        week, slots = self.population.simulation.state.week, self.population.slots
+        if (int(week.max()) + 1) * self.world.slots_per_week <= limit:  # in most steps
+            return np.zeros(self.num_envs, np.bool_)
+        return np.asarray(week.astype(np.int64) * self.world.slots_per_week + slots >= limit)
 
     def _check_actions(self, actions: Any) -> Int64:
         """Return valid actions as a new int64 array, [N]."""

@@ -223,12 +223,13 @@ class MessagingVectorEnv(MemberVectorEnv):
         population = self.population
         executed = self._begin_step(actions)
         vetoed = hold_forbidden(population, self._plan_rows, executed)
-        channel = population.simulation.schedule.channel[population.slots]  # [N]
+        slots = population.slots
         reward, events = population.step(executed)
         info: Info = {name: flags.view(np.bool_) for name, flags in events._asdict().items()}
         if self.has_plan and info["opted_out"].any():
             left = np.flatnonzero(info["opted_out"])  # the plan is no longer feasible there
-            for column in (2 * channel[left], 2 * channel[left] + 1):
+            channel = population.simulation.schedule.channel[slots[left]]
+            for column in (2 * channel, 2 * channel + 1):
                 self._plan_rows[left, column] = 0
         if self._lacks_plan.any():
             self._read_plans(

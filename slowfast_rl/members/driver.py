@@ -24,6 +24,7 @@ from slowfast_rl.members.opportunity import (
     opportunity_at,
 )
 from slowfast_rl.members.state import (
+    EVENTS_TYPE,
     LAST,
     LAST_SENT,
     NEVER,
@@ -45,7 +46,6 @@ from slowfast_rl.members.stepping import (
 )
 
 _INT64S = types.Array(types.int64, 1, "C")
-_EVENTS = types.NamedUniTuple(types.Array(types.uint8, 1, "C"), len(Events._fields), Events)
 
 
 @driver(types.void(SIMULATION, _INT64S))
@@ -102,7 +102,7 @@ def _step_member(
             skip_week(simulation, i)
 
 
-@driver(types.void(SIMULATION, _INT64S, _INT64S, _EVENTS, types.Array(types.float64, 1, "C")))
+@driver(types.void(SIMULATION, _INT64S, _INT64S, EVENTS_TYPE, types.Array(types.float64, 1, "C")))
 def step_slot(
     simulation: SimulationState, slots: Int64, actions: Int64, events: Events, rewards: Float64
 ) -> None:
@@ -135,7 +135,7 @@ def step_slot(
         WEIGHTS,
         TOPICS,
         WEIGHTS,
-        _EVENTS,
+        EVENTS_TYPE,
     )
 )
 def run_week(

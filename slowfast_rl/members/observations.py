@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from slowfast_rl.members.arrays import Float32, Int32, Int64, Integer, UInt8, UInt32
-from slowfast_rl.members.compile import driver, kernel
-from slowfast_rl.members.dynamics import candidate
+from slowfast_rl.members.arrays import Float32, Int32, Int64, Integer, UInt8
+from slowfast_rl.members.candidates import block_workspace, draw_block_candidates
+from slowfast_rl.members.compile import driver, entry_point, kernel
 from slowfast_rl.members.features import (
     PRIOR_EVENTS,
     PRIOR_SENDS,
@@ -22,14 +22,19 @@ from slowfast_rl.members.features import (
     privileged_features,
     weekly_features,
 )
+from slowfast_rl.members.numerics import ONE
 from slowfast_rl.members.opportunity import PLAN_ROWS, SIMULATION
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.random import CANDIDATE, philox
+from slowfast_rl.members.scratch import BLOCK, word_lane
 from slowfast_rl.members.state import (
     DISMISSALS,
+    EW4,
+    EW20,
     HEAVY,
+    LAST,
     LAST_SENT,
     LIGHT,
+    OPENS,
     OPT_OUTS,
     SENDS,
     THIS,
@@ -40,6 +45,8 @@ from slowfast_rl.members.state import (
     Log,
     SimulationState,
 )
+from slowfast_rl.members.threads import LEAST_ROWS_OF_A_STEP, for_row_shards
+from slowfast_rl.members.vectors import SIXTEEN, copy_sixteen, write_four, write_one
 from slowfast_rl.members.world import World
 
 __all__ = [
@@ -57,45 +64,56 @@ _ZERO = np.float32(0)
 # WeeklyLayout features per channel (counts, shares, recency, opt-in) and per topic.
 _CHANNEL_FEATURES, _TOPIC_FEATURES = DISMISSALS + WINDOWS + 6, 4
 _FLOATS = types.Array(types.float32, 2, "C")
-_WORDS = types.Array(types.uint32, 2, "C")
+_ROW = types.Array(types.float32, 1, "C")
 _BYTES = types.Array(types.uint8, 2, "C")
 _INT64S = types.Array(types.int64, 1, "C")
 
 
 @kernel
 def write_weekly_features(
-    simulation: SimulationState, i: Integer, weekday: Integer, row: Float32
-) -> Integer:
-    """Write member i's weekly features to the first columns of a row [F]; return their number."""
-    log = simulation.log
-    today = simulation.state.week[i] * 7 + weekday
+    simulation: SimulationState, i: Integer, weekday: Integer, limits: Float32, row: Float32
+) -> None:
+    """Write member i's weekly features to the first columns of a row [F], clipped to limits.
+
+    Columns are written in the order of memory, four at a time where four belong together.
+    """
+    log, i = simulation.log, np.uint64(i)
+    week = simulation.state.week[i]
+    today = np.uint64(week * 7 + weekday)
     day = np.float32(today)
-    k = 0
-    for window in range(WINDOWS):
-        row[k] = log.by_member[i, window]
-        k += 1
-    row[k] = np.float32(simulation.state.week[i])
-    k += 1
-    for c in range(log.by_channel.shape[1]):
+    viewed = log.by_member[i]
+    write_four(row, np.uint64(0), viewed[0], viewed[1], viewed[2], viewed[3], limits)
+    k = np.uint64(WINDOWS)
+    write_one(row, k, np.float32(week), limits)
+    k += np.uint64(1)
+    for c in range(np.uint64(log.by_channel.shape[1])):
         counts = log.by_channel[i, c]
-        for column in range(SENDS, DISMISSALS + WINDOWS):
-            row[k] = counts[column]
-            k += 1
-        for dose in (LIGHT, HEAVY):
-            sends = counts[dose] + PRIOR_SENDS
-            row[k] = (counts[dose + 1] + PRIOR_EVENTS) / sends
-            row[k + 1] = (counts[dose + 2] + PRIOR_EVENTS) / sends
-            k += 2
-        row[k] = day - counts[LAST_SENT]
-        row[k + 1] = np.float32(simulation.state.opted_in[i, c])
-        k += 2
-    for d in range(log.by_topic.shape[1]):
-        row[k] = log.by_topic[i, d, TOPIC_SENDS]
-        row[k + 1] = log.by_topic[i, d, TOPIC_OPENS]
-        row[k + 2] = day - log.by_topic[i, d, TOPIC_LAST_SENT]
-        row[k + 3] = simulation.launches[today, d]
-        k += 4
-    return k
+        for first in (SENDS, OPENS, DISMISSALS):
+            write_four(
+                row, k, counts[first + THIS], counts[first + LAST], counts[first + EW4],
+                counts[first + EW20], limits,
+            )  # fmt: skip
+            k += np.uint64(WINDOWS)
+        light, heavy = counts[LIGHT] + PRIOR_SENDS, counts[HEAVY] + PRIOR_SENDS
+        write_four(
+            row,
+            k,
+            (counts[LIGHT + 1] + PRIOR_EVENTS) / light,
+            (counts[LIGHT + 2] + PRIOR_EVENTS) / light,
+            (counts[HEAVY + 1] + PRIOR_EVENTS) / heavy,
+            (counts[HEAVY + 2] + PRIOR_EVENTS) / heavy,
+            limits,
+        )
+        write_one(row, k + np.uint64(4), day - counts[LAST_SENT], limits)
+        write_one(row, k + np.uint64(5), np.float32(simulation.state.opted_in[i, c]), limits)
+        k += np.uint64(6)
+    for d in range(np.uint64(log.by_topic.shape[1])):
+        sent = log.by_topic[i, d]
+        write_four(
+            row, k, sent[TOPIC_SENDS], sent[TOPIC_OPENS], day - sent[TOPIC_LAST_SENT],
+            simulation.launches[today, d], limits,
+        )  # fmt: skip
+        k += np.uint64(_TOPIC_FEATURES)
 
 
 class WeeklyLayout(NamedTuple):
@@ -169,55 +187,38 @@ def read_candidates(
         k += 2 + num_topics
 
 
-@kernel
-def clip(row: Float32, limits: Float32) -> None:
-    """Clip the first columns of a row [F] to bounds ``limits`` [2, at most F]."""
-    for k in range(limits.shape[1]):
-        value = row[k]
-        value = limits[0, k] if value < limits[0, k] else value
-        row[k] = limits[1, k] if value > limits[1, k] else value
-
-
 @driver(types.void(SIMULATION, _INT64S, _FLOATS, _FLOATS))
 def fill_weekly_features(
     simulation: SimulationState, weekdays: Int64, limits: Float32, out: Float32
 ) -> None:
     """Fill the first columns of out [N, F] with the weekly features as of weekdays [N]."""
     for i in range(out.shape[0]):
-        row = out[i]
-        write_weekly_features(simulation, i, weekdays[i], row)
-        clip(row, limits)
+        write_weekly_features(simulation, i, weekdays[i], limits, out[i])
 
 
-@driver(types.void(SIMULATION, _INT64S, _WORDS, _BYTES, _FLOATS))
-def fill_candidates(
-    simulation: SimulationState, at: Int64, words: UInt32, topics: UInt8, qualities: Float32
+@kernel
+def _write_slot_template(
+    simulation: SimulationState, s: Integer, limits: Float32, row: Float32
 ) -> None:
-    """Draw the candidates at slots ``at`` [N] into topics [K, N] and qualities [K, N].
-
-    ``words`` [4 ceil(K / 4), N] is workspace. The inner loops run over members, so that the
-    compiler vectorises them.
-    """
-    state, slots = simulation.state, simulation.schedule.channel.shape[0]
-    num_topics = simulation.log.by_topic.shape[1]
-    for block in range(words.shape[0] // 4):
-        first = words[4 * block]
-        second = words[4 * block + 1]
-        third = words[4 * block + 2]
-        fourth = words[4 * block + 3]
-        for i in range(words.shape[1]):
-            time = state.week[i] * slots + at[i]
-            first[i], second[i], third[i], fourth[i] = philox(
-                simulation.seed, state.stream[i], state.member[i], time, block, CANDIDATE
-            )
-    for j in range(topics.shape[0]):
-        for i in range(words.shape[1]):
-            topic, quality = candidate(num_topics, words[j, i])
-            topics[j, i] = topic
-            qualities[j, i] = quality
+    """Write the features of slot s that all members share to a row [F], and 0 for the others."""
+    plan, num_channels = simulation.schedule, simulation.log.by_channel.shape[1]
+    k = WINDOWS + 1 + num_channels * _CHANNEL_FEATURES
+    k += simulation.log.by_topic.shape[1] * _TOPIC_FEATURES
+    for column in range(k, row.shape[0]):
+        row[column] = _ZERO
+    row[k] = np.float32(plan.weekday[s])
+    row[k + 1 + plan.channel[s]] = ONE
+    row[k + 1 + num_channels] = np.float32(plan.slots_left[s])
+    for column in range(k, limits.shape[1]):
+        write_one(row, np.uint64(column), row[column], limits)
 
 
-@driver(types.void(SIMULATION, _INT64S, PLAN_ROWS, types.int64, _BYTES, _FLOATS, _FLOATS, _FLOATS))
+@driver(
+    types.void(
+        SIMULATION, _INT64S, PLAN_ROWS, types.int64, _BYTES, _FLOATS, _ROW, _FLOATS, _FLOATS,
+        types.int64, types.int64,
+    )
+)  # fmt: skip
 def fill_opportunity_features(
     simulation: SimulationState,
     slots: Int64,
@@ -225,48 +226,86 @@ def fill_opportunity_features(
     has_plan: int,
     topics: UInt8,
     qualities: Float32,
+    template: Float32,
     limits: Float32,
     out: Float32,
+    start: int,
+    stop: int,
 ) -> None:
-    """Fill the first columns of out [N, F] with weekly features and those of slots [N].
+    """Fill the first columns of some rows of out [N, F] with weekly features and those of slots.
 
-    ``targets`` [N, C] are the sends planned for this week, read where ``has_plan`` is 1.
+    Args:
+        simulation: N members.
+        slots: [N] the slot of the week that each is at.
+        targets: [N, C] sends planned for this week, read where ``has_plan`` is 1.
+        has_plan: whether plans are used, 0 or 1.
+        topics: [K, BLOCK] workspace for the candidates' topics.
+        qualities: [K, BLOCK] workspace for the candidates' qualities.
+        template: [F] workspace for what members at one slot share, with F of at least 16.
+        limits: [2, F] bounds to which values are clipped.
+        out: filled.
+        start: the first row.
+        stop: the row after the last one.
     """
-    plan, log = simulation.schedule, simulation.log
-    num_channels, num_topics = log.by_channel.shape[1], log.by_topic.shape[1]
-    s, channel, weekday = slots[0], plan.channel[slots[0]], plan.weekday[slots[0]]
-    for i in range(out.shape[0]):
-        row = out[i]
-        if slots[i] != s:  # seldom: nearly always all members are at one slot
-            s = slots[i]
-            channel, weekday = plan.channel[s], plan.weekday[s]
-        k = write_weekly_features(simulation, i, weekday, row)
-        row[k] = np.float32(weekday)
-        k += 1
-        for c in range(num_channels):
-            row[k] = np.float32(c == channel)
-            k += 1
-        row[k] = np.float32(plan.slots_left[s])
-        k += 1
-        day = simulation.state.week[i] * 7 + weekday
-        for j in range(topics.shape[0]):
-            topic = topics[j, i]
-            row[k] = qualities[j, i]
-            row[k + 1] = np.float32(
-                simulation.launches[day, topic] >= simulation.constants.launch_flag
-            )
-            k += 2
-            for d in range(num_topics):
-                row[k] = np.float32(d == topic)
-                k += 1
-        row[k] = np.float32(has_plan)
-        k += 1
-        for c in range(num_channels):
-            target = np.float32(targets[i, c]) if has_plan else _ZERO
-            row[k] = target
-            row[k + num_channels] = max(target - log.by_channel[i, c, SENDS + THIS], _ZERO)
-            k += 1
-        clip(row, limits)
+    state, plan, log = simulation.state, simulation.schedule, simulation.log
+    num_channels, num_topics = np.uint64(log.by_channel.shape[1]), np.uint64(log.by_topic.shape[1])
+    columns, num_candidates = np.uint64(limits.shape[1]), np.uint64(topics.shape[0])
+    first = np.uint64(WINDOWS + 1) + num_channels * np.uint64(_CHANNEL_FEATURES)
+    first += num_topics * np.uint64(_TOPIC_FEATURES)
+    candidates = first + np.uint64(2) + num_channels
+    plans = candidates + num_candidates * (np.uint64(2) + num_topics)
+    flag = simulation.constants.launch_flag
+    member, stream, time = word_lane(), word_lane(), word_lane()
+    s = np.int64(-1)
+    weekday = np.uint32(0)
+    for begin in range(start, stop, BLOCK):
+        size = min(BLOCK, stop - begin)
+        for k in range(size):
+            i = np.uint64(begin + k)
+            member[k], stream[k] = state.member[i], state.stream[i]
+            time[k] = np.uint32(state.week[i] * plan.channel.shape[0] + slots[i])
+        draw_block_candidates(
+            simulation.seed, stream, member, time, size, num_topics, topics, qualities
+        )
+        for j in range(num_candidates):
+            low, high = limits[np.uint64(0), candidates], limits[np.uint64(1), candidates]
+            of_candidate = qualities[j]
+            for k in range(size):
+                quality = of_candidate[k]
+                quality = low if quality < low else quality
+                of_candidate[k] = high if quality > high else quality
+        for k in range(size):
+            i, lane = np.uint64(begin + k), np.uint64(k)
+            row = out[i]
+            if slots[i] != s:  # seldom: nearly always all members are at one slot
+                s = slots[i]
+                weekday = plan.weekday[s]
+                _write_slot_template(simulation, s, limits, template)
+                template[plans] = np.float32(has_plan)
+            column = first
+            while column + SIXTEEN < columns:
+                copy_sixteen(row, column, template)
+                column += SIXTEEN
+            copy_sixteen(
+                row, columns - SIXTEEN, template
+            )  # perhaps over the end of the weekly ones
+            write_weekly_features(simulation, i, weekday, limits, row)
+            today = simulation.launches[np.uint64(state.week[i] * 7 + weekday)]
+            column = candidates
+            for j in range(num_candidates):
+                topic = np.uint64(topics[j, lane])
+                row[column] = qualities[j, lane]
+                row[column + np.uint64(1)] = np.float32(today[topic] >= flag)
+                row[column + np.uint64(2) + topic] = ONE
+                column += np.uint64(2) + num_topics
+            if has_plan:
+                column = plans + np.uint64(1)
+                for c in range(num_channels):
+                    target = np.float32(targets[i, c])
+                    left = max(target - log.by_channel[i, c, SENDS + THIS], _ZERO)
+                    write_one(row, column, target, limits)
+                    write_one(row, column + num_channels, left, limits)
+                    column += np.uint64(1)
 
 
 @driver(types.void(SIMULATION, types.int64, _FLOATS, _FLOATS))
@@ -287,7 +326,8 @@ def fill_privileged_features(
             k += 3
         for d in range(traits.taste.shape[1]):
             row[k + d] = traits.taste[i, d]
-        clip(row, limits)
+        for column in range(limits.shape[1]):
+            write_one(row, np.uint64(column), row[column], limits)
 
 
 def weekly_observation(population: Population, *, privileged: bool = False) -> Float32:
@@ -321,18 +361,23 @@ def opportunity_observation(
     world, n = population.world, population.num_members
     limits = _slot_limits(world)
     out = _empty_observation(population, limits, privileged)
-    words = np.empty((-(-world.num_candidates // 4) * 4, n), np.uint32)
-    topics = np.empty((world.num_candidates, n), np.uint8)
-    qualities = np.empty((world.num_candidates, n), np.float32)
-    fill_candidates(population.simulation, population.slots, words, topics, qualities)
     has_plan, size = targets is not None, (n, len(world.channels))
     planned = np.zeros((0, 0), np.int32) if targets is None else targets
     if has_plan and planned.shape != size:
         raise ValueError(f"targets have shape {planned.shape}; allowed is {size}")
     planned = np.ascontiguousarray(planned, np.int32)
-    fill_opportunity_features(
-        population.simulation, population.slots, planned, has_plan, topics, qualities, limits, out
-    )
+    simulation, slots = population.simulation, population.slots
+    fill = entry_point(fill_opportunity_features)
+
+    def work(start: int, stop: int) -> None:
+        topics, qualities = block_workspace(world.num_candidates)
+        template = np.empty(limits.shape[1], np.float32)
+        fill(
+            simulation, slots, planned, has_plan, topics, qualities, template, limits, out, start,
+            stop,
+        )  # fmt: skip
+
+    for_row_shards(work, n, LEAST_ROWS_OF_A_STEP)
     return out
 
 

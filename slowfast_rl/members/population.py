@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from slowfast_rl.members import blocks, driver
+from slowfast_rl.members import block_steps, blocks, driver
 from slowfast_rl.members.arrays import Bool, Float64, Int32, Int64
 from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
 from slowfast_rl.members.bounds import whole_number
@@ -32,7 +32,6 @@ from slowfast_rl.members.state import (
     Events,
     SimulationState,
     Week,
-    empty_events,
     empty_ledger,
     empty_log,
     empty_state,
@@ -109,7 +108,6 @@ class Population:
             reward == "sampled",
         )
         self.beliefs = None if belief_filter is None else Beliefs(belief_filter, n)
-        self._events = empty_events(n)
         self._begin_episodes(np.arange(n))
 
     @property
@@ -187,10 +185,17 @@ class Population:
             )
         rewards = np.empty(self.num_members, np.float64)
         self.keep_calendar()
-        driver.step_slot(self.simulation, self.slots, actions, self._events, rewards)
-        self.slots = (self.slots + 1) % self.world.slots_per_week
+        events = Events(*np.empty((len(Events._fields), self.num_members), np.uint8))
+        simulation, slots = self.simulation, self.slots
+        if len(slots) and (slots == slots[0]).all():  # nearly always
+            shared = int(slots[0])
+            block_steps.simulate_slot(simulation, shared, actions, events, rewards)
+            self.slots = np.full_like(slots, (shared + 1) % self.world.slots_per_week)
+        else:
+            driver.step_slot(simulation, slots, actions, events, rewards)
+            self.slots = (slots + 1) % self.world.slots_per_week
         self._update_beliefs()
-        return rewards, Events(*(e.copy() for e in self._events))
+        return rewards, events
 
     def run_week(self, policy: FastPolicy, guard: Callable[..., bool], plan_rows: Int32) -> Week:
         """Simulate one week under a jitted policy whose sends a jitted guard may refuse.
@@ -275,7 +280,6 @@ class Population:
             ledger=np.ascontiguousarray(simulation.ledger[rows]),
         )
         other.beliefs = None if self.beliefs is None else self.beliefs.take(rows)
-        other._events = empty_events(len(other.first_members))
         return other
 
     def put(self, rows: Any, other: "Population") -> None:

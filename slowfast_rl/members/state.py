@@ -7,6 +7,7 @@ a copy of arrays. The constants below name the columns of logs and ledgers.
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numba import types
 
 from slowfast_rl.members.arrays import Float32, Float64, Int8, Int32, UInt8, UInt32
 from slowfast_rl.members.constants import Constants, Schedule
@@ -83,6 +84,8 @@ class Events(NamedTuple):
     opted_out: UInt8  # [N]
     viewed: UInt8  # [N] the member's first view of the day was in this slot
 
+
+EVENTS_TYPE = types.NamedUniTuple(types.Array(types.uint8, 1, "C"), len(Events._fields), Events)
 
 T = TypeVar("T", bound=NamedTuple)
 

@@ -206,15 +206,32 @@ def leave_slot(simulation: SimulationState, i: Integer, s: Integer) -> None:
 
 
 @kernel
+def utility_of_views(w: Constants, views: float, causal_opens: float, churned: float) -> float:
+    """Return the part of the utility that does not depend on channels, in viewing days."""
+    value: float = w.viewing_day_value * views
+    value += w.causal_open_value * causal_opens
+    value -= w.churn_cost * churned
+    return value
+
+
+@kernel
+def utility_with_channel(w: Constants, value: float, sends: float, opt_outs: float) -> float:
+    """Return a utility after the cost of one channel's sends and opt-outs, in viewing days."""
+    value -= w.message_cost * sends
+    value -= w.opt_out_cost * opt_outs
+    return value
+
+
+@kernel
 def utility(simulation: SimulationState, i: Integer, window: int) -> float:
     """Return the utility of this week so far or of the last week, in viewing days (float64)."""
     w, ledger, first = simulation.constants, simulation.ledger, window * LEDGER_COLUMNS
-    value: float = w.viewing_day_value * ledger[i, first + VIEWS]
-    value += w.causal_open_value * ledger[i, first + CAUSAL_OPENS]
-    value -= w.churn_cost * ledger[i, first + CHURNED]
+    value: float = utility_of_views(
+        w, ledger[i, first + VIEWS], ledger[i, first + CAUSAL_OPENS], ledger[i, first + CHURNED]
+    )
     for c in range(simulation.log.by_channel.shape[1]):
-        value -= w.message_cost * simulation.log.by_channel[i, c, SENDS + window]
-        value -= w.opt_out_cost * simulation.log.by_channel[i, c, OPT_OUTS + window]
+        counts = simulation.log.by_channel[i, c]
+        value = utility_with_channel(w, value, counts[SENDS + window], counts[OPT_OUTS + window])
     return value
 
 

@@ -18,6 +18,8 @@ J = TypeVar("J")
 T = TypeVar("T")
 
 _LEAST_ROWS = 512  # of a shard: below it, a thread takes longer to start than to finish
+#: The same where the work on a row is that of one slot.
+LEAST_ROWS_OF_A_STEP = 4096
 _MOST_THREADS = 1024
 
 
@@ -64,14 +66,17 @@ def forget_threads() -> None:
     _Threads.pool = None
 
 
-def for_row_shards(work: Callable[[int, int], object], num_rows: int) -> None:
+def for_row_shards(
+    work: Callable[[int, int], object], num_rows: int, least_rows: int = _LEAST_ROWS
+) -> None:
     """Call ``work(start, stop)`` for shards that make up all rows, in threads if they are many.
 
     Args:
         work: a function that runs without Python's lock for most of its time.
         num_rows: the number of rows.
+        least_rows: the least number of rows of a shard.
     """
-    shards = min(num_threads(), num_rows // _LEAST_ROWS)
+    shards = min(num_threads(), num_rows // least_rows)
     if shards < 2 or hasattr(_Threads.own, "busy"):
         work(0, num_rows)
         return

@@ -79,7 +79,28 @@ def _fill_may_send_now(
 ) -> None:
     for i in range(may.shape[0]):
         c = channels[slots[i]]
-        may[i] = allowed(logged[i, c, SENDS + THIS], cap_of(rows, i, c), opted_in[i, c])
+        cap, sent = cap_of(rows, i, c), 0.0
+        if cap != NO_CAP:  # the log is far away in memory
+            sent = float(logged[i, c, SENDS + THIS])
+        may[i] = allowed(sent, cap, opted_in[i, c])
+
+
+@driver(types.void(types.Array(types.uint8, 1, "C"), types.Array(types.int8, 2, "C")))
+def _fill_mask(may: UInt8, mask: Int8) -> None:
+    for i in range(may.shape[0]):
+        row = mask[i]
+        row[0] = 1
+        for k in range(1, row.shape[0]):
+            row[k] = may[i]
+
+
+@driver(types.void(types.Array(types.uint8, 1, "C"), types.Array(types.int64, 1, "C")))
+def _hold_forbidden(may: UInt8, actions: Int64) -> None:
+    """Replace forbidden sends [N] by holds; turn ``may`` [N] into which these were."""
+    for i in range(may.shape[0]):
+        forbidden = (actions[i] > 0) & (may[i] == 0)
+        actions[i] = 0 if forbidden else actions[i]
+        may[i] = forbidden
 
 
 def may_send(sent: Float32 | Int32, cap: Int32, opted_in: NDArray[np.bool_ | np.number]) -> Bool:
@@ -137,8 +158,7 @@ def action_mask(population: Population, plan_rows: Int32) -> Int8:
         plan_rows: [N, 2 C + 1] plans in force.
     """
     mask = np.empty((population.num_members, 1 + population.world.num_candidates), np.int8)
-    mask[:, 0] = 1
-    mask[:, 1:] = may_send_now(population, plan_rows)[:, None]
+    _fill_mask(may_send_now(population, plan_rows).view(np.uint8), mask)
     return mask
 
 
@@ -150,8 +170,8 @@ def hold_forbidden(population: Population, plan_rows: Int32, actions: Int64) -> 
         plan_rows: [N, 2 C + 1] plans in force.
         actions: [N] 0 holds; changed in place.
     """
-    forbidden = (actions > 0) & ~may_send_now(population, plan_rows)
-    actions[forbidden] = 0
+    forbidden = may_send_now(population, plan_rows)
+    _hold_forbidden(forbidden.view(np.uint8), actions)
     return forbidden
 
 

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import Field, fields
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from slowfast_rl.members.loading import load_world
+from slowfast_rl.members.loading import load_world, world_from_tree
 from slowfast_rl.members.parameters import PerChannel, group_types
 from slowfast_rl.members.parsing import tree_from_world
+from slowfast_rl.members.world import World
 
 Tree = dict[str, Any]
 FLAT = [0] * 7
@@ -177,3 +179,14 @@ def _spoil(tree: Tree, rng: np.random.Generator) -> None:
         values[parameter.name][0] = bad
     else:
         values[parameter.name] = bad
+
+
+@cache
+def generated(shape: str) -> World:
+    """Return the first generated world of a shape that is not refused."""
+    for seed in range(list(SHAPES).index(shape), 10_000, len(SHAPES)):
+        try:
+            return world_from_tree(configuration(seed), shape)
+        except ValueError:
+            continue
+    raise AssertionError

@@ -1,7 +1,5 @@
 """The block driver gives the bits of the scalar driver, for any policy, world and thread count."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,7 +24,7 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BasePacer, BaseRanker
 from slowfast_rl.policies.day_weights import week_weights
 from slowfast_rl.policies.guard import guard, pack_plans
-from tests.configurations.generate import SHAPES, configuration
+from tests.configurations.generate import SHAPES, configuration, generated
 from tests.members.policies import (
     allow_up_to_rows,
     indifferent_pace,
@@ -80,17 +78,6 @@ PACERS = {
 RANKERS = {
     "quality": QualityRanker, "affinity": affinity, "uplift": UpliftRanker, "own": OwnRanker,
 }  # fmt: skip
-
-
-@cache
-def generated(shape: str) -> World:
-    """The first generated world of a shape that is not refused."""
-    for seed in range(list(SHAPES).index(shape), 10_000, len(SHAPES)):
-        try:
-            return world_from_tree(configuration(seed), shape)
-        except ValueError:
-            continue
-    raise AssertionError
 
 
 def scalar_week(population: Population, policy: FastPolicy, may, plan_rows) -> None:
@@ -172,15 +159,21 @@ def test_sends_are_vetoed_and_ignored_alike():
         assert one.last_week().vetoed.any()
 
 
-def test_a_scalar_ranker_sees_the_same_in_blocks():
-    w = world("eventful")
+@pytest.mark.parametrize("name", ["eventful", "in_app"])  # whose first slot is later than Monday
+def test_a_scalar_ranker_sees_the_same_in_blocks(name):
+    w = world(name)
     notes = []
     for simulate in (scalar_week, Population.run_week):
         members = Population(w, MEMBERS, 3, 3)
         noted = np.zeros(8 * MEMBERS * w.slots_per_week * 2, np.float32)
         policy = FastPolicy(indifferent_pace, watch, np.array([-1], np.float32), noted)
         for _ in range(2):
-            simulate(members, policy, guard, pack_plans(*[np.full((MEMBERS, 2), 99, np.int32)] * 2))
+            simulate(
+                members,
+                policy,
+                guard,
+                pack_plans(*[np.full((MEMBERS, len(w.channels)), 99, np.int32)] * 2),
+            )
         notes.append(noted)
     assert notes[0].any()
     assert_array_equal(*notes)

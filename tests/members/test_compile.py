@@ -105,7 +105,7 @@ def test_silent_float64_would_be_seen() -> None:
 
 SECOND_PROCESS = """
 import numpy as np
-from slowfast_rl.members import block_policy, blocks, driver
+from slowfast_rl.members import block_policy, block_steps, blocks, driver
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.executor import default_executor, exact_pace
@@ -116,7 +116,7 @@ actions = np.ones((1, 21, 3), np.int64)
 policies.play(population, actions)
 policies.play_weeks(population, actions)
 default_executor().run_week(population, np.ones((3, 2), np.int32))
-kernels = (driver.begin, driver.step_slot, blocks.run_week, driver.fill_utility,
+kernels = (driver.begin, block_steps.step_slot, blocks.run_week, driver.fill_utility,
            block_policy.pace_each, block_policy.block_form_of(exact_pace, None),
            policies.scripted_pace, policies.scripted_rank, policies.allow_all)
 for kernel in kernels:
