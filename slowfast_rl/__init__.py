@@ -17,6 +17,7 @@ from slowfast_rl.members.observations import (
     weekly_observation,
 )
 from slowfast_rl.members.population import Population, branch
+from slowfast_rl.members.threads import set_num_threads
 from slowfast_rl.members.world import World
 from slowfast_rl.policies import PlanRequest, PlanSource, Settings, register, setting
 from slowfast_rl.store import FeatureHistory, InMemoryFeatureStore, PacingPlan
@@ -58,6 +59,7 @@ __all__ = [
     "privileged_features",
     "privileged_observation",
     "register",
+    "set_num_threads",
     "setting",
     "slow",
     "to_frame",

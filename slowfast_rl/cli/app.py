@@ -45,6 +45,7 @@ from slowfast_rl.cli.schema import register_settings
 from slowfast_rl.cli.sweep import RESULTS, JobError, failed_jobs, note_job, one_by_one, write_table
 from slowfast_rl.evaluation.terminal import prepare_streams
 from slowfast_rl.members.loading import config_folder
+from slowfast_rl.members.threads import set_num_threads
 from slowfast_rl.policies.registry import search_modules_in
 from slowfast_rl.store.files import write_text_atomically
 
@@ -282,7 +283,8 @@ def _run_job(
             else:
                 import torch  # here, because --help does without it
 
-                torch.set_num_threads(config.num_threads)
+                torch.set_num_threads(config.torch_threads)
+                set_num_threads(config.num_threads)
                 made = make(settings_of(config))
                 _write_settings(folder, config, None if sweep else command, resumed)
                 row = made.run(folder)

@@ -38,7 +38,8 @@ class Settings:
     luck_seed: int = limited(low=0, high=LARGEST_SEED)
     seed: int = limited(low=0, high=LARGEST_SEED)
     device: str
-    num_threads: int = limited(low=1, high=1024)  # torch ends the process if it gets too many
+    num_threads: int | None = limited(low=1, high=1024)
+    torch_threads: int = limited(low=1, high=1024)  # torch ends the process if it gets too many
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""

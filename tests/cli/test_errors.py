@@ -53,6 +53,7 @@ MISTAKES = [
     ("train", ["fast/ranker=uplift", "fast.ranker.weeks=1" + "0" * 400], ["fast.ranker", "000"]),
     ("train", ["num_threads=0"], ["num_threads is 0", "1 to 1024"]),
     ("train", ["num_threads=1000000"], ["num_threads is 1000000", "1 to 1024"]),
+    ("train", ["torch_threads=1000000"], ["torch_threads is 1000000", "1 to 1024"]),
     ("train", ["store._target_=builtins.open", "+store.file=made"], ["'builtins.open'", "store"]),
     ("train", ["slow._target_=torch.load", "+slow.f=x"], ["'torch.load'", "planner"]),
     ("train", ["slow._target_=pathlib.Path"], ["'pathlib.Path'", "planner"]),

@@ -69,7 +69,7 @@ def test_every_command_builds_with_its_defaults(command, tmp_path):
         agent = untrained_agent(load_world("pronounced"))
         agent.save(tmp_path / "agent.zip")
         overrides = [f"checkpoint={tmp_path}/agent.zip", "store=redis"]
-    assert make(command, *overrides).settings.num_threads == 1
+    assert make(command, *overrides).settings.torch_threads == 1
 
 
 def test_the_defaults_are_the_protocol_of_every_number_we_report():
