@@ -9,10 +9,14 @@ import gymnasium as gym
 import numpy as np
 
 from slowfast_rl.envs import MessagingVectorEnv, PacingVectorEnv
+from slowfast_rl.fast.affinity import AffinityRanker, Weights
+from slowfast_rl.fast.bid_price import BidPricePacer
+from slowfast_rl.fast.executor import PacedExecutor
 from slowfast_rl.members.arrays import Int32, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.policies import default_executor
+from slowfast_rl.policies.contracts import Executor
 
 PLANS = ((1, 1), (3, 1), (5, 2))
 PEER = "Gymnasium CartPoleVectorEnv"
@@ -56,7 +60,7 @@ def measure(case: Case, repeats: int, progress: Callable[[], object] | None = No
 
 
 def env_cases(world: World, members: int, weeks: int, seed: int) -> list[Case]:
-    """Return the benchmarks of the environments.
+    """Return the benchmarks of the environments, of one thread.
 
     Every run starts with new members and simulates few weeks, so that nearly all of them stay
     alive; the opportunities of churned members count although they cost less. Only the stepping is
@@ -73,13 +77,22 @@ def env_cases(world: World, members: int, weeks: int, seed: int) -> list[Case]:
     most = tuple(int(t) for t in world.plans.max(axis=0))
     fixed = [p for p in PLANS if len(p) == len(most) and p in set(map(tuple, world.plans.tolist()))]
 
-    def fused(name: str, plans: Callable[[np.random.Generator], Int32]) -> Case:
-        once = partial(_time_fused, start, weeks, plans, seed)
+    def fused(
+        name: str,
+        plans: Callable[[np.random.Generator], Int32],
+        executor: Executor | None = None,
+    ) -> Case:
+        once = partial(_time_fused, start, weeks, plans, seed, executor or default_executor())
         return Case(f"fused weeks, {name}", members, "opportunities", once)
 
     cases = [fused(f"plan {p}", partial(_constant_plan, members, p)) for p in fixed]
-    cases.append(fused("random plans", partial(_random_plans, members, world.plans)))
-    cases.append(fused(f"always {most}", partial(_constant_plan, members, most)))
+    random_plans = partial(_random_plans, members, world.plans)
+    always = partial(_constant_plan, members, most)
+    cases.append(fused("random plans", random_plans))
+    cases.append(fused(f"always {most}", always))
+    learned = _priced_executor(world)
+    cases.append(fused("learned executor, random plans", random_plans, learned))
+    cases.append(fused(f"learned executor, always {most}", always, learned))
     pacing = partial(_time_pacing, world, members, weeks, seed)
     return [
         *cases,
@@ -95,6 +108,14 @@ def env_cases(world: World, members: int, weeks: int, seed: int) -> list[Case]:
     ]
 
 
+def _priced_executor(world: World) -> PacedExecutor:
+    """Return an executor of the classes that ``experiment=slowfast`` fits, with typical numbers."""
+    scores = np.linspace(-1, 2, 200).tolist()
+    ranker = AffinityRanker()
+    ranker.learned = Weights(4.0, 1.0, 0.3, 0.5, -0.3, -0.2)
+    return PacedExecutor(BidPricePacer.with_quantiles([scores] * len(world.channels)), ranker)
+
+
 def _constant_plan(members: int, plan: tuple[int, ...], draws: np.random.Generator) -> Int32:
     return np.tile(np.array(plan, np.int32), (members, 1))
 
@@ -104,11 +125,15 @@ def _random_plans(members: int, plans: Int32, draws: np.random.Generator) -> Int
 
 
 def _time_fused(
-    start: Population, weeks: int, plans: Callable[[np.random.Generator], Int32], seed: int
+    start: Population,
+    weeks: int,
+    plans: Callable[[np.random.Generator], Int32],
+    seed: int,
+    executor: Executor,
 ) -> float:
-    """Simulate weeks with the default executor and plans passed as arrays."""
+    """Simulate weeks with an executor and plans passed as arrays."""
     draws = np.random.default_rng(seed)
-    population, executor = start.clone(), default_executor()
+    population = start.clone()
     targets = [plans(draws) for _ in range(weeks)]
     begin = process_time()
     for target in targets:
