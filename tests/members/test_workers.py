@@ -1,11 +1,13 @@
 """Jobs give the same results in the same order, wherever they run."""
 
 import copy
+from threading import get_ident
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from slowfast_rl.members import threads
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.workers import (
@@ -39,14 +41,69 @@ def double(shared, job):
     return 2 * job + len(shared)
 
 
+def own_thread(shared, job):
+    return get_ident() == shared[0]
+
+
+@pytest.fixture
+def three_threads():
+    threads.set_num_threads(3)
+    yield
+    threads.set_num_threads(None)
+
+
+class Policy:
+    def __init__(self, *, thread_safe):
+        self.thread_safe = thread_safe
+
+    def plan(self, request):
+        raise AssertionError
+
+
+class SilentPolicy:
+    def run_week(self, population, target):
+        raise AssertionError
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_jobs_run_in_threads_if_all_their_policies_say_that_they_may():
+    here, safe = get_ident(), Policy(thread_safe=True)
+    assert not any(run_jobs(own_thread, (here, safe), range(8)))
+    for other in (Policy(thread_safe=False), SilentPolicy()):
+        assert all(run_jobs(own_thread, (here, safe, other), range(8)))
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_results_of_threads_come_in_the_order_of_the_jobs_and_an_error_ends_them():
+    def work(shared, job):
+        if job == 5:
+            raise RuntimeError("out of order")
+        return 10 * job
+
+    found = run_jobs(work, (), range(8))
+    assert [next(found) for _ in range(5)] == [0, 10, 20, 30, 40]
+    with pytest.raises(RuntimeError, match="out of order"):
+        next(found)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_a_job_in_a_thread_does_not_wait_for_others_to_simulate_its_rows():
+    def rows(shared, job):
+        seen = []
+        threads.for_row_shards(lambda start, stop: seen.append((start, stop)), 5000)
+        return seen
+
+    assert list(run_jobs(rows, (), range(8))) == [[(0, 5000)]] * 8
+
+
 def test_jobs_run_in_this_process_unless_other_workers_are_in_use():
     assert runs_in_this_process()
-    assert list(run_jobs(double, [0], [3, 4])) == [8, 11]
     with use_workers(CopyingWorkers()):
         assert not runs_in_this_process()
         assert list(run_jobs(double, [0], [3, 4])) == [8, 10]
         with use_workers(SerialWorkers()):
             assert runs_in_this_process()
+            assert list(run_jobs(double, [0], [3, 4])) == [8, 11]
     assert runs_in_this_process()
 
 
