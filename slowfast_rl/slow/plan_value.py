@@ -1,6 +1,7 @@
 """The value of each plan for a member: an ensemble of pairs of nets with a product as output."""
 
 from collections.abc import Sequence
+from copy import copy
 from math import isfinite
 from typing import NamedTuple
 
@@ -67,14 +68,29 @@ class PlanValue(nn.Module):
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return each net's values of all plans for observations [B, F], [E, B, O]."""
+        return self._states(observations) @ self._plans().transpose(1, 2)
+
+    def _states(self, observations: Tensor) -> Tensor:
+        """Return f, [E, B, R], for observations [B, F]."""
         x = ((observations - self.centre) / self.scale).clamp(-_FAR, _FAR)
         x = x.expand(len(self.inputs_1), *x.shape)
         x = torch.relu(_affine(x, self.inputs_1))
         x = torch.relu(_affine(x, self.inputs_2))
-        x = _affine(x, self.inputs_3)
+        return _affine(x, self.inputs_3)
+
+    def _plans(self) -> Tensor:
+        """Return g, [E, O, R]."""
         g = self.plans.expand(len(self.plans_1), *self.plans.shape)
-        g = _affine(torch.relu(_affine(g, self.plans_1)), self.plans_2)
-        return x @ g.transpose(1, 2)
+        return _affine(torch.relu(_affine(g, self.plans_1)), self.plans_2)
+
+    def part(self, count: int) -> "PlanValue":
+        """Return the first pairs of nets, at most ``count``, which share this one's weights."""
+        part = copy(self)
+        part._parameters = {
+            name: nn.Parameter(weights.detach()[:count], requires_grad=False)
+            for name, weights in self.named_parameters()
+        }
+        return part
 
     @torch.no_grad()
     def mean(self, observations: Float32) -> Tensor:
@@ -87,8 +103,11 @@ class PlanValue(nn.Module):
 
     def _mean(self, rows: Tensor) -> Tensor:
         padded = nn.functional.pad(rows, (0, 0, 0, max(_LEAST - len(rows), 0)))
-        mean: Tensor = self(padded).mean(dim=0)[: len(rows)]
-        return mean
+        f, g = self._states(padded), self._plans()
+        # The mean of products is one product of what the nets return side by side.
+        f = f.transpose(0, 1).reshape(len(padded), -1)
+        mean: Tensor = (f @ g.transpose(1, 2).reshape(f.shape[1], -1))[: len(rows)]
+        return mean / len(g)
 
 
 def mean_values(values: Sequence[PlanValue], observations: Float32) -> Float32:

@@ -1,5 +1,6 @@
 """Rollout policy iteration on branches that share members and luck."""
 
+from copy import copy
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, Self
@@ -62,6 +63,9 @@ class RolloutSettings(Settings):
     )
     ensemble: int = setting(3, "number of nets of an iteration", low=1, high=1024)
     acting: int = setting(3, "number of last iterations whose nets are averaged", low=1, high=1024)
+    rollout_nets: int = setting(
+        1, "nets of each acting iteration that plan while training simulates", low=1, high=1024
+    )
     hidden: int = setting(64, "width of the nets", low=1, high=4096)
     rank: int = setting(
         16, "length of the vectors whose product is a plan's value", low=1, high=4096
@@ -168,7 +172,7 @@ class RolloutPlanner(BasePlanner):
         ):
             advance_population(
                 population,
-                self,
+                self._sparing(),
                 executor,
                 weeks=s.weeks_between if collected else s.ages,
                 ages=s.ages,
@@ -180,7 +184,9 @@ class RolloutPlanner(BasePlanner):
             reached = population.take(free if free.sum() > 1 else slice(None))
             request = plan_request(reached, None, self)
             plans = feasible_sample(request.feasible, s.branches, generator)
-            returns = branched_returns(reached, plans, self, executor, s.hold, s.horizon, played)
+            returns = branched_returns(
+                reached, plans, self._sparing(), executor, s.hold, s.horizon, played
+            )
             collected.append(Branched(self.inputs(request), plans, returns.astype(np.float32)))
             value = self._new_value(world, generator)
             fitting = {name: getattr(s, name) for name in _FIT}
@@ -198,6 +204,12 @@ class RolloutPlanner(BasePlanner):
             if checkpoint is not None:
                 checkpoint.offer(state)
         return self
+
+    def _sparing(self) -> "RolloutPlanner":
+        """Return this planner with fewer nets, for the many plans of a training's simulations."""
+        planner = copy(self)
+        planner.values = [value.part(self.settings.rollout_nets) for value in self.values]
+        return planner
 
     def schedule(self, world: World, total_opportunities: int | None) -> Schedule:
         """Return what a budget comes to: iterations, and the members branched in each.

@@ -176,3 +176,13 @@ def test_a_members_values_do_not_depend_on_who_is_planned_for_beside_it(size):
     for first in (0, 1200, 2490):
         rows = slice(first, first + size)
         assert_array_equal(value.mean(observations[rows]), together[rows])
+
+
+def test_a_part_has_the_values_of_its_nets_and_the_mean_is_that_of_all():
+    value, seen = made(ensemble=3), states(40)
+    with torch.no_grad():
+        each = value(torch.as_tensor(seen))  # [E, B, O]
+    for count in (1, 2, 3, 9):
+        found = value.part(count).mean(seen)
+        assert_allclose(found, each[:count].mean(dim=0), rtol=1e-5, atol=1e-6)
+    assert len(value.inputs_1) == 3

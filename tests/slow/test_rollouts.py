@@ -15,6 +15,7 @@ from slowfast_rl.members.observations import privileged_features, weekly_feature
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies import default_executor
 from slowfast_rl.policies.plan_exchange import plan_request
+from slowfast_rl.slow.branches import branched_returns
 from slowfast_rl.slow.plan_value import fit
 from tests.members.worlds import world
 from tests.slow.cases import learned, patterns, requests, small_world, tiny_rollouts
@@ -179,6 +180,20 @@ def test_the_nets_of_the_last_iterations_act_together():
     assert planner.policy_version == 4
     kept = learned(tiny_rollouts(acting=100), w, rounds=4)
     assert len(kept.values) == kept.policy_version == 4
+
+
+def test_fewer_nets_plan_while_training_simulates_and_all_of_them_afterwards(monkeypatch):
+    used = []
+
+    def noting(population, plans, planner, *others):
+        used.append([len(value.inputs_1) for value in planner.values])
+        return branched_returns(population, plans, planner, *others)
+
+    monkeypatch.setattr("slowfast_rl.slow.rollouts.branched_returns", noting)
+    planner = tiny_rollouts(ensemble=3, rollout_nets=2, acting=2)
+    learned(planner, small_world(), rounds=4)
+    assert used == [[], [2], [2, 2], [2, 2]]
+    assert [len(value.inputs_1) for value in planner.values] == [3, 3]
 
 
 def test_later_iterations_live_under_what_was_learned_and_fit_all_states(monkeypatch):
