@@ -1,9 +1,8 @@
 """slowfast-bench: measure speed on this machine, beside a peer measured in the same run.
 
   slowfast-bench suite=env world=calibrated num_members=65536
-  slowfast-bench suite=store redis_url=redis://localhost:6379/0
-  slowfast-bench suite=serve repeats=21
-  slowfast-bench suite=scale num_members=1000000 redis_url=redis://localhost:6379/0
+  slowfast-bench suite=serve redis_url=redis://localhost:6379/0
+  slowfast-bench suite=scale num_members=1000000
 
 suite=env measures units per CPU-second on one thread. suite=store measures rows per second, and the
 in-memory store's share of the time of an environment's step. suite=serve measures the time of one

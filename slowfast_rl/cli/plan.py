@@ -1,7 +1,6 @@
 """slowfast-plan: plan the week of many members, once or week after week.
 
   slowfast-plan checkpoint=runs/train/a store=redis members=2048 loop=true
-  slowfast-plan checkpoint=runs/train/a store=shared store.name=demo members=2048 loop=true
   slowfast-plan checkpoint=runs/train/a members=features.parquet
   slowfast-plan checkpoint=runs/train/a members=features/ engine=ray store=redis week=12
 

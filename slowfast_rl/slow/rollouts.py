@@ -70,7 +70,7 @@ class RolloutSettings(Settings):
     rank: int = setting(
         16, "length of the vectors whose product is a plan's value", low=1, high=4096
     )
-    epochs: int = setting(10, "passes over all iterations' states", low=1, high=1000)
+    epochs: int = setting(7, "passes over all iterations' states", low=1, high=1000)
     batch_size: int = setting(512, "states in a gradient step", low=2, high=2**31)
     learning_rate: float = setting(
         1e-3, "initial learning rate of AdamW, which falls to 0 by a cosine", low=0, high=1

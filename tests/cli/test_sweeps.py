@@ -216,7 +216,8 @@ def test_jobs_of_a_sweep_that_run_side_by_side_end_as_those_one_after_another(
 
 def test_a_launcher_that_is_not_installed_is_told_with_its_extra(capsys):
     for launcher, extra in (("joblib", "sweep"), ("ray", "ray")):
-        if find_spec(f"hydra_plugins.hydra_{launcher}_launcher") is None:
+        plugins = find_spec("hydra_plugins")  # a namespace, which is missing where no plugin is
+        if plugins is None or find_spec(f"hydra_plugins.hydra_{launcher}_launcher") is None:
             result = call(capsys, "compare", "-m", f"hydra/launcher={launcher}", "seed=1,2")
             assert result.code == 2
             assert f"pip install 'slowfast_rl[{extra}]' brings it" in result.err

@@ -15,6 +15,7 @@ from slowfast_rl.fast import AffinityRanker, PacedExecutor
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
+from slowfast_rl.services import served_plans
 from slowfast_rl.services.json_lines import LONGEST_LINE, JsonLinesService
 from slowfast_rl.services.line_batches import line_batches
 from slowfast_rl.services.store_clock import CLOCK
@@ -160,9 +161,12 @@ def test_a_time_a_year_after_the_clock_in_the_store_is_refused(tmp_path) -> None
 
 
 def test_a_stored_plan_that_observations_do_not_suffice_for_is_spread_evenly_and_told_once(
-    tmp_path, caplog, monkeypatch
+    tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("slowfast_rl"), "propagate", True)
+    told = []
+    monkeypatch.setattr(
+        served_plans._LOG, "warning", lambda text, *values: told.append(text % values)
+    )
     w = world("shaped")
     store = planned_store()
     ids, week = np.array([50, 51]), NOW // WEEK_SECONDS
@@ -170,14 +174,13 @@ def test_a_stored_plan_that_observations_do_not_suffice_for_is_spread_evenly_and
         plan = pacing_plan([[5, 2]], week, shape=shape)
         write_plans(store, ids[ids == member], plan, NOW)
     asked = service(tmp_path, store, w)
-    with caplog.at_level(logging.WARNING, "slowfast_rl"):
-        answers = [asked.respond(line(member)) for member in (1, 50, 51, 2, 50)]
+    answers = [asked.respond(line(member)) for member in (1, 50, 51, 2, 50)]
     for answer in answers:
         assert answer["plan_source"] == "plan"
         assert answer["target"] in (5, 2)
         assert answer["sent_this_week"] <= answer["cap"]
-    (record,) = caplog.records
-    assert "the plan of member 50 has shape" in record.getMessage()
+    (warning,) = told
+    assert "the plan of member 50 has shape" in warning
 
 
 def test_a_view_that_another_process_removed_is_registered_again(tmp_path) -> None:

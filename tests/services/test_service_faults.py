@@ -1,6 +1,5 @@
 """Whatever fails between planner and executor: counted, guarded, and over when it is over."""
 
-import logging
 from contextlib import suppress
 
 import numpy as np
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.population import Population
+from slowfast_rl.services import served_plans
 from slowfast_rl.services.simulation import SimulationService
 from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.store import (
@@ -176,19 +176,21 @@ def test_views_that_another_process_removes_again_and_again_do_not_end_the_execu
 
 
 def test_a_plan_that_observations_do_not_suffice_for_is_spread_evenly_and_told_once(
-    caplog, monkeypatch
+    monkeypatch,
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("slowfast_rl"), "propagate", True)
+    told = []
+    monkeypatch.setattr(
+        served_plans._LOG, "warning", lambda text, *values: told.append(text % values)
+    )
     w = world("shaped")
     store = InMemoryFeatureStore()
     service = SimulationService(Population(w, 4), some_executor(w), store)
     write_plans(store, [1], pacing_plan([[5, 2]], 0, shape=2), 0)
-    with caplog.at_level(logging.WARNING, "slowfast_rl"):
-        decisions = [d for _ in range(7) for d in service.simulate_day()]
+    decisions = [d for _ in range(7) for d in service.simulate_day()]
     assert sum(len(d["time"]) for d in decisions) > 4
     assert set(np.concatenate([d["plan_source"] for d in decisions])) == {"plan", "safe"}
-    (record,) = caplog.records
-    assert "the plan of member 1 has shape" in record.getMessage()
+    (warning,) = told
+    assert "the plan of member 1 has shape" in warning
 
 
 class ChaoticStore(CuttableStore):

@@ -135,7 +135,7 @@ def test_a_small_budget_is_kept_with_fewer_members_and_their_set_up_counts():
 
 def test_cpu_time_ends_training_and_progress_does_not_count(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("slowfast_rl.policies.budget.process_time", lambda: clock[0])
+    monkeypatch.setattr("slowfast_rl.policies.budget.cpu_seconds", lambda: clock[0])
 
     def evaluate(_):
         clock[0] += 1000
