@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 
 from slowfast_rl.cli.schema import limited
 
@@ -18,7 +19,7 @@ class EngineSettings:
     def check_engine(self) -> None:
         """Raise ValueError for workers that nothing would use, and ImportError without Ray."""
         if self.engine == "ray":
-            from slowfast_rl.policies import ray_workers  # noqa: F401 - needs an extra: fail early
+            import_module("slowfast_rl.policies.ray_workers")  # needs an extra: fail early
         elif self.workers is not None:
             raise ValueError(
                 f"workers is {self.workers} with engine={self.engine}; allowed is null, or "

@@ -169,7 +169,8 @@ def compare(
         protocol: the evaluation protocol; None for that of the twins, or the default.
         references: the references of this case; None loads the committed ones, if they exist.
         twins: burned-in members from an earlier call; None creates them.
-        store_factory: function that returns an empty store, called for each agent and luck.
+        store_factory: function that returns an empty store, called for each agent and luck; several
+            of its stores are in use at once.
         progress: whether to show progress bars.
 
     Returns:

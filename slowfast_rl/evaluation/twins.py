@@ -123,7 +123,8 @@ class Twins:
         Args:
             planner: the slow policy.
             executor: the fast policy; None for the default.
-            store_factory: function that returns an empty store, called for each luck.
+            store_factory: function that returns an empty store, called for each luck; several of
+                its stores are in use at once.
             progress: name of a progress bar; None for none.
             planned: function of the week that returns whether the planner runs in it; None for
                 every week. In other weeks the executor uses the plans that it remembers.

@@ -1,4 +1,4 @@
-"""Independent jobs, run one after the other in this process or by workers in others.
+"""Independent jobs, run in threads of this process or by workers in others.
 
 Work that splits into rows that do not affect each other is written as a function of a shard, and
 :func:`run_jobs` runs it on every shard. Where it runs does not change a bit: shards have a fixed
