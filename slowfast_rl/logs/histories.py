@@ -44,13 +44,15 @@ class MemberHistories:
         self.log, self.part = log, part
         self.members: Int64 = np.unique(part.plans.columns["member"])
         t, n, c = log.weeks, len(self.members), len(log.world.channels)
-        counts = [np.zeros((t, n, c), np.float32) for _ in range(4)]
         self.table = WeeklyLog(
-            self.members,
-            np.full((t, n), -1, np.int64),
-            np.zeros((t, n), np.bool_),
-            np.full((t, n), np.nan),
-            *counts,
+            members=self.members,
+            plans=np.full((t, n), -1, np.int64),
+            drawn=np.zeros((t, n), np.bool_),
+            propensity=np.full((t, n), np.nan),
+            sends=np.zeros((t, n, c), np.float32),
+            opens=np.zeros((t, n, c), np.float32),
+            dismissals=np.zeros((t, n, c), np.float32),
+            opt_outs=np.zeros((t, n, c), np.float32),
             opted_in=np.zeros((t, n, c), np.bool_),
             viewing_days=np.zeros((t, n), np.float32),
             alive=np.zeros((t, n), np.bool_),

@@ -10,7 +10,7 @@ import numpy as np
 
 from slowfast_rl.logs.company import company_side
 from slowfast_rl.logs.decisions import Columns, Watch, decide_slot
-from slowfast_rl.logs.parquet import write_columns, write_part
+from slowfast_rl.logs.parquet import part_file, write_columns, write_part
 from slowfast_rl.logs.schema import LAUNCH_FILE, LOG_FILE, TABLES, VERSION
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
@@ -92,7 +92,9 @@ class DrawnPlans:
         due: Bool = (week - self.drawn_week >= self.hold) | (week == 0)
         rows = np.flatnonzero(due)
         if rows.size:
-            asked = PlanRequest(*(None if part is None else part[rows] for part in request))
+            asked = request._replace(
+                **{k: part[rows] for k, part in request._asdict().items() if part is not None}
+            )
             self.plans[rows], self.propensity[rows] = self._draw(asked)
             self.drawn_week[rows] = week
         return due
@@ -195,15 +197,11 @@ def record(
         done += size * weeks * world.slots_per_week
         for name, columns in TABLES.items():
             if rows[name]:
-                write_part(folder / name, part_name(number), columns, [_in_order(rows[name])])
+                part = part_file(number).removesuffix(".parquet")
+                write_part(folder / name, part, columns, [_in_order(rows[name])])
     counts = launch_counts(world, luck_seed, -(-weeks // 64) * 64)[: 7 * weeks]
     write_log_file(folder, company_side(world), weeks, counts)
     return folder
-
-
-def part_name(number: int) -> str:
-    """Return the name of a part, by which parts are sorted."""
-    return f"part-{number:06}"
 
 
 def write_log_file(folder: Path, company: dict[str, Any], weeks: int, counts: Float32) -> None:
