@@ -1,6 +1,6 @@
 """What a log says of its members: a table of weeks, and every observation that it leads to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -230,13 +230,19 @@ def weekly_table(log: EventLog) -> WeeklyLog:
     return WeeklyLog(*merged)._replace(launches=log.launches)
 
 
-def weekly_observations(log: EventLog) -> Iterator[tuple[Int64, Int64, Float32]]:
+def weekly_observations(
+    log: EventLog, parts: Sequence[str] | None = None
+) -> Iterator[tuple[Int64, Int64, Float32]]:
     """Yield members [B], weeks [B] and weekly observations [B, F_week] of living members.
 
     They are those of the environments: on the Monday of each week, and the one after the last week.
+
+    Args:
+        log: a log without errors.
+        parts: names of the parts that are read; None for all.
     """
-    for part in log.parts():
-        histories = MemberHistories(log, part)
+    for name in log.part_names if parts is None else parts:
+        histories = MemberHistories(log, log.part(name))
         for replay in histories.replay():
             alive = replay.alive
             weeks = np.full(int(alive.sum()), replay.week)

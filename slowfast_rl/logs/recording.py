@@ -148,7 +148,7 @@ def record(
     population_seed: int = 0,
     luck_seed: int = 0,
     first_member: int = 0,
-    decisions: bool = True,
+    holds: bool = True,
     progress: Callable[[int], object] | None = None,
 ) -> Path:
     """Simulate members and write what a company would log of them; return the folder.
@@ -167,8 +167,8 @@ def record(
         population_seed: seed of the members.
         luck_seed: seed of everything drawn over time, and of the executor's coins.
         first_member: id of the first member.
-        decisions: whether decisions are written; without them a log is much smaller, and answers
-            only questions about plans.
+        holds: whether decisions to hold are written; without them a log has a fifth of the rows,
+            and answers only questions about plans.
         progress: function that is called with the number of opportunities simulated so far.
 
     Raises:
@@ -191,7 +191,7 @@ def record(
         rows: dict[str, list[Columns]] = {name: [] for name in TABLES}
         plans = DrawnPlans(world, design, planner, population.members)
         for week in range(weeks):
-            _record_week(population, executor, plans, rows, luck_seed, decisions)
+            _record_week(population, executor, plans, rows, luck_seed, holds)
             if progress is not None:
                 progress(done + size * (week + 1) * world.slots_per_week)
         done += size * weeks * world.slots_per_week
@@ -226,7 +226,7 @@ def _record_week(
     drawn: DrawnPlans,
     rows: dict[str, list[Columns]],
     seed: int,
-    decisions: bool,
+    holds: bool,
 ) -> None:
     """Simulate one week, and add what is logged to the rows of each table."""
     world, week = population.world, int(population.weeks[0])
@@ -254,8 +254,10 @@ def _record_week(
             population, executor, take_rows(plan, living), pack_plans(target, target, shapes),
             living, np.full(len(living), now, np.int64), seed,
         )  # fmt: skip
-        if decisions:
-            rows["decisions"].append(decided.columns)
+        kept = slice(None) if holds else decided.columns["action"] > 0
+        rows["decisions"].append(
+            {name: np.asarray(column)[kept] for name, column in decided.columns.items()}
+        )
         _, events = population.step(decided.actions)
         rows["outcomes"] += watch.events(events, opted_in, now, number)
 
