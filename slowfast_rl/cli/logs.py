@@ -101,7 +101,8 @@ class Logs:
         from slowfast_rl.logs.checks import check, findings_of
         from slowfast_rl.logs.reading import EventLog
 
-        s, missing = self.settings, {}
+        s = self.settings
+        missing: dict[str, list[str]] = {}
         source = Path(str(s.logs))
         where = source
         if s.mapping is not None or not (source / LOG_FILE).exists():

@@ -10,7 +10,7 @@ from slowfast_rl.logs.parquet import TableRows
 from slowfast_rl.logs.reading import EventLog, LogPart, menu_index
 from slowfast_rl.logs.replay import Replay, Sends
 from slowfast_rl.logs.schema import EVENTS
-from slowfast_rl.logs.weekly import WeeklyLog
+from slowfast_rl.logs.weekly_log import WeeklyLog
 from slowfast_rl.members.arrays import Bool, Float32, Int64, UInt8
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
