@@ -68,6 +68,8 @@ def fit_effects(
     outcomes: Float32,
     members: Int64,
     ridge: float,
+    importance: Float64 | None = None,
+    predictors: Float32 | None = None,
 ) -> Effects:
     """Fit effects on logs of plans drawn uniformly from the feasible ones.
 
@@ -80,27 +82,40 @@ def fit_effects(
         members: [B] ids; the predictions for a member are fitted on other members.
         ridge: precision of the effects' prior, relative to the mean information about an effect;
             that of effects on a typical member is a hundredth of it.
+        importance: [B] weights that make the plans of the logs uniform: 1 / (propensity × number of
+            feasible plans); None where they are.
+        predictors: [B, P] what outcomes are predicted from; None for the terms.
 
     Raises:
         ValueError: the logs do not contain members with both odd and even ids.
     """
-    scale = np.maximum(terms.std(axis=0), MIN_SCALE)
-    effects = Effects(terms.mean(axis=0), scale, np.zeros((0, 0, 0), np.float32))
+    effects = _without_effects(terms)
     x = _standardised(effects, terms)  # [B, 1 + T]
-    residual = _unpredicted(x, outcomes, members % 2 == 1)
+    known = x if predictors is None else _standardised(_without_effects(predictors), predictors)
+    residual = _unpredicted(known, outcomes, members % 2 == 1)
     usual = (feasible.astype(np.float32) @ features) / feasible.sum(axis=1, keepdims=True)
     surprise = features[plans] - usual.astype(np.float32)  # [B, G]
     size = features.shape[1] * x.shape[1]
     gram, moment = np.zeros((size, size)), np.zeros((size, outcomes.shape[1]))
+    # Weights leave the products of surprises and what is known before the draw at a mean of 0, as
+    # uniform plans do: the predictions need none.
+    scales = None if importance is None else importance[:, None].astype(np.float32)
     for rows in _blocks(len(x)):
         z = (surprise[rows, :, None] * x[rows, None, :]).reshape(-1, size)
-        gram += z.T @ z
-        moment += z.T @ residual[rows]
+        weighted = z if scales is None else z * scales[rows]
+        gram += weighted.T @ z
+        moment += weighted.T @ residual[rows]
     prior = np.full(size, max(ridge * np.diag(gram).mean(), _LEAST_PRIOR))
     prior[:: x.shape[1]] /= 100
     solved = np.linalg.solve(gram + np.diag(prior), moment)
     shape = (features.shape[1], x.shape[1], outcomes.shape[1])
     return effects._replace(weights=solved.reshape(shape).astype(np.float32))
+
+
+def _without_effects(terms: Float32) -> Effects:
+    """Return the mean and scale of terms [B, T], and no effects."""
+    scale = np.maximum(terms.std(axis=0), MIN_SCALE)
+    return Effects(terms.mean(axis=0), scale, np.zeros((0, 0, 0), np.float32))
 
 
 def _unpredicted(x: Float32, outcomes: Float32, odd: Bool) -> Float32:
