@@ -1,4 +1,4 @@
-"""Keep a bounded number of a log's rows, drawn without bias, however the log is split into parts."""
+"""Keep a bounded number of a log's rows, drawn without bias, however a log is split into parts."""
 
 from typing import Any, Generic, NamedTuple, TypeVar
 

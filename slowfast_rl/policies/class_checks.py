@@ -91,9 +91,7 @@ def rebuilds(cls: type[Component]) -> bool:
     return own.__func__ is not base.__func__
 
 
-def _check_learn(
-    cls: type[Component], method: str, first: str, arguments: tuple[str, ...]
-) -> None:
+def _check_learn(cls: type[Component], method: str, first: str, arguments: tuple[str, ...]) -> None:
     """Raise ValueError if the agent cannot call a method that learns.
 
     Args:

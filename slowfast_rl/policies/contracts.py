@@ -373,7 +373,8 @@ class BaseExecutor(Component):
     """Base class of executors, the fast policies: at each opportunity, send a message or hold.
 
     Fill in :meth:`act`; optionally :meth:`learn` and :meth:`learn_from_log`, which need ``state``
-    and ``from_state``. A class that decides otherwise fills in both :meth:`run_week` and :meth:`choose` instead.
+    and ``from_state``. A class that decides otherwise fills in both :meth:`run_week` and
+    :meth:`choose` instead.
 
     Attributes:
         planned: whether it observes plans, whose caps are then enforced. Without plans, the policy

@@ -49,6 +49,26 @@ def outcome_names(world: World) -> tuple[str, ...]:
     return ("viewing_days", "opens", "churn", *(f"{c}_opt_outs" for c in world.channels))
 
 
+def outcome_weights(world: World, weight: Callable[[str], float] | None = None) -> Float64:
+    """Return the weight of each outcome in the utility, in the order of ``outcome_names``, [M].
+
+    Args:
+        world: the world.
+        weight: returns a weight by its name: viewing_day, logged_open, opt_out or churn; None for
+            those of the world, of which a logged open has the weight of a causal one.
+    """
+    known = weight or (lambda name: reward_weight(world, name))
+    signs = {"viewing_days": ("viewing_day", 1), "opens": ("logged_open", 1)}
+    signs |= {"churn": ("churn", -1)}
+    pairs = [signs.get(name, ("opt_out", -1)) for name in outcome_names(world)]
+    return np.array([sign * known(name) for name, sign in pairs])
+
+
+def reward_weight(world: World, name: str) -> float:
+    """Return the world's own weight of a logged outcome or of a message."""
+    return float(getattr(world.reward, {"logged_open": "causal_open"}.get(name, name)))
+
+
 def collect_plan_logs(
     world: World,
     num_members: int,
@@ -126,9 +146,7 @@ class _Window(NamedTuple):
     last: Int64  # [B] number of the window's week in which the member churned, or the last one
 
 
-def plan_logs_of(
-    log: "EventLog", window: int, max_rows: int = MAX_ROWS, seed: int = 0
-) -> PlanLogs:
+def plan_logs_of(log: "EventLog", window: int, max_rows: int = MAX_ROWS, seed: int = 0) -> PlanLogs:
     """Return the windows of a log in which a member held one plan, drawn by chance.
 
     A window begins in the week in which a plan was drawn, and is used if the plan was held for at

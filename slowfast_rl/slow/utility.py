@@ -23,7 +23,9 @@ from slowfast_rl.slow.plan_logs import (
     collect_plan_logs,
     importance_weights,
     outcome_names,
+    outcome_weights,
     plan_logs_of,
+    reward_weight,
 )
 
 if TYPE_CHECKING:
@@ -251,16 +253,13 @@ class UtilityPlanner(BasePlanner):
     def _weight(self, name: str) -> float:
         """Return a weight of the settings, or of the world if the settings have none."""
         world, _ = self._trained()
-        own, of_world = getattr(self.settings, name), {"logged_open": "causal_open"}.get(name, name)
-        return float(getattr(world.reward, of_world) if own is None else own)
+        own = getattr(self.settings, name)
+        return reward_weight(world, name) if own is None else float(own)
 
     def _component_weights(self) -> Float64:
         """Return the weights in the order of ``outcome_names``, [M]."""
         world, _ = self._trained()
-        signs = {"viewing_days": ("viewing_day", 1), "opens": ("logged_open", 1)}
-        signs |= {"churn": ("churn", -1)}
-        pairs = [signs.get(name, ("opt_out", -1)) for name in outcome_names(world)]
-        return np.array([sign * self._weight(name) for name, sign in pairs])
+        return outcome_weights(world, self._weight)
 
     def _trained(self) -> tuple[World, Effects]:
         if self.world is None or self.effects is None:
