@@ -5,7 +5,9 @@
   slowfast-train -m seed=1,2,3 'world_overrides={opt_out.hazard: 0.002}'
   slowfast-train logs=logs/company experiment=utility
 
-With logs= it trains on a log alone, and simulates the world only to evaluate. Where a run or a sweep was stopped, slowfast-train resume=<folder> continues it exactly.
+With logs=, it trains on a log alone; the world then only evaluates the agent.
+
+Where a run or a sweep was stopped, slowfast-train resume=<folder> continues it exactly.
 
 Writes to runs/train/<experiment>-<time>: config.yaml, training.json, checkpoints/, metrics.csv,
 TensorBoard events, and at the end report.html, figures/, leaderboard.md and leaderboard.json. The

@@ -12,6 +12,7 @@ R = TypeVar("R", bound=tuple[Any, ...])  # a named tuple of arrays [B, …]
 
 #: Rows of a log that a fit uses at most, where nothing else is said.
 MAX_ROWS = 1_000_000
+_SPARE = 1.25  # rows that are held before they are thinned out, relative to the limit
 
 
 class _Keys(NamedTuple):
@@ -64,7 +65,7 @@ class RowSample(Generic[R]):
             keys, rows = take_rows(keys, may), take_rows(rows, may)
         self._batches.append((keys, rows))
         self._size += len(keys.words)
-        if self._size > 2 * self._limit:
+        if self._size > _SPARE * self._limit:
             self._shrink()
 
     def rows(self) -> R | None:

@@ -111,7 +111,9 @@ def collect_plan_logs(
         put_rows(logs, begins, _drawn(plan_request(population, begins), planner, num_outcomes))
         target = feasible_target(world.plans[logs.plans], population.opted_in)
         simulated = executor.run_week(population, target)
-        logs.outcomes[:] += world.reward.weekly_discount ** age[:, None] * _outcomes(simulated)
+        logs.outcomes[:] += world.reward.weekly_discount ** age[:, None] * simulated_outcomes(
+            simulated
+        )
     return PlanLogs(*(np.concatenate(columns) for columns in zip(*finished, strict=True)))
 
 
@@ -128,7 +130,7 @@ def _drawn(asked: PlanRequest, planner: RandomPlanner, num_outcomes: int) -> Pla
     )
 
 
-def _outcomes(week: Week) -> Float32:
+def simulated_outcomes(week: Week) -> Float32:
     """Return the week's outcomes in the order of ``outcome_names``, [N, M]."""
     opens = week.opens.sum(axis=1)
     return np.column_stack([week.viewing_days, opens, week.churned, week.opt_outs])
@@ -177,7 +179,7 @@ def plan_logs_of(log: "EventLog", window: int, max_rows: int = MAX_ROWS, seed: i
         table = histories.table
         usable, last = _whole_windows(table, window, ended, stayed)
         begun += int(usable.sum())
-        outcomes = _logged_outcomes(table)
+        outcomes = logged_outcomes(table)
         for replay in histories.replay():
             week = replay.week
             rows = np.flatnonzero(usable[week]) if week < len(usable) else np.zeros(0, np.int64)
@@ -243,7 +245,7 @@ def _whole_windows(
     return held, last
 
 
-def _logged_outcomes(table: WeeklyLog) -> Float32:
+def logged_outcomes(table: WeeklyLog) -> Float32:
     """Return the outcomes of each week in the order of ``outcome_names``, [T, N, M]."""
     totals = np.stack([table.viewing_days, table.opens.sum(axis=2), table.churned], axis=2)
     return np.concatenate([totals, table.opt_outs], axis=2).astype(np.float32)
