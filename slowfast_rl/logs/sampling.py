@@ -8,7 +8,7 @@ from slowfast_rl.members.arrays import Int64, UInt32
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import take_rows
 
-R = TypeVar("R", bound=tuple[Any, ...])  # a named tuple of arrays [B, …]
+R = TypeVar("R", bound=NamedTuple)  # arrays [B, …]
 
 #: Rows of a log that a fit uses at most, where nothing else is said.
 MAX_ROWS = 1_000_000

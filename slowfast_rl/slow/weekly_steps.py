@@ -9,6 +9,7 @@ from slowfast_rl.logs.sampling import MAX_ROWS, RowSample
 from slowfast_rl.members.arrays import Bool, Float32, Int64
 from slowfast_rl.members.observations import weekly_observation
 from slowfast_rl.members.population import Population
+from slowfast_rl.members.state import take_rows
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import Executor
 from slowfast_rl.policies.executor import default_executor
@@ -90,10 +91,8 @@ def simulated_weekly_steps(
     """
     from slowfast_rl.logs.recording import DrawnPlans, PlanDesign
 
-    executor, population = (
-        executor or default_executor(),
-        Population(world, num_members, seed, seed),
-    )
+    executor = executor or default_executor()
+    population = Population(world, num_members, seed, seed)
     drawn = DrawnPlans(world, PlanDesign(seed=seed), None, population.members)
     found = []
     for week in range(weeks):
@@ -105,15 +104,8 @@ def simulated_weekly_steps(
         ended = executor.run_week(population, target, shape=world.plan_shapes[drawn.plans])
         rewards = _utility(world, simulated_outcomes(ended), ended.sends)
         following = weekly_observation(population)
-        found.append(
-            WeeklySteps(
-                asked.observations[alive],
-                drawn.plans[alive],
-                rewards[alive],
-                following[alive],
-                ended.churned[alive] > 0,
-            )  # fmt: skip
-        )
+        steps = WeeklySteps(asked.observations, drawn.plans, rewards, following, ended.churned > 0)
+        found.append(take_rows(steps, alive))
     return WeeklySteps(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
 
 
