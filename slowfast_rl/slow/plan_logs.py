@@ -202,14 +202,15 @@ def plan_logs_of(log: "EventLog", window: int, max_rows: int = MAX_ROWS, seed: i
             )  # fmt: skip
             kept.add(found.members, np.full(len(rows), week), found)
     windows = kept.rows()
-    if windows is None or not len(windows.members):
+    stays = 1 - ended / np.maximum(stayed, 1)  # [window] from one week to the next
+    after = np.append(np.cumprod(stays[::-1])[::-1][1:], 1.0)  # [window] until the end
+    if windows is None or not (after[windows.last] > 0).any():
         what = "that was drawn by chance" if begun else "that was drawn"
         raise ValueError(
             f"{log.folder} has no plan {what} and held for {window} weeks; allowed is a window for "
             "which some plans were held"
         )
-    stays = 1 - ended / np.maximum(stayed, 1)  # [window] from one week to the next
-    after = np.append(np.cumprod(stays[::-1])[::-1][1:], 1.0)  # [window] until the end
+    windows = take_rows(windows, after[windows.last] > 0)
     return PlanLogs(*windows[:-1], held=after[windows.last])
 
 
