@@ -147,6 +147,7 @@ class Train:
         for part in (self.agent.slow, self.agent.fast):
             if part is not None:
                 check_savable(part)  # before training, not at its first checkpoint
+                part.check_installed()
         self.log = None if s.logs is None else log_for(s.logs, self.world, self.agent, _agent_of)
         self.turns = (
             []

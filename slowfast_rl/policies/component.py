@@ -105,6 +105,9 @@ class Component:
         shown = ", ".join(f"{name}={value!r}" for name, value in given.items())
         return f"{type(self).__name__}({shown})"
 
+    def check_installed(self) -> None:
+        """Raise ImportError if a package that it learns with is missing, before anything begins."""
+
     def learn_from_log(self, log: Any, *arguments: Any, **keywords: Any) -> Any:
         """Train from the start on a log alone; a class that needs no simulator may define this.
 

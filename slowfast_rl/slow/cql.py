@@ -74,6 +74,10 @@ class CQLPlanner(BasePlanner):
         super().__init__(settings, **values)
         self.network: dict[str, Float32] = {}
 
+    def check_installed(self) -> None:
+        """Raise ImportError if d3rlpy is missing."""
+        from slowfast_rl.slow import cql_training  # noqa: F401 - imports d3rlpy
+
     def learn(
         self,
         world: World,
@@ -87,9 +91,8 @@ class CQLPlanner(BasePlanner):
         Raises:
             ImportError: d3rlpy is missing.
         """
+        self.check_installed()
         watch, s = Stopwatch(), self.settings
-        from slowfast_rl.slow import cql_training  # noqa: F401 - needs an extra: fail early
-
         told = watch.untimed(progress)
         steps = simulated_weekly_steps(world, s.num_members, s.weeks, seed, executor, told)
         self._fit(world, steps, seed)
@@ -110,8 +113,7 @@ class CQLPlanner(BasePlanner):
             ValueError: no week has a plan that is on the menu.
             ImportError: d3rlpy is missing.
         """
-        from slowfast_rl.slow import cql_training  # noqa: F401 - needs an extra: fail early
-
+        self.check_installed()
         watch = Stopwatch()
         self._fit(log.world, weekly_steps_of(log, max_rows, seed), seed)
         self.opportunities, self.cpu_seconds = 0, watch.spent

@@ -129,7 +129,7 @@ def test_a_class_without_it_says_so_and_names_those_that_have_it(log):
     with pytest.raises(ValueError, match="PPOExecutor cannot learn from a log") as raised:
         PPOExecutor().learn_from_log(log)
     assert "built-in executors that can: ExploringExecutor, PacedExecutor" in str(raised.value)
-    with pytest.raises(ValueError, match="ExactPacer cannot learn from a log.*BidPricePacer"):
+    with pytest.raises(ValueError, match=r"ExactPacer cannot learn from a log.*BidPricePacer"):
         ExactPacer().learn_from_log(log)
 
 
