@@ -1,4 +1,4 @@
-"""The launch calendar, shared by all members: drawn from (luck seed, week) alone."""
+"""The launch calendar, shared by all members: drawn from (luck seed, week) alone, or given."""
 
 from functools import lru_cache
 from math import exp
@@ -53,6 +53,67 @@ def intensity_of(world: World, counts: Float32) -> Float32:
 
 
 @lru_cache(maxsize=32)
-def launch_intensity(world: World, luck_seed: int, weeks: int) -> Float32:
-    """Return the launch intensity of each day and topic, [7 * weeks, D], read-only."""
-    return intensity_of(world, launch_counts(world, luck_seed, weeks))
+def _drawn(per_week: float, num_topics: int, luck_seed: int, weeks: int) -> Float32:
+    """Return the drawn launches of each day and topic, [7 * weeks, D]."""
+    calendar = np.zeros((7 * weeks, num_topics), np.float32)
+    _count_launches(calendar, luck_seed, exp(-per_week))
+    return calendar
+
+
+def launch_calendar(world: World, luck_seed: int, weeks: int) -> Float32:
+    """Return the number of launches of each day and topic, [7 * weeks, D], drawn from the seed."""
+    return _drawn(world.launches.per_week, world.num_topics, luck_seed, weeks).copy()
+
+
+def check_calendar(calendar: Float32, world: World) -> Float32:
+    """Return a copy of a calendar: launches of each day and topic, [days, D].
+
+    Raises:
+        ValueError: it has another shape, or holds what is no number of launches.
+    """
+    checked = np.array(calendar, np.float32)
+    if checked.ndim != 2 or checked.shape[1] != world.num_topics:
+        raise ValueError(
+            f"calendar has shape {checked.shape}; allowed is (days, {world.num_topics}), the "
+            "launches of each day and topic"
+        )
+    if checked.size and not (checked.min() >= 0 and checked.max() <= _MAX_LAUNCHES):
+        raise ValueError(
+            f"calendar spans {checked.min()} to {checked.max()} launches a day; allowed is 0 to "
+            f"{_MAX_LAUNCHES}"
+        )
+    return checked
+
+
+@lru_cache(maxsize=32)
+def _intensity(world: World, luck_seed: int, weeks: int) -> Float32:
+    """Return the intensity of the drawn calendar, which many populations share."""
+    return _accumulated(world, launch_calendar(world, luck_seed, weeks))
+
+
+def launch_intensity(
+    world: World, luck_seed: int, weeks: int, calendar: Float32 | None = None
+) -> Float32:
+    """Return the launch intensity of each day and topic, [7 * weeks, D], read-only.
+
+    A launch adds 1 to its topic's intensity, which halves every half-life and starts at 0.
+
+    Args:
+        world: the world.
+        luck_seed: decides the launches.
+        weeks: number of weeks.
+        calendar: [days, D] launches that are known and replace those drawn for the first days.
+    """
+    if calendar is None:
+        return _intensity(world, luck_seed, weeks)
+    launches = launch_calendar(world, luck_seed, weeks)
+    launches[: len(calendar)] = calendar[: len(launches)]
+    return _accumulated(world, launches)
+
+
+def _accumulated(world: World, launches: Float32) -> Float32:
+    """Turn launches [days, D] into intensities, in place."""
+    kept = np.float32(0.5 ** (1 / world.launches.half_life_days))
+    for day in range(1, len(launches)):
+        launches[day] += kept * launches[day - 1]
+    return launches
