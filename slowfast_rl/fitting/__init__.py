@@ -1,0 +1,1 @@
+"""Fit a world's parameters to a company's weekly log."""
