@@ -17,6 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from slowfast_rl.logs.parquet import (
+    RowGroups,
+    read_columns,
+    read_matrix,
+    row_groups,
+    write_columns,
+)
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
@@ -26,13 +33,6 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies.component_files import to_node
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.observation_checks import weekly_check
-from slowfast_rl.logs.parquet import (
-    RowGroups,
-    read_columns,
-    read_matrix,
-    row_groups,
-    write_columns,
-)
 from slowfast_rl.services.planner import PlanningService
 from slowfast_rl.services.store_clock import publish_observations
 from slowfast_rl.store import (
