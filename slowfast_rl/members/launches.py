@@ -52,19 +52,6 @@ def intensity_of(world: World, counts: Float32) -> Float32:
     return intensity
 
 
-@lru_cache(maxsize=32)
-def _drawn(per_week: float, num_topics: int, luck_seed: int, weeks: int) -> Float32:
-    """Return the drawn launches of each day and topic, [7 * weeks, D]."""
-    calendar = np.zeros((7 * weeks, num_topics), np.float32)
-    _count_launches(calendar, luck_seed, exp(-per_week))
-    return calendar
-
-
-def launch_calendar(world: World, luck_seed: int, weeks: int) -> Float32:
-    """Return the number of launches of each day and topic, [7 * weeks, D], drawn from the seed."""
-    return _drawn(world.launches.per_week, world.num_topics, luck_seed, weeks).copy()
-
-
 def check_calendar(calendar: Float32, world: World) -> Float32:
     """Return a copy of a calendar: launches of each day and topic, [days, D].
 
@@ -85,35 +72,25 @@ def check_calendar(calendar: Float32, world: World) -> Float32:
     return checked
 
 
-@lru_cache(maxsize=32)
-def _intensity(world: World, luck_seed: int, weeks: int) -> Float32:
-    """Return the intensity of the drawn calendar, which many populations share."""
-    return _accumulated(world, launch_calendar(world, luck_seed, weeks))
-
-
 def launch_intensity(
     world: World, luck_seed: int, weeks: int, calendar: Float32 | None = None
 ) -> Float32:
     """Return the launch intensity of each day and topic, [7 * weeks, D], read-only.
 
-    A launch adds 1 to its topic's intensity, which halves every half-life and starts at 0.
-
     Args:
         world: the world.
         luck_seed: decides the launches.
         weeks: number of weeks.
-        calendar: [days, D] launches that are known and replace those drawn for the first days.
+        calendar: [days, D] launches that are known, and replace those drawn for the first days.
     """
     if calendar is None:
-        return _intensity(world, luck_seed, weeks)
-    launches = launch_calendar(world, luck_seed, weeks)
-    launches[: len(calendar)] = calendar[: len(launches)]
-    return _accumulated(world, launches)
+        return _drawn_intensity(world, luck_seed, weeks)
+    counts = launch_counts(world, luck_seed, weeks)
+    counts[: len(calendar)] = calendar[: len(counts)]
+    return intensity_of(world, counts)
 
 
-def _accumulated(world: World, launches: Float32) -> Float32:
-    """Turn launches [days, D] into intensities, in place."""
-    kept = np.float32(0.5 ** (1 / world.launches.half_life_days))
-    for day in range(1, len(launches)):
-        launches[day] += kept * launches[day - 1]
-    return launches
+@lru_cache(maxsize=32)
+def _drawn_intensity(world: World, luck_seed: int, weeks: int) -> Float32:
+    """Return the intensity of the drawn launches, which many populations share."""
+    return intensity_of(world, launch_counts(world, luck_seed, weeks))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from slowfast_rl.members.beliefs import BeliefFilter
-from slowfast_rl.members.launches import launch_calendar
+from slowfast_rl.members.launches import launch_counts
 from slowfast_rl.members.population import Population, population_arrays, restore_population
 from slowfast_rl.policies.simulate import run_plans
 from tests.members.populations import check_same, differs
@@ -21,7 +21,7 @@ def population(calendar: np.ndarray | None, **arguments: int) -> Population:
 
 
 def drawn(weeks: int = LONG, seed: int = 6) -> np.ndarray:
-    return launch_calendar(world("pronounced"), seed, weeks)
+    return launch_counts(world("pronounced"), seed, weeks)
 
 
 def live(population: Population, weeks: int = 3) -> Population:
