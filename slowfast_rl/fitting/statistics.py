@@ -13,7 +13,7 @@ import numpy as np
 
 from slowfast_rl.fitting.features import Features, features
 from slowfast_rl.logs.weekly import WeeklyLog
-from slowfast_rl.members.arrays import Bool, Float32, Float64
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.workers import row_shards
 
 SHARD = 2048  # members whose statistics are computed at once, which fit the processor's cache
@@ -178,7 +178,7 @@ class Statistics:
         return [*scores, *within, *sums, *products, *quantiles]
 
 
-def columns_of(log: WeeklyLog, rows: slice) -> WeeklyLog:
+def columns_of(log: WeeklyLog, rows: slice | Int64) -> WeeklyLog:
     """Return the log of some of its members."""
     parts = {
         name: value[rows] if name == "members" else value[:, rows]
