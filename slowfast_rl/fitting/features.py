@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slowfast_rl.logs.weekly import WeeklyLog
+from slowfast_rl.logs.weekly_log import WeeklyLog
 from slowfast_rl.members.arrays import Bool, Float32
 
 _KEPT = (0.3, 0.63, 0.85, 0.96)  # of exponential averages: about 1, 2, 6 and 25 weeks

@@ -24,7 +24,7 @@ from slowfast_rl.fitting.result import (
 from slowfast_rl.fitting.settings import FitSettings
 from slowfast_rl.fitting.simulate import Design
 from slowfast_rl.fitting.statistics import Statistics, columns_of
-from slowfast_rl.logs.weekly import WeeklyLog
+from slowfast_rl.logs.weekly_log import WeeklyLog
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.workers import cpu_seconds

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from slowfast_rl.logs.weekly import WeeklyLog
+from slowfast_rl.logs.weekly_log import WeeklyLog
 from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 

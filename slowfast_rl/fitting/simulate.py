@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from slowfast_rl.fitting.plans import LoggedPlans
-from slowfast_rl.logs.weekly import WeeklyLog
+from slowfast_rl.logs.weekly_log import WeeklyLog
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World

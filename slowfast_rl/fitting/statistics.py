@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from slowfast_rl.fitting.features import Features, features
-from slowfast_rl.logs.weekly import WeeklyLog
+from slowfast_rl.logs.weekly_log import WeeklyLog
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.workers import row_shards
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from slowfast_rl.logs.weekly import WeeklyLog
+from slowfast_rl.logs.weekly_log import WeeklyLog
 
 if TYPE_CHECKING:  # what they need is imported when they are asked for
     from slowfast_rl.logs.checks import check

@@ -1,6 +1,6 @@
 """What a log says of its members: a table of weeks, and every observation that it leads to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from slowfast_rl.logs.parquet import TableRows
 from slowfast_rl.logs.reading import EventLog, LogPart, menu_index
 from slowfast_rl.logs.replay import Replay, Sends
 from slowfast_rl.logs.schema import EVENTS
-from slowfast_rl.logs.weekly import WeeklyLog
+from slowfast_rl.logs.weekly_log import WeeklyLog
 from slowfast_rl.members.arrays import Bool, Float32, Int64, UInt8
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
@@ -44,13 +44,15 @@ class MemberHistories:
         self.log, self.part = log, part
         self.members: Int64 = np.unique(part.plans.columns["member"])
         t, n, c = log.weeks, len(self.members), len(log.world.channels)
-        counts = [np.zeros((t, n, c), np.float32) for _ in range(4)]
         self.table = WeeklyLog(
-            self.members,
-            np.full((t, n), -1, np.int64),
-            np.zeros((t, n), np.bool_),
-            np.full((t, n), np.nan),
-            *counts,
+            members=self.members,
+            plans=np.full((t, n), -1, np.int64),
+            drawn=np.zeros((t, n), np.bool_),
+            propensity=np.full((t, n), np.nan),
+            sends=np.zeros((t, n, c), np.float32),
+            opens=np.zeros((t, n, c), np.float32),
+            dismissals=np.zeros((t, n, c), np.float32),
+            opt_outs=np.zeros((t, n, c), np.float32),
             opted_in=np.zeros((t, n, c), np.bool_),
             viewing_days=np.zeros((t, n), np.float32),
             alive=np.zeros((t, n), np.bool_),
@@ -228,13 +230,19 @@ def weekly_table(log: EventLog) -> WeeklyLog:
     return WeeklyLog(*merged)._replace(launches=log.launches)
 
 
-def weekly_observations(log: EventLog) -> Iterator[tuple[Int64, Int64, Float32]]:
+def weekly_observations(
+    log: EventLog, parts: Sequence[str] | None = None
+) -> Iterator[tuple[Int64, Int64, Float32]]:
     """Yield members [B], weeks [B] and weekly observations [B, F_week] of living members.
 
     They are those of the environments: on the Monday of each week, and the one after the last week.
+
+    Args:
+        log: a log without errors.
+        parts: names of the parts that are read; None for all.
     """
-    for part in log.parts():
-        histories = MemberHistories(log, part)
+    for name in log.part_names if parts is None else parts:
+        histories = MemberHistories(log, log.part(name))
         for replay in histories.replay():
             alive = replay.alive
             weeks = np.full(int(alive.sum()), replay.week)

@@ -24,7 +24,8 @@ try:
 except ImportError as error:
     raise ImportError("parquet files need pyarrow: pip install 'slowfast_rl[offline]'") from error
 
-_ROW_GROUP = 1 << 16  # rows that are encoded together, which bounds the working memory
+ROW_GROUP = 1 << 16  # rows that are encoded together, which bounds the working memory
+SOURCE_ROW = "source_row"  # column with the number of a row in the files it comes from
 _FOOTER_TAIL = 8  # bytes at the end of a file: the footer's length and a magic word
 _NAMES = pa.dictionary(pa.int8(), pa.string())
 
@@ -59,7 +60,7 @@ def write_part(
             missing column, NaN and None are null.
     """
     path = folder / f"{name}.parquet"
-    _write(path, pa.concat_tables(_tables(table, batches)).unify_dictionaries())
+    write_table(path, pa.concat_tables(_tables(table, batches)).unify_dictionaries())
     return path
 
 
@@ -120,7 +121,14 @@ def _values(values: list[Any]) -> NDArray[Any] | list[Any]:
 
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     """Write columns [B] to a file."""
-    _write(path, pa.Table.from_arrays([_arrow(values) for values in columns.values()], [*columns]))
+    write_table(
+        path, pa.Table.from_arrays([_arrow(values) for values in columns.values()], [*columns])
+    )
+
+
+def part_file(number: int) -> str:
+    """Return the name of a part's file, by which parts are sorted."""
+    return f"part-{number:06}.parquet"
 
 
 class RowGroups(NamedTuple):
@@ -136,7 +144,7 @@ def row_groups(path: Path) -> RowGroups:
     Raises:
         ValueError: the file is missing or damaged.
     """
-    with _opened(path, ()) as file:
+    with opened(path, ()) as file:
         found = file.metadata
         rows = tuple(found.row_group(i).num_rows for i in range(found.num_row_groups))
         with path.open("rb") as raw:
@@ -159,7 +167,7 @@ def read_columns(
     Raises:
         ValueError: the file is missing or damaged, or lacks one of the columns.
     """
-    with _opened(path, wanted) as file:
+    with opened(path, wanted) as file:
         table = _read(file, list(wanted), row_group)
         return {name: _numpy(table[name]) for name in wanted}
 
@@ -177,7 +185,7 @@ def read_matrix(path: Path, wanted: Sequence[str], row_group: int | None = None)
     Raises:
         ValueError: the file is missing or damaged, or a column is missing or holds no numbers.
     """
-    with _opened(path, wanted) as file, np.errstate(over="ignore"):
+    with opened(path, wanted) as file, np.errstate(over="ignore"):
         found = file.metadata
         rows = found.num_rows if row_group is None else found.row_group(row_group).num_rows
         matrix = np.empty((rows, len(wanted)), np.float32)
@@ -208,7 +216,8 @@ def read_rows(
     path: Path,
     table: Sequence[Column],
     names: Mapping[str, Sequence[str]] | None = None,
-    row_group: int | None = None,
+    *,
+    lenient: bool = False,
 ) -> TableRows:
     """Return the columns of a table that a file has.
 
@@ -219,16 +228,16 @@ def read_rows(
         path: the file.
         table: the table's columns.
         names: the names that are known, by column.
-        row_group: the row group that is read; None for all.
+        lenient: whether required columns may be missing.
 
     Raises:
         ValueError: the file is missing or damaged, lacks a required column or has one of a type
             that cannot be converted.
     """
-    required = [column.name for column in table if column.required]
-    with _opened(path, required) as file:
+    required = [column.name for column in table if column.required and not lenient]
+    with opened(path, required) as file:
         there = [column for column in table if column.name in file.schema_arrow.names]
-        rows = _read(file, [column.name for column in there], row_group)
+        rows = file.read(columns=[column.name for column in there])
         found = TableRows({}, {}, rows.num_rows)
         for column in there:
             chunk = rows[column.name].combine_chunks()
@@ -282,7 +291,7 @@ def _lists_of(array: "pa.Array", base: str) -> tuple[NDArray[Any], Bool]:
 
 
 @contextmanager
-def _opened(path: Path, wanted: Sequence[str]) -> Iterator["pq.ParquetFile"]:
+def opened(path: Path, wanted: Sequence[str]) -> Iterator["pq.ParquetFile"]:
     """Open a file that has these columns, and name it in every error."""
     try:
         with pq.ParquetFile(path) as file:
@@ -310,12 +319,12 @@ def _arrow(values: NDArray[Any] | list[Any]) -> "pa.Array":
         known = list(values)
         texts = {type(value) for value in known} - {type(None)} == {str}
         return _names(known) if texts else pa.array(known, from_pandas=True)
-    column = np.ascontiguousarray(values)
+    column: NDArray[Any] = np.ascontiguousarray(values)
     if column.ndim == 2:
         return pa.FixedSizeListArray.from_arrays(_arrow(column.ravel()), column.shape[1])
-    known = ~np.isnan(column) if column.dtype.kind == "f" else np.ones(0, np.bool_)
+    valid = ~np.isnan(column) if column.dtype.kind == "f" else np.ones(0, np.bool_)
     data = _bits(column) if column.dtype == np.bool_ else pa.py_buffer(column)
-    validity = None if known.all() else _bits(known)
+    validity = None if valid.all() else _bits(valid)
     return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [validity, data])
 
 
@@ -353,8 +362,9 @@ def _plain(part: "pa.Array") -> bool:
     return bool(number and part.null_count == 0)
 
 
-def _write(path: Path, table: "pa.Table") -> None:
+def write_table(path: Path, table: "pa.Table") -> None:
+    """Write an Arrow table to a file, atomically."""
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, row_group_size=_ROW_GROUP)
+    pq.write_table(table, buffer, row_group_size=ROW_GROUP)
     write_bytes_atomically(path, buffer.getvalue())
     pa.default_memory_pool().release_unused()

@@ -10,7 +10,7 @@ import numpy as np
 
 from slowfast_rl.logs.company import company_side
 from slowfast_rl.logs.decisions import Columns, Watch, decide_slot
-from slowfast_rl.logs.parquet import write_columns, write_part
+from slowfast_rl.logs.parquet import part_file, write_columns, write_part
 from slowfast_rl.logs.schema import LAUNCH_FILE, LOG_FILE, TABLES, VERSION
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
@@ -92,7 +92,9 @@ class DrawnPlans:
         due: Bool = (week - self.drawn_week >= self.hold) | (week == 0)
         rows = np.flatnonzero(due)
         if rows.size:
-            asked = PlanRequest(*(None if part is None else part[rows] for part in request))
+            asked = request._replace(
+                **{k: part[rows] for k, part in request._asdict().items() if part is not None}
+            )
             self.plans[rows], self.propensity[rows] = self._draw(asked)
             self.drawn_week[rows] = week
         return due
@@ -146,7 +148,7 @@ def record(
     population_seed: int = 0,
     luck_seed: int = 0,
     first_member: int = 0,
-    decisions: bool = True,
+    holds: bool = True,
     progress: Callable[[int], object] | None = None,
 ) -> Path:
     """Simulate members and write what a company would log of them; return the folder.
@@ -165,8 +167,8 @@ def record(
         population_seed: seed of the members.
         luck_seed: seed of everything drawn over time, and of the executor's coins.
         first_member: id of the first member.
-        decisions: whether decisions are written; without them a log is much smaller, and answers
-            only questions about plans.
+        holds: whether decisions to hold are written; without them a log has a fifth of the rows,
+            and answers only questions about plans.
         progress: function that is called with the number of opportunities simulated so far.
 
     Raises:
@@ -189,21 +191,17 @@ def record(
         rows: dict[str, list[Columns]] = {name: [] for name in TABLES}
         plans = DrawnPlans(world, design, planner, population.members)
         for week in range(weeks):
-            _record_week(population, executor, plans, rows, luck_seed, decisions)
+            _record_week(population, executor, plans, rows, luck_seed, holds)
             if progress is not None:
                 progress(done + size * (week + 1) * world.slots_per_week)
         done += size * weeks * world.slots_per_week
         for name, columns in TABLES.items():
             if rows[name]:
-                write_part(folder / name, part_name(number), columns, [_in_order(rows[name])])
+                part = part_file(number).removesuffix(".parquet")
+                write_part(folder / name, part, columns, [_in_order(rows[name])])
     counts = launch_counts(world, luck_seed, -(-weeks // 64) * 64)[: 7 * weeks]
     write_log_file(folder, company_side(world), weeks, counts)
     return folder
-
-
-def part_name(number: int) -> str:
-    """Return the name of a part, by which parts are sorted."""
-    return f"part-{number:06}"
 
 
 def write_log_file(folder: Path, company: dict[str, Any], weeks: int, counts: Float32) -> None:
@@ -228,7 +226,7 @@ def _record_week(
     drawn: DrawnPlans,
     rows: dict[str, list[Columns]],
     seed: int,
-    decisions: bool,
+    holds: bool,
 ) -> None:
     """Simulate one week, and add what is logged to the rows of each table."""
     world, week = population.world, int(population.weeks[0])
@@ -256,8 +254,10 @@ def _record_week(
             population, executor, take_rows(plan, living), pack_plans(target, target, shapes),
             living, np.full(len(living), now, np.int64), seed,
         )  # fmt: skip
-        if decisions:
-            rows["decisions"].append(decided.columns)
+        kept = slice(None) if holds else decided.columns["action"] > 0
+        rows["decisions"].append(
+            {name: np.asarray(column)[kept] for name, column in decided.columns.items()}
+        )
         _, events = population.step(decided.actions)
         rows["outcomes"] += watch.events(events, opted_in, now, number)
 

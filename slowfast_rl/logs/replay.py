@@ -17,7 +17,7 @@ from slowfast_rl.members.launches import intensity_of
 from slowfast_rl.members.observations import opportunity_observation, weekly_observation
 from slowfast_rl.members.opportunity import LOG
 from slowfast_rl.members.population import Population
-from slowfast_rl.members.state import THIS, Log
+from slowfast_rl.members.state import THIS, Log, take_rows
 from slowfast_rl.members.stepping import Outcome, log_send, roll_log, skip_log
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.columns import columns
@@ -41,7 +41,7 @@ class Sends(NamedTuple):
 
     def take(self, rows: slice | Int64 | Bool) -> "Sends":
         """Return some of the sends."""
-        return Sends(*(np.ascontiguousarray(column[rows]) for column in self))
+        return take_rows(self, rows)
 
 
 class Replay:
