@@ -22,8 +22,9 @@ from slowfast_rl.fitting.result import (
     fitted_parameters,
 )
 from slowfast_rl.fitting.settings import FitSettings
-from slowfast_rl.fitting.simulate import Design
+from slowfast_rl.fitting.simulate import Design, simulate_log
 from slowfast_rl.fitting.statistics import Statistics, columns_of
+from slowfast_rl.fitting.weekly_means import weekly_means
 from slowfast_rl.logs.weekly_log import WeeklyLog
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.loading import as_world
@@ -84,6 +85,7 @@ def fit(
     objective = Objective(space, statistics, design)
     found = estimate(objective, settings, progress or (lambda text: None))
     world, n = space.world(found.theta, f"{base.name}-fitted"), statistics.num_members
+    shown = simulate_log(world, design, min(n, settings.members), settings.seed + 1)
     errors = covariance(found.derivatives, objective, settings)
     spread = settings.prior_spread
     goodwill = [i for i, p in enumerate(space.parameters) if p.is_goodwill]
@@ -106,6 +108,8 @@ def fit(
         covariance=errors,
         combinations=combinations(space.labels, goodwill, errors, spread),
         statistics=_compared(statistics, found.gap, settings),
+        weekly=weekly_means(log, shown, base.channels),
+        theta=found.theta,
         num_members=n,
         weeks=weeks,
         settings=settings,

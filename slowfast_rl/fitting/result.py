@@ -10,8 +10,10 @@ from slowfast_rl.evaluation.formatting import table_of
 from slowfast_rl.evaluation.statistics import Z95
 from slowfast_rl.fitting.estimate import Null
 from slowfast_rl.fitting.settings import FitSettings
+from slowfast_rl.fitting.weekly_means import WeeklyMean
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.loading import world_hash
+from slowfast_rl.members.parameters import group_types
 from slowfast_rl.members.parsing import tree_from_world
 from slowfast_rl.members.world import World
 
@@ -93,6 +95,8 @@ class Fit:
         covariance: [P, P] of the errors of the parameters' logs.
         combinations: those that the log does not tell, and the one of goodwill that it tells best.
         statistics: the K statistics, observed and simulated.
+        weekly: what happened in each week, of the log and of the fitted world.
+        theta: [P] the logs of the parameters, relative to the base world's.
         num_members: of the log.
         weeks: of the log.
         settings: of the fit.
@@ -110,6 +114,8 @@ class Fit:
     covariance: Float64 = field(repr=False)
     combinations: tuple[Combination, ...] = field(repr=False)
     statistics: tuple[Statistic, ...] = field(repr=False)
+    weekly: tuple[WeeklyMean, ...] = field(repr=False)
+    theta: Float64 = field(repr=False)
     num_members: int
     weeks: int
     settings: FitSettings
@@ -138,7 +144,7 @@ class Fit:
     def table(self) -> str:
         """Return the parameters as a Markdown table."""
         rows = [
-            p._asdict() | {"told": "yes" if p.identified else "no", "by": p.value / p.start - 1}
+            p._asdict() | {"told": "yes" if p.identified else "no"}
             for p in self.parameters
         ]
         return table_of(
@@ -169,6 +175,11 @@ class Fit:
             "information": self.information.tolist(),
             "covariance": self.covariance.tolist(),
             "statistics": [s._asdict() for s in self.statistics],
+            "weekly": [
+                {"name": m.name, "channel": m.channel}
+                | {k: _without_nan(getattr(m, k)) for k in ("observed", "simulated")}
+                for m in self.weekly
+            ],
             "settings": self.settings.to_dict(),
             "cpu_seconds": self.cpu_seconds,
         }
@@ -184,7 +195,12 @@ class Fit:
             f"traits.opt_in.{channel}": "fitted, share in the first week of the log"
             for channel in self.world.channels
         }
-        text = yaml.safe_dump(tree_from_world(self.world), sort_keys=False, allow_unicode=True)
+        tree, groups = tree_from_world(self.world), group_types()
+        tree, groups = tree_from_world(self.world), group_types()
+        text = "".join(
+            yaml.safe_dump({name: part}, sort_keys=False) if name in groups else _flow(name, part)
+            for name, part in tree.items()
+        )
         head = f"# Fitted to a log of {self.num_members} members in {self.weeks} weeks.\n"
         return f"{head}# {self.verdict}\n" + _commented(text, comments)
 
@@ -245,6 +261,23 @@ def fitted_parameters(
         numbers = (float(x) for x in (s, v, *ends, error))
         found.append(FittedParameter(name, *numbers, bool(error <= _KNOWN * prior_spread)))
     return tuple(found)
+
+
+def _without_nan(values: Float64) -> list[float | None]:
+    """Return numbers for JSON, which has no NaN."""
+    return [None if np.isnan(value) else float(value) for value in values]
+
+
+def _flow(name: str, value: Any) -> str:
+    """Return YAML of a value in one line, or of a list of mappings in one line each."""
+
+    def one_line(part: Any) -> str:
+        text = yaml.safe_dump(part, default_flow_style=True, sort_keys=False, width=10_000)
+        return text.removesuffix("...\n").strip()
+
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "".join([f"{name}:\n", *(f"  - {one_line(part)}\n" for part in value)])
+    return f"{name}: {one_line(value)}\n"
 
 
 def _commented(text: str, comments: dict[str, str]) -> str:
