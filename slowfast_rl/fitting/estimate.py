@@ -155,8 +155,10 @@ def information(derivatives: tuple[Float64, Float64]) -> Float64:
     """
     one, other = derivatives
     product = (one.T @ other + other.T @ one) / 2
-    values, vectors = np.linalg.eigh(product)
-    return np.asarray((vectors * np.maximum(values, 0)) @ vectors.T)
+    # Noise may leave negative eigenvalues. They are cut where parameters have comparable units.
+    unit = np.sqrt(np.maximum((one**2 + other**2).sum(axis=0) / 2, 1e-30))  # [P]
+    values, vectors = np.linalg.eigh(product / np.outer(unit, unit))
+    return np.asarray((vectors * np.maximum(values, 0)) @ vectors.T * np.outer(unit, unit))
 
 
 def covariance(
@@ -165,14 +167,16 @@ def covariance(
     """Return the covariance of the error of the fitted vector, [P, P].
 
     It counts the members of the log, the simulated ones, and the prior: a parameter of which the
-    log says nothing has the prior's variance.
+    log says nothing has the prior's variance. No direction has more, because a step is only taken
+    where it lowers the objective, of which the prior is a part.
     """
     n, prior = _numbers(objective, settings)
     mean = sum(derivatives) / 2
     bread = np.linalg.inv(information(derivatives) + prior * np.eye(mean.shape[1]))
     noise = mean.T @ _gap_covariance(objective) @ mean * (1 / n + 1 / settings.members)
     from_prior = prior / n * np.eye(mean.shape[1])
-    return np.asarray(bread @ (noise + from_prior) @ bread)
+    values, vectors = np.linalg.eigh(bread @ (noise + from_prior) @ bread)
+    return np.asarray((vectors * np.minimum(values, settings.prior_spread**2)) @ vectors.T)
 
 
 def null_distribution(found: Estimate, objective: Objective, settings: FitSettings) -> Null:

@@ -14,7 +14,7 @@ from slowfast_rl.logs.weekly_log import WeeklyLog
 from slowfast_rl.members.arrays import Bool, Float32
 
 _KEPT = (0.3, 0.63, 0.85, 0.96)  # of exponential averages: about 1, 2, 6 and 25 weeks
-_LOAD_KEPT = (0.85, 0.96)  # of averages for each channel
+_LOAD_KEPT = (0.5, 0.85, 0.96)  # of averages for each channel
 _OPENED_RELIEF = np.float32(0.6)  # less fatigue of an opened send, about
 _VIEWS, _DISMISSED, _OPENED = 1.5, (1.5, 10.0), (1.0, 10.0)  # before the log; (count, of)
 
@@ -36,7 +36,7 @@ class Features(NamedTuple):
     all_sends: Float32  # [T, n] of all channels
     all_opens: Float32
     fatigue: list[Float32]  # four averages of effective sends
-    load: list[list[Float32]]  # C times two averages of unopened sends
+    load: list[list[Float32]]  # C times three averages of unopened sends
     views_last: Float32  # viewing days of the last week, and averages
     views_4: Float32
     views_20: Float32

@@ -117,9 +117,7 @@ def fit(
     )
 
 
-def _compared(
-    statistics: Statistics, gap: Float64, settings: FitSettings
-) -> tuple[Statistic, ...]:
+def _compared(statistics: Statistics, gap: Float64, settings: FitSettings) -> tuple[Statistic, ...]:
     """Return the statistics of the log and of the fitted world."""
     difference = np.linalg.solve(statistics.whitening, gap)
     share = 1 / statistics.num_members + 1 / settings.members

@@ -60,7 +60,9 @@ class Objective:
             sums[number // len(firsts)] += total
             counts[number // len(firsts)] += count
         means = sums / np.maximum(counts, 1)[:, None]
-        return np.asarray((means - self.statistics.observed) @ self.statistics.whitening.T)
+        differences = means - self.statistics.observed
+        # One by one: a product of matrices may round otherwise than a product with each row.
+        return np.stack([self.statistics.whitening @ row for row in differences])
 
     def gap(self, theta: Float64, num_members: int, seed: int) -> Float64:
         """Return the whitened gap of one world, [K]; see :meth:`gaps`."""

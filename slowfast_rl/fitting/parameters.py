@@ -122,7 +122,9 @@ class ParameterSpace:
         groups: dict[str, dict[str, Any]] = {}
         for parameter, value in zip(self.parameters, theta, strict=True):
             values = groups.setdefault(parameter.group, {})
-            before = values.get(parameter.field, _value(self.base, parameter.group, parameter.field))
+            before = values.get(
+                parameter.field, _value(self.base, parameter.group, parameter.field)
+            )
             values[parameter.field] = _changed(self.base, parameter, before, float(value))
         changes: dict[str, Any] = {
             group: replace(getattr(self.base, group), **values) for group, values in groups.items()
@@ -139,7 +141,9 @@ class ParameterSpace:
 
     def values(self, world: World) -> Float64:
         """Return the parameters of a world, [P], each in its own unit."""
-        return np.array([_first(_value(world, p.group, p.field), p.channel) for p in self.parameters])
+        return np.array(
+            [_first(_value(world, p.group, p.field), p.channel) for p in self.parameters]
+        )
 
     def _element(self, parameter: Parameter, world: World) -> float:
         mine, theirs = (
@@ -153,6 +157,8 @@ def _of(name: str, base: World) -> list[Parameter]:
     """Return the fitted numbers of a parameter: those of the base world that are not 0."""
     group, field = name.split(".")
     value = _value(base, group, field)
+    if name == "fatigue.goodwill_days" and not any(base.fatigue.goodwill_loss):
+        return []
     if field == "fatigue_sensitivity_spread" and base.traits.fatigue_sensitivity_values:
         return []  # discrete values replace the lognormal
     if name in _SHIFTED:

@@ -136,17 +136,14 @@ class Fit:
         if self.fits:
             return f"The model fits the log: {numbers}."
         return (
-            f"THE MODEL IS WRONG: no world of this family has made the log; {numbers}. Do not train "
-            "in this world before you know why: plans or an executor that are not those of the log, "
-            "or members who differ from the model."
+            f"THE MODEL IS WRONG: no world of this family has made the log; {numbers}. Do not "
+            "train in this world before you know why: plans or an executor that are not those of "
+            "the log, or members who differ from the model."
         )
 
     def table(self) -> str:
         """Return the parameters as a Markdown table."""
-        rows = [
-            p._asdict() | {"told": "yes" if p.identified else "no"}
-            for p in self.parameters
-        ]
+        rows = [p._asdict() | {"told": "yes" if p.identified else "no"} for p in self.parameters]
         return table_of(
             "parameter | start | fitted | 95 % from | to | error of the log | told by the log",
             "{name} | {start:.4g} | {value:.4g} | {low:.4g} | {high:.4g} | {error:.3f} | {told}",

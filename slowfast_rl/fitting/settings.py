@@ -17,11 +17,11 @@ class FitSettings(Settings):
     )
     coarse_steps: int = setting(8, "most steps with so few members", low=0, high=100)
     members: int = setting(
-        40_960, "simulated members of the last steps; their noise widens the intervals by the "
+        81_920, "simulated members of the last steps; their noise widens the intervals by the "
         "square root of 1 + members of the log / these", low=_FEW, high=_MANY,
     )  # fmt: skip
     derivative_members: int = setting(
-        20_480, "simulated members of each of the two independent derivatives", low=_FEW, high=_MANY
+        10_240, "simulated members of each of the two independent derivatives", low=_FEW, high=_MANY
     )
     steps: int = setting(8, "most of the last steps", low=0, high=100)
     prior_spread: float = setting(
@@ -37,7 +37,7 @@ class FitSettings(Settings):
         "is not known", low=0, high=1000,
     )  # fmt: skip
     least_probability: float = setting(
-        0.001, "probability of an objective as large as the fit's below which the verdict says that "
-        "the model is wrong", low=0, high=0.5,
+        0.001, "probability of an objective as large as the fit's below which the verdict says "
+        "that the model is wrong", low=0, high=0.5,
     )  # fmt: skip
     seed: int = setting(0, "of the simulated members", low=0, high=LARGEST_SEED - 3)

@@ -94,7 +94,9 @@ class Statistics:
         contributions = np.concatenate([self.contributions(shard) for shard in shards])
         spread = contributions.std(axis=0)
         self._kept = spread > 1e-7 * max(float(np.abs(contributions).max()), 1e-30)
-        self.names = tuple(n for n, kept in zip(self._names(parts[0]), self._kept, strict=True) if kept)
+        self.names = tuple(
+            n for n, kept in zip(self._names(parts[0]), self._kept, strict=True) if kept
+        )
         contributions = contributions[:, self._kept]
         self.observed: Float64 = contributions.mean(axis=0)
         self.covariance: Float64 = np.cov(contributions.T)
@@ -151,7 +153,9 @@ class Statistics:
     def _differences(self, part: Features) -> tuple[Float64, Columns]:
         """Return sums by which members differ, [n, Z], and the scores within members, each [n]."""
         high = part.fatigue[1] > self._median_fatigue
-        residuals = {r.name: self._weights * self._residual(r) for r in _between(part, self._channels)}
+        residuals = {
+            r.name: self._weights * self._residual(r) for r in _between(part, self._channels)
+        }
         columns = []
         for channel in self._channels:
             residual = residuals[f"{channel}: opens between members"]
@@ -165,9 +169,7 @@ class Statistics:
         return np.stack(columns, axis=1).astype(np.float64), within
 
     def _names(self, part: Features) -> list[str]:
-        scores = [
-            f"{r.name} × {name}" for r in self._regressions(part) for name in r.names
-        ]
+        scores = [f"{r.name} × {name}" for r in self._regressions(part) for name in r.names]
         within = [f"viewing within members × {name}" for name in _deviation_names(self._channels)]
         sums = [f"{c}: opens at {f} fatigue" for c in self._channels for f in ("low", "high")]
         sums += ["dismissals at low fatigue", "dismissals at high fatigue"]
@@ -192,6 +194,7 @@ def _regressions(f: Features, channels: tuple[str, ...], early: int) -> Iterator
     """Yield the regressions whose scores are statistics."""
     one = np.ones_like(f.views)
     bent = f.fatigue[1] * f.fatigue[1] * np.float32(0.1)
+    own = [f"own load {k}" for k in range(1, 4)]
     shared = ["1", "sends", "other channels' sends", *(f"fatigue {k}" for k in range(1, 5))]
     for c, channel in enumerate(channels):
         sends, others = f.sends[c], f.all_sends - f.sends[c]
@@ -199,18 +202,18 @@ def _regressions(f: Features, channels: tuple[str, ...], early: int) -> Iterator
         yield Regression(
             f"{channel}: opens",
             [*shared, "fatigue²", "views", "views × fatigue", "opened", "opened × fatigue",
-             "dismissed", "dismissed × fatigue"],
+             "dismissed", "dismissed × fatigue", *own],
             [*base, bent, f.views_4, f.views_4 * f.fatigue[1], f.opened, f.opened * f.fatigue[1],
-             f.dismissed, f.dismissed * f.fatigue[1]],
+             f.dismissed, f.dismissed * f.fatigue[1], *f.load[c]],
             f.opens[c],
             sends,
         )  # fmt: skip
         yield Regression(
             f"{channel}: dismissals",
             [*shared, "fatigue²", "views", "dismissed", "dismissed × fatigue",
-             "dismissed × fatigue 1", "opened"],
+             "dismissed × fatigue 1", "opened", *own],
             [*base, bent, f.views_4, f.dismissed, f.dismissed * f.fatigue[1],
-             f.dismissed * f.fatigue[0], f.opened],
+             f.dismissed * f.fatigue[0], f.opened, *f.load[c]],
             f.dismissals[c],
             f.unopened[c],
         )  # fmt: skip
@@ -236,14 +239,14 @@ def _regressions(f: Features, channels: tuple[str, ...], early: int) -> Iterator
     first = np.broadcast_to(f.first_views, f.views.shape)
     later = f.alive.copy()
     later[:early] = 0
-    slow = [load[1] for load in f.load]
+    middle, slow = [load[1] for load in f.load], [load[2] for load in f.load]
     yield Regression(
         "later viewing",
-        ["1", "first views", "first views²", *(f"{c}: load 2" for c in channels),
-         *(f"{c}: load 1" for c in channels), "fatigue 1",
-         *(f"first views × {c}: load 2" for c in channels), "dismissed",
-         *(f"dismissed × {c}: load 2" for c in channels), "sends"],
-        [one, first, first * first * np.float32(0.2), *slow, *(load[0] for load in f.load),
+        ["1", "first views", "first views²", *(f"{c}: load 3" for c in channels),
+         *(f"{c}: load 2" for c in channels), "fatigue 1",
+         *(f"first views × {c}: load 3" for c in channels), "dismissed",
+         *(f"dismissed × {c}: load 3" for c in channels), "sends"],
+        [one, first, first * first * np.float32(0.2), *slow, *middle,
          f.fatigue[0], *(first * load for load in slow), f.dismissed,
          *(f.dismissed * load for load in slow), f.all_sends],
         f.views * (later > 0),
@@ -272,14 +275,14 @@ def _between(f: Features, channels: tuple[str, ...]) -> Iterator[Regression]:
 
 
 def _deviation_names(channels: tuple[str, ...]) -> list[str]:
-    loads = [f"{c}: load {k}" for k in (1, 2) for c in channels]
+    loads = [f"{c}: load {k}" for k in (2, 3) for c in channels]
     return ["sends", "opens", "fatigue 2", "fatigue 3", "fatigue 4", *loads]
 
 
 def _deviations(f: Features) -> Columns:
     """Return messages in each week less the member's mean, 0 after its churn, each [T, n]."""
     weeks = np.maximum(f.alive.sum(axis=0), 1)
-    loads = [load[k] for k in (0, 1) for load in f.load]
+    loads = [load[k] for k in (1, 2) for load in f.load]
     columns = [f.all_sends, f.all_opens, *f.fatigue[1:], *loads]
     return [(x - (x * f.alive).sum(axis=0) / weeks) * f.alive for x in columns]
 

@@ -399,8 +399,8 @@ _MOST_WEEKS = 2**20  # of an episode: 20,000 years
 def population_arrays(population: Population, *, copy: bool = True) -> dict[str, NDArray[Any]]:
     """Return copies of all arrays that a simulation changes, beliefs included.
 
-    Traits and launches follow from seeds, member ids and the calendar, if one was given. Without ``copy`` they are the arrays
-    themselves, to be written before the simulation goes on.
+    Traits and launches follow from seeds, member ids and the calendar, if one was given. Without
+    ``copy`` they are the arrays themselves, to be written before the simulation goes on.
     """
     arrays: dict[str, NDArray[Any]] = {
         f"{part}.{name}": array

@@ -19,7 +19,7 @@ class GivenPlans(BasePlanner):
         self.table = table
 
     def plan(self, request):
-        return self.table[request.weeks, request.entity_ids]
+        return self.table[request.weeks % len(self.table), request.entity_ids]
 
 
 def mixed_plans(world, weeks, members, seed=0):
