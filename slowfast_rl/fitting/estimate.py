@@ -96,7 +96,7 @@ class _Search:
         self._measure()
         derivatives = self._derivatives()
         for number in range(s.steps):
-            step = self._move(sum(derivatives) / 2, _DAMPINGS)
+            step = self._move(_mean(derivatives), _DAMPINGS)
             self.say(f"last steps, {number + 1}: objective {self.history[-1]:.0f}")
             if step is None:
                 break
@@ -171,7 +171,7 @@ def covariance(
     where it lowers the objective, of which the prior is a part.
     """
     n, prior = _numbers(objective, settings)
-    mean = sum(derivatives) / 2
+    mean = _mean(derivatives)
     bread = np.linalg.inv(information(derivatives) + prior * np.eye(mean.shape[1]))
     noise = mean.T @ _gap_covariance(objective) @ mean * (1 / n + 1 / settings.members)
     from_prior = prior / n * np.eye(mean.shape[1])
@@ -186,7 +186,7 @@ def null_distribution(found: Estimate, objective: Objective, settings: FitSettin
     of what the fitted parameters leave of the statistics' covariance.
     """
     n, prior = _numbers(objective, settings)
-    mean = sum(found.derivatives) / 2
+    mean = _mean(found.derivatives)
     size, identity = mean.shape[1], np.eye(len(mean))
     solve = np.linalg.inv(mean.T @ mean + prior * np.eye(size)) @ mean.T  # [P, K]
     left = identity - mean @ solve
@@ -202,6 +202,11 @@ def null_distribution(found: Estimate, objective: Objective, settings: FitSettin
         high=float(np.quantile(draws, 0.95)),
         probability=float((draws >= value).mean()),
     )
+
+
+def _mean(derivatives: tuple[Float64, Float64]) -> Float64:
+    """Return the mean of two derivatives, [K, P]."""
+    return np.asarray((derivatives[0] + derivatives[1]) / 2)
 
 
 def _gap_covariance(objective: Objective) -> Float64:

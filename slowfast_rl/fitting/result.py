@@ -255,8 +255,9 @@ def fitted_parameters(
     found = []
     for name, shift, s, v, error in zip(labels, shifted, start, value, errors, strict=True):
         ends = [v + k * Z95 * error if shift else v * np.exp(k * Z95 * error) for k in (-1, 1)]
-        numbers = (float(x) for x in (s, v, *ends, error))
-        found.append(FittedParameter(name, *numbers, bool(error <= _KNOWN * prior_spread)))
+        low, high = sorted(map(float, ends))
+        known = bool(error <= _KNOWN * prior_spread)
+        found.append(FittedParameter(name, float(s), float(v), low, high, float(error), known))
     return tuple(found)
 
 
@@ -279,7 +280,8 @@ def _flow(name: str, value: Any) -> str:
 
 def _commented(text: str, comments: dict[str, str]) -> str:
     """Return block YAML with comments behind some values, by their dotted path."""
-    lines, path = [], []
+    lines: list[str] = []
+    path: list[str] = []
     for line in text.splitlines():
         name, colon, _ = line.strip().partition(":")
         depth = (len(line) - len(line.lstrip())) // 2

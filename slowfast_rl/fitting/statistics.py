@@ -90,13 +90,12 @@ class Statistics:
         self._centre, self._scale = cut.mean(axis=0), np.maximum(cut.std(axis=0), 1e-6)
         early = np.concatenate([part.early_views for part in parts])
         self._quantiles = np.quantile(early, _QUANTILES)
-        self._kept: Bool | slice = slice(None)
+        names = self._names(parts[0])
+        self._kept: Bool = np.ones(len(names), np.bool_)
         contributions = np.concatenate([self.contributions(shard) for shard in shards])
         spread = contributions.std(axis=0)
         self._kept = spread > 1e-7 * max(float(np.abs(contributions).max()), 1e-30)
-        self.names = tuple(
-            n for n, kept in zip(self._names(parts[0]), self._kept, strict=True) if kept
-        )
+        self.names = tuple(n for n, kept in zip(names, self._kept, strict=True) if kept)
         contributions = contributions[:, self._kept]
         self.observed: Float64 = contributions.mean(axis=0)
         self.covariance: Float64 = np.cov(contributions.T)
@@ -309,12 +308,12 @@ def _equations(regressions: Iterator[Regression]) -> Equations:
 
 def _fit(parts: list[Equations]) -> dict[str, Float64]:
     """Return the coefficients of regressions, given the equations of several shards."""
-    return {
-        name: np.linalg.lstsq(
-            sum(part[name][0] for part in parts), sum(part[name][1] for part in parts)
-        )[0]
-        for name in parts[0]
-    }
+    found = {}
+    for name in parts[0]:
+        square = np.sum([part[name][0] for part in parts], axis=0)
+        product = np.sum([part[name][1] for part in parts], axis=0)
+        found[name] = np.asarray(np.linalg.lstsq(square, product)[0], np.float64)
+    return found
 
 
 def _whitening(covariance: Float64, num_members: int) -> Float64:
