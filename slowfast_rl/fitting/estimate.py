@@ -90,20 +90,26 @@ class _Search:
                 break
 
     def fine(self) -> Estimate:
-        """Take the last steps with many members and with the mean of two derivatives."""
+        """Take the last steps with many members and with the mean of two derivatives.
+
+        The derivatives are computed again where the first of these steps led to.
+        """
         s = self.settings
         self.members, self.seed = s.members, s.seed + 1
         self._measure()
-        derivatives = self._derivatives()
-        for number in range(s.steps):
-            step = self._move(_mean(derivatives), _DAMPINGS)
-            self.say(f"last steps, {number + 1}: objective {self.history[-1]:.0f}")
-            if step is None:
-                break
-            errors = np.sqrt(np.diag(covariance(derivatives, self.objective, s)))
-            if (np.abs(step) < _SMALL_STEP * errors).all():
-                break
+        for number in range(s.rounds):
+            derivatives = self._derivatives()
+            self._converge(derivatives)
+            self.say(f"last steps, {number + 1} of {s.rounds}: objective {self.history[-1]:.0f}")
         return Estimate(self.theta, self.gap, derivatives, tuple(self.history))
+
+    def _converge(self, derivatives: tuple[Float64, Float64]) -> None:
+        """Take steps with these derivatives until they are small or lead nowhere."""
+        errors = np.sqrt(np.diag(covariance(derivatives, self.objective, self.settings)))
+        for _ in range(self.settings.steps):
+            step = self._move(_mean(derivatives), _DAMPINGS)
+            if step is None or (np.abs(step) < _SMALL_STEP * errors).all():
+                return
 
     def _derivatives(self) -> tuple[Float64, Float64]:
         n = self.settings.derivative_members
