@@ -60,6 +60,7 @@ class ExplorationStream(IntEnum):
     RANDOM_RUNGS = 5  # member, time: 0 whether the send rate is random, 1 which one
     RANDOM_DECISIONS = 6  # member, time: slot; draws from an exploring executor's probabilities
     LOGGED_PLANS = 7  # member, time: week; whether a recorded plan is random, and how long it holds
+    RESAMPLED_PLANS = 8  # member, time: week; which member of a log has the plans, in a fit
     RANDOM_SENDS = RANDOM_PLANS  # member, time: slot (bid prices: week, for a plan)
     WARM_UP_SENDS = MIXED_PLANS  # member: row of the environment, time: slot
 
