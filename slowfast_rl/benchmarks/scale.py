@@ -24,7 +24,7 @@ from slowfast_rl.policies.belief_memory import BeliefMemory
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.services.batch_plans import PlanJob, Shard, find_shards, plan_shards, read_part
-from slowfast_rl.services.decision_log import write_columns
+from slowfast_rl.logs.parquet import write_columns
 from slowfast_rl.slow import RandomPlanner, RolloutPlanner
 from slowfast_rl.slow.branches import burn_in
 from slowfast_rl.store import plan_view, write_plans

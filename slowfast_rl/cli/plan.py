@@ -248,7 +248,7 @@ class Plan:
 
     def _read_file(self, path: Path) -> None:
         """Read the members' ids and features, and leave out the rows that are invalid."""
-        from slowfast_rl.services.decision_log import read_columns, read_matrix  # needs an extra
+        from slowfast_rl.logs.parquet import read_columns, read_matrix  # needs an extra
 
         names = [feature.name for feature in weekly_features(self.world)]
         ids = check_ids(read_columns(path, ["entity_id"])["entity_id"])

@@ -4,6 +4,7 @@ from slowfast_rl.fast.affinity import AffinityRanker
 from slowfast_rl.fast.bid_price import BidPricePacer
 from slowfast_rl.fast.coin import CoinPacer
 from slowfast_rl.fast.executor import ExactPacer, PacedExecutor, QualityRanker
+from slowfast_rl.fast.exploring import ExploringExecutor
 from slowfast_rl.fast.ppo import PPOExecutor
 from slowfast_rl.fast.threshold import ThresholdPacer
 from slowfast_rl.fast.uplift import UpliftRanker
@@ -17,6 +18,7 @@ __all__ = [
     "BidPricePacer",
     "CoinPacer",
     "ExactPacer",
+    "ExploringExecutor",
     "PPOExecutor",
     "PacedExecutor",
     "QualityRanker",

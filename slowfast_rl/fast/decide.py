@@ -44,8 +44,7 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies.columns import columns, opted_in_columns, slots_of_week
 from slowfast_rl.policies.contracts import BaseExecutor, BasePacer, BaseRanker, Choice
 from slowfast_rl.policies.day_weights import day_weights
-from slowfast_rl.policies.executor import exact_pace, exact_pacing, quality_rank
-from slowfast_rl.policies.guard import NO_CAP, guarded, pack_plans
+from slowfast_rl.policies.guard import guarded, pack_plans
 from slowfast_rl.policies.plan_reader import PlanReader, Reading
 from slowfast_rl.store import PacingPlan
 
@@ -53,14 +52,14 @@ SOURCES = ("plan", "remembered", "safe")  # of the plan in force, by their names
 _FLOATS = types.Array(types.float32, 2, "C")
 _BYTES = types.Array(types.uint8, 2, "C")
 _INT64S = types.Array(types.int64, 1, "C")
-_GIVEN = (  # pacer, ranker, observations, what they are read into, slots, plans, parameters
+GIVEN = (  # pacer, ranker, observations, what they are read into, slots, plans, parameters
     types.int64, types.int64, _FLOATS, LOG,
     _FLOATS, _BYTES, _FLOATS, types.Array(types.int64, 2, "C"), PLAN_ROWS, WEIGHTS, WEIGHTS,
 )  # fmt: skip
-_pacer_at, _ranker_at = function_at(PACER_SIGNATURE), function_at(RANKER_SIGNATURE)
+pacer_at, ranker_at = function_at(PACER_SIGNATURE), function_at(RANKER_SIGNATURE)
 
 
-class _Observed(NamedTuple):
+class Observed(NamedTuple):
     """Arrays that the jitted reader fills from observations [B, F]."""
 
     log: Log  # [B, ...] what pacers and rankers read
@@ -139,12 +138,12 @@ def choose_candidates(
     ranker.check_world(world)
     size = len(obs)
     choice = Choice(np.empty(size, np.int64), np.empty(size))
-    pacing = pacer.pacing(world, _observed_weights(world, obs, plan.shape))
+    pacing = pacer.pacing(world, observed_weights(world, obs, plan.shape))
     entry_point(_decide)(
         machine_code_of(pacer.function),
         machine_code_of(ranker.function),
         np.ascontiguousarray(obs, np.float32),
-        *_empty_observed(world, size),
+        *empty_observed(world, size),
         slots_of_week(world),
         pack_plans(plan.target, plan.cap, plan.shape),
         pacing,
@@ -158,68 +157,16 @@ def choose_candidates(
     return choice
 
 
-class Proposal(NamedTuple):
-    """A pacer's conditions and a ranker's scores at B opportunities."""
-
-    considered: Float32  # [B] probability that a send is considered; 0 where the guard forbids it
-    least: Float32  # [B] least score worth a send
-    scores: Float32  # [B, K] of the candidates
-
-
-def propose(
-    world: World, pacer: BasePacer | None, ranker: BaseRanker | None, obs: Float32
-) -> Proposal:
-    """Return a pacer's conditions of a send and a ranker's score of each candidate.
-
-    A plan is read from the observation, its cap equal to its target and its shape uniform; where
-    the observation shows no plan, nothing is capped.
-
-    Args:
-        world: the world.
-        pacer: decides when; None for the exact pacer.
-        ranker: decides what; None gives every candidate the score 0.
-        obs: [B, F] observations of ``Messaging-v0``.
-
-    Raises:
-        ValueError: pacer or ranker learned in a world of other channels.
-    """
-    if ranker is not None:
-        ranker.check_world(world)
-    size, column = len(obs), columns(world)
-    observed = _empty_observed(world, size)
-    found = Proposal(
-        np.zeros(size, np.float32),
-        np.zeros(size, np.float32),
-        np.zeros(observed.topics.shape, np.float32),
-    )
-    target = obs[:, [column[f"{c}_plan_target"] for c in world.channels]].astype(np.int32)
-    target[obs[:, column["has_plan"]] < 0.5] = NO_CAP
-    _propose(
-        machine_code_of(exact_pace if pacer is None else pacer.function),
-        machine_code_of(quality_rank if ranker is None else ranker.function),
-        np.ascontiguousarray(obs, np.float32),
-        *observed,
-        slots_of_week(world),
-        pack_plans(target, target),
-        exact_pacing(world) if pacer is None else pacer.pacing(world),
-        np.zeros(0, np.float32) if ranker is None else ranker.weights,
-        np.float32(world.launches.flag_threshold),
-        ranker is not None,
-        *found,
-    )
-    return found
-
-
 @per_world
 def _kept(world: World) -> local:
     return local()
 
 
-def _empty_observed(world: World, size: int) -> _Observed:
+def empty_observed(world: World, size: int) -> Observed:
     """Return arrays to fill; each thread reuses those of a single opportunity."""
     kept = _kept(world)
     if size == 1 and hasattr(kept, "observed"):
-        found: _Observed = kept.observed
+        found: Observed = kept.observed
         return found
     made = _new_observed(world, size)
     if size == 1:
@@ -227,9 +174,9 @@ def _empty_observed(world: World, size: int) -> _Observed:
     return made
 
 
-def _new_observed(world: World, size: int) -> _Observed:
+def _new_observed(world: World, size: int) -> Observed:
     shape = size, len(world.channels), CHANNEL_COLUMNS
-    return _Observed(
+    return Observed(
         Log(
             np.empty((size, WINDOWS), np.float32),
             np.empty(shape, np.float32),
@@ -241,7 +188,7 @@ def _new_observed(world: World, size: int) -> _Observed:
     )
 
 
-def _observed_weights(world: World, obs: Float32, shape: Int32) -> Float32 | None:
+def observed_weights(world: World, obs: Float32, shape: Int32) -> Float32 | None:
     """Return the day weights of the plans' shapes, [B, 7], or None where all are uniform."""
     if not world.shapes:
         return None
@@ -276,7 +223,7 @@ def _channel_of(row: Float32, first: Integer, num_channels: Integer) -> int:
 
 
 @kernel
-def _read_opportunity(
+def read_opportunity(
     row: Float32,
     i: Integer,
     log: Log,
@@ -322,7 +269,7 @@ def _read_opportunity(
 
 @driver(
     types.void(
-        *_GIVEN,
+        *GIVEN,
         _INT64S,
         _INT64S,
         types.int64,
@@ -350,10 +297,10 @@ def _decide(
     actions: Int64,
     propensity: Float64,
 ) -> None:
-    pace, rank = _pacer_at(pacer), _ranker_at(ranker)
+    pace, rank = pacer_at(pacer), ranker_at(ranker)
     for i in range(actions.shape[0]):
         row = obs[i]
-        opportunity, first = _read_opportunity(
+        opportunity, first = read_opportunity(
             row, i, log, launches, topics.shape[1], slots, seed, members[i],
             times[i] // WEEK_SECONDS, flag_threshold,
         )  # fmt: skip
@@ -373,49 +320,3 @@ def _decide(
         if score < least:
             continue  # whatever the coin shows
         actions[i], propensity[i] = (best, share) if send else (0, 1.0 - share)
-
-
-@driver(
-    types.void(
-        *_GIVEN,
-        types.float32,
-        types.boolean,
-        WEIGHTS,
-        WEIGHTS,
-        _FLOATS,
-    )
-)
-def _propose(
-    pacer: int,
-    ranker: int,
-    obs: Float32,
-    log: Log,
-    launches: Float32,
-    topics: UInt8,
-    qualities: Float32,
-    slots: Int64,
-    plans: Int32,
-    pacing: Float32,
-    ranking: Float32,
-    flag_threshold: np.float32,
-    ranked: bool,
-    share: Float32,
-    least: Float32,
-    scores: Float32,
-) -> None:
-    pace, rank = _pacer_at(pacer), _ranker_at(ranker)
-    for i in range(share.shape[0]):
-        row = obs[i]
-        opportunity, first = _read_opportunity(
-            row, i, log, launches, topics.shape[1], slots, 0, 0, 0, flag_threshold
-        )
-        read_candidates(row, first, topics[i], qualities[i], launches.shape[1])
-        if ranked:
-            for j in range(topics.shape[1]):
-                alone = topics[i, j : j + 1], qualities[i, j : j + 1]
-                _, score = rank(opportunity, *alone, log, launches[i], ranking)
-                scores[i, j] = score
-        if guarded(opportunity, plans):
-            price, wanted, of = pace(opportunity, plans, pacing)
-            if wanted > 0:
-                share[i], least[i] = min(wanted / of, np.float32(1)), price

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from slowfast_rl.fast.decide import choose_candidates
-from slowfast_rl.members.arrays import Float32, Int32, Int64
+from slowfast_rl.fast.proposals import action_probabilities
+from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64
 from slowfast_rl.members.opportunity import FastPolicy, PacerFunction, RankerFunction
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
@@ -24,6 +25,12 @@ from slowfast_rl.policies.executor import JittedExecutor, exact_pace, quality_ra
 from slowfast_rl.policies.guard import NO_CAP
 from slowfast_rl.policies.registry import register
 from slowfast_rl.store import UNIFORM_SHAPE, PacingPlan, pacing_plan
+
+
+def plan_or_free(world: World, plan: PacingPlan | None, size: int) -> PacingPlan:
+    """Return the plans in force, or B plans without caps for None."""
+    free = np.full((size, len(world.channels)), NO_CAP, np.int32)
+    return pacing_plan(free, 0) if plan is None else plan
 
 
 @register
@@ -114,11 +121,19 @@ class PacedExecutor(BaseExecutor):
         Raises:
             ValueError: a plan's shape depends on launches, which observations do not show.
         """
-        if plan is None:
-            free = np.full((len(obs), len(world.channels)), NO_CAP, np.int32)
-            plan = pacing_plan(free, 0)
-        parts = self.pacer, self.ranker
-        return choose_candidates(world, *parts, obs, plan, entity_ids, times, seed)
+        parts, given = (self.pacer, self.ranker), plan_or_free(world, plan, len(obs))
+        return choose_candidates(world, *parts, obs, given, entity_ids, times, seed)
+
+    def action_probabilities(
+        self, world: World, obs: Float32, plan: PacingPlan | None
+    ) -> Float64:
+        """Return the probabilities of all actions at B opportunities, [B, 1 + K].
+
+        Raises:
+            ValueError: a plan's shape depends on launches, which observations do not show.
+        """
+        given = plan_or_free(world, plan, len(obs))
+        return action_probabilities(world, self.pacer, self.ranker, obs, given)
 
     def schedule(self, world: World, total_opportunities: int | None = None) -> Schedule:
         """Return what the training of ranker and pacer comes to, by their settings."""

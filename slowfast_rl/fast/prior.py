@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slowfast_rl.fast.decide import propose
+from slowfast_rl.fast.proposals import propose
 from slowfast_rl.members.arrays import Float32
 from slowfast_rl.members.features import opportunity_features, weekly_features
 from slowfast_rl.members.world import World

@@ -33,16 +33,26 @@ def _count_launches(calendar: Float32, seed: int, limit: float) -> None:
             number += 1
 
 
-@lru_cache(maxsize=32)
-def launch_intensity(world: World, luck_seed: int, weeks: int) -> Float32:
-    """Return the launch intensity of each day and topic, [7 * weeks, D], read-only.
+def launch_counts(world: World, luck_seed: int, weeks: int) -> Float32:
+    """Return the number of launches of each day and topic, [7 * weeks, D]."""
+    counts = np.zeros((7 * weeks, world.num_topics), np.float32)
+    _count_launches(counts, luck_seed, exp(-world.launches.per_week))
+    return counts
+
+
+def intensity_of(world: World, counts: Float32) -> Float32:
+    """Return the launch intensity of each day and topic, [days, D], given launches [days, D].
 
     A launch adds 1 to its topic's intensity, which halves every half-life and starts at 0.
     """
-    limit = exp(-world.launches.per_week)
-    intensity = np.zeros((7 * weeks, world.num_topics), np.float32)
-    _count_launches(intensity, luck_seed, limit)
+    intensity = np.array(counts, np.float32)
     kept = np.float32(0.5 ** (1 / world.launches.half_life_days))
     for day in range(1, len(intensity)):
         intensity[day] += kept * intensity[day - 1]
     return intensity
+
+
+@lru_cache(maxsize=32)
+def launch_intensity(world: World, luck_seed: int, weeks: int) -> Float32:
+    """Return the launch intensity of each day and topic, [7 * weeks, D], read-only."""
+    return intensity_of(world, launch_counts(world, luck_seed, weeks))

@@ -128,16 +128,14 @@ def roll(windows: Float32, first: Integer) -> None:
 
 
 @kernel
-def close_week(simulation: SimulationState, i: Integer, churn_word: Integer) -> None:
-    """End a week: update logged windows, draw opting in again, then churn given the new habit."""
-    state, log, ledger = simulation.state, simulation.log, simulation.ledger
-    num_channels = state.fatigue.shape[1]
+def roll_log(log: Log, i: Integer) -> None:
+    """End a week in the log of a member that was alive in it: update every window."""
+    num_channels = log.by_channel.shape[1]
     sent_before = ZERO
     for c in range(num_channels):
         sent_before += log.by_channel[i, c, SENDS + LAST]
     dose = LIGHT if sent_before <= LIGHT_WEEK else HEAVY
     roll(log.by_member[i], 0)
-    stream, member, week = state.stream[i], state.member[i], state.week[i]
     for c in range(num_channels):
         counts = log.by_channel[i, c]
         counts[dose] += counts[SENDS + THIS]
@@ -145,7 +143,25 @@ def close_week(simulation: SimulationState, i: Integer, churn_word: Integer) -> 
         counts[dose + 2] += counts[DISMISSALS + THIS]
         for event in range(EVENTS):
             roll(counts, event * WINDOWS)
-        if not state.opted_in[i, c] and counts[OPT_OUTS + LAST] == ZERO:
+
+
+@kernel
+def skip_log(log: Log, i: Integer) -> None:
+    """End a week in the log of a member that churned before it: its last week is 0."""
+    log.by_member[i, LAST] = ZERO
+    for c in range(log.by_channel.shape[1]):
+        for event in range(EVENTS):
+            log.by_channel[i, c, event * WINDOWS + LAST] = ZERO
+
+
+@kernel
+def close_week(simulation: SimulationState, i: Integer, churn_word: Integer) -> None:
+    """End a week: update logged windows, draw opting in again, then churn given the new habit."""
+    state, log, ledger = simulation.state, simulation.log, simulation.ledger
+    roll_log(log, i)
+    stream, member, week = state.stream[i], state.member[i], state.week[i]
+    for c in range(state.fatigue.shape[1]):
+        if not state.opted_in[i, c] and log.by_channel[i, c, OPT_OUTS + LAST] == ZERO:
             u = uniform(draw(simulation.seed, stream, member, week, 1 + c, WEEK))
             state.opted_in[i, c] = u < simulation.constants.opt_in_again[c]
     if uniform(churn_word) < dynamics.churn(simulation.constants, state.habit[i]):
@@ -160,14 +176,10 @@ def close_week(simulation: SimulationState, i: Integer, churn_word: Integer) -> 
 @kernel
 def skip_week(simulation: SimulationState, i: Integer) -> None:
     """Skip a week of a churned member: set its last week in log and ledger to 0."""
-    state, log, ledger = simulation.state, simulation.log, simulation.ledger
     for part in range(2 * LEDGER_COLUMNS):
-        ledger[i, part] = ZERO
-    log.by_member[i, LAST] = ZERO
-    for c in range(state.fatigue.shape[1]):
-        for event in range(EVENTS):
-            log.by_channel[i, c, event * WINDOWS + LAST] = ZERO
-    state.week[i] += 1
+        simulation.ledger[i, part] = ZERO
+    skip_log(simulation.log, i)
+    simulation.state.week[i] += 1
 
 
 @kernel

@@ -450,6 +450,24 @@ class BaseExecutor(Component):
 
         return choose_observed(self, world, obs, plan, entity_ids, times, seed)
 
+    def action_probabilities(
+        self, world: World, obs: Float32, plan: PacingPlan | None
+    ) -> Float64 | None:
+        """Return the probabilities of all actions at B opportunities, [B, 1 + K].
+
+        They are those of :meth:`choose` over its coins, after the guard. Logs hold them, so that
+        another policy can be evaluated on what was logged.
+
+        Args:
+            world: the world, for the layout of observations.
+            obs: [B, F] observations of ``Messaging-v0``.
+            plan: the plans in force, [B]; None for no plans and no caps.
+
+        Returns:
+            the probabilities; None where the executor does not know them.
+        """
+        return None
+
     @does_nothing
     def learn(self, *arguments: Any, **keywords: Any) -> Any:
         """Train from the start. A subclass declares those of the arguments below that it uses.

@@ -111,13 +111,26 @@ def choose_observed(
         shown[:, left] = np.clip(target[:, c] - sent[:, c], 0, high[left])
     may = may_send(sent[rows, here], cap, opted_in[rows, here])
     masks = np.column_stack([np.ones(len(shown)), *[may] * world.num_candidates])
-    slots_left = shown[:, column["slots_left"]].astype(np.int64)
-    of_week = slots_of_week(world)[here, np.clip(slots_left, 0, world.slots_per_week)]
-    slots = times // WEEK_SECONDS * world.slots_per_week + of_week
-    coins = coins_of(seed, 0, entity_ids, slots)
+    coins = coins_of(seed, 0, entity_ids, slots_of(world, shown, times))
     answer, propensity = executor.decide(shown, masks.astype(np.int8), coins)
     actions = checked_actions(answer, len(shown), world.num_candidates)
     return Choice(np.where(may, actions, 0), np.where(may, propensity, 1.0))
+
+
+def slots_of(world: World, obs: Float32, times: Int64) -> Int64:
+    """Return which opportunities since the first week began were observed, [B].
+
+    Args:
+        world: the world, for the layout of observations and the schedule.
+        obs: [B, F] observations of ``Messaging-v0``.
+        times: [B] simulated seconds, whose weeks are used.
+    """
+    column = columns(world)
+    here = obs[:, [column[f"slot_is_{c}"] for c in world.channels]].argmax(axis=1)
+    left = obs[:, column["slots_left"]].astype(np.int64)
+    of_week = slots_of_week(world)[here, np.clip(left, 0, world.slots_per_week)]
+    found: Int64 = times // WEEK_SECONDS * world.slots_per_week + of_week
+    return found
 
 
 def coins_of(seed: int, stream: int, entity_ids: Int64, slots: Int64) -> Float32:

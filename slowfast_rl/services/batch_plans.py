@@ -26,7 +26,7 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies.component_files import to_node
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.observation_checks import weekly_check
-from slowfast_rl.services.decision_log import (
+from slowfast_rl.logs.parquet import (
     RowGroups,
     read_columns,
     read_matrix,

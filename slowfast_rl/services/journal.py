@@ -27,7 +27,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path) -> None:
-        from slowfast_rl.services import decision_log  # noqa: F401 - needs an extra: fail early
+        from slowfast_rl.logs import parquet  # noqa: F401 - needs an extra: fail early
 
         self._folder, self._decisions = folder / "journal", folder / "decisions"
         self._file = -1  # descriptor of the open journal, -1 for none
@@ -73,7 +73,7 @@ class Journal:
 
     def _convert(self, path: Path) -> None:
         """Write a journal's rows as one part of the log; a part of its name is replaced."""
-        from slowfast_rl.services.decision_log import write_rows
+        from slowfast_rl.logs.parquet import write_rows
 
         *lines, torn = path.read_bytes().split(b"\n")
         if torn:  # its decision was never answered

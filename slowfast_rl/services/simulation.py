@@ -197,7 +197,7 @@ class SimulationService:
         return Choice(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
     def _write(self, decisions: list[dict[str, Any]]) -> None:
-        from slowfast_rl.services.decision_log import write_part  # needs an extra
+        from slowfast_rl.logs.parquet import write_part  # needs an extra
 
         assert self.folder is not None
         name = f"day-{self.now // DAY_SECONDS - 1:06}"

@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 
 from slowfast_rl.agents import ThresholdAgent
 from slowfast_rl.fast import UpliftRanker
-from slowfast_rl.fast.decide import propose
+from slowfast_rl.fast.proposals import propose
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population

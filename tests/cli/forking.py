@@ -12,7 +12,7 @@ from tests.cli.calls import run_command
 STARTER = multiprocessing.get_context("forkserver")
 STARTER.set_forkserver_preload(
     [f"slowfast_rl.cli.{name}" for name in ("train", "metrics", "plan", "serve")]
-    + ["slowfast_rl.services.decision_log", "slowfast_rl.store.redis", "slowfast_rl.store.shared"]
+    + ["slowfast_rl.logs.parquet", "slowfast_rl.store.redis", "slowfast_rl.store.shared"]
     + ["pandas", "scipy.linalg", "hydra._internal.core_plugins.basic_launcher"]  # at first use
 )
 

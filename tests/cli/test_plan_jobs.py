@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 import slowfast_rl as sf
 from slowfast_rl.fast import PacedExecutor
 from slowfast_rl.members.loading import load_world
-from slowfast_rl.services.decision_log import read_columns
+from slowfast_rl.logs.parquet import read_columns
 from slowfast_rl.store import SharedMemoryFeatureStore, Status, plan_view, read_plans
 from tests.cli.calls import call
 from tests.services.members_files import features, some_planner, write_members

@@ -5,7 +5,7 @@ import pytest
 
 from slowfast_rl.agents.single import Unplanned
 from slowfast_rl.fast import PacedExecutor, ThresholdPacer, UpliftRanker
-from slowfast_rl.fast.decide import propose
+from slowfast_rl.fast.proposals import propose
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population
 from tests.experiments.studies import study_module

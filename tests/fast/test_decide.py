@@ -13,7 +13,8 @@ from slowfast_rl.fast import (
     QualityRanker,
     UpliftRanker,
 )
-from slowfast_rl.fast.decide import decide, propose
+from slowfast_rl.fast.decide import decide
+from slowfast_rl.fast.proposals import propose
 from slowfast_rl.fast.uplift import UNTRAINED, Weights
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.observations import opportunity_observation

@@ -13,7 +13,7 @@ from slowfast_rl.fast import (
     QualityRanker,
     UpliftRanker,
 )
-from slowfast_rl.fast.decide import propose
+from slowfast_rl.fast.proposals import propose
 from slowfast_rl.fast.ppo_network import layout
 from slowfast_rl.fast.prior import typical_scale
 from slowfast_rl.members.loading import load_world

@@ -2,7 +2,7 @@
 
 import re
 
-from slowfast_rl.services.decision_log import FIELDS
+from slowfast_rl.logs.parquet import FIELDS
 from tests.pages import ROOT
 
 

@@ -17,7 +17,7 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import PlanExchange, plans_of_planner
 from slowfast_rl.services import simulation, store_clock
-from slowfast_rl.services.decision_log import FIELDS, write_part
+from slowfast_rl.logs.parquet import FIELDS, write_part
 from slowfast_rl.services.json_lines import JsonLinesService
 from slowfast_rl.services.planner import PlanningService
 from slowfast_rl.services.simulation import SimulationService, executor_version

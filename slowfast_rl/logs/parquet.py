@@ -1,4 +1,4 @@
-"""Parquet files of decisions, plans and members. Needs the extra ``offline``.
+"""Parquet files of columns. Needs the extra ``offline``.
 
 Columns go from numpy to Arrow and back by their buffers: ``pa.array`` and ``to_numpy`` import
 pandas, which takes 60 MB of every process. Only values that are rare go through them.
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from slowfast_rl.logs.schema import Column
 from slowfast_rl.members.arrays import Bool, Float32
 from slowfast_rl.store.files import write_bytes_atomically
 
@@ -26,78 +27,93 @@ except ImportError as error:
 _ROW_GROUP = 1 << 16  # rows that are encoded together, which bounds the working memory
 _FOOTER_TAIL = 8  # bytes at the end of a file: the footer's length and a magic word
 _NAMES = pa.dictionary(pa.int8(), pa.string())
-#: Name, type and meaning of each column; values that a source does not know are null.
-FIELDS: tuple[tuple[str, Any, str], ...] = (
-    ("time", pa.int64(), "simulated seconds since Monday 00:00 of week 0"),
-    ("member", pa.int64(), "entity id"),
-    ("channel", _NAMES, "of the opportunity"),
-    ("action", pa.int16(), "0 holds, j sends candidate j; after the guard"),
-    ("propensity", pa.float64(), "probability of the executor's choice, over its coins"),
-    ("vetoed", pa.bool_(), "whether the guard replaced a send by this hold"),
-    ("target", pa.int32(), "of the plan in force, on the channel; 0 where the member left it"),
-    ("cap", pa.int32(), "cap of the same plan on the channel; 0 where the member left it"),
-    ("sent_this_week", pa.int32(), "on the channel since Monday, before this decision"),
-    ("opted_in", pa.bool_(), "whether the member is, on the channel"),
-    ("plan_source", _NAMES, "plan: of this week; remembered: of an earlier one; safe: neither"),
-    ("plan_week", pa.int64(), "week of the plan in force"),
-    ("plan_version", pa.int64(), "policy version of that plan; 0 for the safe plan"),
-    ("executor_version", _NAMES, "digest of the executor's parameters"),
-    ("reward", pa.float64(), "utility of the slot in viewing days"),
-)
 
 
-def schema() -> "pa.Schema":
-    """Return the schema of the log, with the meaning of each field in its metadata."""
-    return pa.schema(
-        [pa.field(name, kind, metadata={"meaning": text}) for name, kind, text in FIELDS]
-    )
+def arrow_type(kind: str, width: int) -> Any:
+    """Return the Arrow type of a column's kind; see :class:`~slowfast_rl.logs.schema.Column`.
+
+    Args:
+        kind: the kind.
+        width: the number of values in a row, for a kind that ends in "[]".
+    """
+    base = kind.removesuffix("[]")
+    single = _NAMES if base == "name" else pa.type_for_alias(base)
+    return single if base == kind else pa.list_(single, width)
 
 
 def write_part(
-    folder: Path, name: str, batches: Sequence[Mapping[str, NDArray[Any] | list[Any]]]
+    folder: Path,
+    name: str,
+    table: Sequence[Column],
+    batches: Sequence[Mapping[str, NDArray[Any] | list[Any]]],
 ) -> Path:
-    """Write decisions as one part of the log, and return its path.
+    """Write rows as one part of a table, and return its path.
 
     Args:
-        folder: folder of the log.
+        folder: folder of the table.
         name: name of the part, by which parts are sorted; a part of the same name is replaced.
-        batches: the decisions of each batch, columns [B] in the types of :data:`FIELDS`; a missing
-            column and NaN are null.
+        table: the table's columns, whose meaning goes into each field's metadata.
+        batches: the columns of each batch, [B], or [B, width] for a kind that ends in "[]"; a
+            missing column, NaN and None are null.
     """
-    tables = []
-    for columns in batches:
-        size = len(next(iter(columns.values())))
-        arrays = [
-            _arrow(columns[name]).cast(kind) if name in columns else pa.nulls(size, kind)
-            for name, kind, _ in FIELDS
-        ]
-        tables.append(pa.Table.from_arrays(arrays, schema=schema()))
     path = folder / f"{name}.parquet"
-    _write(path, pa.concat_tables(tables).unify_dictionaries())
+    _write(path, pa.concat_tables(_tables(table, batches)).unify_dictionaries())
     return path
 
 
-def write_rows(folder: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Write decisions as one part of the log, as :func:`write_part` does.
+def _tables(
+    table: Sequence[Column], batches: Sequence[Mapping[str, NDArray[Any] | list[Any]]]
+) -> "list[pa.Table]":
+    """Return each batch as an Arrow table; a column's width is that of the first batch with it."""
+    widths = {
+        name: np.shape(values)[1]
+        for columns in reversed(batches)
+        for name, values in columns.items()
+        if np.ndim(values) == 2
+    }
+    types = [arrow_type(column.kind, widths.get(column.name, 0)) for column in table]
+    fields = [
+        pa.field(column.name, kind, metadata={"meaning": column.meaning})
+        for column, kind in zip(table, types, strict=True)
+    ]
+    found = []
+    for columns in batches:
+        size = len(next(iter(columns.values())))
+        arrays = [
+            _arrow(columns[field.name]).cast(field.type)
+            if field.name in columns
+            else pa.nulls(size, field.type)
+            for field in fields
+        ]
+        found.append(pa.Table.from_arrays(arrays, schema=pa.schema(fields)))
+    return found
+
+
+def write_rows(
+    folder: Path, name: str, table: Sequence[Column], rows: Sequence[Mapping[str, Any]]
+) -> Path:
+    """Write rows as one part of a table, as :func:`write_part` does.
 
     Args:
-        folder: folder of the log.
+        folder: folder of the table.
         name: name of the part.
-        rows: B decisions; a missing value is null.
+        table: the table's columns.
+        rows: B rows; a missing value is null.
 
     Raises:
-        ValueError: the rows are no decisions.
+        ValueError: the rows are none of the table.
     """
     try:
-        known = [name for name, _, _ in FIELDS if name in rows[0]]
-        return write_part(folder, name, [{key: [row[key] for row in rows] for key in known}])
-    except (pa.ArrowException, KeyError, TypeError) as error:
+        known = [column.name for column in table if column.name in rows[0]]
+        columns = {key: _values([row[key] for row in rows]) for key in known}
+        return write_part(folder, name, table, [columns])
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not rows of the log: {error!r}") from error
 
 
-def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write columns [B] to a file."""
-    _write(path, pa.Table.from_arrays([_arrow(values) for values in columns.values()], [*columns]))
+def _values(values: list[Any]) -> NDArray[Any] | list[Any]:
+    """Return values of rows; lists of equal lengths as one array [B, width]."""
+    return np.array(values) if isinstance(values[0], list) else values
 
 
 class RowGroups(NamedTuple):
@@ -197,11 +213,13 @@ def _read(file: "pq.ParquetFile", names: list[str], row_group: int | None) -> "p
 
 
 def _arrow(values: NDArray[Any] | list[Any]) -> "pa.Array":
-    """Return values [B] as an Arrow array; NaN is null."""
+    """Return values [B] or [B, width] as an Arrow array; NaN is null."""
     if isinstance(values, list):
         texts = all(type(value) is str for value in values)
         return _names(values) if texts else pa.array(values, from_pandas=True)
     column = np.ascontiguousarray(values)
+    if column.ndim == 2:
+        return pa.FixedSizeListArray.from_arrays(_arrow(column.ravel()), column.shape[1])
     known = ~np.isnan(column) if column.dtype.kind == "f" else np.ones(0, np.bool_)
     data = _bits(column) if column.dtype == np.bool_ else pa.py_buffer(column)
     validity = None if known.all() else _bits(known)
