@@ -12,6 +12,7 @@ from slowfast_rl.ope.estimators import Estimate, cluster_numbers, clustered_inte
 MOST_UNSUPPORTED = 0.01  # share of the target's probability on actions that were never drawn
 LEAST_EFFECTIVE_SIZE = 50  # rows
 LARGEST_SHARE = 0.1  # of the sum of weights, in one row
+_FAR = 1.7  # half widths of the interval, or 3.3 standard errors: one false alarm in a thousand
 
 
 class Diagnostics(NamedTuple):
@@ -141,10 +142,10 @@ def weight_warnings(found: Diagnostics) -> list[str]:
             f"one row has {100 * found.largest_share:.0f} % of all weight; above "
             f"{100 * LARGEST_SHARE:.0f} % an estimate rests on few rows"
         )
-    if not found.mean_weight.low <= 1 <= found.mean_weight.high:
+    mean, low, high = found.mean_weight
+    if abs(mean - 1) > _FAR * (high - low) / 2:
         warnings.append(
-            f"the mean weight is {found.mean_weight.mean:.3f} [{found.mean_weight.low:.3f}, "
-            f"{found.mean_weight.high:.3f}], which leaves out 1: propensities may be wrong, or "
-            "the target may choose what the log could not contain"
+            f"the mean weight is {mean:.3f} [{low:.3f}, {high:.3f}], too far from 1 for chance: "
+            "propensities may be wrong, or the target may choose what the log could not contain"
         )
     return warnings

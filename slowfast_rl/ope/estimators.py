@@ -18,6 +18,7 @@ clipped doubly robust  the same with weights of at most ``clip``; less noisy, ma
 =====================  =========================================================================
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -44,9 +45,14 @@ class Prediction(NamedTuple):
     # [B] mean over the actions of the logging policy; None if its probabilities are not known. With
     # it, the direct method compares two predictions, in which the model's level cancels.
     logging: Float64 | None = None
-    # [B] influence of each row on the mean difference of ``target`` and ``logging`` through the
-    # model that was fitted on it; None leaves the uncertainty of the fit out of the interval
-    of_fit: Float64 | None = None
+    # Given weights [B], the influence [B] of each row through the model that was fitted on it, on the
+    # mean of target + weights (reward - logged); given None, on that of target - logging. None
+    # leaves the uncertainty of the fit out of the intervals.
+    of_fit: Callable[[Float64 | None], Float64] | None = None
+
+    def influence(self, weights: Float64 | None) -> Float64 | float:
+        """Return what :attr:`of_fit` returns, 0 where the uncertainty is not known."""
+        return 0.0 if self.of_fit is None else self.of_fit(weights)
 
 
 def importance_weights(
@@ -146,11 +152,10 @@ def estimate(
     found["self-normalised"] = _self_normalised(w, r, groups)
     if prediction is None:
         return found
-    q, predicted = prediction.logged, prediction.target
     return {
-        "doubly robust": _of_mean(predicted + w * (r - q), r, groups),
+        "doubly robust": _robust(prediction, w, r, groups),
         "direct method": _direct(prediction, r, groups),
-        "clipped doubly robust": _of_mean(predicted + np.minimum(w, clip) * (r - q), r, groups),
+        "clipped doubly robust": _robust(prediction, np.minimum(w, clip), r, groups),
     } | found
 
 
@@ -181,17 +186,50 @@ def clustered_interval(mean: float, influence: Float64, groups: Int64) -> Interv
     count = len(sums)
     if count < 2:
         return Interval(mean, -np.inf, np.inf)
-    error = float(np.sqrt(count / (count - 1) * (sums**2).sum())) / len(influence)
-    return Interval(mean, mean - Z95 * error, mean + Z95 * error)
+    squares = sums**2
+    half = float(np.sqrt(count / (count - 1) * squares.sum())) / len(influence) * _quantile(squares)
+    return Interval(mean, mean - half, mean + half)
 
 
-def _of_mean(by_row: Float64, rewards: Float64, groups: Int64) -> Estimate:
-    """Return the estimate that is the mean of one number per row, [B]."""
+def _quantile(squares: Float64) -> float:
+    """Return the 97.5 % quantile of Student's t for a variance that is the sum of some squares.
+
+    The degrees of freedom are Satterthwaite's, 2 (Σ s²)² / Σ s⁴: few, where few rows have a weight.
+    The quantile is expanded around that of the normal distribution (Abramowitz & Stegun 26.7.5).
+    """
+    total = float(squares.sum())
+    inverse = float((squares**2).sum()) / (2 * total**2) if total else 0.0
+    z = Z95
+    first = (z**3 + z) / 4 * inverse
+    return z + first + (5 * z**5 + 16 * z**3 + 3 * z) / 96 * inverse**2
+
+
+def _of_mean(
+    by_row: Float64, rewards: Float64, groups: Int64, of_fit: Float64 | float = 0.0
+) -> Estimate:
+    """Return the estimate that is the mean of one number per row, [B].
+
+    Args:
+        by_row: the numbers.
+        rewards: [B].
+        groups: [B] clusters.
+        of_fit: [B] influence of each row through the reward model.
+    """
     lift = by_row - rewards
     return Estimate(
-        clustered_interval(float(lift.mean()), lift - lift.mean(), groups),
-        clustered_interval(float(by_row.mean()), by_row - by_row.mean(), groups),
+        clustered_interval(float(lift.mean()), lift - lift.mean() + of_fit, groups),
+        clustered_interval(float(by_row.mean()), by_row - by_row.mean() + of_fit, groups),
     )
+
+
+def _robust(prediction: Prediction, w: Float64, r: Float64, groups: Int64) -> Estimate:
+    """Return the mean prediction, corrected by weighted residuals.
+
+    An error of the model cancels on average if weights are not clipped. It does not cancel exactly
+    where few rows have a weight, so that the interval includes it.
+    """
+    by_row = prediction.target + w * (r - prediction.logged)
+    return _of_mean(by_row, r, groups, prediction.influence(w))
 
 
 def _self_normalised(w: Float64, r: Float64, groups: Int64) -> Estimate:
@@ -210,16 +248,10 @@ def _self_normalised(w: Float64, r: Float64, groups: Int64) -> Estimate:
 
 def _direct(prediction: Prediction, r: Float64, groups: Int64) -> Estimate:
     """Return the mean prediction; its interval includes the uncertainty of the fit if known."""
-    fit = 0.0 if prediction.of_fit is None else prediction.of_fit
     if prediction.logging is None:
-        value, mean = prediction.target, float(r.mean())
-        influence = value - value.mean() + fit
-        return Estimate(
-            clustered_interval(float(value.mean()) - mean, influence - (r - mean), groups),
-            clustered_interval(float(value.mean()), influence, groups),
-        )
+        return _of_mean(prediction.target, r, groups, prediction.influence(np.zeros(len(r))))
     lift, mean = prediction.target - prediction.logging, float(r.mean())
-    influence = lift - lift.mean() + fit
+    influence = lift - lift.mean() + prediction.influence(None)
     return Estimate(
         clustered_interval(float(lift.mean()), influence, groups),
         clustered_interval(mean + float(lift.mean()), influence + r - mean, groups),

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from slowfast_rl.evaluation.formatting import as_json, number, table
 from slowfast_rl.ope.diagnostics import Diagnostics
 from slowfast_rl.ope.estimators import Estimate
@@ -86,25 +88,35 @@ class OffPolicyResult:
             columns="method"
         )
 
+    @property
+    def digits(self) -> int:
+        """How many decimals show two digits of the width of the first interval."""
+        width = self.main.lift.high - self.main.lift.low
+        return int(np.clip(1 - np.floor(np.log10(width)), 0, 6)) if 0 < width < np.inf else 3
+
     def markdown(self) -> str:
         """Return the estimates as a Markdown table."""
-        cells = [
-            (name, number(found.lift, 3), number(found.value, 3, False), self.reading.get(name, ""))
+        return table(("method", "lift", "value", "how to read it"), self._cells())
+
+    def _cells(self) -> list[tuple[str, str, str, str]]:
+        return [
+            (
+                name,
+                number(found.lift, self.digits),
+                number(found.value, self.digits, signed=False),
+                self.reading.get(name, ""),
+            )
             for name, found in self.estimates.items()
         ]
-        return table(("method", "lift", "value", "how to read it"), cells)
 
     def __repr__(self) -> str:
         """Return the table for the terminal, with diagnostics and warnings."""
         given = ", ".join(f"{name} {value}" for name, value in self.settings.items())
         head = f"<{self.kind} of {self.policy}" + (f", {given}" if given else "")
         header = ("method", "lift", "value", "")
-        rows = [
-            (name, number(e.lift, 3), number(e.value, 3, False), self.reading.get(name, ""))
-            for name, e in self.estimates.items()
-        ]
+        rows = self._cells()
         widths = [max(len(row[i]) for row in (header, *rows)) for i in range(4)]
-        lines = [f"{head}; in {self.unit}, the log's mean is {self.logged:.3f}"]
+        lines = [f"{head}; in {self.unit}, the log's mean is {self.logged:.{self.digits}f}"]
         for row in (header, *rows):
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             lines.append("  " + "  ".join(cells).rstrip())

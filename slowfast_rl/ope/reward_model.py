@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Float32, Float64, Int64
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.ope.estimators import Prediction, cluster_numbers
 from slowfast_rl.slow.effects import (
     baseline,
@@ -22,8 +22,8 @@ from slowfast_rl.slow.effects import (
     standardised,
 )
 
-RIDGE = 0.03  # of effects, as in the utility planner
-FOLDS = 2
+RIDGE = 0.1  # of effects; the utility planner's logs are larger and need less
+FOLDS = 5
 
 
 class ActionFeatures(NamedTuple):
@@ -68,25 +68,59 @@ def predict_cross_fitted(
     outcomes = rewards.astype(np.float32)[:, None]
     surprise, aimed = features.logged - features.usual, features.target - features.usual
     level, effect, target = (np.zeros(len(rewards)) for _ in range(3))
-    directions = []  # of each fold: what its coefficients' errors do to the mean prediction
+    fits = []
     for number in range(folds):
-        here = fold == number
-        there = ~here
-        fit = x[there], surprise[there]
-        residual = residuals_of_others(fit[0], outcomes[there], odd[there])
-        regression = regress_on_surprise(*fit, residual, ridge)
+        here, there = fold == number, fold != number
+        residual = residuals_of_others(x[there], outcomes[there], odd[there])
+        regression = regress_on_surprise(x[there], surprise[there], residual, ridge)
         theta = regression.coefficients[:, 0].reshape(surprise.shape[1], x.shape[1])
-        level[here] = (x[here] @ baseline(fit[0], outcomes[there]))[:, 0]
+        level[here] = (x[here] @ baseline(x[there], outcomes[there]))[:, 0]
         by_feature = x[here] @ theta.T  # [b, G]
         effect[here] = np.einsum("bg,bg->b", surprise[here], by_feature)
         target[here] = np.einsum("bg,bg->b", aimed[here], by_feature)
-        mean_shift = (aimed[here].T.astype(np.float64) @ x[here]).ravel()
-        directions.append(np.linalg.solve(regression.precision, mean_shift))
-    residual_of_row = rewards - level - effect
-    of_fit = np.zeros(len(rewards))
-    for rows in row_blocks(len(rewards)):
-        for number in range(folds):
-            reached = directions[number].reshape(surprise.shape[1], x.shape[1])
-            pull = np.einsum("bg,bg->b", surprise[rows], x[rows] @ reached.T)
-            of_fit[rows] += np.where(fold[rows] == number, 0, pull * residual_of_row[rows])
+        gram = x[there].T.astype(np.float64) @ x[there]
+        fits.append(_Fit(here, regression.precision, gram + 1e-6 * len(x) * np.eye(len(gram))))
+    of_fit = _OfFit(x, surprise, aimed, rewards - level - effect, fits)
     return Prediction(level + target, level + effect, level, of_fit)
+
+
+class _Fit(NamedTuple):
+    """The regression on the members outside one fold."""
+
+    here: Bool  # [B] rows of the fold
+    effects: Float64  # [G (1 + T), G (1 + T)] precision of the effects
+    level: Float64  # [1 + T, 1 + T] precision of the level
+
+
+class _OfFit(NamedTuple):
+    """Influence of each row through the models that were fitted on it.
+
+    A model's coefficients err by H⁻¹ Σ z e over the rows z with residuals e that it was fitted on;
+    what an error does to an estimate is the sum, over the rows that the model predicts, of the
+    prediction's derivative. Residuals are those of models that were not fitted on the row.
+    """
+
+    x: Float32  # [B, 1 + T]
+    surprise: Float32  # [B, G]
+    aimed: Float32  # [B, G]
+    residual: Float64  # [B]
+    fits: list[_Fit]
+
+    def __call__(self, weights: Float64 | None) -> Float64:
+        """Return the influence [B], as :class:`Prediction` describes it."""
+        x, found = self.x, np.zeros(len(self.x))
+        shift, level = self.aimed, None
+        if weights is not None:
+            shift = self.aimed - weights.astype(np.float32)[:, None] * self.surprise
+            level = 1 - weights
+        for fit in self.fits:
+            here = fit.here
+            moved = np.linalg.solve(fit.effects, (shift[here].T.astype(np.float64) @ x[here]).ravel())
+            by_feature = moved.reshape(shift.shape[1], x.shape[1]).T.astype(np.float32)
+            pull = np.zeros(len(x))
+            for rows in row_blocks(len(x)):
+                pull[rows] = np.einsum("bg,bg->b", self.surprise[rows], x[rows] @ by_feature)
+            if level is not None:
+                pull += x @ np.linalg.solve(fit.level, x[here].T.astype(np.float64) @ level[here])
+            found += np.where(here, 0, pull * self.residual)
+        return found
