@@ -3,7 +3,7 @@
 import importlib as _importlib
 import typing as _typing
 
-from slowfast_rl import envs, evaluation, fast, policies, slow, store
+from slowfast_rl import envs, evaluation, fast, logs, policies, slow, store
 from slowfast_rl.agents import Agent, SinglePolicyAgent, SlowFastAgent, ThresholdAgent
 from slowfast_rl.evaluation import EvaluationProtocol, compare
 from slowfast_rl.members.beliefs import BeliefFilter
@@ -52,6 +52,7 @@ __all__ = [
     "evaluation",
     "fast",
     "load_world",
+    "logs",
     "opportunity_features",
     "opportunity_observation",
     "plots",

@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 from slowfast_rl.cli.bench import BenchSettings
 from slowfast_rl.cli.compare import CompareSettings
 from slowfast_rl.cli.guide import yaml_settings
+from slowfast_rl.cli.logs import LogSettings
 from slowfast_rl.cli.plan import PlanSettings
 from slowfast_rl.cli.references import ReferenceSettings
 from slowfast_rl.cli.schema import allowed_text, allowed_types, register_settings
@@ -38,7 +39,8 @@ PAGE = Path(__file__).parents[1] / "config.md"
 BLOCK = "settings"
 COMMANDS: dict[str, type[Settings]] = {
     "train": TrainSettings, "compare": CompareSettings, "plan": PlanSettings,
-    "serve": ServeSettings, "bench": BenchSettings, "references": ReferenceSettings,
+    "serve": ServeSettings, "logs": LogSettings, "bench": BenchSettings,
+    "references": ReferenceSettings,
 }  # fmt: skip
 _HEADER = ("setting", "default", "allowed", "meaning")
 _CONFIGS = config_folder()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.benchmarks.env import Case
+from slowfast_rl.logs.parquet import write_columns
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.observations import weekly_observation
@@ -24,7 +25,6 @@ from slowfast_rl.policies.belief_memory import BeliefMemory
 from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.services.batch_plans import PlanJob, Shard, find_shards, plan_shards, read_part
-from slowfast_rl.logs.parquet import write_columns
 from slowfast_rl.slow import RandomPlanner, RolloutPlanner
 from slowfast_rl.slow.branches import burn_in
 from slowfast_rl.store import plan_view, write_plans

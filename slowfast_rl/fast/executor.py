@@ -124,9 +124,7 @@ class PacedExecutor(BaseExecutor):
         parts, given = (self.pacer, self.ranker), plan_or_free(world, plan, len(obs))
         return choose_candidates(world, *parts, obs, given, entity_ids, times, seed)
 
-    def action_probabilities(
-        self, world: World, obs: Float32, plan: PacingPlan | None
-    ) -> Float64:
+    def action_probabilities(self, world: World, obs: Float32, plan: PacingPlan | None) -> Float64:
         """Return the probabilities of all actions at B opportunities, [B, 1 + K].
 
         Raises:

@@ -102,7 +102,7 @@ class ExploringExecutor(BaseExecutor):
         """Simulate one week, one opportunity at a time; every send passes the guard."""
         caps, seed = target if cap is None else cap, population.simulation.seed
         plan_rows = pack_plans(target, caps, shape)
-        for slot in population.world.schedule:
+        for _ in population.world.schedule:
             opted_in = population.opted_in
             plan_rows[:, 0:-1:2] *= opted_in  # the target is 0 on a channel that the member left
             plan_rows[:, 1:-1:2] *= opted_in
@@ -112,9 +112,7 @@ class ExploringExecutor(BaseExecutor):
             )  # fmt: skip
             times = population.weeks * np.int64(WEEK_SECONDS)
             observed = opportunity_observation(population, plan.target)
-            choice = self.choose(
-                population.world, observed, plan, population.members, times, seed
-            )
+            choice = self.choose(population.world, observed, plan, population.members, times, seed)
             actions = np.where(population.alive, choice.actions, 0)
             forbidden = hold_forbidden(population, plan_rows, actions)
             population.simulation.ledger[forbidden, VETOED] += 1
@@ -158,9 +156,7 @@ class ExploringExecutor(BaseExecutor):
         return cls(settings=settings, **parts)
 
 
-def draw_actions(
-    probabilities: Float64, entity_ids: Int64, slots: Int64, seed: int
-) -> Choice:
+def draw_actions(probabilities: Float64, entity_ids: Int64, slots: Int64, seed: int) -> Choice:
     """Draw one action of each row of probabilities [B, 1 + K] with one coin.
 
     Args:

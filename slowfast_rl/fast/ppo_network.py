@@ -10,8 +10,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
-from slowfast_rl.fast.proposals import propose
 from slowfast_rl.fast.prior import Prior, Scale
+from slowfast_rl.fast.proposals import propose
 from slowfast_rl.members.arrays import Float32
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.columns import columns

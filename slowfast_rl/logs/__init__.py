@@ -1,0 +1,49 @@
+"""Logs of a company, or of a simulation that stands in for one: write, read, check, replay."""
+
+from typing import TYPE_CHECKING, Any
+
+from slowfast_rl.logs.weekly_log import WeeklyLog
+
+if TYPE_CHECKING:  # what they need is imported when they are asked for
+    from slowfast_rl.logs.checks import check
+    from slowfast_rl.logs.histories import (
+        MemberHistories,
+        weekly,
+        weekly_observations,
+        weekly_table,
+    )
+    from slowfast_rl.logs.reading import EventLog, read
+    from slowfast_rl.logs.recording import PlanDesign, record
+
+_MODULES = {
+    "EventLog": "reading",
+    "MemberHistories": "histories",
+    "PlanDesign": "recording",
+    "check": "checks",
+    "read": "reading",
+    "record": "recording",
+    "weekly": "histories",
+    "weekly_observations": "histories",
+    "weekly_table": "histories",
+}
+
+__all__ = [
+    "EventLog",
+    "MemberHistories",
+    "PlanDesign",
+    "WeeklyLog",
+    "check",
+    "read",
+    "record",
+    "weekly",
+    "weekly_observations",
+    "weekly_table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

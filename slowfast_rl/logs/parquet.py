@@ -24,21 +24,24 @@ try:
 except ImportError as error:
     raise ImportError("parquet files need pyarrow: pip install 'slowfast_rl[offline]'") from error
 
-_ROW_GROUP = 1 << 16  # rows that are encoded together, which bounds the working memory
+ROW_GROUP = 1 << 16  # rows that are encoded together, which bounds the working memory
+SOURCE_ROW = "source_row"  # column with the number of a row in the files it comes from
 _FOOTER_TAIL = 8  # bytes at the end of a file: the footer's length and a magic word
 _NAMES = pa.dictionary(pa.int8(), pa.string())
 
 
-def arrow_type(kind: str, width: int) -> Any:
+def arrow_type(kind: str, width: int | None) -> Any:
     """Return the Arrow type of a column's kind; see :class:`~slowfast_rl.logs.schema.Column`.
 
     Args:
         kind: the kind.
-        width: the number of values in a row, for a kind that ends in "[]".
+        width: the number of values in a row, for a kind that ends in "[]"; None if it is unknown.
     """
     base = kind.removesuffix("[]")
     single = _NAMES if base == "name" else pa.type_for_alias(base)
-    return single if base == kind else pa.list_(single, width)
+    if base == kind:
+        return single
+    return pa.list_(single) if width is None else pa.list_(single, width)
 
 
 def write_part(
@@ -57,7 +60,7 @@ def write_part(
             missing column, NaN and None are null.
     """
     path = folder / f"{name}.parquet"
-    _write(path, pa.concat_tables(_tables(table, batches)).unify_dictionaries())
+    write_table(path, pa.concat_tables(_tables(table, batches)).unify_dictionaries())
     return path
 
 
@@ -71,7 +74,7 @@ def _tables(
         for name, values in columns.items()
         if np.ndim(values) == 2
     }
-    types = [arrow_type(column.kind, widths.get(column.name, 0)) for column in table]
+    types = [arrow_type(column.kind, widths.get(column.name)) for column in table]
     fields = [
         pa.field(column.name, kind, metadata={"meaning": column.meaning})
         for column, kind in zip(table, types, strict=True)
@@ -116,6 +119,18 @@ def _values(values: list[Any]) -> NDArray[Any] | list[Any]:
     return np.array(values) if isinstance(values[0], list) else values
 
 
+def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write columns [B] to a file."""
+    write_table(
+        path, pa.Table.from_arrays([_arrow(values) for values in columns.values()], [*columns])
+    )
+
+
+def part_file(number: int) -> str:
+    """Return the name of a part's file, by which parts are sorted."""
+    return f"part-{number:06}.parquet"
+
+
 class RowGroups(NamedTuple):
     """The parts of a file that can be read alone."""
 
@@ -129,7 +144,7 @@ def row_groups(path: Path) -> RowGroups:
     Raises:
         ValueError: the file is missing or damaged.
     """
-    with _opened(path, ()) as file:
+    with opened(path, ()) as file:
         found = file.metadata
         rows = tuple(found.row_group(i).num_rows for i in range(found.num_row_groups))
         with path.open("rb") as raw:
@@ -152,7 +167,7 @@ def read_columns(
     Raises:
         ValueError: the file is missing or damaged, or lacks one of the columns.
     """
-    with _opened(path, wanted) as file:
+    with opened(path, wanted) as file:
         table = _read(file, list(wanted), row_group)
         return {name: _numpy(table[name]) for name in wanted}
 
@@ -170,7 +185,7 @@ def read_matrix(path: Path, wanted: Sequence[str], row_group: int | None = None)
     Raises:
         ValueError: the file is missing or damaged, or a column is missing or holds no numbers.
     """
-    with _opened(path, wanted) as file, np.errstate(over="ignore"):
+    with opened(path, wanted) as file, np.errstate(over="ignore"):
         found = file.metadata
         rows = found.num_rows if row_group is None else found.row_group(row_group).num_rows
         matrix = np.empty((rows, len(wanted)), np.float32)
@@ -189,8 +204,94 @@ def read_matrix(path: Path, wanted: Sequence[str], row_group: int | None = None)
         return matrix
 
 
+class TableRows(NamedTuple):
+    """Rows of a table as arrays."""
+
+    columns: dict[str, NDArray[Any]]  # [B], or [B, width] for a kind that ends in "[]"
+    nulls: dict[str, Bool]  # [B] by column, where some are null; ragged rows of a list are null
+    size: int  # B
+
+
+def read_rows(
+    path: Path,
+    table: Sequence[Column],
+    names: Mapping[str, Sequence[str]] | None = None,
+    *,
+    lenient: bool = False,
+) -> TableRows:
+    """Return the columns of a table that a file has.
+
+    Nulls are -1 among whole numbers and codes, NaN among floats and False among booleans. A column
+    of names is returned as codes: indices into the known names, -2 for others.
+
+    Args:
+        path: the file.
+        table: the table's columns.
+        names: the names that are known, by column.
+        lenient: whether required columns may be missing.
+
+    Raises:
+        ValueError: the file is missing or damaged, lacks a required column or has one of a type
+            that cannot be converted.
+    """
+    required = [column.name for column in table if column.required and not lenient]
+    with opened(path, required) as file:
+        there = [column for column in table if column.name in file.schema_arrow.names]
+        rows = file.read(columns=[column.name for column in there])
+        found = TableRows({}, {}, rows.num_rows)
+        for column in there:
+            chunk = rows[column.name].combine_chunks()
+            if isinstance(chunk, pa.ChunkedArray):  # of an empty table
+                chunk = pa.concat_arrays(chunk.chunks) if chunk.chunks else pa.array([], chunk.type)
+            try:
+                values, null = _columns_of(chunk, column, (names or {}).get(column.name, ()))
+            except (pa.ArrowException, ValueError) as error:
+                raise ValueError(
+                    f"{path} has {column.name} of type {chunk.type}; allowed is {column.kind}"
+                ) from error
+            found.columns[column.name] = values
+            if null.any():
+                found.nulls[column.name] = null
+        return found
+
+
+def _columns_of(
+    array: "pa.Array", column: Column, known: Sequence[str]
+) -> tuple[NDArray[Any], Bool]:
+    """Return a column's values [B] or [B, width], and where they are null, [B]."""
+    base = column.kind.removesuffix("[]")
+    if base != column.kind:
+        return _lists_of(array, base)
+    null = np.asarray(array.is_null().to_numpy(zero_copy_only=False), np.bool_)
+    if base == "name":
+        plain = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+        coded = plain.cast(pa.string()).dictionary_encode()
+        code = {name: i for i, name in enumerate(known)}
+        of_name = np.array([code.get(name, -2) for name in coded.dictionary.to_pylist()] + [-1])
+        indices = coded.indices.fill_null(len(coded.dictionary)).to_numpy(zero_copy_only=False)
+        return of_name[indices].astype(np.int16), null
+    filler = {"bool": False, "float32": np.nan, "float64": np.nan}.get(base, -1)
+    values = array.cast(pa.type_for_alias(base)).fill_null(filler)
+    return np.asarray(values.to_numpy(zero_copy_only=False)), null
+
+
+def _lists_of(array: "pa.Array", base: str) -> tuple[NDArray[Any], Bool]:
+    """Return lists as an array [B, width], and where they are null or of another length, [B]."""
+    size = len(array)
+    lengths = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    width = int(np.bincount(lengths).argmax()) if size else 0
+    fits = lengths == width if width else np.zeros(size, np.bool_)
+    kind = pa.type_for_alias(base)
+    filler = {"bool": False, "float32": np.nan, "float64": np.nan}.get(base, -1)
+    values = np.full((size, width), filler, np.dtype(kind.to_pandas_dtype()))
+    if width:
+        kept = array.filter(pa.array(fits)).flatten().cast(kind).fill_null(filler)
+        values[fits] = kept.to_numpy(zero_copy_only=False).reshape(-1, width)
+    return values, ~fits
+
+
 @contextmanager
-def _opened(path: Path, wanted: Sequence[str]) -> Iterator["pq.ParquetFile"]:
+def opened(path: Path, wanted: Sequence[str]) -> Iterator["pq.ParquetFile"]:
     """Open a file that has these columns, and name it in every error."""
     try:
         with pq.ParquetFile(path) as file:
@@ -214,26 +315,32 @@ def _read(file: "pq.ParquetFile", names: list[str], row_group: int | None) -> "p
 
 def _arrow(values: NDArray[Any] | list[Any]) -> "pa.Array":
     """Return values [B] or [B, width] as an Arrow array; NaN is null."""
-    if isinstance(values, list):
-        texts = all(type(value) is str for value in values)
-        return _names(values) if texts else pa.array(values, from_pandas=True)
-    column = np.ascontiguousarray(values)
+    if isinstance(values, list) or values.dtype == object:
+        known = list(values)
+        texts = {type(value) for value in known} - {type(None)} == {str}
+        return _names(known) if texts else pa.array(known, from_pandas=True)
+    column: NDArray[Any] = np.ascontiguousarray(values)
     if column.ndim == 2:
         return pa.FixedSizeListArray.from_arrays(_arrow(column.ravel()), column.shape[1])
-    known = ~np.isnan(column) if column.dtype.kind == "f" else np.ones(0, np.bool_)
+    valid = ~np.isnan(column) if column.dtype.kind == "f" else np.ones(0, np.bool_)
     data = _bits(column) if column.dtype == np.bool_ else pa.py_buffer(column)
-    validity = None if known.all() else _bits(known)
+    validity = None if valid.all() else _bits(valid)
     return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [validity, data])
 
 
-def _names(values: list[str]) -> "pa.Array":
-    """Return texts, few of which differ, as a dictionary array."""
-    codes = {text: code for code, text in enumerate(dict.fromkeys(values))}
-    texts = [text.encode() for text in codes]
+def _names(values: list[str | None]) -> "pa.Array":
+    """Return texts, few of which differ, as a dictionary array; None is null."""
+    distinct = [text for text in dict.fromkeys(values) if text is not None]
+    codes: dict[str | None, float] = {text: code for code, text in enumerate(distinct)}
+    texts = [text.encode() for text in distinct]
     ends = pa.py_buffer(np.cumsum([0, *map(len, texts)], dtype=np.int32))
     names = pa.StringArray.from_buffers(len(texts), ends, pa.py_buffer(b"".join(texts)))
-    indices = np.fromiter((codes[text] for text in values), np.int32, len(values))
-    return pa.DictionaryArray.from_arrays(_arrow(indices), names)
+    indices = np.fromiter((codes.get(text, -1) for text in values), np.int32, len(values))
+    null = indices < 0
+    validity = _bits(~null) if null.any() else None
+    data = [validity, pa.py_buffer(np.maximum(indices, 0))]
+    coded = pa.Array.from_buffers(pa.int32(), len(indices), data)
+    return pa.DictionaryArray.from_arrays(coded, names)
 
 
 def _bits(flags: Bool) -> "pa.Buffer":
@@ -255,8 +362,9 @@ def _plain(part: "pa.Array") -> bool:
     return bool(number and part.null_count == 0)
 
 
-def _write(path: Path, table: "pa.Table") -> None:
+def write_table(path: Path, table: "pa.Table") -> None:
+    """Write an Arrow table to a file, atomically."""
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, row_group_size=_ROW_GROUP)
+    pq.write_table(table, buffer, row_group_size=ROW_GROUP)
     write_bytes_atomically(path, buffer.getvalue())
     pa.default_memory_pool().release_unused()

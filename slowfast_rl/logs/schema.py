@@ -34,12 +34,12 @@ DECISIONS: tuple[Column, ...] = (
         "propensity", "float64", True, "probability of this action, over all the executor's coins"
     ),
     Column("vetoed", "bool", False, "whether the guard replaced a send by this hold"),
-    Column("target", "int32", False, "of the plan in force, on the channel; 0 if the member left it"),
-    Column("cap", "int32", False, "cap of the same plan on the channel; 0 if the member left it"),
+    Column("target", "int32", False, "of the plan in force, on the channel; 0 once left"),
+    Column("cap", "int32", False, "cap of the same plan on the channel; 0 once left"),
     Column("sent_this_week", "int32", False, "on the channel since Monday, before this decision"),
     Column("opted_in", "bool", False, "whether the member is, on the channel"),
     Column(
-        "plan_source", "name", False, "plan: of this week; remembered: of an earlier one; safe: neither"
+        "plan_source", "name", False, "plan: of this week; remembered: earlier; safe: neither"
     ),
     Column("plan_week", "int64", False, "week of the plan in force"),
     Column("plan_version", "int64", False, "policy version of that plan; 0 for the safe plan"),
@@ -47,8 +47,8 @@ DECISIONS: tuple[Column, ...] = (
     Column("topics", "int16[]", False, "[K] topic of each candidate, from 0"),
     Column("qualities", "float32[]", False, "[K] content quality, in standard deviations"),
     Column("launched", "bool[]", False, "[K] launch flag of each candidate"),
-    Column("probabilities", "float64[]", False, "[1 + K] of holding and of sending each candidate"),
-    Column("reward", "float64", False, "expected utility of the slot in viewing days; simulations only"),
+    Column("probabilities", "float64[]", False, "[1 + K] of a hold and of each candidate"),
+    Column("reward", "float64", False, "simulated: expected utility of the slot, viewing days"),
 )  # fmt: skip
 
 EVENTS = ("opened", "dismissed", "opted_out", "opted_in", "viewed", "churned")
@@ -61,7 +61,7 @@ OUTCOMES: tuple[Column, ...] = (
     Column("channel", "name", True, "of a message or an opt-in; null for viewed and churned"),
     Column("event", "name", True, f"one of {', '.join(EVENTS)}"),
     Column(
-        "decided_at", "int64", True, f"time of the send's decision, for {', '.join(OF_SENDS)}; else null"
+        "decided_at", "int64", True, f"when the send was decided: {', '.join(OF_SENDS)}; else null"
     ),
 )  # fmt: skip
 

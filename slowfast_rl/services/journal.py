@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from slowfast_rl.logs.schema import DECISIONS
+
 _LOG = logging.getLogger(__name__)
 _ROWS = 1000  # in a journal before they become a part of the log
 
@@ -80,7 +82,9 @@ class Journal:
             _LOG.warning("the last record of %s is torn and left out", path)
         try:
             if lines:
-                write_rows(self._decisions, path.stem, [json.loads(line) for line in lines])
+                write_rows(
+                    self._decisions, path.stem, DECISIONS, [json.loads(line) for line in lines]
+                )
         except ValueError as error:
             kept = path.rename(path.with_suffix(".damaged"))
             _LOG.warning("%s is damaged and no part of the log: %s", kept, error)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from slowfast_rl.fast.decide import decide, sources
+from slowfast_rl.logs.decisions import candidates_of
 from slowfast_rl.members.arrays import Float32
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.world import World
@@ -190,12 +191,14 @@ class JsonLinesService:
             sent, reading.plan.cap[:, channel], opted_in
         )  # whatever the pacer returned
         vetoed = bool(choice.actions[0] and not allowed[0])
+        known = self.executor.action_probabilities(self.world, obs, reading.plan)
+        candidates = candidates_of(self.world, obs)
         return {
             "time": now,
             "member": member,
             "channel": channels[channel],
             "action": 0 if vetoed else int(choice.actions[0]),
-            "propensity": probability_or_none(choice.propensity[0]),
+            "propensity": 1.0 if vetoed else probability_or_none(choice.propensity[0]),
             "vetoed": vetoed,
             "target": int(reading.plan.target[0, channel]),
             "cap": int(reading.plan.cap[0, channel]),
@@ -205,6 +208,8 @@ class JsonLinesService:
             "plan_week": int(reading.plan.week[0]),
             "plan_version": int(reading.plan.policy_version[0]),
             "executor_version": self.version,
+            **{name: values[0].tolist() for name, values in candidates.items()},
+            "probabilities": None if known is None else known[0].tolist(),
         }
 
 

@@ -11,14 +11,13 @@ import numpy as np
 
 from slowfast_rl.agents.disk import read_arrays, write_arrays
 from slowfast_rl.fast.decide import sources
-from slowfast_rl.members.arrays import Bool, Float64, Int32, Int64
+from slowfast_rl.logs.decisions import decide_slot
+from slowfast_rl.logs.schema import DECISIONS
+from slowfast_rl.members.arrays import Float64, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.loading import world_hash
-from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population, population_arrays, restore_population
-from slowfast_rl.members.state import take_rows
-from slowfast_rl.policies.contracts import BaseExecutor, Choice
-from slowfast_rl.policies.guard import hold_forbidden
+from slowfast_rl.policies.contracts import BaseExecutor
 from slowfast_rl.policies.plan_exchange import PlanExchange, pack_plan
 from slowfast_rl.policies.plan_reader import Reading
 from slowfast_rl.services.served_plans import RegisteredStore, ServedPlanReader
@@ -138,7 +137,6 @@ class SimulationService:
     def _serve(self, now: int) -> dict[str, Any]:
         """Decide for every living member and simulate the slot; return the columns of the log."""
         population, n = self.population, self.population.num_members
-        channel = population.world.schedule[population.slot].channel
         living = np.flatnonzero(population.alive)
         week = now // WEEK_SECONDS
         times = np.full(len(living), now)
@@ -146,27 +144,15 @@ class SimulationService:
         packed = pack_plan(reading.plan)
         plan_rows = np.zeros((n, packed.shape[1]), np.int32)
         plan_rows[living] = packed
-        choice = self._choose(reading, plan_rows, living, times)
-        sent = population.sent_this_week[living, channel]
-        opted_in = population.opted_in[living, channel]
-        actions = np.zeros(n, np.int64)
-        actions[living] = choice.actions
-        vetoed: Bool = hold_forbidden(population, plan_rows, actions)
-        self.vetoed += int(vetoed.sum())
+        decided = decide_slot(
+            population, self.executor, reading.plan, plan_rows, living, times, self.seed
+        )
+        columns = decided.columns
+        self.vetoed += int(columns["vetoed"].sum())
         discount = population.world.reward.weekly_discount ** (week - self._first_week)
-        rewards, _ = population.step(actions)
+        rewards, _ = population.step(decided.actions)
         self.returns += discount * rewards
-        return {
-            "time": times,
-            "member": population.members[living],
-            "channel": [population.world.channels[channel]] * len(living),
-            "action": actions[living],
-            "propensity": choice.propensity,
-            "vetoed": vetoed[living],
-            "target": reading.plan.target[:, channel],
-            "cap": reading.plan.cap[:, channel],
-            "sent_this_week": sent,
-            "opted_in": opted_in,
+        return columns | {
             "plan_source": sources(reading, times // WEEK_SECONDS),
             "plan_week": reading.plan.week,
             "plan_version": reading.plan.policy_version,
@@ -180,28 +166,12 @@ class SimulationService:
         plan = (np.concatenate(column) for column in zip(*(p.plan for p in parts), strict=True))
         return Reading(PacingPlan(*plan), np.concatenate([part.settled for part in parts]))
 
-    def _choose(self, reading: Reading, plan_rows: Int32, living: Int64, times: Int64) -> Choice:
-        population = self.population
-        observed = opportunity_observation(population, plan_rows[:, 0:-1:2])
-        parts = [
-            self.executor.choose(
-                population.world,
-                observed[living[some]],
-                take_rows(reading.plan, some),
-                population.members[living[some]],
-                times[some],
-                self.seed,
-            )
-            for some in _chunks(living)
-        ]
-        return Choice(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
     def _write(self, decisions: list[dict[str, Any]]) -> None:
         from slowfast_rl.logs.parquet import write_part  # needs an extra
 
         assert self.folder is not None
         name = f"day-{self.now // DAY_SECONDS - 1:06}"
-        write_part(self.folder / _DECISIONS, name, decisions)
+        write_part(self.folder / _DECISIONS, name, DECISIONS, decisions)
 
     def _keep(self, path: Path) -> None:
         reader = self.plan_exchange.reader.snapshot()

@@ -49,7 +49,9 @@ def compiled(cache):
     return {path: path.read_bytes() for path in cache.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("command", ["train", "compare", "bench", "references", "plan", "serve"])
+@pytest.mark.parametrize(
+    "command", ["train", "compare", "bench", "references", "plan", "serve", "logs"]
+)
 def test_help_imports_nothing_heavy_and_compiles_nothing(command, tmp_path):
     cache = tmp_path / "cache"
     done = run(cache, "-c", HELP.format(command=command))

@@ -7,7 +7,9 @@ import pytest
 from tests.cli.calls import TINY_COMPARISON, call
 
 
-@pytest.mark.parametrize("command", ["train", "compare", "bench", "references", "plan", "serve"])
+@pytest.mark.parametrize(
+    "command", ["train", "compare", "bench", "references", "plan", "serve", "logs"]
+)
 def test_help_teaches_by_three_examples_and_runs_nothing(command, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = call(capsys, command, "--help")

@@ -12,8 +12,8 @@ from numpy.testing import assert_array_equal
 
 import slowfast_rl as sf
 from slowfast_rl.fast import PacedExecutor
-from slowfast_rl.members.loading import load_world
 from slowfast_rl.logs.parquet import read_columns
+from slowfast_rl.members.loading import load_world
 from slowfast_rl.store import SharedMemoryFeatureStore, Status, plan_view, read_plans
 from tests.cli.calls import call
 from tests.services.members_files import features, some_planner, write_members
@@ -203,8 +203,8 @@ def test_a_missing_ray_is_told_in_one_line_that_names_the_extra(here, capsys, mo
 
 def test_a_missing_pyarrow_is_told_in_one_line_that_names_the_extra(here, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    for name in ("decision_log", "batch_plans"):
-        monkeypatch.delitem(sys.modules, f"slowfast_rl.services.{name}", raising=False)
+    for name in ("logs.parquet", "services.batch_plans"):
+        monkeypatch.delitem(sys.modules, f"slowfast_rl.{name}", raising=False)
     given = ("checkpoint=agent.zip", "members=in", "allow=[deadly.Deadly]")
     done = call(capsys, "plan", *given)
     assert done.code == 2

@@ -15,13 +15,13 @@ import pytest
 
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.fast import AffinityRanker, PacedExecutor
+from slowfast_rl.logs.parquet import read_columns, write_columns
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation, weekly_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.columns import columns
-from slowfast_rl.logs.parquet import read_columns, write_columns
 from slowfast_rl.services.store_clock import publish, published_views
 from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.store import PLANS, SharedMemoryFeatureStore, plan_view

@@ -13,9 +13,9 @@ from slowfast_rl.fast import (
     QualityRanker,
     UpliftRanker,
 )
-from slowfast_rl.fast.proposals import propose
 from slowfast_rl.fast.ppo_network import layout
 from slowfast_rl.fast.prior import typical_scale
+from slowfast_rl.fast.proposals import propose
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.members.population import Population

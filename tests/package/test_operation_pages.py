@@ -2,14 +2,14 @@
 
 import re
 
-from slowfast_rl.logs.parquet import FIELDS
+from slowfast_rl.logs.schema import DECISIONS
 from tests.pages import ROOT
 
 
 def test_the_page_on_logs_lists_every_column_with_its_type():
     text = (ROOT / "docs" / "logs.md").read_text().partition("## Columns")[2]
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", text.partition("\n## ")[0], re.MULTILINE)
-    assert rows == [(name, str(kind).partition("<")[0]) for name, kind, _ in FIELDS]
+    rows = re.findall(r"^\| `(\w+)` \| ([\w\[\]]+) \|", text.partition("\n## ")[0], re.MULTILINE)
+    assert rows == [(column.name, column.kind) for column in DECISIONS]
 
 
 def test_the_tests_that_the_page_on_reliability_names_exist():

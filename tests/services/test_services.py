@@ -9,6 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from slowfast_rl.fast import AffinityRanker, CoinPacer, ExactPacer, PacedExecutor, QualityRanker
 from slowfast_rl.fast.threshold import ThresholdPacer
+from slowfast_rl.logs.parquet import write_part
+from slowfast_rl.logs.schema import DECISIONS
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.loading import load_world
@@ -17,7 +19,6 @@ from slowfast_rl.members.population import Population
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import PlanExchange, plans_of_planner
 from slowfast_rl.services import simulation, store_clock
-from slowfast_rl.logs.parquet import FIELDS, write_part
 from slowfast_rl.services.json_lines import JsonLinesService
 from slowfast_rl.services.planner import PlanningService
 from slowfast_rl.services.simulation import SimulationService, executor_version
@@ -159,7 +160,7 @@ def test_the_log_names_what_decided_and_is_whole_after_a_kill(tmp_path: Path) ->
     pair.planning.policy_version = 42
     pair.live(8)
     log = read_log(tmp_path / "decisions")
-    assert log.column_names == [name for name, _, _ in FIELDS]
+    assert log.column_names == [column.name for column in DECISIONS]
     assert log.schema.field("propensity").metadata[b"meaning"].startswith(b"probability")
     columns = {name: log[name].to_numpy() for name in log.column_names}
     assert set(columns["plan_version"]) == {42}
@@ -173,7 +174,9 @@ def test_the_log_names_what_decided_and_is_whole_after_a_kill(tmp_path: Path) ->
 
 
 def test_a_source_may_leave_columns_of_the_log_open(tmp_path: Path) -> None:
-    write_part(tmp_path, "a", [{"time": [1, 2], "member": [3, 4], "channel": ["push", "email"]}])
+    write_part(
+        tmp_path, "a", DECISIONS, [{"time": [1, 2], "member": [3, 4], "channel": ["push", "email"]}]
+    )
     log = read_log(tmp_path)
     assert log["reward"].null_count == 2
     assert log["channel"].to_pylist() == ["push", "email"]

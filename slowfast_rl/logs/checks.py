@@ -1,0 +1,447 @@
+"""Check a log: every defect of every kind in one report, with rows and columns."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slowfast_rl.logs.parquet import SOURCE_ROW, TableRows, read_rows
+from slowfast_rl.logs.reading import EventLog, menu_index
+from slowfast_rl.logs.schema import EVENTS, KEYS, OF_SENDS, TABLES, Column
+from slowfast_rl.members.arrays import Bool, Int64
+from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
+
+#: What a log may be used for: evaluating messages, evaluating plans, or fitting a world.
+QUESTIONS = ("messages", "plans", "fit")
+_SHOWN = 5  # rows of a finding that are named
+_TOLERANCE = 1e-6  # of probabilities, which float32 may have rounded
+_FEW = 0.05  # share of choices left to chance below which a log says little
+_ROW = Column(SOURCE_ROW, "int64", False, "number of the row in the files it comes from")
+
+
+class Finding(NamedTuple):
+    """One kind of defect in one column.
+
+    Attributes:
+        level: "error" where nothing may be learned from the log, "warning" otherwise.
+        table: the table; empty for the log as a whole.
+        column: the column, or several.
+        what: the defect.
+        affected: number of rows; 0 for the log as a whole.
+        rows: the first rows, by file and number.
+    """
+
+    level: str
+    table: str
+    column: str
+    what: str
+    affected: int
+    rows: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the finding as one line."""
+        where = f"{self.table}.{self.column}: " if self.table else ""
+        more = " …" if self.affected > len(self.rows) else ""
+        rows = f" ({self.affected:,} rows: {', '.join(self.rows)}{more})" if self.affected else ""
+        return f"{self.level}: {where}{self.what}{rows}"
+
+
+class LogReport(NamedTuple):
+    """What a check found.
+
+    Attributes:
+        findings: all defects.
+        rows: number of rows of each table.
+        members: number of members.
+        randomised_messages: share of decisions, among those with a choice left, whose action has a
+            probability below 1; NaN where there are none.
+        randomised_plans: the same share of the plans that were drawn.
+    """
+
+    findings: tuple[Finding, ...]
+    rows: dict[str, int]
+    members: int
+    randomised_messages: float
+    randomised_plans: float
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that forbid to learn from the log."""
+        return tuple(finding for finding in self.findings if finding.level == "error")
+
+    def __str__(self) -> str:
+        """Return all findings, a line each, after the sizes."""
+        sizes = ", ".join(f"{count:,} {table}" for table, count in self.rows.items())
+        chance = (
+            f"left to chance: {self.randomised_messages:.1%} of decisions, "
+            f"{self.randomised_plans:.1%} of drawn plans"
+        )
+        lines = [f"{sizes} of {self.members:,} members", chance, *map(str, self.findings)]
+        return "\n".join(lines)
+
+
+class _Found:
+    """Collects findings of all parts; those of one kind become one."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[tuple[str, str, str, str], tuple[int, list[str]]] = {}
+
+    def add(
+        self,
+        level: str,
+        table: str,
+        column: str,
+        what: str,
+        rows: Sequence[str] = (),
+        count: int = 0,
+    ) -> None:
+        key = level, table, column, what
+        before, shown = self.kinds.get(key, (0, []))
+        self.kinds[key] = before + count, [*shown, *rows][:_SHOWN]
+
+    def all(self) -> tuple[Finding, ...]:
+        order = sorted(self.kinds, key=lambda key: (key[0], [*TABLES, ""].index(key[1])))
+        return tuple(Finding(*key, self.kinds[key][0], tuple(self.kinds[key][1])) for key in order)
+
+
+def check(
+    log: EventLog,
+    questions: Sequence[str] = (),
+    missing: dict[str, list[str]] | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> LogReport:
+    """Check every row of a log, and whether enough was left to chance for what is asked.
+
+    Args:
+        log: the log.
+        questions: what it will be used for, of :data:`QUESTIONS`.
+        missing: by table, required columns that a conversion did not find.
+        progress: function that is called with the number of parts checked so far.
+
+    Raises:
+        ValueError: a file is damaged, or a question is unknown.
+    """
+    for question in questions:
+        if question not in QUESTIONS:
+            raise ValueError(f"questions has {question!r}; allowed: {', '.join(QUESTIONS)}")
+    found, rows = _Found(), dict.fromkeys(TABLES, 0)
+    chance = np.zeros(4)  # decisions with a choice, those left to chance, plans drawn, likewise
+    members: Int64 = np.zeros(0, np.int64)
+    for table, columns in (missing or {}).items():
+        for column in columns:
+            found.add("error", table, column, "the column is missing")
+    for number, name in enumerate(log.part_names):
+        part = _PartCheck(log, name, found)
+        for table, given in part.tables.items():
+            rows[table] += given.size
+        chance += part.run()
+        twice = np.intersect1d(members, part.members)
+        if twice.size:
+            shown = [f"member {member}" for member in twice[:_SHOWN]]
+            found.add("error", "plans", "member", "rows in several parts", shown, len(twice))
+        members = np.union1d(members, part.members)
+        if progress is not None:
+            progress(number + 1)
+    decisions, plans = (
+        float(chance[i + 1] / chance[i]) if chance[i] else float("nan") for i in (0, 2)
+    )
+    _ask(found, questions, decisions, plans)
+    return LogReport(found.all(), rows, len(members), decisions, plans)
+
+
+def _ask(found: _Found, questions: Sequence[str], decisions: float, plans: float) -> None:
+    """Add what is missing for the questions."""
+    for question, share, what in (
+        ("messages", decisions, "decisions"),
+        ("plans", plans, "plans"),
+        ("fit", plans, "plans"),
+    ):
+        if question in questions and not share >= _FEW:
+            level = "warning" if share > 0 or question == "fit" else "error"
+            shown = "none" if not share > 0 else f"{share:.1%}"
+            found.add(
+                level, "", "", f"{shown} of the {what} were left to chance; {question} needs "
+                f"{_FEW:.0%} or more"
+            )  # fmt: skip
+
+
+class _PartCheck:
+    """Checks the tables of one part."""
+
+    def __init__(self, log: EventLog, name: str, found: _Found) -> None:
+        self.log, self.name, self.found, self.table = log, name, found, ""
+        names = {"channel": log.world.channels, "event": EVENTS, "shape": log.world.shape_names}
+        self.tables: dict[str, TableRows] = {}
+        for table, columns in TABLES.items():
+            path = log.folder / table / name
+            self.tables[table] = (
+                read_rows(path, [*columns, _ROW], names, lenient=True)
+                if path.exists()
+                else TableRows({}, {}, 0)
+            )
+        ids = [t.columns["member"] for t in self.tables.values() if "member" in t.columns]
+        self.members: Int64 = np.unique(np.concatenate(ids)) if ids else np.zeros(0, np.int64)
+
+    def run(self) -> NDArray[np.float64]:
+        """Check all tables; return numbers of choices, and how many were left to chance, [4]."""
+        for table, given in self.tables.items():
+            if given.size:
+                self.table = table
+                self._general(given, TABLES[table])
+        self.table = "plans"
+        plans = self._plans(self.tables["plans"].columns)
+        self.table = "decisions"
+        decisions = self._decisions(self.tables["decisions"].columns)
+        self.table = "outcomes"
+        self._outcomes(self.tables["outcomes"].columns)
+        return np.array([*decisions, *plans])
+
+    def error(self, column: str, what: str, wrong: Any) -> None:
+        """Add a finding for rows [B] of the present table."""
+        self._add("error", column, what, wrong)
+
+    def _add(self, level: str, column: str, what: str, wrong: Any) -> None:
+        rows = np.flatnonzero(wrong)
+        if not rows.size:
+            return
+        given = self.tables[self.table].columns
+        source = given.get(SOURCE_ROW)
+        shown = [
+            f"{self.name}:{row}" if source is None else f"{source[row]}" for row in rows[:_SHOWN]
+        ]
+        self.found.add(level, self.table, column, what, shown, len(rows))
+
+    def _general(self, given: TableRows, columns: Sequence[Column]) -> None:
+        """Check that required columns are there and not null, and that no row is there twice."""
+        values = given.columns
+        for column in columns:
+            null = given.nulls.get(column.name)
+            if column.name not in values:
+                if column.required:
+                    self.found.add("error", self.table, column.name, "the column is missing")
+            elif (
+                null is not None
+                and column.required
+                and column.name not in ("channel", "decided_at")
+            ):
+                self.error(column.name, "missing", null)
+        if "member" in values:
+            self.error("member", "below 0", (values["member"] < 0) & ~self._null("member"))
+        key = [name for name in KEYS[self.table] if name in values]
+        order = np.lexsort([values[name] for name in reversed(key)])
+        same = np.ones(max(len(order) - 1, 0), np.bool_)
+        for name in key:
+            sorted_values = values[name][order]
+            same &= sorted_values[1:] == sorted_values[:-1]
+        twice = np.zeros(given.size, np.bool_)
+        twice[order[1:][same]] = True
+        what = "overlapping weeks" if self.table == "plans" else "a row twice"
+        self.error(", ".join(key), what, twice)
+
+    def _null(self, name: str) -> Bool:
+        given = self.tables[self.table]
+        none = np.zeros(given.size, np.bool_)
+        return given.nulls.get(name, none)
+
+    def _probability(self, name: str, values: NDArray[Any]) -> None:
+        self.error(name, "0 or below", values <= 0)
+        self.error(name, "above 1", values > 1 + _TOLERANCE)
+
+    def _names(self, name: str, codes: NDArray[Any], allowed: Sequence[str]) -> None:
+        self.error(name, f"unknown {name}; known: {', '.join(allowed)}", codes == -2)
+
+    def _plans(self, given: dict[str, NDArray[Any]]) -> tuple[int, int]:
+        """Check plans; return how many were drawn, and how many of them by chance."""
+        world, weeks = self.log.world, self.log.weeks
+        if not {"member", "week"} <= set(given):
+            return 0, 0
+        week = given["week"].astype(np.int64)
+        self.error("week", f"outside 0 to {weeks - 1}", (week < 0) | (week >= weeks))
+        if "target" in given:
+            width = given["target"].shape[1]
+            if width != len(world.channels):
+                self.error(
+                    "target", f"{width} channels instead of {len(world.channels)}", week >= 0
+                )
+            else:
+                shapes = given.get("shape", np.zeros(len(week), np.int64))
+                on_menu = menu_index(world, given["target"], np.maximum(shapes, 0)) >= 0
+                self.error("target", "not on the menu", ~on_menu)
+        if "shape" in given:
+            self._names("shape", given["shape"], world.shape_names)
+        if "propensity" in given:
+            self._probability("propensity", given["propensity"])
+        drawn = np.ones(len(week), np.bool_)
+        if "drawn_week" in given:
+            origin = given["drawn_week"].astype(np.int64)
+            drawn = origin == week
+            self.error("drawn_week", "after the week", origin > week)
+            self.error("drawn_week", "before the log", (origin < 0) & ~self._null("drawn_week"))
+        self._weeks_in_order(given["member"], week)
+        self._held(given)
+        chance = drawn & (given.get("propensity", np.ones(len(week))) < 1 - _TOLERANCE)
+        return int(drawn.sum()), int(chance.sum())
+
+    def _weeks_in_order(self, member: Int64, week: Int64) -> None:
+        """Check that the weeks of each member follow one another, from 0 on."""
+        order = np.lexsort((week, member))
+        same = member[order][1:] == member[order][:-1]
+        gap = np.zeros(len(week), np.bool_)
+        gap[order[1:]] = same & (np.diff(week[order]) > 1)
+        self.error("week", "a week of the member is missing before", gap)
+        late = np.zeros(len(week), np.bool_)
+        late[order] = np.append([True], ~same)[: len(order)] & (week[order] > 0)
+        self._add("warning", "week", "the member's first week is not week 0", late)
+
+    def _held(self, given: dict[str, NDArray[Any]]) -> None:
+        """Check that a plan that is held stays the same."""
+        if not {"drawn_week", "target"} <= set(given):
+            return
+        order = np.lexsort((given["week"], given["member"]))
+        member, drawn, target = (given[k][order] for k in ("member", "drawn_week", "target"))
+        held = (member[1:] == member[:-1]) & (drawn[1:] == drawn[:-1])
+        changed = np.zeros(len(order), np.bool_)
+        changed[order[1:]] = held & (target[1:] != target[:-1]).any(axis=1)
+        self.error(
+            "target", "another plan than in the week before, of the same drawn_week", changed
+        )
+
+    def _decisions(self, given: dict[str, NDArray[Any]]) -> tuple[int, int]:
+        """Check decisions; return how many had a choice, and how many were left to chance."""
+        world = self.log.world
+        if not {"member", "time", "action"} <= set(given):
+            return 0, 0
+        self._time(given["time"])
+        action = given["action"].astype(np.int64)
+        wrong = (action < 0) | (action > world.num_candidates)
+        self.error("action", f"outside 0 to {world.num_candidates}", wrong)
+        if "channel" in given:
+            self._names("channel", given["channel"], world.channels)
+            self.error("channel", "missing", given["channel"] == -1)
+            self._slots(given["time"], given["channel"])
+        if "propensity" in given:
+            self._probability("propensity", given["propensity"])
+        if "opted_in" in given:
+            left = (action > 0) & ~given["opted_in"] & ~self._null("opted_in")
+            self.error("action", "a send to a member who left the channel", left)
+        self._candidates(given, action)
+        self._vectors(given, action, wrong)
+        self._of_week("time", given["member"], given["time"] // WEEK_SECONDS)
+        propensity = given.get("propensity", np.ones(len(action)))
+        chance = int((propensity < 1 - _TOLERANCE).sum())
+        free = given.get("cap", np.ones(len(action))) > given.get("sent_this_week", np.zeros(1))
+        free = free & given.get("opted_in", np.ones(len(action), np.bool_))
+        return max(int(free.sum()), chance), chance
+
+    def _time(self, time: Int64) -> None:
+        last = self.log.weeks * WEEK_SECONDS
+        self.error("time", f"outside the log's {self.log.weeks} weeks", (time < 0) | (time >= last))
+
+    def _slots(self, time: Int64, channel: NDArray[Any]) -> None:
+        """Check that decisions are at the times of the schedule, on its channels."""
+        schedule = self.log.world.schedule
+        keys = [(s.weekday * DAY_SECONDS + s.second) * 32 + s.channel for s in schedule]
+        here = time % WEEK_SECONDS * 32 + channel
+        self.error(
+            "time", "no slot of the channel's schedule", ~np.isin(here, keys) & (channel >= 0)
+        )
+
+    def _candidates(self, given: dict[str, NDArray[Any]], action: Int64) -> None:
+        """Check the candidates' features, which observations need."""
+        world = self.log.world
+        for name in ("topics", "qualities", "launched"):
+            if name not in given:
+                self.found.add(
+                    "warning", "decisions", name, "the column is missing; observations need it"
+                )
+                continue
+            width = given[name].shape[1]
+            if width != world.num_candidates:
+                self.error(name, f"{width} values instead of {world.num_candidates}", action >= 0)
+        topics, qualities = given.get("topics"), given.get("qualities")
+        if topics is not None:
+            outside = ((topics < 0) | (topics >= world.num_topics)).any(axis=1)
+            self.error("topics", f"outside 0 to {world.num_topics - 1}", outside)
+        if qualities is not None:
+            self.error("qualities", "not a finite number", ~np.isfinite(qualities).all(axis=1))
+
+    def _vectors(self, given: dict[str, NDArray[Any]], action: Int64, wrong: Bool) -> None:
+        """Check the vectors of probabilities."""
+        vectors = given.get("probabilities")
+        if vectors is None:
+            self.found.add(
+                "warning", "decisions", "probabilities",
+                "the column is missing; other policies can be evaluated on the sent message alone",
+            )  # fmt: skip
+            return
+        known = ~np.isnan(vectors).all(axis=1)
+        if vectors.shape[1] != 1 + self.log.world.num_candidates:
+            self.error("probabilities", f"{vectors.shape[1]} values instead of 1 + K", known)
+            return
+        outside = (vectors < 0) | (vectors > 1 + _TOLERANCE)
+        self.error("probabilities", "outside 0 to 1", outside.any(axis=1))
+        self.error(
+            "probabilities", "do not add up to 1", known & ~(abs(vectors.sum(axis=1) - 1) < 1e-4)
+        )
+        if "propensity" in given:
+            own = vectors[np.arange(len(action)), np.where(wrong, 0, action)]
+            differ = known & ~wrong & ~(abs(own - given["propensity"]) < 1e-4)
+            self.error("propensity", "differs from the action's in probabilities", differ)
+
+    def _outcomes(self, given: dict[str, NDArray[Any]]) -> None:
+        world = self.log.world
+        if not {"member", "time", "event"} <= set(given):
+            return
+        self._time(given["time"])
+        event, channel = given["event"], given.get("channel", np.full(len(given["event"]), -1))
+        self._names("event", event, EVENTS)
+        self._names("channel", channel, world.channels)
+        of_channel = ~np.isin(event, [EVENTS.index("viewed"), EVENTS.index("churned")])
+        self.error("channel", "missing", of_channel & (channel == -1) & (event >= 0))
+        self._of_week("time", given["member"], given["time"] // WEEK_SECONDS)
+        self._after_churn(given)
+        of_sends = np.isin(event, [EVENTS.index(name) for name in OF_SENDS])
+        decided = given.get("decided_at", np.full(len(event), -1))
+        self.error("decided_at", "missing for an event of a send", of_sends & (decided < 0))
+        self.error("time", "before the send was decided", of_sends & (given["time"] < decided))
+        sends = self.tables["decisions"].columns
+        if {"member", "time", "action", "channel"} <= set(sends):
+            span, sent = self.log.weeks * WEEK_SECONDS, sends["action"] > 0
+            keys = (sends["member"][sent] * span + sends["time"][sent]) * 32 + sends["channel"][
+                sent
+            ]
+            here = (given["member"] * span + decided) * 32 + channel
+            lost = of_sends & (decided >= 0) & ~np.isin(here, keys)
+            self.error("decided_at", "no send of the member at that time on the channel", lost)
+
+    def _after_churn(self, given: dict[str, NDArray[Any]]) -> None:
+        """Check that nothing is planned for members after they churned."""
+        gone = given["event"] == EVENTS.index("churned")
+        plans = self.tables["plans"].columns
+        if not gone.any() or not {"member", "week"} <= set(plans):
+            return
+        members, weeks = given["member"][gone], given["time"][gone] // WEEK_SECONDS
+        order = np.argsort(members, kind="stable")
+        place = np.minimum(np.searchsorted(members[order], plans["member"]), len(members) - 1)
+        found = members[order][place] == plans["member"]
+        self.table = "plans"
+        self.error(
+            "week", "after the member churned", found & (plans["week"] > weeks[order][place])
+        )
+        self.table = "outcomes"
+
+    def _of_week(self, column: str, member: Int64, week: Int64) -> None:
+        """Check that members have a plan in the weeks of rows."""
+        plans = self.tables["plans"].columns
+        if {"member", "week"} <= set(plans):
+            keys = plans["member"] * self.log.weeks + plans["week"]
+            inside = (week >= 0) & (week < self.log.weeks)
+            lost = inside & ~np.isin(member * self.log.weeks + week, keys)
+            self.error(column, "the member has no plan in that week", lost)
+
+
+def findings_of(report: LogReport) -> Iterator[dict[str, Any]]:
+    """Yield the findings as mappings for JSON."""
+    for finding in report.findings:
+        yield finding._asdict() | {"rows": list(finding.rows)}

@@ -1,0 +1,266 @@
+"""What a log says of its members: a table of weeks, and every observation that it leads to."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slowfast_rl.logs.parquet import TableRows
+from slowfast_rl.logs.reading import EventLog, LogPart, menu_index
+from slowfast_rl.logs.replay import Replay, Sends
+from slowfast_rl.logs.schema import EVENTS
+from slowfast_rl.logs.weekly_log import WeeklyLog
+from slowfast_rl.members.arrays import Bool, Float32, Int64, UInt8
+from slowfast_rl.members.beliefs import BeliefFilter
+from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
+from slowfast_rl.policies.guard import feasible_target
+from slowfast_rl.store import PacingPlan, pacing_plan
+
+_EVENT = {name: code for code, name in enumerate(EVENTS)}
+
+
+class Opportunities(NamedTuple):
+    """B logged opportunities at one slot of one week, as the executor saw them."""
+
+    rows: Int64  # [B] of the table ``decisions`` of the part
+    observations: Float32  # [B, F] of ``Messaging-v0``
+    plan: PacingPlan  # in force, [B]
+
+
+class MemberHistories:
+    """The histories of the N members of one part of a log.
+
+    Args:
+        log: the log.
+        part: one of its parts, without the errors that ``slowfast-logs mode=check`` reports.
+
+    Attributes:
+        members: [N] ids in ascending order.
+        table: the members' weeks.
+    """
+
+    def __init__(self, log: EventLog, part: LogPart) -> None:
+        self.log, self.part = log, part
+        self.members: Int64 = np.unique(part.plans.columns["member"])
+        t, n, c = log.weeks, len(self.members), len(log.world.channels)
+        self.table = WeeklyLog(
+            members=self.members,
+            plans=np.full((t, n), -1, np.int64),
+            drawn=np.zeros((t, n), np.bool_),
+            propensity=np.full((t, n), np.nan),
+            sends=np.zeros((t, n, c), np.float32),
+            opens=np.zeros((t, n, c), np.float32),
+            dismissals=np.zeros((t, n, c), np.float32),
+            opt_outs=np.zeros((t, n, c), np.float32),
+            opted_in=np.zeros((t, n, c), np.bool_),
+            viewing_days=np.zeros((t, n), np.float32),
+            alive=np.zeros((t, n), np.bool_),
+            churned=np.zeros((t, n), np.bool_),
+            launches=log.launches,
+        )
+        self.viewed = np.zeros((7 * t, n), np.bool_)  # [7 T, N] on which days
+        self._fill_plans(part.plans)
+        self._fill_outcomes(part.outcomes)
+        decisions = part.decisions.columns
+        sent = decisions["action"] > 0
+        where = decisions["time"][sent] // WEEK_SECONDS, self.rows_of(decisions["member"][sent])
+        np.add.at(self.table.sends, (*where, decisions["channel"][sent]), 1)
+
+    def rows_of(self, members: Int64) -> Int64:
+        """Return the row of each member, [B]."""
+        rows: Int64 = np.searchsorted(self.members, members)
+        return rows
+
+    def _fill_plans(self, plans: TableRows) -> None:
+        table, given = self.table, plans.columns
+        if not plans.size:
+            return
+        where = given["week"].astype(np.int64), self.rows_of(given["member"])
+        shapes = given.get("shape", np.zeros(plans.size, np.int64))
+        table.plans[where] = menu_index(self.log.world, given["target"], np.maximum(shapes, 0))
+        table.propensity[where] = given["propensity"]
+        table.drawn[where] = given["drawn_week"] == given["week"]
+        table.opted_in[where] = given["opted_in"]
+        table.alive[where] = True
+
+    def _fill_outcomes(self, outcomes: TableRows) -> None:
+        table, given = self.table, outcomes.columns
+        time, row, event = given["time"], self.rows_of(given["member"]), given["event"]
+        for name, counts in (
+            ("opened", table.opens), ("dismissed", table.dismissals), ("opted_out", table.opt_outs),
+        ):  # fmt: skip
+            some = event == _EVENT[name]
+            where = given["decided_at"][some] // WEEK_SECONDS, row[some], given["channel"][some]
+            np.add.at(counts, where, 1)
+        viewed, gone = event == _EVENT["viewed"], event == _EVENT["churned"]
+        self.viewed[time[viewed] // DAY_SECONDS, row[viewed]] = True
+        weeks = self.viewed.reshape(self.log.weeks, 7, len(self.members))
+        table.viewing_days[:] = weeks.sum(axis=1)
+        table.churned[time[gone] // WEEK_SECONDS, row[gone]] = True
+
+    def replay(self, belief_filter: BeliefFilter | None = None) -> Iterator[Replay]:
+        """Yield the members on the Monday of each week, and after the last one, T + 1 times.
+
+        Args:
+            belief_filter: of the planner whose beliefs are wanted.
+
+        Raises:
+            ValueError: the log has no topics of the messages that were sent.
+        """
+        sends, replay = self.sends(), self._begin(belief_filter)
+        ends = np.searchsorted(sends.days, 7 * np.arange(self.log.weeks + 1))
+        for week in range(self.log.weeks):
+            yield replay
+            replay.log_sends(sends.take(slice(ends[week], ends[week + 1])))
+            self._end_week(replay, week)
+        yield replay
+
+    def opportunities(self) -> Iterator[Opportunities]:
+        """Yield the logged opportunities, slot by slot, with the observations of that time.
+
+        Raises:
+            ValueError: the log lacks what the candidates were.
+        """
+        given, world = self.part.decisions.columns, self.log.world
+        lacking = [name for name in ("topics", "qualities", "launched") if name not in given]
+        if lacking:
+            raise ValueError(f"{self.log.folder} has no {', '.join(lacking)} of the candidates")
+        sends, replay = self.sends(), self._begin(None)
+        rows = self.rows_of(given["member"])
+        order = np.argsort(given["time"], kind="stable")
+        slots = np.array([s.weekday * DAY_SECONDS + s.second for s in world.schedule])
+        bounds = np.searchsorted(
+            given["time"][order],
+            (np.arange(self.log.weeks)[:, None] * WEEK_SECONDS + slots).ravel(),
+        )
+        bounds = np.append(bounds, len(order))
+        sent_by = np.searchsorted(self._send_times, np.append(given["time"][order], 2**62)[bounds])
+        for week in range(self.log.weeks):
+            targets = world.plans[np.maximum(self.table.plans[week], 0)]
+            shapes = world.plan_shapes[np.maximum(self.table.plans[week], 0)]
+            for slot in range(world.slots_per_week):
+                number = week * world.slots_per_week + slot
+                here = order[bounds[number] : bounds[number + 1]]
+                if here.size:
+                    where = rows[here]
+                    # The environments simulate days before the first slot together with it.
+                    today = 7 * week + world.schedule[slot].weekday * (slot > 0)
+                    viewed = self.viewed[7 * week : today]
+                    replay.set_viewing_days(viewed.sum(axis=0))
+                    feasible = feasible_target(targets, replay.opted_in)
+                    seen = replay.opportunity_observations(
+                        slot, feasible, where, *(given[name][here] for name in _CANDIDATES)
+                    )
+                    yield Opportunities(
+                        here, seen, pacing_plan(feasible[where], week, shape=shapes[where])
+                    )
+                replay.log_sends(sends.take(slice(sent_by[number], sent_by[number + 1])))
+            self._end_week(replay, week)
+
+    def sends(self) -> Sends:
+        """Return all sends with what followed from them, in order of time.
+
+        Raises:
+            ValueError: the log has no topics of the messages that were sent.
+        """
+        given = self.part.decisions.columns
+        if "topics" not in given:
+            raise ValueError(
+                f"{self.log.folder} has no topics of candidates; observations need them"
+            )
+        order = np.argsort(given["time"], kind="stable")
+        order = order[given["action"][order] > 0]
+        rows, time = self.rows_of(given["member"][order]), given["time"][order]
+        self._send_times = time
+        number = given["action"][order].astype(np.int64) - 1
+        return Sends(
+            rows,
+            given["channel"][order].astype(np.int64),
+            given["topics"][order, number].astype(np.int64),
+            time // DAY_SECONDS,
+            *(self._followed(rows, time, name) for name in ("opened", "dismissed", "opted_out")),
+        )
+
+    def _followed(self, rows: Int64, times: Int64, event: str) -> UInt8:
+        """Return 1 where an event followed from the decision of a member at a time, [B]."""
+        given = self.part.outcomes.columns
+        some, span = given["event"] == _EVENT[event], self.log.weeks * WEEK_SECONDS
+        known = self.rows_of(given["member"][some]) * span + given["decided_at"][some]
+        return np.isin(rows * span + times, known).astype(np.uint8)
+
+    def _begin(self, belief_filter: BeliefFilter | None) -> Replay:
+        table = self.table
+        return Replay(
+            self.log.world, self.members, table.opted_in[0], table.launches, belief_filter
+        )
+
+    def _end_week(self, replay: Replay, week: int) -> None:
+        """End a week of the replay; who churned keeps its opt-ins."""
+        table, last = self.table, week + 1 == self.log.weeks
+        alive = table.alive[week] & ~table.churned[week]
+        following = self._opted_in_after(replay) if last else table.opted_in[week + 1]
+        opted_in = np.where(alive[:, None], following, replay.opted_in)
+        replay.end_week(table.viewing_days[week], opted_in, alive)
+
+    def _opted_in_after(self, replay: Replay) -> Bool:
+        """Return the opt-ins after the last week, with those that came back at its end, [N, C]."""
+        given, flags = self.part.outcomes.columns, replay.opted_in
+        back = (given["event"] == _EVENT["opted_in"]) & (
+            given["time"] // WEEK_SECONDS == self.log.weeks - 1
+        )
+        flags[self.rows_of(given["member"][back]), given["channel"][back]] = True
+        return flags
+
+
+_CANDIDATES = ("topics", "qualities", "launched")
+
+
+def weekly_table(log: EventLog) -> WeeklyLog:
+    """Return the weeks of all members of a log.
+
+    Args:
+        log: a log without errors.
+    """
+    tables = [MemberHistories(log, part).table for part in log.parts()]
+    merged: list[NDArray[Any]] = [
+        np.concatenate(columns, axis=int(columns[0].ndim > 1))
+        for columns in zip(*tables, strict=True)
+    ]
+    return WeeklyLog(*merged)._replace(launches=log.launches)
+
+
+def weekly_observations(
+    log: EventLog, parts: Sequence[str] | None = None
+) -> Iterator[tuple[Int64, Int64, Float32]]:
+    """Yield members [B], weeks [B] and weekly observations [B, F_week] of living members.
+
+    They are those of the environments: on the Monday of each week, and the one after the last week.
+
+    Args:
+        log: a log without errors.
+        parts: names of the parts that are read; None for all.
+    """
+    for name in log.part_names if parts is None else parts:
+        histories = MemberHistories(log, log.part(name))
+        for replay in histories.replay():
+            alive = replay.alive
+            weeks = np.full(int(alive.sum()), replay.week)
+            yield histories.members[alive], weeks, replay.weekly_observations()[alive]
+
+
+def weekly(log: EventLog) -> Any:
+    """Return the weekly observations of a log as a table of pandas.
+
+    The index is member and week; the columns are the features of ``sf.weekly_features(log.world)``.
+    """
+    import pandas as pd  # needs the extra report, as the next line says
+
+    from slowfast_rl.members.features import weekly_features
+    from slowfast_rl.members.frames import to_frame
+
+    members, weeks, rows = zip(*weekly_observations(log), strict=True)
+    index = pd.MultiIndex.from_arrays(
+        [np.concatenate(members), np.concatenate(weeks)], names=["member", "week"]
+    )
+    return to_frame(np.concatenate(rows), weekly_features(log.world), index)
