@@ -22,6 +22,7 @@ from slowfast_rl.cli.bench import BenchSettings
 from slowfast_rl.cli.compare import CompareSettings
 from slowfast_rl.cli.guide import yaml_settings
 from slowfast_rl.cli.logs import LogSettings
+from slowfast_rl.cli.ope import OpeSettings
 from slowfast_rl.cli.plan import PlanSettings
 from slowfast_rl.cli.references import ReferenceSettings
 from slowfast_rl.cli.schema import allowed_text, allowed_types, register_settings
@@ -39,7 +40,7 @@ PAGE = Path(__file__).parents[1] / "config.md"
 BLOCK = "settings"
 COMMANDS: dict[str, type[Settings]] = {
     "train": TrainSettings, "compare": CompareSettings, "plan": PlanSettings,
-    "serve": ServeSettings, "logs": LogSettings, "bench": BenchSettings,
+    "serve": ServeSettings, "logs": LogSettings, "ope": OpeSettings, "bench": BenchSettings,
     "references": ReferenceSettings,
 }  # fmt: skip
 _HEADER = ("setting", "default", "allowed", "meaning")

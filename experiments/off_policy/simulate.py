@@ -78,10 +78,10 @@ def policies(world, quick):
 
 
 def coin_probabilities(world, obs, plan):
-    """Return the published pacer's coin with a candidate drawn uniformly, [B, 1 + K]."""
+    """Return four fifths of the published pacer's coin, a candidate drawn uniformly, [B, 1 + K]."""
     coin = PacedExecutor(CoinPacer()).action_probabilities(world, obs, plan)
-    share = (1 - coin[:, :1]) / world.num_candidates
-    return np.hstack([coin[:, :1], *[share] * world.num_candidates])
+    send = 0.8 * (1 - coin[:, :1])  # below 1, so that holding has support everywhere
+    return np.hstack([1 - send, *[send / world.num_candidates] * world.num_candidates])
 
 
 def messages(population, weeks, seed):

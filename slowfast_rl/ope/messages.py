@@ -5,6 +5,7 @@ taken as the log has it: the estimates are about one decision, and not about wha
 or goodwill. Plans are for that.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,15 +50,57 @@ class Messages(NamedTuple):
         return evaluate_messages(world, self, policy, **settings)
 
 
+class MessageRows(NamedTuple):
+    """B opportunities, reduced to what the evaluation of one policy needs."""
+
+    weights: Float64  # [B]
+    propensity: Float64  # [B] of the logged action
+    of_target: Float64  # [B] probability of the logged action under the target policy
+    unsupported: Float64  # [B] probability of the target on actions of propensity 0
+    terms: Float32  # [B, T] of the reward model
+    logged: Float32  # [B, G] features of the logged action
+    usual: Float32  # [B, G] their mean over the logging policy
+    target: Float32  # [B, G] their mean over the target policy
+    rewards: Float64  # [B]
+    members: Int64  # [B] ids
+    reward_name: str
+
+    @classmethod
+    def joined(cls, parts: Sequence["MessageRows"]) -> "MessageRows":
+        """Return the rows of several parts of a log."""
+        columns = [np.concatenate(column) for column in zip(*(p[:-1] for p in parts), strict=True)]
+        return cls(*columns, parts[0].reward_name)
+
+
+def reduce_messages(world: World, log: Messages, policy: Any) -> MessageRows:
+    """Return what the evaluation of a policy needs of some opportunities.
+
+    Args:
+        world: the world, for the layout of observations.
+        log: the opportunities.
+        policy: as in :func:`evaluate_messages`.
+
+    Raises:
+        ValueError: the probabilities are impossible, or the policy does not know its own.
+    """
+    target = message_probabilities(world, policy, log.observations, log.plan)
+    weights, propensity = importance_weights(log.actions, log.probabilities, target)
+    terms, features = message_terms(world, log.observations)
+    return MessageRows(
+        weights,
+        propensity,
+        target[np.arange(len(weights)), log.actions],
+        unsupported_mass(target, log.probabilities),
+        terms,
+        *_features(log, features, target),
+        np.asarray(log.rewards, np.float64),
+        log.members,
+        log.reward_name,
+    )
+
+
 def evaluate_messages(
-    world: World,
-    log: Messages,
-    policy: Any,
-    *,
-    name: str | None = None,
-    folds: int = FOLDS,
-    ridge: float = RIDGE,
-    clip: float = CLIP,
+    world: World, log: Messages, policy: Any, *, name: str | None = None, **settings: Any
 ) -> OffPolicyResult:
     """Return what the log says of another executor.
 
@@ -67,35 +110,54 @@ def evaluate_messages(
         policy: an executor that knows its probabilities, an agent with one, or [B, 1 + K]
             probabilities.
         name: name of the policy in the result; None for the policy's own.
-        folds: number of parts of the members for cross-fitting the reward model.
-        ridge: shrinkage of the reward model's effects.
-        clip: largest weight of the clipped estimator.
+        settings: of :func:`evaluate_rows`.
 
     Raises:
         ValueError: the probabilities are impossible or all 1, the policy does what the log could
             not contain, or it does not know its probabilities.
     """
-    target = message_probabilities(world, policy, log.observations, log.plan)
-    rewards = np.asarray(log.rewards, np.float64)
-    weights, propensity = importance_weights(log.actions, log.probabilities, target)
-    rows = np.arange(len(weights))
-    missing = unsupported_mass(target, log.probabilities)
-    found = diagnose(weights, propensity, target[rows, log.actions], log.members, missing)
-    terms, features = message_terms(world, log.observations)
-    prediction = predict_cross_fitted(
-        terms, _features(log, features, target), rewards, log.members, folds, ridge
+    rows = reduce_messages(world, log, policy)
+    return evaluate_rows(rows, policy_name(policy) if name is None else name, **settings)
+
+
+def evaluate_rows(
+    rows: MessageRows,
+    name: str,
+    *,
+    folds: int = FOLDS,
+    ridge: float = RIDGE,
+    clip: float = CLIP,
+) -> OffPolicyResult:
+    """Return what opportunities say of the policy for which they were reduced.
+
+    Args:
+        rows: the opportunities.
+        name: name of the policy in the result.
+        folds: number of parts of the members for cross-fitting the reward model.
+        ridge: shrinkage of the reward model's effects.
+        clip: largest weight of the clipped estimator.
+
+    Raises:
+        ValueError: the probabilities are all 1, or the policy does what the log could not contain.
+    """
+    found = diagnose(
+        rows.weights, rows.propensity, rows.of_target, rows.members, rows.unsupported
     )
-    estimates = estimate(weights, rewards, log.members, prediction, clip)
+    features = ActionFeatures(rows.logged, rows.usual, rows.target)
+    prediction = predict_cross_fitted(
+        rows.terms, features, rows.rewards, rows.members, folds, ridge
+    )
+    estimates = estimate(rows.weights, rows.rewards, rows.members, prediction, clip)
     return OffPolicyResult(
-        policy=policy_name(policy) if name is None else name,
+        policy=name,
         kind="messages",
-        unit=f"{log.reward_name} per opportunity",
-        logged=float(rewards.mean()),
+        unit=f"{rows.reward_name}, per opportunity",
+        logged=float(rows.rewards.mean()),
         estimates={method: estimates[method] for method in READING},
         reading=READING,
         diagnostics=compare_models(found, estimates),
         warnings=weight_warnings(found),
-        settings={"opportunities": len(rewards), "folds": folds, "clip": clip},
+        settings={"opportunities": len(rows.rewards), "folds": folds, "clip": clip},
     )
 
 

@@ -56,6 +56,7 @@ class HeldPlans(NamedTuple):
     horizon: int  # weeks over which outcomes are summed
     held: Int64 | None = None  # [B] weeks for which the plan was held; None for the horizon
     beliefs: Float32 | None = None  # [B, F_belief], for policies that need them
+    warnings: tuple[str, ...] = ()  # of whoever made the windows
 
     @property
     def request(self) -> PlanRequest:
@@ -141,7 +142,7 @@ def evaluate_plans(
         estimates={method: estimates[method] for method in READING},
         reading=READING,
         diagnostics=compare_models(found, estimates),
-        warnings=[*weight_warnings(found), *_hold_warnings(log)],
+        warnings=[*log.warnings, *weight_warnings(found), *_hold_warnings(log)],
         settings={"horizon": log.horizon, "folds": folds, "clip": clip},
     )
 

@@ -199,6 +199,10 @@ def _outcome(
     if h == 1:
         return rows.reward
     now = _value(rows.x, aimed, values, h - 1)
+    # Where members' histories have just begun, a linear model of the next week extrapolates, and
+    # over some weeks it would leave all bounds. No value is beyond the best or worst of all weeks.
+    most = (1 - discount ** (h - 1)) / (1 - discount) if discount < 1 else h - 1
+    now = np.clip(now, rows.reward.min() * most, rows.reward.max() * most)
     later = np.where(rows.following >= 0, now[rows.following], 0.0)
     return np.asarray(rows.reward + discount * later)
 
@@ -291,6 +295,7 @@ def _backtest(
         if here.sum() < _LEAST:
             continue
         half = (interval.high - interval.low) / 2
+        far = float(Z95 * interval.mean / half) if 0 < half < np.inf else 0.0
         found.append(
             {
                 "plan": " + ".join(str(sends) for sends in world.plans[plan]),
@@ -298,7 +303,8 @@ def _backtest(
                 "observed": float(observed[here].mean()),
                 "predicted": float(predicted[here].mean()),
                 "difference": interval,
-                "standard_errors": float(Z95 * interval.mean / half) if half else 0.0,
+                "standard_errors": far,
+                "distance": abs(far),
             }
         )
     return found
