@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from time import process_time
 from typing import Any, NamedTuple
 
@@ -30,15 +31,19 @@ class Case(NamedTuple):
     name: str
     members: int  # members, or rows, that are processed together
     unit: str  # what is counted
-    once: Callable[[], float]  # runs the benchmark once and returns the measured value
+    once: Callable[[], float | None]  # measures once; None where the value was not reached
+    warm_up: int = 1  # runs before the first measured one; the first compiles and fills caches
 
 
 class Speed(NamedTuple):
-    """Median and range of the values measured in several repeats."""
+    """Median and range of the values measured in several repeats.
 
-    median: float
-    min: float
-    max: float
+    A repeat that did not reach its value counts as larger than all others; None stands for such.
+    """
+
+    median: float | None
+    min: float | None
+    max: float | None
 
 
 def measure(case: Case, repeats: int, progress: Callable[[], object] | None = None) -> Speed:
@@ -46,17 +51,18 @@ def measure(case: Case, repeats: int, progress: Callable[[], object] | None = No
 
     Args:
         case: the benchmark.
-        repeats: number of measured runs, after one warm-up run.
-        progress: function that is called after each run, the warm-up included.
+        repeats: number of measured runs, after those that warm up.
+        progress: function that is called after each run, those that warm up included.
     """
-    rates = []
-    for number in range(repeats + 1):
-        rate = case.once()
-        if number:  # the first run compiles and fills caches
-            rates.append(rate)
+    values = []
+    for number in range(case.warm_up + repeats):
+        value = case.once()
+        if number >= case.warm_up:
+            values.append(inf if value is None else value)
         if progress is not None:
             progress()
-    return Speed(float(np.median(rates)), min(rates), max(rates))
+    found = float(np.median(values)), min(values), max(values)
+    return Speed(*(None if value == inf else value for value in found))
 
 
 def env_cases(world: World, members: int, weeks: int, seed: int) -> list[Case]:
