@@ -21,6 +21,9 @@ from slowfast_rl.policies.component import NotTrainedError
 from slowfast_rl.policies.contracts import BasePlanner, Executor, PlanRequest
 from slowfast_rl.policies.settings import Settings, setting
 
+_LAYERS = 3
+_MOST_INPUT = np.float32(10)  # to which VecNormalize clips by default
+
 
 @dataclass(frozen=True, kw_only=True)
 class PeerSettings(Settings):
@@ -118,7 +121,6 @@ class _PeerPPO(BasePlanner):
         for number, (kernel, bias) in enumerate(self._layers(model)):
             self._net |= {f"kernel_{number}": kernel, f"bias_{number}": bias}
         self._net = {name: np.array(values, np.float32) for name, values in self._net.items()}
-        self._most = np.float32(scaled.clip_obs)
 
     @property
     def can_act(self) -> bool:
@@ -172,10 +174,6 @@ class _PeerPPO(BasePlanner):
         planner = cls(settings).prepare(world)
         planner._net = {name: np.array(values, np.float32) for name, values in state.items()}
         return planner
-
-
-_LAYERS = 3
-_MOST_INPUT = np.float32(10)  # to which VecNormalize clips by default
 
 
 class SB3PPO(_PeerPPO):

@@ -61,7 +61,13 @@ def population_cases(world: World, members: int, weeks: int, seed: int) -> list[
                 row = f"fused weeks, {name}{beliefs}"
                 cases.append(_case(row, size, needed, once))
         cases += [
-            Case(f"state{beliefs}", size, STATE, partial(float, row_bytes), warm_up=0)
+            Case(
+                "state" + beliefs.replace(",", " and"),
+                size,
+                STATE,
+                partial(float, row_bytes),
+                warm_up=0,
+            )
             for size in sizes(members)
         ]
     return cases
