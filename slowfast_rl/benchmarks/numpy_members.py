@@ -1,8 +1,8 @@
 """The whole member model in NumPy: what a careful implementation without a compiler comes to.
 
-It keeps what a population keeps, state and log, and plays the default executor (exact pacer, quality
-ranker): tests give it a population's random numbers and find that population's members. Arrays have
-one column per member, so that every operation is one pass over contiguous memory.
+It keeps what a population keeps, state and log, and plays the default executor (exact pacer,
+quality ranker): tests give it a population's random numbers and find that population's members.
+Arrays have one column per member, so that every operation is one pass over contiguous memory.
 """
 
 from typing import Protocol

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from slowfast_rl.benchmarks.env import Case
+from slowfast_rl.benchmarks.cases import Case
 from slowfast_rl.members.arrays import Int32
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.population import Population

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from slowfast_rl.benchmarks.env import Case
+from slowfast_rl.benchmarks.cases import Case
 from slowfast_rl.benchmarks.population import sizes, state_bytes
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features

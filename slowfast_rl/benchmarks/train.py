@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from slowfast_rl.benchmarks.env import Case
+from slowfast_rl.benchmarks.cases import Case
 
 SHARES = (0.2, 0.4, 0.6, 0.7)
 CPU, REAL, PLAYED, SHARE = "s of CPU", "s", "opportunities of training", "gap closed"

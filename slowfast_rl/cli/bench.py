@@ -24,7 +24,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from slowfast_rl.benchmarks.env import PEER, Case, env_cases, measure
+from slowfast_rl.benchmarks.cases import Case, measure
+from slowfast_rl.benchmarks.env import env_cases
+from slowfast_rl.benchmarks.env_peers import PEER, missing_peers
 from slowfast_rl.benchmarks.population import WEEK, population_cases
 from slowfast_rl.benchmarks.serve import MINUS, serve_cases
 from slowfast_rl.benchmarks.store import PEERS, store_cases
@@ -176,6 +178,7 @@ class Bench:
             return scale_cases(world, s.num_members, s.seed, workers, s.redis_url, stack)
         if s.suite == "serve":
             return serve_cases(world, s.num_members, s.seed, s.redis_url, stack)
+        _say_missing(missing_peers())
         return env_cases(world, s.num_members, s.weeks, s.seed)
 
     def _trainings(self) -> list[Case]:
@@ -185,12 +188,17 @@ class Bench:
         names = s.agents
         if names is None:
             names = _QUICKLY_TRAINED if s.quick else (*experiments(), *peers)
-            if missing and not s.quick:
-                say(f"Left out: {', '.join(missing)}; pip install 'slowfast_rl[bench]' brings them")
+            _say_missing([] if s.quick else missing)
         given = [f"{k}={v}" for k, v in overrides().items() if k in _OF_TRAINING]
         if s.num_threads is not None:
             given.append(f"num_threads={s.num_threads}")
         return train_cases(names, EVALUATED, given, s.seed, s.quick)
+
+
+def _say_missing(names: list[str]) -> None:
+    """Say which peers are left out, and which extra brings them."""
+    if names:
+        say(f"Left out: {', '.join(names)}; pip install 'slowfast_rl[bench]' brings it")
 
 
 def table(rows: list[Row]) -> str:

@@ -3,7 +3,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from slowfast_rl.benchmarks.env import Case, measure
+from slowfast_rl.benchmarks.cases import Case, measure
 from slowfast_rl.benchmarks.scale import scale_cases
 from slowfast_rl.cli.bench import Row, cpu_name, table
 from slowfast_rl.members.loading import load_world

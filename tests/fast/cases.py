@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from slowfast_rl.benchmarks.numpy_equations import Equations
 from slowfast_rl.members.observations import (
     opportunity_features,
     opportunity_observation,
@@ -13,7 +14,6 @@ from slowfast_rl.members.opportunity import Opportunity, draw_candidates, opport
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import TOPIC_LAST_SENT
 from slowfast_rl.policies.component_files import from_node, to_node
-from slowfast_rl.benchmarks.numpy_equations import Equations
 from tests.members.worlds import world
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from slowfast_rl.benchmarks.numpy_equations import Equations
 from slowfast_rl.members.random import Domain, philox
 from slowfast_rl.members.world import World
-from slowfast_rl.benchmarks.numpy_equations import Equations
 
 NEAR = 1e-5  # a uniform this near its threshold may fall on either side in float32
 

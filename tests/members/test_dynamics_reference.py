@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slowfast_rl.benchmarks.numpy_equations import Equations
 from slowfast_rl.members import dynamics
 from slowfast_rl.members.constants import constants, mean_relevance
-from slowfast_rl.benchmarks.numpy_equations import Equations
 from tests.members.worlds import world
 
 WORLDS = ("pronounced", "calibrated")

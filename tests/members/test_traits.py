@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slowfast_rl.benchmarks.numpy_equations import Equations, sigma
 from slowfast_rl.members.constants import mean_slope, typical_rate
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.traits import MemberTraits, draw_traits
 from slowfast_rl.members.world import World
-from slowfast_rl.benchmarks.numpy_equations import Equations, sigma
 from tests.members.worlds import world
 
 MANY = 200_000
