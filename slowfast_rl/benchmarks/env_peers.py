@@ -129,6 +129,7 @@ def _time_gymnax(seed: int) -> float:
     import gymnax
     import jax
 
+    jax.config.update("jax_platforms", "cpu")  # else it warns of other devices that are missing
     env, parameters = gymnax.make("CartPole-v1")
     reset, step = (jax.vmap(f, in_axes=axes) for f, axes in (
         (env.reset, (0, None)), (env.step, (0, 0, 0, None)),

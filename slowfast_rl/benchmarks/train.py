@@ -9,12 +9,13 @@ import csv
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from slowfast_rl.benchmarks.cases import Case
 
@@ -135,3 +136,36 @@ def read_evaluations(path: Path) -> list[Evaluated]:
         Evaluated(float(row[_GAP]), {unit: float(row[name]) for unit, name in _COLUMNS.items()})
         for row in rows
     ]
+
+
+def agent_of(row: Mapping[str, Any]) -> str:
+    """Return the agent that a row of ``bench.json`` of ``suite=train`` is about."""
+    return str(row["name"]).partition(",")[0]
+
+
+def training_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a Markdown table with a line for each agent, the fastest to each share first.
+
+    Args:
+        rows: of ``bench.json`` of ``suite=train``.
+    """
+    lines = [
+        "| agent | " + " | ".join(f"to {share}" for share in SHARES) + " | at the end |",
+        "|---|" + "---|" * (len(SHARES) + 1),
+    ]
+    found = {(row["name"], row["unit"]): row["median"] for row in rows}
+    agents = list(dict.fromkeys(agent_of(row) for row in rows))
+
+    def slowness(agent: str) -> list[float]:
+        needed = [found[f"{agent}, to {share}", CPU] for share in reversed(SHARES)]
+        return [inf if seconds is None else seconds for seconds in needed]
+
+    for agent in sorted(agents, key=slowness):
+        cells = []
+        for share in SHARES:
+            cpu, real, played = (found[f"{agent}, to {share}", unit] for unit in _COLUMNS)
+            reached = cpu is not None
+            cells.append(f"{cpu:.1f} / {real:.1f} / {played / 1e6:.1f}" if reached else "–")
+        cells.append(f"{found[f'{agent}, at the end', SHARE]:.2f}")
+        lines.append(f"| {agent} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
