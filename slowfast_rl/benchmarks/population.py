@@ -76,7 +76,7 @@ def population_cases(world: World, members: int, weeks: int, seed: int) -> list[
 def state_bytes(world: World, seed: int, belief_filter: BeliefFilter | None) -> float:
     """Return the bytes of all arrays that a population has for each member."""
     population = Population(world, _MEASURED_ROWS, seed, seed, belief_filter=belief_filter)
-    return sum(array.nbytes for array in _arrays(population)) / _MEASURED_ROWS
+    return float(sum(array.nbytes for array in _arrays(population))) / _MEASURED_ROWS
 
 
 def _arrays(population: Population) -> Iterator[Any]:
@@ -93,19 +93,19 @@ class _Populations:
 
     def __init__(self, world: World, seed: int) -> None:
         self._world, self._seed = world, seed
-        self._kept: tuple[int, BeliefFilter | None] | None = None
+        self._latest: Population | None = None
+        self._kind: tuple[int, BeliefFilter | None] | None = None
 
     def begin(self, size: int, belief_filter: BeliefFilter | None) -> Population:
-        """Return a population; as the latest one was, if it is of the same kind."""
-        if self._kept == (size, belief_filter):
-            self._population.reset(self._seed)
-            return self._population
-        if self._kept is not None:
-            del self._population  # before the next one is made
+        """Return a population; the latest one, begun anew, if it is of the same kind."""
+        if self._latest is not None and self._kind == (size, belief_filter):
+            self._latest.reset(self._seed)
+            return self._latest
+        self._latest = None  # its memory is free before the next one is made
         seed = self._seed
-        self._population = Population(self._world, size, seed, seed, belief_filter=belief_filter)
-        self._kept = size, belief_filter
-        return self._population
+        self._latest = Population(self._world, size, seed, seed, belief_filter=belief_filter)
+        self._kind = size, belief_filter
+        return self._latest
 
 
 def _case(name: str, size: int, needed: float, once: Callable[[], float]) -> Case:
