@@ -2,7 +2,6 @@
 
   slowfast-bench suite=env world=calibrated num_members=65536
   slowfast-bench suite=serve redis_url=redis://localhost:6379/0
-  slowfast-bench suite=population num_members=1000000
   slowfast-bench suite=train agents=[slowfast,ppo] repeats=3
 
 suite=env measures units per CPU-second on one thread. suite=train trains agents and peers, and says
