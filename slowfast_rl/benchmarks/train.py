@@ -2,16 +2,18 @@
 
 Each training is one of ``slowfast-train``, in a process of its own. The values are those of its own
 evaluations: the first one at which ``eval/gap_closed`` reaches a share counts, with the CPU time,
-the real time and the opportunities of the training until then.
+the real time and the opportunities of the training until then. A small training before the first one
+compiles the simulation, which a machine does once.
 """
 
 import csv
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from importlib.util import find_spec
+from io import StringIO
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +29,7 @@ PEERS = {  # by name, how slowfast-train is told to train them, and the package 
     "sb3_ppo": ("SB3PPO", "stable_baselines3"),
     "sbx_ppo": ("SbxPPO", "sbx"),
 }
+_WARM_UP = "experiment=tiny"  # a few seconds in which all that is compiled is
 MOST_QUICK = 3_000_000  # opportunities of a short form
 
 
@@ -56,13 +59,14 @@ def train_cases(
         quick: whether to train for a short time and to evaluate few members.
     """
     arguments = [*arguments, "report=false"]
+    warm_up = cache(partial(_run, [_WARM_UP, *arguments]))  # runs once, before the first training
     if quick:
         members = min(members, 64)
         arguments = [*arguments, f"total_opportunities={MOST_QUICK}"]
     arguments = [*arguments, f"evaluation.curve_members={members}"]
     cases = []
     for name in names:
-        trainings = _Trainings(partial(_train, [*_choice(name), *arguments]), seed)
+        trainings = _Trainings(partial(_train, [*_choice(name), *arguments], warm_up), seed)
         for share in SHARES:
             for unit in _COLUMNS:
                 once = partial(trainings.reached, share, unit)
@@ -104,34 +108,43 @@ class _Trainings:
         return self._done[number]
 
 
-def _train(arguments: Sequence[str], seed: int) -> list[Evaluated]:
+def _train(arguments: Sequence[str], warm_up: Callable[[], object], seed: int) -> list[Evaluated]:
     """Train, and return the evaluations.
+
+    Raises:
+        ValueError: the command failed, or the world has no references.
+    """
+    warm_up()
+    return read_evaluations(StringIO(_run([*arguments, f"seed={seed}"])))
+
+
+def _run(arguments: Sequence[str]) -> str:
+    """Run ``slowfast-train`` in a process of its own, and return its ``metrics.csv``.
 
     Raises:
         ValueError: the command failed.
     """
     with TemporaryDirectory() as place:
         folder = Path(place) / "run"
-        command = [sys.executable, "-m", "slowfast_rl.cli.train", *arguments, f"seed={seed}"]
+        command = [sys.executable, "-m", "slowfast_rl.cli.train", *arguments]
         result = subprocess.run(
             [*command, f"hydra.run.dir={folder}"], capture_output=True, text=True, check=False
         )
         if result.returncode:
             lines = result.stderr.strip().splitlines() or ["no message"]
             raise ValueError(f"slowfast-train {' '.join(arguments)} failed: {lines[-1]}")
-        return read_evaluations(folder / "metrics.csv")
+        return (folder / "metrics.csv").read_text("utf-8")
 
 
-def read_evaluations(path: Path) -> list[Evaluated]:
-    """Return the evaluations in a training's ``metrics.csv``, in their order.
+def read_evaluations(metrics: Iterable[str]) -> list[Evaluated]:
+    """Return the evaluations in the lines of a training's ``metrics.csv``, in their order.
 
     Raises:
         ValueError: there are none with ``eval/gap_closed``, as in a world without references.
     """
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get(_GAP)]
+    rows = [row for row in csv.DictReader(metrics) if row.get(_GAP)]
     if not rows:
-        raise ValueError(f"{path.name} has no {_GAP}; the world needs references")
+        raise ValueError(f"metrics.csv has no {_GAP}; the world needs references")
     return [
         Evaluated(float(row[_GAP]), {unit: float(row[name]) for unit, name in _COLUMNS.items()})
         for row in rows

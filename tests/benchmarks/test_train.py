@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from slowfast_rl.agents import SlowFastAgent
-from slowfast_rl.benchmarks.cases import measure
 from slowfast_rl.benchmarks.peers import SB3PPO, SbxPPO
 from slowfast_rl.benchmarks.train import (
     CPU,
@@ -14,10 +13,10 @@ from slowfast_rl.benchmarks.train import (
     PLAYED,
     REAL,
     Evaluated,
+    _run,
     _Trainings,
     agent_of,
     read_evaluations,
-    train_cases,
     training_table,
 )
 from slowfast_rl.members.population import Population
@@ -34,17 +33,15 @@ CURVE = """step,eval/gap_closed,eval/cpu_seconds,eval/wall_time,slow/loss
 """
 
 
-def test_evaluations_are_read_from_a_trainings_metrics(tmp_path):
-    (tmp_path / "metrics.csv").write_text(CURVE)
-    found = read_evaluations(tmp_path / "metrics.csv")
+def test_evaluations_are_read_from_a_trainings_metrics():
+    found = read_evaluations(CURVE.splitlines())
     assert [evaluated.gap for evaluated in found] == [0.1, 0.45, 0.38]
     assert found[1].at == {CPU: 2.5, REAL: 3.0, PLAYED: 2000}
 
 
-def test_metrics_without_a_gap_are_an_error(tmp_path):
-    (tmp_path / "metrics.csv").write_text("step,eval/return\n1000,3\n")
+def test_metrics_without_a_gap_are_an_error():
     with pytest.raises(ValueError, match="the world needs references"):
-        read_evaluations(tmp_path / "metrics.csv")
+        read_evaluations(["step,eval/return", "1000,3"])
 
 
 def test_the_first_evaluation_that_reaches_a_share_counts_and_each_repeat_trains_once():
@@ -62,9 +59,8 @@ def test_the_first_evaluation_that_reaches_a_share_counts_and_each_repeat_trains
 
 
 def test_a_training_that_fails_is_an_error_with_its_reason():
-    case = train_cases(["nothing"], 2048, [], 0, True)[0]
-    with pytest.raises(ValueError, match=r"experiment=nothing .* failed: "):
-        measure(case, 1)
+    with pytest.raises(ValueError, match=r"experiment=nothing failed: .*nothing"):
+        _run(["experiment=nothing"])
 
 
 @pytest.mark.parametrize("kind", [SB3PPO, SbxPPO])
