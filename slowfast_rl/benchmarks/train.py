@@ -2,8 +2,8 @@
 
 Each training is one of ``slowfast-train``, in a process of its own. The values are those of its own
 evaluations: the first one at which ``eval/gap_closed`` reaches a share counts, with the CPU time,
-the real time and the opportunities of the training until then. A small training before the first one
-compiles the simulation, which a machine does once.
+the real time and the opportunities of the training until then. A tiny training before the first one
+compiles the simulation, which is done once on a machine.
 """
 
 import csv
