@@ -90,17 +90,13 @@ class _Search:
                 break
 
     def fine(self) -> Estimate:
-        """Take the last steps with many members and with the mean of two derivatives.
-
-        The derivatives are computed again where the first of these steps led to.
-        """
+        """Take the last steps with many members and with the mean of two derivatives."""
         s = self.settings
         self.members, self.seed = s.members, s.seed + 1
         self._measure()
-        for number in range(s.rounds):
-            derivatives = self._derivatives()
-            self._converge(derivatives)
-            self.say(f"last steps, {number + 1} of {s.rounds}: objective {self.history[-1]:.0f}")
+        derivatives = self._derivatives()
+        self._converge(derivatives)
+        self.say(f"last steps: objective {self.history[-1]:.0f}")
         return Estimate(self.theta, self.gap, derivatives, tuple(self.history))
 
     def _converge(self, derivatives: tuple[Float64, Float64]) -> None:
