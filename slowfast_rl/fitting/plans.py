@@ -123,4 +123,5 @@ def _words(seed: int, members: Int64, time: int) -> UInt32:
 
 def _below(words: UInt32, count: Int64 | int) -> Int64:
     """Return a random number below a count for each word, [n]."""
-    return (words.astype(np.int64) * count) >> 32
+    chosen: Int64 = np.asarray(words.astype(np.int64) * count) >> 32
+    return chosen
