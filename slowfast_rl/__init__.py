@@ -3,7 +3,7 @@
 import importlib as _importlib
 import typing as _typing
 
-from slowfast_rl import envs, evaluation, fast, logs, policies, slow, store
+from slowfast_rl import envs, evaluation, fast, logs, ope, policies, slow, store
 from slowfast_rl.agents import Agent, SinglePolicyAgent, SlowFastAgent, ThresholdAgent
 from slowfast_rl.evaluation import EvaluationProtocol, compare
 from slowfast_rl.fitting import Fit, FitSettings, fit
@@ -57,6 +57,7 @@ __all__ = [
     "fit",
     "load_world",
     "logs",
+    "ope",
     "opportunity_features",
     "opportunity_observation",
     "plots",

@@ -23,6 +23,7 @@ from slowfast_rl.cli.compare import CompareSettings
 from slowfast_rl.cli.fit import FitCommandSettings
 from slowfast_rl.cli.guide import yaml_settings
 from slowfast_rl.cli.logs import LogSettings
+from slowfast_rl.cli.ope import OpeSettings
 from slowfast_rl.cli.plan import PlanSettings
 from slowfast_rl.cli.references import ReferenceSettings
 from slowfast_rl.cli.schema import allowed_text, allowed_types, register_settings
@@ -41,7 +42,8 @@ PAGE = Path(__file__).parents[1] / "config.md"
 BLOCK = "settings"
 COMMANDS: dict[str, type[Settings]] = {
     "train": TrainSettings, "compare": CompareSettings, "plan": PlanSettings,
-    "serve": ServeSettings, "logs": LogSettings, "fit": FitCommandSettings, "bench": BenchSettings,
+    "serve": ServeSettings, "logs": LogSettings, "fit": FitCommandSettings,
+    "ope": OpeSettings, "bench": BenchSettings,
     "references": ReferenceSettings,
 }  # fmt: skip
 _HEADER = ("setting", "default", "allowed", "meaning")
