@@ -110,7 +110,8 @@ def _groups(plans: Int64) -> Int64:
     known = (plans[1:] >= 0) & (plans[:-1] >= 0)
     changes = (known & (plans[1:] != plans[:-1])).sum(axis=0)
     rate = (changes + 0.25) / (known.sum(axis=0) + 0.5)
-    return np.clip(np.round(-np.log2(rate)), 0, _GROUPS - 1).astype(np.int64)
+    groups: Int64 = np.clip(np.round(-np.log2(rate)), 0, _GROUPS - 1).astype(np.int64)
+    return groups
 
 
 def _words(seed: int, members: Int64, time: int) -> UInt32:
