@@ -185,7 +185,8 @@ def null_distribution(found: Estimate, objective: Objective, settings: FitSettin
     """Return how the objective is distributed where the model is right.
 
     It is a weighted sum of independent chi-squares of one degree of freedom: the weights are those
-    of what the fitted parameters leave of the statistics' covariance.
+    of what the fitted parameters leave of the statistics' covariance. It is a little larger where
+    that covariance is known from few members.
     """
     n, prior = _numbers(objective, settings)
     mean = _mean(found.derivatives)
@@ -196,7 +197,7 @@ def null_distribution(found: Estimate, objective: Objective, settings: FitSettin
     pulled = mean @ np.linalg.inv(mean.T @ mean + prior * np.eye(size))  # [K, P]
     weights = np.linalg.eigvalsh(noise + prior * pulled @ pulled.T)
     squares = np.random.default_rng(_DRAWS_SEED).chisquare(1, (_DRAWS, len(weights)))
-    draws = squares @ np.maximum(weights, 0)
+    draws = (1 + len(mean) / (2 * n)) * (squares @ np.maximum(weights, 0))
     value = n * float(found.gap @ found.gap)
     return Null(
         mean=float(draws.mean()),

@@ -187,7 +187,7 @@ class Statistics:
             for k in range(len(regressions[0].regressors)):
                 squares = sum(float((r.regressors[k] ** 2 * r.weight).sum()) for r in regressions)
                 found.append(squares * events / max(weight, 1.0))
-        return _LEAST_SHARE * np.array(found) / self.num_members
+        return np.asarray(_LEAST_SHARE * np.array(found) / self.num_members, np.float64)
 
     def _names(self, part: Features) -> list[str]:
         scores = [f"{r.name} × {name}" for r in self._regressions(part) for name in r.names]

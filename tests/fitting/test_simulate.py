@@ -156,6 +156,19 @@ def test_statistics_that_cannot_vary_are_left_out():
     assert np.isfinite(statistics.sums(silent)).all()
 
 
+def test_a_rare_event_that_happened_not_to_happen_is_not_taken_for_impossible():
+    w = world("pronounced")
+    log = given_log(w, 800, 20)
+    bored = log.viewing_days[-4:].mean(axis=0) < 1
+    lucky = log._replace(churned=log.churned & ~bored)
+    variances = []
+    for some in (lucky, log):
+        statistics = Statistics(some, w.channels)
+        spread = dict(zip(statistics.names, np.diag(statistics.covariance), strict=True))
+        variances.append(spread["churn × few views"])
+    assert variances[0] > 0.03 * variances[1]
+
+
 def test_members_with_a_history_are_not_fresh_when_the_log_begins():
     w = world("eventful")
     log = eventful_log()
