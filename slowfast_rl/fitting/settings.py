@@ -37,7 +37,7 @@ class FitSettings(Settings):
         "is not known", low=0, high=1000,
     )  # fmt: skip
     least_probability: float = setting(
-        0.001, "probability of an objective as large as the fit's below which the verdict says "
+        0.0001, "probability of an objective as large as the fit's below which the verdict says "
         "that the model is wrong", low=0, high=0.5,
     )  # fmt: skip
     seed: int = setting(0, "of the simulated members", low=0, high=LARGEST_SEED - 3)
