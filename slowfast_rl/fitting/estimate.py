@@ -90,17 +90,13 @@ class _Search:
                 break
 
     def fine(self) -> Estimate:
-        """Take the last steps with many members and with the mean of two derivatives.
-
-        The derivatives are computed again where the first of these steps led to.
-        """
+        """Take the last steps with many members and with the mean of two derivatives."""
         s = self.settings
         self.members, self.seed = s.members, s.seed + 1
         self._measure()
-        for number in range(s.rounds):
-            derivatives = self._derivatives()
-            self._converge(derivatives)
-            self.say(f"last steps, {number + 1} of {s.rounds}: objective {self.history[-1]:.0f}")
+        derivatives = self._derivatives()
+        self._converge(derivatives)
+        self.say(f"last steps: objective {self.history[-1]:.0f}")
         return Estimate(self.theta, self.gap, derivatives, tuple(self.history))
 
     def _converge(self, derivatives: tuple[Float64, Float64]) -> None:
@@ -189,7 +185,8 @@ def null_distribution(found: Estimate, objective: Objective, settings: FitSettin
     """Return how the objective is distributed where the model is right.
 
     It is a weighted sum of independent chi-squares of one degree of freedom: the weights are those
-    of what the fitted parameters leave of the statistics' covariance.
+    of what the fitted parameters leave of the statistics' covariance. It is a little larger where
+    that covariance is known from few members.
     """
     n, prior = _numbers(objective, settings)
     mean = _mean(found.derivatives)
@@ -200,7 +197,7 @@ def null_distribution(found: Estimate, objective: Objective, settings: FitSettin
     pulled = mean @ np.linalg.inv(mean.T @ mean + prior * np.eye(size))  # [K, P]
     weights = np.linalg.eigvalsh(noise + prior * pulled @ pulled.T)
     squares = np.random.default_rng(_DRAWS_SEED).chisquare(1, (_DRAWS, len(weights)))
-    draws = squares @ np.maximum(weights, 0)
+    draws = (1 + len(mean) / (2 * n)) * (squares @ np.maximum(weights, 0))
     value = n * float(found.gap @ found.gap)
     return Null(
         mean=float(draws.mean()),

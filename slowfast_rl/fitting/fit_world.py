@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from slowfast_rl.fast.exploring_simulation import for_simulation
 from slowfast_rl.fitting.estimate import (
     covariance,
     estimate,
@@ -81,6 +82,7 @@ def fit(
     weeks = len(log.plans)
     statistics = Statistics(log, base.channels, _ramp(weeks, settings.ramp_weeks))
     plans = LoggedPlans(log) if planner is None else planner
+    executor = for_simulation(executor)
     design = Design(weeks, log.launches, plans, executor, settings.history_weeks)
     objective = Objective(space, statistics, design)
     found = estimate(objective, settings, progress or (lambda text: None))

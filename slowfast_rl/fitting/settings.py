@@ -23,11 +23,7 @@ class FitSettings(Settings):
     derivative_members: int = setting(
         10_240, "simulated members of each of the two independent derivatives", low=_FEW, high=_MANY
     )
-    rounds: int = setting(
-        2, "how often these derivatives are computed, each time where the steps led to", low=1,
-        high=20,
-    )  # fmt: skip
-    steps: int = setting(4, "most of the last steps in each round", low=0, high=100)
+    steps: int = setting(8, "most of the last steps", low=0, high=100)
     prior_spread: float = setting(
         1.0, "standard deviation of the log of a parameter around the base world's, before the log",
         low=0.01, high=10,
@@ -41,7 +37,7 @@ class FitSettings(Settings):
         "is not known", low=0, high=1000,
     )  # fmt: skip
     least_probability: float = setting(
-        0.001, "probability of an objective as large as the fit's below which the verdict says "
+        0.0001, "probability of an objective as large as the fit's below which the verdict says "
         "that the model is wrong", low=0, high=0.5,
     )  # fmt: skip
     seed: int = setting(0, "of the simulated members", low=0, high=LARGEST_SEED - 3)

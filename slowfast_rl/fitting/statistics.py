@@ -21,6 +21,7 @@ _MOST_FIRST_WEEKS = 4  # whose viewing days say who a member is, before messages
 _HIGH = (0.01, 0.99)  # quantiles to which members' sums are cut, because of their squares
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _SMALL_VIEWS = 0.5  # viewing days a week of a member that hardly views
+_LEAST_SHARE = 0.25  # of the variance that events would have if they were as frequent in all weeks
 _RIDGE = 1e-8
 _FLOOR = 1e-4  # of the eigenvalues of the correlations
 _LEAST_SHRINKAGE, _MOST_SHRINKAGE = 0.01, 0.21
@@ -99,6 +100,11 @@ class Statistics:
         contributions = contributions[:, self._kept]
         self.observed: Float64 = contributions.mean(axis=0)
         self.covariance: Float64 = np.cov(contributions.T)
+        least = np.zeros(len(names))
+        scores = self._least_variances(parts)
+        least[: len(scores)] = scores
+        variance = np.diag(self.covariance)
+        np.fill_diagonal(self.covariance, np.maximum(variance, least[self._kept]))
         self.whitening = _whitening(self.covariance, self.num_members)
 
     def __len__(self) -> int:
@@ -166,6 +172,22 @@ class Statistics:
         within = [(x * residual).sum(axis=0) for x in deviations]
         columns += [part.early_views, within[3]]
         return np.stack(columns, axis=1).astype(np.float64), within
+
+    def _least_variances(self, parts: list[Features]) -> Float64:
+        """Return variances of scores of regressions that are not to be doubted, [scores].
+
+        They are a share of those of events that are as frequent in all weeks as on average. Where
+        rare events happen not to have happened in some weeks, as churn in the few weeks of those
+        who view little, the observed variance is far too small.
+        """
+        found = []
+        for regressions in zip(*(self._regressions(part) for part in parts), strict=True):
+            events = sum(float(r.outcome.sum()) for r in regressions)
+            weight = sum(float(r.weight.sum()) for r in regressions)
+            for k in range(len(regressions[0].regressors)):
+                squares = sum(float((r.regressors[k] ** 2 * r.weight).sum()) for r in regressions)
+                found.append(squares * events / max(weight, 1.0))
+        return np.asarray(_LEAST_SHARE * np.array(found) / self.num_members, np.float64)
 
     def _names(self, part: Features) -> list[str]:
         scores = [f"{r.name} × {name}" for r in self._regressions(part) for name in r.names]

@@ -156,6 +156,18 @@ def test_a_rule_that_is_given_fits_and_one_that_is_ignored_is_found_out():
     assert ignored.verdict in ignored.world_yaml()
 
 
+def test_an_executor_that_explores_is_part_of_the_model():
+    w = world("pronounced")
+    executor = sf.fast.ExploringExecutor(explore=0.8)
+    log = given_log(w, 1500, 10, executor=executor)
+    few = SMALL | {"coarse_steps": 1, "derivative_members": 512}
+    given, ignored = (
+        sf.fit(log, w, executor=e, parameters=FEW[:1], **few) for e in (executor, None)
+    )
+    assert given.fits, given.verdict
+    assert not ignored.fits
+
+
 def test_a_planner_that_threads_may_not_share_is_simulated_too(log):
     w = world("pronounced")
     planner = RandomPlanner().prepare(w)
