@@ -41,7 +41,9 @@ def outcomes_of(population, plans, horizons):
     found = {}
     for week in range(max(horizons)):
         alive = population.alive[:, None]  # a churned member's last week stays in the log
-        total += world.reward.weekly_discount**week * alive * week_outcomes(run_plans(population, plans))
+        total += (
+            world.reward.weekly_discount**week * alive * week_outcomes(run_plans(population, plans))
+        )
         if week + 1 in horizons:
             found[week + 1] = total.copy()
     return found

@@ -3,6 +3,9 @@
   slowfast-train experiment=slowfast seed=0
   slowfast-train experiment=ppo fast=coin world=calibrated slow.learning_rate=3e-4
   slowfast-train -m seed=1,2,3 'world_overrides={opt_out.hazard: 0.002}'
+  slowfast-train logs=logs/company experiment=utility
+
+With logs=, it trains on a log alone; the world then only evaluates the agent.
 
 Where a run or a sweep was stopped, slowfast-train resume=<folder> continues it exactly.
 
@@ -34,6 +37,7 @@ from slowfast_rl.agents.turns import Turn
 from slowfast_rl.cli.app import CONFIG_FILE, run
 from slowfast_rl.cli.checkpoints import FINAL, LATEST
 from slowfast_rl.cli.engine import EngineSettings
+from slowfast_rl.cli.learning_logs import log_for
 from slowfast_rl.cli.names import (
     evaluation_suffix,
     name_by_choices,
@@ -87,6 +91,8 @@ class TrainSettings(EngineSettings, EvaluatedSettings):
     name: str | None
     total_opportunities: int | None = limited(low=1)
     total_cpu_seconds: float | None = limited(low=0, above=True)
+    logs: str | None
+    log_rows: int = limited(low=1)
     checkpoint_seconds: float = limited(low=0, default=30.0)
 
     def __post_init__(self) -> None:
@@ -95,6 +101,9 @@ class TrainSettings(EngineSettings, EvaluatedSettings):
         self.check_engine()
         if self.name is not None:
             check_agent_name(self.name)
+        budget = self.total_opportunities or self.total_cpu_seconds
+        if self.logs is not None and budget is not None:
+            raise ValueError(f"a budget of {budget} is given with logs; allowed is null")
 
     def make_agent(self) -> Agent:
         """Return the untrained agent that the settings describe.
@@ -119,6 +128,11 @@ class TrainSettings(EngineSettings, EvaluatedSettings):
         return agent
 
 
+def _agent_of(settings: Mapping[str, Any]) -> Agent:
+    """Return the untrained agent that a composed configuration describes."""
+    return read(TrainSettings, settings).make_agent()
+
+
 class Train:
     """Trains, evaluates and writes everything to the run's folder.
 
@@ -134,14 +148,21 @@ class Train:
         for part in (self.agent.slow, self.agent.fast):
             if part is not None:
                 check_savable(part)  # before training, not at its first checkpoint
-        self.turns = self.agent.turns(self.world, s.total_opportunities, s.total_cpu_seconds)
+                part.check_installed()
+        self.log = None if s.logs is None else log_for(s.logs, self.world, self.agent, _agent_of)
+        self.turns = (
+            []
+            if self.log is not None
+            else self.agent.turns(self.world, s.total_opportunities, s.total_cpu_seconds)
+        )
         check_private(s.store)
         build(s.store, "store")
 
     def run(self, folder: Path) -> Mapping[str, Any]:
         """Run the command, and return the agent's row of the leaderboard."""
         s, agent, world = self.settings, self.agent, self.world
-        say(f"Training {agent.name} in world {world.name}, seed {s.seed}; results go to {folder}")
+        where = f"in world {world.name}" if self.log is None else f"on log {self.log.folder}"
+        say(f"Training {agent.name} {where}, seed {s.seed}; results go to {folder}")
         for turn in self.turns:
             say(f"  {turn}")
         say("Bars show the time that is left of training, then of each policy's evaluation.")
@@ -189,15 +210,18 @@ class Train:
                 "wall_time": watch.wall_time,
             }
             with checkpoints.learning(), _kept_batch(folder):
-                agent.learn(
-                    world,
-                    total_opportunities=s.total_opportunities,
-                    total_cpu_seconds=s.total_cpu_seconds,
-                    seed=s.seed,
-                    logger=metrics.training,
-                    progress=watch,
-                    checkpoint=checkpoints,
-                )
+                if self.log is not None:
+                    agent.learn_from_log(self.log, seed=s.seed, max_rows=s.log_rows)
+                else:
+                    agent.learn(
+                        world,
+                        total_opportunities=s.total_opportunities,
+                        total_cpu_seconds=s.total_cpu_seconds,
+                        seed=s.seed,
+                        logger=metrics.training,
+                        progress=watch,
+                        checkpoint=checkpoints,
+                    )
             watch.evaluate()
         agent.save(folder / "checkpoints" / FINAL)
         board = compare(

@@ -173,9 +173,7 @@ def _rows(world: World, log: WeeklyPlans, policy: Any) -> _Rows:
     )
 
 
-def _fit(
-    rows: _Rows, aimed: Float32, inverse: Float64, horizon: int, discount: float
-) -> _Values:
+def _fit(rows: _Rows, aimed: Float32, inverse: Float64, horizon: int, discount: float) -> _Values:
     """Return the values of a policy, whose features are ``aimed`` [M, G] above the usual ones."""
     level = np.zeros((horizon, rows.x.shape[1]))
     effects = np.zeros((horizon, aimed.shape[1], rows.x.shape[1]))
@@ -192,9 +190,7 @@ def _fit(
     return found
 
 
-def _outcome(
-    rows: _Rows, aimed: Float32, values: _Values, h: int, discount: float
-) -> Float64:
+def _outcome(rows: _Rows, aimed: Float32, values: _Values, h: int, discount: float) -> Float64:
     """Return reward plus discounted value with h - 1 weeks to go, [M]."""
     if h == 1:
         return rows.reward
@@ -229,9 +225,9 @@ def _lift(
     an error of the value with h - 1 weeks to go moves all outcomes of the regression with h.
     """
     start, size = rows.week == 0, int((rows.week == 0).sum())
-    gain = (
-        _value(rows.x, rows.aimed, target, horizon) - _value(rows.x, None, logging, horizon)
-    )[start]
+    gain = (_value(rows.x, rows.aimed, target, horizon) - _value(rows.x, None, logging, horizon))[
+        start
+    ]
     total = np.zeros(len(rows.x))
     zero = np.zeros_like(rows.aimed)
     for values, aimed, sign in ((target, rows.aimed, 1.0), (logging, zero, -1.0)):
