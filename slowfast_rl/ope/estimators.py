@@ -12,8 +12,8 @@ that of their influence function, summed by cluster: the rows of one member are 
 inverse propensity     Horvitz & Thompson 1952: unbiased; noisy where weights are large
 self-normalised        Swaminathan & Joachims 2015: divides by the mean weight; nearly unbiased
 direct method          the mean prediction of a reward model; as biased as the model is
-doubly robust          Dudík, Langford & Li 2011: the direct method, corrected by weighted residuals;
-                       unbiased whatever the model, less noisy the better it is
+doubly robust          Dudík, Langford & Li 2011: the direct method, corrected by weighted
+                       residuals; unbiased whatever the model, less noisy the better it is
 clipped doubly robust  the same with weights of at most ``clip``; less noisy, may be biased
 =====================  =========================================================================
 """
@@ -45,8 +45,8 @@ class Prediction(NamedTuple):
     # [B] mean over the actions of the logging policy; None if its probabilities are not known. With
     # it, the direct method compares two predictions, in which the model's level cancels.
     logging: Float64 | None = None
-    # Given weights [B], the influence [B] of each row through the model that was fitted on it, on the
-    # mean of target + weights (reward - logged); given None, on that of target - logging. None
+    # Given weights [B], the influence [B] of each row through the model that was fitted on it, on
+    # the mean of target + weights (reward - logged); given None, on that of target - logging. None
     # leaves the uncertainty of the fit out of the intervals.
     of_fit: Callable[[Float64 | None], Float64] | None = None
 
@@ -186,7 +186,7 @@ def clustered_interval(mean: float, influence: Float64, groups: Int64) -> Interv
     count = len(sums)
     if count < 2:
         return Interval(mean, -np.inf, np.inf)
-    squares = sums**2
+    squares = np.asarray(sums**2, np.float64)
     half = float(np.sqrt(count / (count - 1) * squares.sum())) / len(influence) * _quantile(squares)
     return Interval(mean, mean - half, mean + half)
 

@@ -9,6 +9,7 @@ from slowfast_rl.logs.schema import EVENTS
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.clock import DAY_SECONDS
+from slowfast_rl.members.state import take_rows
 from slowfast_rl.members.world import World
 from slowfast_rl.ope.messages import MessageRows, Messages, evaluate_rows, reduce_messages
 from slowfast_rl.ope.plans import HeldPlans, outcome_weights
@@ -47,13 +48,13 @@ def held_plans(log: EventLog, horizon: int, belief_filter: BeliefFilter | None =
     columns = [np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)]
     if unknown := sum(part[1] for part in parts):
         warnings.append(
-            f"{unknown} drawn plans are left out, whose propensity is not known or which are not on "
-            "the menu"
+            f"{unknown} drawn plans are left out, whose propensity is not known or which are not "
+            "on the menu"
         )
     if not len(columns[0]):
         raise ValueError(
-            f"no plan of the log was drawn with a known propensity {weeks} weeks or more before its "
-            "end; allowed is a shorter horizon, or a log with propensities"
+            f"no plan of the log was drawn with a known propensity {weeks} weeks or more before "
+            "its end; allowed is a shorter horizon, or a log with propensities"
         )
     held, gone = columns[-2:]
     whole = held_to_horizon(held, gone, weeks)
@@ -63,7 +64,7 @@ def held_plans(log: EventLog, horizon: int, belief_filter: BeliefFilter | None =
     else:
         held = np.where(gone, weeks, held)
     beliefs = columns[6] if belief_filter is not None else None
-    return HeldPlans(*columns[:6], columns[7], weeks, held, beliefs, tuple(warnings))
+    return HeldPlans._make([*columns[:6], columns[7], weeks, held, beliefs, tuple(warnings)])
 
 
 def _windows(
@@ -244,7 +245,7 @@ def message_rows(
             some &= ~np.isnan(given["probabilities"][rows]).any(axis=1)
             if not some.any():
                 continue
-            rows, plan = rows[some], type(seen.plan)(*(column[some] for column in seen.plan))
+            rows, plan = rows[some], take_rows(seen.plan, some)
             batch = Messages(
                 seen.observations[some],
                 given["member"][rows],
@@ -268,7 +269,8 @@ def _message_rewards(histories: MemberHistories, reward: str) -> Float64:
     given = histories.part.decisions.columns
     rows = histories.rows_of(given["member"])
     if reward == "viewed":
-        return histories.viewed[given["time"] // DAY_SECONDS, rows].astype(np.float64)
+        found: Float64 = histories.viewed[given["time"] // DAY_SECONDS, rows].astype(np.float64)
+        return found
     outcomes = histories.part.outcomes.columns
     opened = outcomes["event"] == EVENTS.index("opened")
     span = int(given["time"].max(initial=0)) + 1

@@ -69,7 +69,7 @@ class MessageRows(NamedTuple):
     def joined(cls, parts: Sequence["MessageRows"]) -> "MessageRows":
         """Return the rows of several parts of a log."""
         columns = [np.concatenate(column) for column in zip(*(p[:-1] for p in parts), strict=True)]
-        return cls(*columns, parts[0].reward_name)
+        return cls._make([*columns, parts[0].reward_name])
 
 
 def reduce_messages(world: World, log: Messages, policy: Any) -> MessageRows:

@@ -6,7 +6,6 @@ window, so that weights stay bounded whatever the horizon. What it answers is ab
 policy that plans anew every week gains more (``experiments/off_policy`` measures how much).
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from slowfast_rl.ope.diagnostics import (
     unsupported_mass,
     weight_warnings,
 )
-from slowfast_rl.ope.estimators import CLIP, cluster_numbers, estimate, importance_weights
+from slowfast_rl.ope.estimators import CLIP, estimate, importance_weights
 from slowfast_rl.ope.policies import plan_probabilities, policy_name
 from slowfast_rl.ope.result import OffPolicyResult
 from slowfast_rl.ope.reward_model import FOLDS, RIDGE, ActionFeatures, predict_cross_fitted
@@ -42,8 +41,8 @@ READING = {
 class HeldPlans(NamedTuple):
     """B windows, in each of which a member held one plan that was drawn with a known probability.
 
-    ``observations``, ``feasible`` and ``beliefs`` are as of the Monday of the draw, ``outcomes`` are
-    discounted sums over the weeks of the window, counted from the draw.
+    ``observations``, ``feasible`` and ``beliefs`` are as of the Monday of the draw, ``outcomes``
+    are discounted sums over the weeks of the window, counted from the draw.
     """
 
     observations: Float32  # [B, F_week]

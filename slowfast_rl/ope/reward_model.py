@@ -1,9 +1,9 @@
 """A linear reward model for off-policy evaluation, cross-fitted by member.
 
-The reward of a row is m(x) + (g − ḡ) ⊗ x · θ, where x are terms of the row, g features of the action
-and ḡ their mean over the logging policy: the model of :mod:`slowfast_rl.slow.effects`, which is
-fitted on what chance decided. The members are divided into folds; a row is predicted by a model that
-was fitted on the members of the other folds. Its interval is a sandwich: residuals of those
+The reward of a row is m(x) + (g − ḡ) ⊗ x · θ, where x are terms of the row, g features of the
+action and ḡ their mean over the logging policy: the model of :mod:`slowfast_rl.slow.effects`, which
+is fitted on what chance decided. The members are divided into folds; a row is predicted by a model
+that was fitted on the members of the other folds. Its interval is a sandwich: residuals of those
 predictions, summed by member, show what the fit itself contributes to the error.
 """
 
@@ -81,7 +81,7 @@ def predict_cross_fitted(
         gram = x[there].T.astype(np.float64) @ x[there]
         fits.append(_Fit(here, regression.precision, gram + 1e-6 * len(x) * np.eye(len(gram))))
     of_fit = _OfFit(x, surprise, aimed, rewards - level - effect, fits)
-    return Prediction(level + target, level + effect, level, of_fit)
+    return Prediction(level + target, level + effect, level, of_fit.influence)
 
 
 class _Fit(NamedTuple):
@@ -106,7 +106,7 @@ class _OfFit(NamedTuple):
     residual: Float64  # [B]
     fits: list[_Fit]
 
-    def __call__(self, weights: Float64 | None) -> Float64:
+    def influence(self, weights: Float64 | None) -> Float64:
         """Return the influence [B], as :class:`Prediction` describes it."""
         x, found = self.x, np.zeros(len(self.x))
         shift, level = self.aimed, None

@@ -1,9 +1,9 @@
 """Fitted Q evaluation of plans that are redrawn every week, with a backtest for each plan.
 
 Where plans are drawn anew every week, weights of whole trajectories are products of weekly weights:
-with 63 plans, no effective sample is left after two weeks. A linear fitted Q evaluation (Le, Voloshin
-& Yue 2019) needs no weights: the value with h weeks to go is a regression of reward plus the value
-with h - 1 weeks to go, which assumes that an observation says all about a member that matters. It
+with 63 plans, no effective sample is left after two weeks. A linear fitted Q evaluation (Le,
+Voloshin & Yue 2019) needs no weights: the value with h weeks to go is a regression of reward plus
+the value with h - 1 weeks to go, which assumes that an observation says all about a member that matters. It
 does not, because traits are hidden; the longer the horizon, the more of what members are like is
 read as what plans did. Use it to rank policies over up to 8 weeks, look at the backtest, and do not
 trust its numbers; its interval has the error of the fit in it, and not this bias.
@@ -112,7 +112,7 @@ def evaluate_weekly_plans(
     precision = regress_on_surprise(
         rows.x, rows.surprise, rows.reward.astype(np.float32)[:, None], ridge
     ).precision
-    inverse = np.linalg.inv(precision)
+    inverse: Float64 = np.linalg.inv(precision).astype(np.float64)
     target = _fit(rows, rows.aimed, inverse, horizon, discount)
     logging = _fit(rows, np.zeros_like(rows.aimed), inverse, horizon, discount)
     lift = _lift(rows, target, logging, inverse, horizon, discount)
@@ -158,15 +158,15 @@ def _rows(world: World, log: WeeklyPlans, policy: Any) -> _Rows:
         propensity if propensity.ndim == 2 else feasible / feasible.sum(axis=1, keepdims=True)
     )
     usual = probabilities.astype(np.float32) @ features
-    number = np.full(log.alive.shape, -1)
+    number = np.full((len(log.alive) + 1, log.alive.shape[1]), -1)
     number[week, member] = np.arange(len(week))
-    ahead = np.concatenate([number[1:], np.full((1, number.shape[1]), -1)])
+    ahead = number[1:]
     return _Rows(
         week=week,
         member=member,
         x=standardised(*centre_and_scale(terms), terms),
         surprise=features[log.plans[week, member]] - usual,
-        aimed=target.astype(np.float32) @ features - usual,
+        aimed=(target.astype(np.float32) @ features - usual).astype(np.float32),
         reward=log.rewards[week, member].astype(np.float64),
         following=ahead[week, member],
         ends=week == len(log.alive) - 1,
