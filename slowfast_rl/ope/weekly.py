@@ -4,9 +4,9 @@ Where plans are drawn anew every week, weights of whole trajectories are product
 with 63 plans, no effective sample is left after two weeks. A linear fitted Q evaluation (Le,
 Voloshin & Yue 2019) needs no weights: the value with h weeks to go is a regression of reward plus
 the value with h - 1 weeks to go, which assumes that an observation says all about a member that
-matters. It does not, because traits are hidden; the longer the horizon, the more of what members are like is
-read as what plans did. Use it to rank policies over up to 8 weeks, look at the backtest, and do not
-trust its numbers; its interval has the error of the fit in it, and not this bias.
+matters. It does not, because traits are hidden; the longer the horizon, the more of what members
+are like is read as what plans did. Use it to rank policies over up to 8 weeks, look at the
+backtest, and do not trust its numbers; its interval has the error of the fit in it, and not this bias.
 """
 
 from typing import Any, NamedTuple

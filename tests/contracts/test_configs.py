@@ -23,7 +23,8 @@ OPTIONS = sorted(
     for path in CONFIGS.glob("*/*.yaml")
     if path.parent.name != "hydra"
 )
-COMMANDS = ("train", "compare", "bench", "references", "plan", "serve", "logs", "fit")
+NEEDS = {"slow=cql": "d3rlpy", "experiment=offline_cql": "d3rlpy"}  # packages of extras
+COMMANDS = ("train", "compare", "bench", "references", "plan", "serve", "logs", "fit", "ope")
 SERVED = ("plan", "serve")  # need a checkpoint and a store that processes share
 MAKERS = {
     "train": "Train",
@@ -34,6 +35,7 @@ MAKERS = {
     "serve": "Serve",
     "logs": "Logs",
     "fit": "FitWorld",
+    "ope": "Ope",
 }
 
 
@@ -53,6 +55,8 @@ def test_every_yaml_file_is_a_command_a_part_of_all_or_an_option():
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_builds(option):
     group, name = option.split("=")
+    if option in NEEDS:
+        pytest.importorskip(NEEDS[option])
     if group == "store":
         build(settings("train", option)["store"], "store")
         return
@@ -81,6 +85,9 @@ def test_every_command_builds_with_its_defaults(command, tmp_path):
     elif command == "fit":
         write_log("eventful", tmp_path, num_members=2, weeks=1)
         overrides = [f"logs={tmp_path}/log"]
+    elif command == "ope":
+        write_log("eventful", tmp_path, num_members=2, weeks=1)
+        overrides = [f"logs={tmp_path}/log", "policies=[never]"]
     assert make(command, *overrides).settings.torch_threads == 1
 
 
