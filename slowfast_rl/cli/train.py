@@ -3,9 +3,8 @@
   slowfast-train experiment=slowfast seed=0
   slowfast-train experiment=ppo fast=coin world=calibrated slow.learning_rate=3e-4
   slowfast-train -m seed=1,2,3 'world_overrides={opt_out.hazard: 0.002}'
-  slowfast-train logs=logs/company experiment=utility
 
-With logs=, it trains on a log alone; the world then only evaluates the agent.
+With logs=<folder>, it trains on a log alone; the world then only evaluates the agent.
 
 Where a run or a sweep was stopped, slowfast-train resume=<folder> continues it exactly.
 

@@ -47,9 +47,7 @@ def train_q(
         seed: of weights and batches.
         progress: called now and then with the number of gradient steps made.
     """
-    # Whatever the reward, no return is above 1 in these units: d3rlpy's Huber loss is then a
-    # squared error even where a member churns and all its later utility is lost.
-    unit = max(float(np.abs(steps.rewards).max()) / (1 - discount), 1e-6)
+    unit = _unit(steps, discount)
     rewards = (steps.rewards / unit).astype(np.float32)[:, None]
     config = d3rlpy.algos.DiscreteCQLConfig(
         learning_rate=settings.learning_rate,
@@ -84,6 +82,16 @@ def train_q(
                 )
             )
     return _layers(algorithm, unit)
+
+
+def _unit(steps: WeeklySteps, discount: float) -> float:
+    """Return a utility in which no return is above 1.
+
+    d3rlpy's Huber loss is then a squared error, whose minimum is a mean, even where a member churns
+    and all its later utility is lost.
+    """
+    usual, ended = np.abs(steps.rewards[~steps.churned]), np.abs(steps.rewards[steps.churned])
+    return max(float(usual.max(initial=0) / (1 - discount) + ended.max(initial=0)), 1e-6)
 
 
 def _networks(algorithm: Any) -> list[Any]:
