@@ -15,6 +15,9 @@ by this process or by Ray's workers. Plans are written to the store and, a file 
 to output=<folder>, by default to a folder beside the run's that is named by the digest of what
 decides the plans. The same command continues a job that was killed: what has been planned is not
 planned again. Beliefs about members begin with the features of the week.
+
+With members=<log>, a folder that slowfast-logs wrote, it plans the week after the log for all
+living members: their features and the beliefs about them are built from their whole history.
 """
 
 import hashlib
@@ -38,6 +41,7 @@ from slowfast_rl.cli.schema import build, limited, read
 from slowfast_rl.cli.settings import Settings, check_shared
 from slowfast_rl.cli.waiting import once_available
 from slowfast_rl.evaluation.progress import progress_bar
+from slowfast_rl.logs.schema import LOG_FILE
 from slowfast_rl.members.clock import HORIZON_WEEKS, WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.policies.observation_checks import weekly_check
@@ -48,6 +52,7 @@ from slowfast_rl.store.checks import check_distinct, check_ids
 from slowfast_rl.store.files import write_text_atomically
 
 if TYPE_CHECKING:
+    from slowfast_rl.logs.reading import EventLog
     from slowfast_rl.services.batch_plans import Outcome
 
 T = TypeVar("T")
@@ -178,17 +183,50 @@ class Plan:
 
     def _find_shards(self) -> None:
         """Find the shards of the members, and what identifies the job."""
-        from slowfast_rl.services.batch_plans import PlanJob, check_members, find_shards
+        from slowfast_rl.services.batch_plans import (
+            PlanJob,
+            check_members,
+            find_log_shards,
+            find_shards,
+        )
 
-        s, planner = self.settings, self.agent.slow
-        self.shards, self.members = find_shards(Path(str(s.members)))
-        check_members(self.shards)
+        s, planner, folder = self.settings, self.agent.slow, Path(str(self.settings.members))
+        week, log = s.week, None
+        if (folder / LOG_FILE).exists():
+            log = self._read_log(folder)
+            week = log.weeks
+            self.shards, self.members = find_log_shards(log)
+        else:
+            self.shards, self.members = find_shards(folder)
+            check_members(self.shards)
         version = planner.policy_version if s.policy_version is None else s.policy_version
         private = s.store.get("name") is None and s.store.get("namespace") is None
         opened = None if private else partial(build, s.store, "store")
         self.job = PlanJob(
-            self.world, planner, version, s.week, Path(), opened, None if private else s.store
-        )
+            self.world, planner, version, week, Path(), opened, None if private else s.store,
+            None if log is None else folder.absolute(),
+        )  # fmt: skip
+
+    def _read_log(self, folder: Path) -> "EventLog":
+        """Return the log of the members, whose next week is planned.
+
+        Raises:
+            ValueError: it is damaged, of another company, or another week is asked for.
+        """
+        from slowfast_rl.logs.reading import EventLog  # needs an extra
+
+        log = EventLog(folder, self.world)
+        if log.world != self.world:
+            raise ValueError(
+                f"members is {str(folder)!r}, a log of other channels, schedule, menu or weights "
+                f"than world {self.world.name}; allowed is a log of this world's company"
+            )
+        if self.settings.week not in (0, log.weeks):
+            raise ValueError(
+                f"week is {self.settings.week} with a log of {log.weeks} weeks; allowed is 0 or "
+                f"{log.weeks}, the week after it"
+            )
+        return log
 
     def _plan_shards(self, folder: Path) -> None:
         """Plan all shards that have not been planned yet, and write the summary."""
@@ -198,10 +236,8 @@ class Plan:
         name = f"job-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]}"
         output = Path(s.output) if s.output is not None else folder.parent / name
         count, rows = len(self.shards), sum(shard.rows for shard in self.shards)
-        say(
-            f"Planning for {rows:,} members in {count:,} shards, policy version "
-            f"{self.job.policy_version}"
-        )
+        who = f"{rows:,} members" if self.job.log is None else "the living members of a log"
+        say(f"Planning for {who} in {count:,} shards, policy version {self.job.policy_version}")
         say(f"Plans go to {self.store!r} and {output}; the same command continues there")
         with locked(output), s.use_engine():
             begin_job(output, identity)
@@ -219,8 +255,8 @@ class Plan:
         members = sum(record.members for record in records)
         target = np.sum([record.target for record in records], axis=0) / max(members, 1)
         row = {
-            "week": self.settings.week,
-            "now": self.settings.week * WEEK_SECONDS,
+            "week": self.job.week,
+            "now": self.job.week * WEEK_SECONDS,
             "members": members,
             "refused": sum(record.refused for record in records),
             "unseen": 0,
@@ -238,7 +274,7 @@ class Plan:
             "planned": [row],
         }
         write_text_atomically(folder / "plan.json", json.dumps(head, indent=1))
-        week = self.settings.week
+        week = self.job.week
         say(f"week {week}: {members:,} plans written, {row['refused']:,} of them refused")
         if continued:
             say(f"week {week}: {continued:,} of {len(records):,} shards had been planned before")

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from itertools import count
 from math import inf
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -199,10 +200,14 @@ class Train:
         past = checkpoints.beside.get("metrics", ())
         metrics = Metrics(folder, directory / run_name, world.slots_per_week, past)
         with _Watch(s, agent, self.turns, twins, references, metrics, folder) as watch:
-            watch.resume(checkpoints.beside.get("evaluations", 0))
+            watch.resume(
+                checkpoints.beside.get("evaluations", 0), checkpoints.beside.get("wall_time", 0.0)
+            )
             checkpoints.more = lambda: {
-                "metrics": metrics.written, "evaluations": watch.evaluations
-            }  # fmt: skip
+                "metrics": metrics.written,
+                "evaluations": watch.evaluations,
+                "wall_time": watch.wall_time,
+            }
             with checkpoints.learning(), _kept_batch(folder):
                 if self.log is not None:
                     agent.learn_from_log(self.log, seed=s.seed, max_rows=s.log_rows)
@@ -315,6 +320,7 @@ class _Watch:
         self._steps = iter(_steps(budgeted)) if every is None else count(0, every)
         self._next: float = next(self._steps, inf)
         self.evaluations = 0  # that were due so far
+        self._start = perf_counter()
         self._bar = progress_bar(
             total, "fitting to logs", " opportunities", leave=True, unit_scale=True
         )
@@ -333,6 +339,16 @@ class _Watch:
         self._bar.close()
 
     def __call__(self, opportunities: int) -> None:
+        called = perf_counter()
+        self._show(opportunities)
+        self._start += perf_counter() - called  # it is no part of the training
+
+    @property
+    def wall_time(self) -> float:
+        """Seconds of training so far, those of evaluations not counted."""
+        return perf_counter() - self._start
+
+    def _show(self, opportunities: int) -> None:
         first = not self._bar.n
         if first:
             self._bar.initial = self._bar.n = opportunities
@@ -349,8 +365,14 @@ class _Watch:
         if first:  # what came before says nothing of the time that is left
             self._bar.unpause()
 
-    def resume(self, evaluations: int) -> None:
-        """Leave out as many evaluations as were made before the training was stopped."""
+    def resume(self, evaluations: int, wall_time: float) -> None:
+        """Begin where a training was stopped.
+
+        Args:
+            evaluations: that were due before; they are left out.
+            wall_time: of the training before.
+        """
+        self._start = perf_counter() - wall_time
         for _ in range(evaluations):
             self._next = next(self._steps, inf)
         self.evaluations = evaluations
@@ -362,6 +384,7 @@ class _Watch:
 
     def evaluate(self) -> None:
         """Write the return of a few members on the first luck, which is quick, with intervals."""
+        wall_time = self.wall_time
         entrant = trained_contestant(self._agent, self._twins.world)
         returns = self._twins.rollout(entrant.planner, entrant.executor).returns
         planned = returns
@@ -370,6 +393,7 @@ class _Watch:
         name = "never" if self._references is None else "best_fixed"
         base, oracle = self._compared_with(name)
         metrics = evaluation(returns, planned, name, base, oracle)
+        metrics |= {"eval/cpu_seconds": self._agent.train_cpu_seconds, "eval/wall_time": wall_time}
         for tag, value in metrics.items():
             self._metrics.evaluation.record(tag, value)
         self._metrics.evaluation.dump(self._agent.train_opportunities)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from slowfast_rl.logs.histories import MemberHistories
 from slowfast_rl.logs.parquet import (
     RowGroups,
     read_columns,
@@ -24,6 +25,8 @@ from slowfast_rl.logs.parquet import (
     row_groups,
     write_columns,
 )
+from slowfast_rl.logs.reading import EventLog
+from slowfast_rl.logs.schema import TABLES
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
@@ -33,6 +36,7 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies.component_files import to_node
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.observation_checks import weekly_check
+from slowfast_rl.policies.plan_exchange import choose_plans
 from slowfast_rl.services.planner import PlanningService
 from slowfast_rl.services.store_clock import publish_observations
 from slowfast_rl.store import (
@@ -40,6 +44,7 @@ from slowfast_rl.store import (
     InMemoryFeatureStore,
     PacingPlan,
     Status,
+    pacing_plan,
     plan_view,
     read_plans,
     write_plans,
@@ -52,7 +57,7 @@ _BLOCK = 1 << 16  # members planned for together, which bounds working memory
 
 
 class Shard(NamedTuple):
-    """Members that are planned for together: a row group of a file."""
+    """Members that are planned for together: a row group of a file, or a part of a log."""
 
     number: int
     path: Path
@@ -71,6 +76,8 @@ class PlanJob(NamedTuple):
         folder: of the plans and their records, which all workers can write to.
         open_store: opens the store that gets the plans too; None for files alone.
         store: what tells that store from others, as JSON can hold it.
+        log: folder of the log whose parts the shards are: the members' observations and beliefs
+            are built from their history; None where shards have this week's features.
     """
 
     world: World
@@ -80,6 +87,7 @@ class PlanJob(NamedTuple):
     folder: Path
     open_store: Callable[[], FeatureStore] | None
     store: Any = None
+    log: Path | None = None
 
     @property
     def thread_safe(self) -> bool:
@@ -135,6 +143,22 @@ def find_shards(members: Path) -> tuple[list[Shard], list[Any]]:
     return shards, [
         [name, found.digest, found.rows] for name, (_, found) in zip(names, groups, strict=True)
     ]
+
+
+def find_log_shards(log: EventLog) -> tuple[list[Shard], list[Any]]:
+    """Return the parts of a log as shards, and what identifies them.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+    shards, identity = [], []
+    for number, name in enumerate(log.part_names):
+        files = [log.folder / table / name for table in TABLES]
+        groups = {path: row_groups(path) for path in files if path.exists()}
+        plans = log.folder / "plans" / name
+        shards.append(Shard(number, plans.absolute(), 0, sum(groups[plans].rows)))
+        identity += [[f"{p.parent.name}/{name}", g.digest, g.rows] for p, g in groups.items()]
+    return shards, identity
 
 
 def check_members(shards: Sequence[Shard]) -> None:
@@ -219,6 +243,10 @@ def plan_shard(job: PlanJob, shard: Shard) -> Outcome:
 def _plan(job: PlanJob, shard: Shard, path: Path) -> Record:
     """Write the plans of a shard to a file, and return its record."""
     world, now = job.world, job.week * WEEK_SECONDS
+    if job.log is not None:
+        ids, plan = _plan_logged(job, job.log, shard.path.name)
+        write_part(path, world, ids, plan)
+        return _record(job, path, plan)
     names = [feature.name for feature in weekly_features(world)]
     ids = check_ids(read_columns(shard.path, ["entity_id"], shard.row_group)["entity_id"])
     observations, check = read_matrix(shard.path, names, shard.row_group), weekly_check(world)
@@ -231,9 +259,33 @@ def _plan(job: PlanJob, shard: Shard, path: Path) -> Record:
     ]
     plan = PacingPlan(*(np.concatenate(column) for column in zip(*blocks, strict=True)))
     write_part(path, world, ids, plan)
+    return _record(job, path, plan)._replace(invalid=int((~valid).sum()), fault=fault)
+
+
+def _record(job: PlanJob, path: Path, plan: PacingPlan) -> Record:
+    """Return the record of a shard all of whose features are valid."""
     target = tuple(int(total) for total in plan.target.sum(axis=0))
     stored = job.open_store is None
-    return Record(len(ids), int((~valid).sum()), fault, target, _digest(path) or "", stored, 0)
+    return Record(len(plan.week), 0, "", target, _digest(path) or "", stored, 0)
+
+
+def _plan_logged(job: PlanJob, folder: Path, part: str) -> tuple[Int64, PacingPlan]:
+    """Return ids and plans of the living members of a part of a log, for the week after it."""
+    log = EventLog(folder, job.world)
+    for replay in MemberHistories(log, log.part(part)).replay(job.planner.belief_filter):
+        last = replay
+    alive = np.flatnonzero(last.alive)
+    asked = last.plan_request(job.planner)
+    request = asked._replace(
+        **{name: column[alive] for name, column in asked._asdict().items() if column is not None}
+    )
+    chosen = choose_plans(job.planner, request)
+    return request.entity_ids, pacing_plan(
+        job.world.plans[chosen],
+        request.weeks,
+        shape=job.world.plan_shapes[chosen],
+        policy_version=job.policy_version,
+    )
 
 
 def _plan_block(job: PlanJob, ids: Int64, observations: Float32, now: int) -> PacingPlan:

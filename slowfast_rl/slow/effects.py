@@ -57,7 +57,7 @@ def plan_effects(effects: Effects, terms: Float32, features: Float32, weights: F
     # flag "invalid" now and then, although all numbers and the result are finite.
     with np.errstate(invalid="ignore"):
         by_feature = (effects.weights @ weights.astype(np.float32)).T  # [1 + T, G]
-        return _standardised(effects, terms) @ (by_feature @ features.T)
+        return standardised(effects.centre, effects.scale, terms) @ (by_feature @ features.T)
 
 
 def fit_effects(
@@ -89,59 +89,106 @@ def fit_effects(
     Raises:
         ValueError: the logs do not contain members with both odd and even ids.
     """
-    effects = _without_effects(terms)
-    x = _standardised(effects, terms)  # [B, 1 + T]
-    known = x if predictors is None else _standardised(_without_effects(predictors), predictors)
-    residual = _unpredicted(known, outcomes, members % 2 == 1)
+    effects = Effects(*centre_and_scale(terms), np.zeros((0, 0, 0), np.float32))
+    x = standardised(effects.centre, effects.scale, terms)  # [B, 1 + T]
+    known = x
+    if predictors is not None:
+        known = standardised(*centre_and_scale(predictors), predictors)
+    residual = residuals_of_others(known, outcomes, members % 2 == 1)
     usual = (feasible.astype(np.float32) @ features) / feasible.sum(axis=1, keepdims=True)
     surprise = features[plans] - usual.astype(np.float32)  # [B, G]
-    size = features.shape[1] * x.shape[1]
-    gram, moment = np.zeros((size, size)), np.zeros((size, outcomes.shape[1]))
+    solved = regress_on_surprise(x, surprise, residual, ridge, importance).coefficients
+    shape = (features.shape[1], x.shape[1], outcomes.shape[1])
+    return effects._replace(weights=solved.reshape(shape).astype(np.float32))
+
+
+class Regression(NamedTuple):
+    """A ridge regression on S products of plan features and terms."""
+
+    coefficients: Float64  # [S, M] where S = G (1 + T)
+    precision: Float64  # [S, S] Gram matrix plus the prior's precision
+
+
+def regress_on_surprise(
+    x: Float32,
+    surprise: Float32,
+    residual: Float32,
+    ridge: float,
+    importance: Float64 | None = None,
+) -> Regression:
+    """Return the regression of residuals on surprising plan features times terms.
+
+    Args:
+        x: [B, 1 + T] a column of ones and the standardised terms.
+        surprise: [B, G] features of the plan minus their mean over the plans that could be drawn.
+        residual: [B, M] outcomes minus predictions.
+        ridge: as in :func:`fit_effects`.
+        importance: as in :func:`fit_effects`.
+    """
+    size = surprise.shape[1] * x.shape[1]
+    gram, moment = np.zeros((size, size)), np.zeros((size, residual.shape[1]))
     # Weights leave the products of surprises and what is known before the draw at a mean of 0, as
     # uniform plans do: the predictions need none.
     scales = None if importance is None else importance[:, None].astype(np.float32)
-    for rows in _blocks(len(x)):
+    for rows in row_blocks(len(x)):
         z = (surprise[rows, :, None] * x[rows, None, :]).reshape(-1, size)
         weighted = z if scales is None else z * scales[rows]
         gram += weighted.T @ z
         moment += weighted.T @ residual[rows]
     prior = np.full(size, max(ridge * np.diag(gram).mean(), _LEAST_PRIOR))
     prior[:: x.shape[1]] /= 100
-    solved = np.linalg.solve(gram + np.diag(prior), moment)
-    shape = (features.shape[1], x.shape[1], outcomes.shape[1])
-    return effects._replace(weights=solved.reshape(shape).astype(np.float32))
+    gram += np.diag(prior)
+    return Regression(np.linalg.solve(gram, moment), gram)
 
 
-def _without_effects(terms: Float32) -> Effects:
-    """Return the mean and scale of terms [B, T], and no effects."""
-    scale = np.maximum(terms.std(axis=0), MIN_SCALE)
-    return Effects(terms.mean(axis=0), scale, np.zeros((0, 0, 0), np.float32))
+def residuals_of_others(x: Float32, outcomes: Float32, odd: Bool) -> Float32:
+    """Return the residuals of ridge regressions, fitted on the other half of members, [B, M].
 
+    Args:
+        x: [B, 1 + T] as in :func:`regress_on_surprise`.
+        outcomes: [B, M].
+        odd: [B] whether the member is of the first half.
 
-def _unpredicted(x: Float32, outcomes: Float32, odd: Bool) -> Float32:
-    """Return the residuals of ridge regressions, fitted on the other half of members, [B, M]."""
+    Raises:
+        ValueError: a half is empty.
+    """
     if odd.all() or not odd.any():
         raise ValueError(
             "the logs have only members with odd ids or only with even ids; both are needed"
         )
     residual = outcomes.copy()
     for half in (odd, ~odd):
-        gram = np.zeros((x.shape[1], x.shape[1]))
-        moment = np.zeros((x.shape[1], outcomes.shape[1]))
-        x_half, y_half = x[half], outcomes[half]
-        for rows in _blocks(len(x_half)):
-            gram += x_half[rows].T @ x_half[rows]
-            moment += x_half[rows].T @ y_half[rows]
-        gram += _BASELINE_RIDGE * len(x_half) * np.eye(len(gram))
-        residual[~half] -= x[~half] @ np.linalg.solve(gram, moment).astype(np.float32)
+        residual[~half] -= x[~half] @ baseline(x[half], outcomes[half]).astype(np.float32)
     return residual
 
 
-def _standardised(effects: Effects, terms: Float32) -> Float32:
+def baseline(x: Float32, outcomes: Float32) -> Float64:
+    """Return the coefficients of a slightly penalised regression of outcomes on terms, [1 + T, M].
+
+    Args:
+        x: [B, 1 + T] as in :func:`regress_on_surprise`.
+        outcomes: [B, M].
+    """
+    gram = np.zeros((x.shape[1], x.shape[1]))
+    moment = np.zeros((x.shape[1], outcomes.shape[1]))
+    for rows in row_blocks(len(x)):
+        gram += x[rows].T @ x[rows]
+        moment += x[rows].T @ outcomes[rows]
+    gram += _BASELINE_RIDGE * len(x) * np.eye(len(gram))
+    return np.asarray(np.linalg.solve(gram, moment))
+
+
+def centre_and_scale(terms: Float32) -> tuple[Float32, Float32]:
+    """Return the mean and the standard deviation of each term, [T] each; the latter not 0."""
+    return terms.mean(axis=0), np.maximum(terms.std(axis=0), MIN_SCALE)
+
+
+def standardised(centre: Float32, scale: Float32, terms: Float32) -> Float32:
     """Return a column of ones and the standardised terms, [B, 1 + T]."""
-    scaled = np.clip((terms - effects.centre) / effects.scale, -_FAR, _FAR)
+    scaled = np.clip((terms - centre) / scale, -_FAR, _FAR)
     return np.column_stack([np.ones(len(terms), np.float32), scaled])
 
 
-def _blocks(rows: int) -> Iterator[slice]:
+def row_blocks(rows: int) -> Iterator[slice]:
+    """Return slices of rows that are processed together."""
     return (slice(first, first + _BLOCK) for first in range(0, rows, _BLOCK))

@@ -1,0 +1,64 @@
+"""Off-policy evaluation: what another policy would have earned, from a log alone."""
+
+from typing import Any
+
+from slowfast_rl.members.world import World
+from slowfast_rl.ope.diagnostics import Diagnostics
+from slowfast_rl.ope.estimators import Estimate, estimate, importance_weights, predict
+from slowfast_rl.ope.messages import Messages, evaluate_messages
+from slowfast_rl.ope.plans import HeldPlans, evaluate_plans
+from slowfast_rl.ope.result import OffPolicyResult
+from slowfast_rl.ope.weekly import WeeklyPlans, evaluate_weekly_plans
+
+__all__ = [
+    "Diagnostics",
+    "Estimate",
+    "HeldPlans",
+    "Messages",
+    "OffPolicyResult",
+    "WeeklyPlans",
+    "estimate",
+    "evaluate",
+    "evaluate_messages",
+    "evaluate_plans",
+    "evaluate_weekly_plans",
+    "importance_weights",
+    "predict",
+]
+
+
+def evaluate(
+    log: Any,
+    policy: Any,
+    *,
+    what: str = "plans",
+    horizon: int | None = None,
+    world: World | None = None,
+    **settings: Any,
+) -> OffPolicyResult:
+    """Return what a log says of a policy that it did not follow.
+
+    Args:
+        log: a log of ``sf.logs.read``, or arrays: :class:`HeldPlans`, :class:`WeeklyPlans` or
+            :class:`Messages`.
+        policy: an agent, a planner, an executor, or an array of probabilities.
+        what: what is evaluated on a log of ``sf.logs.read``: "plans" that are held for the horizon,
+            "weekly" plans, or "messages".
+        horizon: number of weeks over which plans are evaluated; None for 4 weeks of held plans and
+            8 of weekly plans. Arrays of held plans have one of their own.
+        world: the world; None for that of the log or of the policy.
+        settings: of :func:`evaluate_plans`, :func:`evaluate_weekly_plans` or
+            :func:`evaluate_messages`; ``reward`` and ``most_rows`` of messages.
+
+    Raises:
+        ValueError: the log cannot answer, or an argument is not allowed.
+    """
+    from slowfast_rl.ope.logged import evaluate_log, log_world
+
+    found = log_world(log, policy, world)
+    if horizon is not None:
+        settings["horizon"] = horizon
+    if callable(getattr(log, "evaluate", None)):
+        result: OffPolicyResult = log.evaluate(found, policy, **settings)
+        return result
+    return evaluate_log(log, policy, what, found, **settings)
