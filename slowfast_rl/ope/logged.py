@@ -23,9 +23,7 @@ REWARDS = {"viewed": "viewed that day", "opened": "opened the message"}
 MOST_ROWS = 1_500_000  # opportunities that are kept in memory
 
 
-def held_plans(
-    log: EventLog, horizon: int, belief_filter: BeliefFilter | None = None
-) -> HeldPlans:
+def held_plans(log: EventLog, horizon: int, belief_filter: BeliefFilter | None = None) -> HeldPlans:
     """Return the windows of a log in which a drawn plan was held for the horizon.
 
     Where no plan was held that long, all drawn plans are windows, and the result warns of it. A
@@ -146,7 +144,9 @@ def held_to_horizon(held: Int64, gone: Bool, horizon: int, seed: int = 0) -> Boo
     ages = np.arange(1, horizon)
     redrawn = np.bincount(held[~gone & (held < horizon)], minlength=horizon)[1:horizon]
     at_risk = redrawn + [int((held > age).sum()) for age in ages]
-    stays = 1 - redrawn / np.maximum(at_risk, 1)  # [H - 1] at each age, of those not churned by then
+    stays = 1 - redrawn / np.maximum(
+        at_risk, 1
+    )  # [H - 1] at each age, of those not churned by then
     to_horizon = np.append(np.cumprod(stays[::-1])[::-1], 1.0)  # from each age on
     short = gone & (held < horizon)
     coins = np.random.default_rng(seed).random(len(held))

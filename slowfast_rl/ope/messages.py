@@ -140,9 +140,7 @@ def evaluate_rows(
     Raises:
         ValueError: the probabilities are all 1, or the policy does what the log could not contain.
     """
-    found = diagnose(
-        rows.weights, rows.propensity, rows.of_target, rows.members, rows.unsupported
-    )
+    found = diagnose(rows.weights, rows.propensity, rows.of_target, rows.members, rows.unsupported)
     features = ActionFeatures(rows.logged, rows.usual, rows.target)
     prediction = predict_cross_fitted(
         rows.terms, features, rows.rewards, rows.members, folds, ridge

@@ -61,9 +61,7 @@ class HeldPlans(NamedTuple):
     @property
     def request(self) -> PlanRequest:
         """What a planner is asked in these windows."""
-        return PlanRequest(
-            self.observations, self.feasible, self.members, self.weeks, self.beliefs
-        )
+        return PlanRequest(self.observations, self.feasible, self.members, self.weeks, self.beliefs)
 
     def evaluate(self, world: World, policy: Any, **settings: Any) -> OffPolicyResult:
         """Evaluate a policy on these windows; see :func:`evaluate_plans`."""

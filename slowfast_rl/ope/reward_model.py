@@ -115,7 +115,9 @@ class _OfFit(NamedTuple):
             level = 1 - weights
         for fit in self.fits:
             here = fit.here
-            moved = np.linalg.solve(fit.effects, (shift[here].T.astype(np.float64) @ x[here]).ravel())
+            moved = np.linalg.solve(
+                fit.effects, (shift[here].T.astype(np.float64) @ x[here]).ravel()
+            )
             by_feature = moved.reshape(shift.shape[1], x.shape[1]).T.astype(np.float32)
             pull = np.zeros(len(x))
             for rows in row_blocks(len(x)):

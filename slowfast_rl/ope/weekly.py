@@ -31,6 +31,7 @@ from slowfast_rl.slow.plan_effect_features import observation_terms
 
 LONGEST = 8  # weeks up to which ranking was found to work
 RIDGE = 0.03
+LEVEL_RIDGE = 0.1  # of the value without surprise; a smaller one extrapolates from week to week
 _LEAST = 30  # windows of a plan that the backtest shows
 _FAR = 3.0  # standard errors, at which an arm of the backtest is far off
 READING = {"fitted Q evaluation": "for ranking; its numbers are biased by what is not observed"}
@@ -173,9 +174,7 @@ def _rows(world: World, log: WeeklyPlans, policy: Any) -> _Rows:
     )
 
 
-def _fit(
-    rows: _Rows, aimed: Float32, inverse: Float64, horizon: int, discount: float
-) -> _Values:
+def _fit(rows: _Rows, aimed: Float32, inverse: Float64, horizon: int, discount: float) -> _Values:
     """Return the values of a policy, whose features are ``aimed`` [M, G] above the usual ones."""
     level = np.zeros((horizon, rows.x.shape[1]))
     effects = np.zeros((horizon, aimed.shape[1], rows.x.shape[1]))
@@ -183,7 +182,7 @@ def _fit(
     for h in range(1, horizon + 1):
         used = np.ones(len(rows.x), np.bool_) if h == 1 else ~rows.ends
         y = _outcome(rows, aimed, found, h, discount)[used].astype(np.float32)
-        level[h - 1] = baseline(rows.x[used], y[:, None])[:, 0]
+        level[h - 1] = baseline(rows.x[used], y[:, None], LEVEL_RIDGE)[:, 0]
         residual = y - rows.x[used] @ level[h - 1].astype(np.float32)
         moment = (rows.surprise[used] * residual[:, None]).T.astype(np.float64) @ rows.x[used]
         # The Gram matrix is that of all rows; those of the last week are left out in proportion.
@@ -192,9 +191,7 @@ def _fit(
     return found
 
 
-def _outcome(
-    rows: _Rows, aimed: Float32, values: _Values, h: int, discount: float
-) -> Float64:
+def _outcome(rows: _Rows, aimed: Float32, values: _Values, h: int, discount: float) -> Float64:
     """Return reward plus discounted value with h - 1 weeks to go, [M]."""
     if h == 1:
         return rows.reward
@@ -229,9 +226,9 @@ def _lift(
     an error of the value with h - 1 weeks to go moves all outcomes of the regression with h.
     """
     start, size = rows.week == 0, int((rows.week == 0).sum())
-    gain = (
-        _value(rows.x, rows.aimed, target, horizon) - _value(rows.x, None, logging, horizon)
-    )[start]
+    gain = (_value(rows.x, rows.aimed, target, horizon) - _value(rows.x, None, logging, horizon))[
+        start
+    ]
     total = np.zeros(len(rows.x))
     zero = np.zeros_like(rows.aimed)
     for values, aimed, sign in ((target, rows.aimed, 1.0), (logging, zero, -1.0)):
@@ -254,7 +251,9 @@ def _pulled(
 ) -> Float64:
     """Return each row's influence on the summed value of the first week's members, [M]."""
     x, found = rows.x, np.zeros(len(rows.x))
-    level_inverse = np.linalg.inv(x.T.astype(np.float64) @ x + 1e-4 * len(x) * np.eye(x.shape[1]))
+    level_inverse = np.linalg.inv(
+        x.T.astype(np.float64) @ x + LEVEL_RIDGE * len(x) * np.eye(x.shape[1])
+    )
     weight = start.astype(np.float64)  # of each row's value with h weeks to go in the final sum
     for h in range(horizon, 0, -1):
         by_level = level_inverse @ (x.T.astype(np.float64) @ weight)

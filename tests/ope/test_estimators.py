@@ -158,13 +158,22 @@ def test_the_uncertainty_of_a_fit_widens_the_interval():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"logged": np.array([0, 2])}, "actions span 0 to 2; allowed are whole numbers from 0 to 1"),
+        (
+            {"logged": np.array([0, 2])},
+            "actions span 0 to 2; allowed are whole numbers from 0 to 1",
+        ),
         ({"logged": np.array([0.0, 1.0])}, "allowed are whole numbers"),
         ({"logged": np.array([0])}, r"logged has shape \(1,\)"),
         ({"propensities": np.array([0.5, 0])}, "1 propensities .* the first 0 in row 1"),
-        ({"propensities": np.array([np.nan, 1])}, "the first nan in row 0; allowed is above 0 to 1"),
+        (
+            {"propensities": np.array([np.nan, 1])},
+            "the first nan in row 0; allowed is above 0 to 1",
+        ),
         ({"propensities": np.array([0.5, 1.5])}, "the first 1.5 in row 1"),
-        ({"propensities": np.array([[0.5, 0.6], [0.5, 0.5]])}, "propensities has 1 rows .* sum 1.1"),
+        (
+            {"propensities": np.array([[0.5, 0.6], [0.5, 0.5]])},
+            "propensities has 1 rows .* sum 1.1",
+        ),
         ({"propensities": np.ones(3)}, r"propensities have shape \(3,\)"),
         ({"target": np.array([[0.5, 0.4], [1, 0]])}, "target has 1 rows .* row 0 with the sum 0.9"),
         ({"target": np.array([[1.5, -0.5], [1, 0]])}, "target has 1 rows"),
