@@ -3,7 +3,7 @@
 import importlib as _importlib
 import typing as _typing
 
-from slowfast_rl import envs, evaluation, fast, logs, ope, policies, slow, store
+from slowfast_rl import envs, evaluation, fast, logs, policies, slow, store
 from slowfast_rl.agents import Agent, SinglePolicyAgent, SlowFastAgent, ThresholdAgent
 from slowfast_rl.evaluation import EvaluationProtocol, compare
 from slowfast_rl.members.beliefs import BeliefFilter
@@ -76,6 +76,8 @@ def __getattr__(name: str) -> _typing.Any:
         return getattr(store, name)  # what they need is imported when they are asked for
     if name == "plots":
         return _importlib.import_module("slowfast_rl.evaluation.plots")
+    if name == "ope":  # a layer above those that import this module
+        return _importlib.import_module("slowfast_rl.ope")
     if name == "to_frame":
         return _importlib.import_module("slowfast_rl.members.frames").to_frame
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,10 +7,10 @@ import numpy as np
 from slowfast_rl.evaluation.statistics import Interval, ratio_interval
 from slowfast_rl.fast import UpliftRanker
 from slowfast_rl.fast.proposals import propose
-from slowfast_rl.policies.columns import columns
 from slowfast_rl.members.arrays import Float32, Float64, Int8, Int64
 from slowfast_rl.members.constants import constants
 from slowfast_rl.members.population import Population
+from slowfast_rl.policies.columns import columns
 from slowfast_rl.policies.stepwise import StepwiseExecutor
 
 

@@ -111,8 +111,8 @@ def tables(results: Results) -> str:
             "{horizon} | {method} | {bias:+.2f} | {rmse:.2f} | {coverage:.2f} | {ranked:.2f}",
             summaries(rows, "weekly"),
         ),
-        "What holding a plan hides: the lead of the policy `utility` over no sends, if it plans once "
-        "and if it plans every week.",
+        "What holding a plan hides: the lead of the policy `utility` over no sends, if it plans "
+        "once and if it plans every week.",
         fmt.table_of(
             "horizon, weeks | planned once | planned every week | share that holding shows",
             "{horizon} | {once:+.2f} | {weekly:+.2f} | {share:.0%}",

@@ -17,8 +17,8 @@ from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.ope.messages import Messages
 from slowfast_rl.ope.plans import HeldPlans, outcome_columns, outcome_weights, week_outcomes
 from slowfast_rl.ope.policies import message_probabilities, plan_probabilities
-from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.ope.weekly import WeeklyPlans
+from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.policies.plan_exchange import plan_request, plans_of_planner
 from slowfast_rl.policies.simulate import run_plans
 from slowfast_rl.policies.stepwise import slots_of

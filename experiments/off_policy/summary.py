@@ -20,7 +20,8 @@ def summaries(rows, kind):
             found.append(
                 {
                     "horizon": horizon, "method": method, "bias": error.mean(),
-                    "rmse": (error**2).mean() ** 0.5, "variance": ((width / (scale * of_ipw)) ** 2).mean(),
+                    "rmse": (error**2).mean() ** 0.5,
+                    "variance": ((width / (scale * of_ipw)) ** 2).mean(),
                     "coverage": ((lift[:, 1] <= truth) & (truth <= lift[:, 2])).mean(),
                     "ranked": np.mean([ok for ok, _ in right]),
                     "clear": share([ok for ok, gap in right if gap]),

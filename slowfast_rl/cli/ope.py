@@ -6,8 +6,8 @@
 The log is a folder that slowfast-logs wrote or checked, in which chance decided with known
 probabilities. what=plans evaluates plans that are drawn once and held for the horizon; what=weekly
 ranks policies that plan every week, up to 8 weeks; what=messages evaluates executors. Each policy
-has its lift over the policy of the log, with an interval, diagnostics and warnings; one that the log
-cannot answer for is refused with the reason. Writes ope.json and report.html.
+has its lift over the policy of the log, with an interval, diagnostics and warnings; one that the
+log cannot answer for is refused with the reason. Writes ope.json and report.html.
 """
 
 import json

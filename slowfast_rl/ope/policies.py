@@ -86,7 +86,7 @@ def message_probabilities(
     found = ask(world, observations, plan)
     if found is None:
         raise ValueError(
-            f"{policy_name(executor)} does not know the probabilities of its actions; allowed is an "
-            "executor that returns action_probabilities"
+            f"{policy_name(executor)} does not know the probabilities of its actions; allowed is "
+            "an executor that returns action_probabilities"
         )
     return np.asarray(found, np.float64)

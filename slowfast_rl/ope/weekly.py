@@ -1,12 +1,13 @@
 """Fitted Q evaluation of plans that are redrawn every week, with a backtest for each plan.
 
 Where plans are drawn anew every week, weights of whole trajectories are products of weekly weights:
-with 63 plans, no effective sample is left after two weeks. A linear fitted Q evaluation (Le, Voloshin
-& Yue 2019) needs no weights: the value with h weeks to go is a regression of reward plus the value
-with h - 1 weeks to go, which assumes that an observation says all about a member that matters. It
-does not, because traits are hidden; the longer the horizon, the more of what members are like is
-read as what plans did. Use it to rank policies over up to 8 weeks, look at the backtest, and do not
-trust its numbers; its interval has the error of the fit in it, and not this bias.
+with 63 plans, no effective sample is left after two weeks. A linear fitted Q evaluation (Le,
+Voloshin & Yue 2019) needs no weights: the value with h weeks to go is a regression of reward plus
+the value with h - 1 weeks to go, which assumes that an observation says all about a member that
+matters. It does not, because traits are hidden; the longer the horizon, the more of what members
+are like is read as what plans did. Use it to rank policies over up to 8 weeks, look at the
+backtest, and do not trust its numbers; its interval has the error of the fit in it, and not this
+bias.
 """
 
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from slowfast_rl.members.world import World
 from slowfast_rl.ope.estimators import Estimate, clustered_interval
 from slowfast_rl.ope.policies import plan_probabilities, policy_name
 from slowfast_rl.ope.result import OffPolicyResult
+from slowfast_rl.ope.reward_model import usual_features
 from slowfast_rl.policies.contracts import PlanRequest
 from slowfast_rl.slow.effects import (
     baseline,
@@ -110,10 +112,10 @@ def evaluate_weekly_plans(
             "policies reliably"
         )
     discount = world.reward.weekly_discount
-    precision = regress_on_surprise(
+    precision: Float64 = regress_on_surprise(
         rows.x, rows.surprise, rows.reward.astype(np.float32)[:, None], ridge
     ).precision
-    inverse = np.linalg.inv(precision)
+    inverse: Float64 = np.asarray(np.linalg.inv(precision), np.float64)
     target = _fit(rows, rows.aimed, inverse, horizon, discount)
     logging = _fit(rows, np.zeros_like(rows.aimed), inverse, horizon, discount)
     lift = _lift(rows, target, logging, inverse, horizon, discount)
@@ -155,18 +157,16 @@ def _rows(world: World, log: WeeklyPlans, policy: Any) -> _Rows:
             f"all {len(propensity)} propensities are 1; allowed is a log in which chance decided"
         )
     features, terms = plan_features(world), observation_terms(world, observations)
-    probabilities = (
-        propensity if propensity.ndim == 2 else feasible / feasible.sum(axis=1, keepdims=True)
-    )
-    usual = probabilities.astype(np.float32) @ features
+    x, drawn = standardised(*centre_and_scale(terms), terms), log.plans[week, member]
+    usual = usual_features(features, drawn, feasible, propensity, x)
     number = np.full(log.alive.shape, -1)
     number[week, member] = np.arange(len(week))
-    ahead = np.concatenate([number[1:], np.full((1, number.shape[1]), -1)])
+    ahead = np.vstack([number[1:], np.full_like(number[:1], -1)])
     return _Rows(
         week=week,
         member=member,
-        x=standardised(*centre_and_scale(terms), terms),
-        surprise=features[log.plans[week, member]] - usual,
+        x=x,
+        surprise=features[drawn] - usual,
         aimed=target.astype(np.float32) @ features - usual,
         reward=log.rewards[week, member].astype(np.float64),
         following=ahead[week, member],
