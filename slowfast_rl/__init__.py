@@ -3,9 +3,10 @@
 import importlib as _importlib
 import typing as _typing
 
-from slowfast_rl import envs, evaluation, fast, logs, policies, slow, store
+from slowfast_rl import envs, evaluation, fast, logs, ope, policies, slow, store
 from slowfast_rl.agents import Agent, SinglePolicyAgent, SlowFastAgent, ThresholdAgent
 from slowfast_rl.evaluation import EvaluationProtocol, compare
+from slowfast_rl.fitting import Fit, FitSettings, fit
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.loading import load_world, world_names
 from slowfast_rl.members.observations import (
@@ -34,6 +35,8 @@ __all__ = [
     "BeliefFilter",
     "EvaluationProtocol",
     "FeatureHistory",
+    "Fit",
+    "FitSettings",
     "InMemoryFeatureStore",
     "PacingPlan",
     "PlanRequest",
@@ -51,6 +54,7 @@ __all__ = [
     "envs",
     "evaluation",
     "fast",
+    "fit",
     "load_world",
     "logs",
     "ope",
@@ -76,8 +80,6 @@ def __getattr__(name: str) -> _typing.Any:
         return getattr(store, name)  # what they need is imported when they are asked for
     if name == "plots":
         return _importlib.import_module("slowfast_rl.evaluation.plots")
-    if name == "ope":  # a layer above those that import this module
-        return _importlib.import_module("slowfast_rl.ope")
     if name == "to_frame":
         return _importlib.import_module("slowfast_rl.members.frames").to_frame
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 
 from slowfast_rl.cli.bench import BenchSettings
 from slowfast_rl.cli.compare import CompareSettings
+from slowfast_rl.cli.fit import FitCommandSettings
 from slowfast_rl.cli.guide import yaml_settings
 from slowfast_rl.cli.logs import LogSettings
 from slowfast_rl.cli.ope import OpeSettings
@@ -30,6 +31,7 @@ from slowfast_rl.cli.serve import ServeSettings
 from slowfast_rl.cli.settings import Evaluation, Settings
 from slowfast_rl.cli.train import TrainSettings
 from slowfast_rl.evaluation.formatting import table
+from slowfast_rl.fitting import FitSettings
 from slowfast_rl.members.loading import config_folder, world_names
 from slowfast_rl.policies.component import Component
 from slowfast_rl.policies.registry import import_class, registered
@@ -40,7 +42,8 @@ PAGE = Path(__file__).parents[1] / "config.md"
 BLOCK = "settings"
 COMMANDS: dict[str, type[Settings]] = {
     "train": TrainSettings, "compare": CompareSettings, "plan": PlanSettings,
-    "serve": ServeSettings, "logs": LogSettings, "ope": OpeSettings, "bench": BenchSettings,
+    "serve": ServeSettings, "logs": LogSettings, "fit": FitCommandSettings,
+    "ope": OpeSettings, "bench": BenchSettings,
     "references": ReferenceSettings,
 }  # fmt: skip
 _HEADER = ("setting", "default", "allowed", "meaning")
@@ -67,6 +70,9 @@ def _parts() -> Iterable[str]:
     yield "## Evaluation"
     yield "The group `evaluation`, as in `evaluation.burn_in=4`."
     yield _command_table(Evaluation, _CONFIGS / "evaluation" / "default.yaml", "evaluation.")
+    yield "## Fitting"
+    yield "The group `fitting` of `slowfast-fit`, as in `fitting.members=20480`."
+    yield _command_table(FitSettings, _CONFIGS / "fitting" / "default.yaml", "fitting.")
     yield from _experiments()
     yield "## Worlds"
     yield (

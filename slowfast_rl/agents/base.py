@@ -18,7 +18,9 @@ from slowfast_rl.members.loading import as_world, world_hash
 from slowfast_rl.members.observations import weekly_features
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.budget import Stopwatch
 from slowfast_rl.policies.class_checks import check_class
+from slowfast_rl.policies.component import accepted, check_log_learner
 from slowfast_rl.policies.component_files import from_node, recipe, to_node
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Executor
 from slowfast_rl.policies.plan_exchange import choose_plans, plan_request
@@ -27,6 +29,8 @@ from slowfast_rl.store import FeatureStore
 
 if TYPE_CHECKING:
     import pandas
+
+    from slowfast_rl.logs.reading import EventLog
 
 BASELINE_NAMES = ("never", "always", "random", "best_fixed", "oracle")  # of a comparison
 _KINDS: dict[str, "type[Agent]"] = {}  # by name
@@ -176,6 +180,46 @@ class Agent(ABC):
     @abstractmethod
     def learn(self, *arguments: Any, **keywords: Any) -> Any:
         """Train in a world from the start; see the classes for what they take."""
+
+    def learn_from_log(
+        self, log: "EventLog", *, seed: int = 0, max_rows: int | None = None
+    ) -> Self:
+        """Train each level on a log alone, from the start, in the order of :attr:`order`.
+
+        Nothing is simulated. What does not learn stays as it is.
+
+        Args:
+            log: the log; the agent's world is ``log.world``, of which only the company's side, such
+                as channels, menu and reward, is what the log holds.
+            seed: of what is drawn, and of weights.
+            max_rows: rows of the log that each fit may use at most; None for each class's default.
+
+        Raises:
+            ValueError: a level learns and cannot learn from a log, or not from this one.
+        """
+        self.check_log_learner()
+        parts: dict[str, Any] = {"fast": self.fast, "slow": self.slow}
+        watch = Stopwatch()
+        for level in dict.fromkeys([*self.order, *parts]):
+            part = parts[level]
+            if part is not None and part.learns_from_logs:
+                given = {"seed": seed} if max_rows is None else {"seed": seed, "max_rows": max_rows}
+                part.learn_from_log(log, **accepted(part.learn_from_log, **given))
+        if self.slow is not None:
+            self.slow.prepare(log.world)
+        self.world, self.seed = log.world, seed
+        self.train_opportunities, self.train_cpu_seconds = 0, watch.spent
+        return self
+
+    def check_log_learner(self) -> None:
+        """Check that all that learns can learn from a log.
+
+        Raises:
+            ValueError: a class learns and cannot.
+        """
+        for part in (self.fast, self.slow):
+            if part is not None:
+                check_log_learner(part)
 
     @abstractmethod
     def untrained_copy(self, world: World) -> Self:

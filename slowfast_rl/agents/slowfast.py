@@ -22,6 +22,8 @@ from slowfast_rl.store.checks import check_ids
 if TYPE_CHECKING:
     from stable_baselines3.common.logger import Logger
 
+    from slowfast_rl.logs.reading import EventLog
+
 _DEFAULT = "rollouts+bid_price"
 
 
@@ -143,6 +145,13 @@ class SlowFastAgent(Agent):
                 turn = turn._replace(warm_start=turn.warm_start or prepared)
             training.run(turn, world, **given)
         return self
+
+    def learn_from_log(
+        self, log: "EventLog", *, seed: int = 0, max_rows: int | None = None
+    ) -> Self:
+        """Train both levels on a log alone; see :meth:`Agent.learn_from_log`."""
+        self._predictor = None
+        return super().learn_from_log(log, seed=seed, max_rows=max_rows)
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -114,6 +114,17 @@ class ThresholdAgent(SinglePolicyAgent):
         known = None if fit is None or tried is None else fit + tried
         return [turn._replace(schedule=Schedule(known)) for turn in turns]
 
+    def check_log_learner(self) -> None:
+        """Refuse logs: the threshold is chosen by trying several in a simulation.
+
+        Raises:
+            ValueError: in any case.
+        """
+        raise ValueError(
+            f"{type(self).__name__} cannot learn from a log: it tries thresholds in a simulation; "
+            "allowed are agents whose parts have learn_from_log"
+        )
+
     def learn(
         self,
         world: World | str,

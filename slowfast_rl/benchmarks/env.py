@@ -3,60 +3,24 @@
 from collections.abc import Callable
 from functools import partial
 from time import process_time
-from typing import Any, NamedTuple
+from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
+from slowfast_rl.benchmarks.cases import Case, step_seconds
+from slowfast_rl.benchmarks.env_peers import peer_cases
 from slowfast_rl.envs import MessagingVectorEnv, PacingVectorEnv
 from slowfast_rl.fast.affinity import AffinityRanker, Weights
 from slowfast_rl.fast.bid_price import BidPricePacer
 from slowfast_rl.fast.executor import PacedExecutor
-from slowfast_rl.members.arrays import Int32, Int64
+from slowfast_rl.members.arrays import Int32
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.world import World
 from slowfast_rl.policies import default_executor
 from slowfast_rl.policies.contracts import Executor
 
 PLANS = ((1, 1), (3, 1), (5, 2))
-PEER = "Gymnasium CartPoleVectorEnv"
-_PEER_ENVS, _PEER_STEPS = 1024, 1000
 _SEND_SHARE = 1 / 3
-
-
-class Case(NamedTuple):
-    """One benchmark."""
-
-    name: str
-    members: int  # members, or rows, that are processed together
-    unit: str  # what is counted
-    once: Callable[[], float]  # runs the benchmark once and returns the measured value
-
-
-class Speed(NamedTuple):
-    """Median and range of the values measured in several repeats."""
-
-    median: float
-    min: float
-    max: float
-
-
-def measure(case: Case, repeats: int, progress: Callable[[], object] | None = None) -> Speed:
-    """Run a benchmark several times.
-
-    Args:
-        case: the benchmark.
-        repeats: number of measured runs, after one warm-up run.
-        progress: function that is called after each run, the warm-up included.
-    """
-    rates = []
-    for number in range(repeats + 1):
-        rate = case.once()
-        if number:  # the first run compiles and fills caches
-            rates.append(rate)
-        if progress is not None:
-            progress()
-    return Speed(float(np.median(rates)), min(rates), max(rates))
 
 
 def env_cases(world: World, members: int, weeks: int, seed: int) -> list[Case]:
@@ -104,7 +68,7 @@ def env_cases(world: World, members: int, weeks: int, seed: int) -> list[Case]:
         ),
         Case("Pacing-v0 step, observations", members, "weeks", pacing),
         Case("Pacing-v0 step, observations", members, "opportunities", lambda: pacing() * slots),
-        Case(PEER, _PEER_ENVS, "steps", partial(_time_cartpole, seed)),
+        *peer_cases(world, members, weeks, seed),
     ]
 
 
@@ -173,25 +137,3 @@ def _time_pacing(world: World, members: int, weeks: int, seed: int) -> float:
 def _episodes(weeks: int, seed: int) -> dict[str, Any]:
     """Return an environment's arguments: who is simulated, with what luck, and for how long."""
     return {"weeks": weeks + 1, "population_seed": seed, "luck_seed": seed, "first_member": 0}
-
-
-def _time_cartpole(seed: int) -> float:
-    env = gym.make_vec("CartPole-v1", num_envs=_PEER_ENVS, vectorization_mode="vector_entry_point")
-    env.reset(seed=seed)
-    draws = np.random.default_rng(seed)
-    return (
-        _PEER_ENVS
-        * _PEER_STEPS
-        / step_seconds(env, _PEER_STEPS, lambda: draws.integers(2, size=_PEER_ENVS))
-    )
-
-
-def step_seconds(env: gym.vector.VectorEnv, steps: int, choose: Callable[[], Int64]) -> float:
-    """Return the CPU seconds of some steps, without those of choosing their actions."""
-    seconds = 0.0
-    for _ in range(steps):
-        actions = choose()
-        begin = process_time()
-        env.step(actions)
-        seconds += process_time() - begin
-    return seconds

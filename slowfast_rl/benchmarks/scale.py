@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from slowfast_rl.benchmarks.env import Case
+from slowfast_rl.benchmarks.cases import Case
+from slowfast_rl.benchmarks.population import sizes, state_bytes
 from slowfast_rl.logs.parquet import write_columns
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
@@ -31,7 +32,6 @@ from slowfast_rl.store import plan_view, write_plans
 
 CPU, REAL, BYTES = "µs of CPU a member", "µs a member", "bytes a member"
 BELIEFS = "beliefs kept by a service"
-SMALLEST = 10_000
 _SHARD = 1 << 13  # members in a file, at most
 _WEEKS = 8  # before the features are taken, so that they are as varied as later ones
 
@@ -82,16 +82,15 @@ def scale_cases(
         redis_url: URL of a Redis server; None leaves Redis out.
         stack: exit stack that deletes files and rows.
     """
-    sizes = [SMALLEST * 10**i for i in range(9) if SMALLEST * 10**i <= members] or [members]
     place = Path(stack.enter_context(TemporaryDirectory()))
     planner = _untrained(world)
     engines = _engines(workers, stack)
     cases: list[Case] = []
-    for size in sizes:
+    for size in sizes(members):
         population = Population(world, size, seed, seed)
         cases.append(Case("simulated week", size, CPU, partial(_week, population)))
         cases += _sizes(world, size, seed, planner)
-    for size in sizes:
+    for size in sizes(members):
         folder = place / str(size)
         _write_members(folder, world, size, seed)
         shards, _ = find_shards(folder)
@@ -150,24 +149,11 @@ def _week(population: Population) -> float:
 def _sizes(world: World, size: int, seed: int, planner: RolloutPlanner) -> Iterator[Case]:
     """Yield what a member takes in memory: simulated, with beliefs, and in a planner's service."""
     for name, belief_filter in (("state", None), ("state and beliefs", planner.belief_filter)):
-        found = partial(_state_bytes, world, size, seed, belief_filter)
+        found = partial(state_bytes, world, seed, belief_filter)
         yield Case(name, size, BYTES, found)
     if planner.belief_filter is not None:
         memory = BeliefMemory(planner.belief_filter, compact=True)
         yield Case(BELIEFS, size, BYTES, lambda: float(memory.bytes_per_member))
-
-
-def _state_bytes(world: World, size: int, seed: int, belief_filter: Any) -> float:
-    """Return the bytes of all arrays that a population has for each member."""
-    few = min(size, 1000)  # each row takes as much as any other
-    population = Population(world, few, seed, seed, belief_filter=belief_filter)
-    simulation = population.simulation
-    tables: list[Any] = [simulation.state, simulation.traits, simulation.log]
-    if population.beliefs is not None:
-        tables.append(population.beliefs.tables)
-    arrays = [array for table in tables for array in table]
-    arrays += [simulation.ledger, population.first_members, population.episodes, population.slots]
-    return float(sum(array.nbytes for array in arrays) / few)
 
 
 def _write_members(folder: Path, world: World, size: int, seed: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.agents.online import OnlinePredictor
-from slowfast_rl.benchmarks.env import Case
+from slowfast_rl.benchmarks.cases import Case
 from slowfast_rl.benchmarks.store import raw_mget, stores
 from slowfast_rl.fast import AffinityRanker, BidPricePacer, PacedExecutor
 from slowfast_rl.fast.affinity import Weights

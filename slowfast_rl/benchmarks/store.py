@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from slowfast_rl.benchmarks.env import Case, step_seconds
+from slowfast_rl.benchmarks.cases import Case, step_seconds
 from slowfast_rl.envs import MessagingVectorEnv
 from slowfast_rl.members.arrays import Int64
 from slowfast_rl.members.world import World

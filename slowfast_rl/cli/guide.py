@@ -11,6 +11,7 @@ from slowfast_rl.cli.schema import settings_help, settings_nodes
 from slowfast_rl.members.loading import config_folder
 
 _SETTING = re.compile(r"^(\w+): ([^$\s].*?)\s*(?:# (.*))?$")
+_WITH_MEANINGS = ("evaluation", "fitting")  # groups whose only option says what its settings mean
 _INDENT = 32  # of the second column
 _FLAGS = """\
 Flags
@@ -45,8 +46,8 @@ def guide(command: str, text: str, config: DictConfig, loader: ConfigLoader) -> 
             lines += ["", f"Settings of {group}={choice}, as {group}.name=value"]
             for name, value, meaning in settings_help(nodes[group, choice]):
                 lines.append(_line(name, value, meaning))
-        elif group == "evaluation":
-            lines += ["", "Settings of evaluation, as evaluation.name=value"]
+        elif group in _WITH_MEANINGS:
+            lines += ["", f"Settings of {group}, as {group}.name=value"]
             lines += _settings(config_folder() / group / "default.yaml")
     return "\n".join([*lines, "", _FLAGS])
 

@@ -1,6 +1,7 @@
 """slowfast-ope: what other policies would have earned, from a log alone.
 
   slowfast-ope logs=logs/a policies=[runs/train/a,never,3+1] horizon=8
+  slowfast-ope logs=logs/a what=weekly policies=[runs/train/a,runs/train/b]
   slowfast-ope logs=logs/a what=messages policies=[runs/train/a]
 
 The log is a folder that slowfast-logs wrote or checked, in which chance decided with known

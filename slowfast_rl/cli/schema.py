@@ -111,7 +111,7 @@ def allowed_text(declared: Field[Any], hint: Any) -> str:
     limits = declared.metadata
     if not limits:
         return allowed_types(hint)
-    if limits["choices"]:
+    if limits.get("choices"):
         return ", ".join(limits["choices"])
     kinds = get_args(hint) or (hint,)
     return number_range(kinds[0], limits) + ", or null" * (NoneType in kinds)
@@ -122,9 +122,10 @@ def _check_limits(declared: Field[Any], value: Any, hint: Any, where: str) -> No
     limits = declared.metadata
     if value is None or not limits:
         return
-    if value in limits["choices"] if limits["choices"] else is_within(value, limits):
+    choices = limits.get("choices")  # a field of a component's settings has none
+    if value in choices if choices else is_within(value, limits):
         return
-    allowed = f"allowed{':' if limits['choices'] else ' is'} {allowed_text(declared, hint)}"
+    allowed = f"allowed{':' if choices else ' is'} {allowed_text(declared, hint)}"
     raise ValueError(f"{where}{declared.name} is {quoted(value)}; {allowed}")
 
 

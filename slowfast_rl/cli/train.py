@@ -4,6 +4,8 @@
   slowfast-train experiment=ppo fast=coin world=calibrated slow.learning_rate=3e-4
   slowfast-train -m seed=1,2,3 'world_overrides={opt_out.hazard: 0.002}'
 
+With logs=<folder>, it trains on a log alone; the world then only evaluates the agent.
+
 Where a run or a sweep was stopped, slowfast-train resume=<folder> continues it exactly.
 
 Writes to runs/train/<experiment>-<time>: config.yaml, training.json, checkpoints/, metrics.csv,
@@ -20,6 +22,7 @@ from dataclasses import dataclass
 from itertools import count
 from math import inf
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,6 +36,7 @@ from slowfast_rl.agents.turns import Turn
 from slowfast_rl.cli.app import CONFIG_FILE, run
 from slowfast_rl.cli.checkpoints import FINAL, LATEST
 from slowfast_rl.cli.engine import EngineSettings
+from slowfast_rl.cli.learning_logs import log_for
 from slowfast_rl.cli.names import (
     evaluation_suffix,
     name_by_choices,
@@ -86,6 +90,8 @@ class TrainSettings(EngineSettings, EvaluatedSettings):
     name: str | None
     total_opportunities: int | None = limited(low=1)
     total_cpu_seconds: float | None = limited(low=0, above=True)
+    logs: str | None
+    log_rows: int = limited(low=1)
     checkpoint_seconds: float = limited(low=0, default=30.0)
 
     def __post_init__(self) -> None:
@@ -94,6 +100,9 @@ class TrainSettings(EngineSettings, EvaluatedSettings):
         self.check_engine()
         if self.name is not None:
             check_agent_name(self.name)
+        budget = self.total_opportunities or self.total_cpu_seconds
+        if self.logs is not None and budget is not None:
+            raise ValueError(f"a budget of {budget} is given with logs; allowed is null")
 
     def make_agent(self) -> Agent:
         """Return the untrained agent that the settings describe.
@@ -118,6 +127,11 @@ class TrainSettings(EngineSettings, EvaluatedSettings):
         return agent
 
 
+def _agent_of(settings: Mapping[str, Any]) -> Agent:
+    """Return the untrained agent that a composed configuration describes."""
+    return read(TrainSettings, settings).make_agent()
+
+
 class Train:
     """Trains, evaluates and writes everything to the run's folder.
 
@@ -133,14 +147,21 @@ class Train:
         for part in (self.agent.slow, self.agent.fast):
             if part is not None:
                 check_savable(part)  # before training, not at its first checkpoint
-        self.turns = self.agent.turns(self.world, s.total_opportunities, s.total_cpu_seconds)
+                part.check_installed()
+        self.log = None if s.logs is None else log_for(s.logs, self.world, self.agent, _agent_of)
+        self.turns = (
+            []
+            if self.log is not None
+            else self.agent.turns(self.world, s.total_opportunities, s.total_cpu_seconds)
+        )
         check_private(s.store)
         build(s.store, "store")
 
     def run(self, folder: Path) -> Mapping[str, Any]:
         """Run the command, and return the agent's row of the leaderboard."""
         s, agent, world = self.settings, self.agent, self.world
-        say(f"Training {agent.name} in world {world.name}, seed {s.seed}; results go to {folder}")
+        where = f"in world {world.name}" if self.log is None else f"on log {self.log.folder}"
+        say(f"Training {agent.name} {where}, seed {s.seed}; results go to {folder}")
         for turn in self.turns:
             say(f"  {turn}")
         say("Bars show the time that is left of training, then of each policy's evaluation.")
@@ -179,20 +200,27 @@ class Train:
         past = checkpoints.beside.get("metrics", ())
         metrics = Metrics(folder, directory / run_name, world.slots_per_week, past)
         with _Watch(s, agent, self.turns, twins, references, metrics, folder) as watch:
-            watch.resume(checkpoints.beside.get("evaluations", 0))
+            watch.resume(
+                checkpoints.beside.get("evaluations", 0), checkpoints.beside.get("wall_time", 0.0)
+            )
             checkpoints.more = lambda: {
-                "metrics": metrics.written, "evaluations": watch.evaluations
-            }  # fmt: skip
+                "metrics": metrics.written,
+                "evaluations": watch.evaluations,
+                "wall_time": watch.wall_time,
+            }
             with checkpoints.learning(), _kept_batch(folder):
-                agent.learn(
-                    world,
-                    total_opportunities=s.total_opportunities,
-                    total_cpu_seconds=s.total_cpu_seconds,
-                    seed=s.seed,
-                    logger=metrics.training,
-                    progress=watch,
-                    checkpoint=checkpoints,
-                )
+                if self.log is not None:
+                    agent.learn_from_log(self.log, seed=s.seed, max_rows=s.log_rows)
+                else:
+                    agent.learn(
+                        world,
+                        total_opportunities=s.total_opportunities,
+                        total_cpu_seconds=s.total_cpu_seconds,
+                        seed=s.seed,
+                        logger=metrics.training,
+                        progress=watch,
+                        checkpoint=checkpoints,
+                    )
             watch.evaluate()
         agent.save(folder / "checkpoints" / FINAL)
         board = compare(
@@ -292,6 +320,7 @@ class _Watch:
         self._steps = iter(_steps(budgeted)) if every is None else count(0, every)
         self._next: float = next(self._steps, inf)
         self.evaluations = 0  # that were due so far
+        self._start = perf_counter()
         self._bar = progress_bar(
             total, "fitting to logs", " opportunities", leave=True, unit_scale=True
         )
@@ -310,6 +339,16 @@ class _Watch:
         self._bar.close()
 
     def __call__(self, opportunities: int) -> None:
+        called = perf_counter()
+        self._show(opportunities)
+        self._start += perf_counter() - called  # it is no part of the training
+
+    @property
+    def wall_time(self) -> float:
+        """Seconds of training so far, those of evaluations not counted."""
+        return perf_counter() - self._start
+
+    def _show(self, opportunities: int) -> None:
         first = not self._bar.n
         if first:
             self._bar.initial = self._bar.n = opportunities
@@ -326,8 +365,14 @@ class _Watch:
         if first:  # what came before says nothing of the time that is left
             self._bar.unpause()
 
-    def resume(self, evaluations: int) -> None:
-        """Leave out as many evaluations as were made before the training was stopped."""
+    def resume(self, evaluations: int, wall_time: float) -> None:
+        """Begin where a training was stopped.
+
+        Args:
+            evaluations: that were due before; they are left out.
+            wall_time: of the training before.
+        """
+        self._start = perf_counter() - wall_time
         for _ in range(evaluations):
             self._next = next(self._steps, inf)
         self.evaluations = evaluations
@@ -339,6 +384,7 @@ class _Watch:
 
     def evaluate(self) -> None:
         """Write the return of a few members on the first luck, which is quick, with intervals."""
+        wall_time = self.wall_time
         entrant = trained_contestant(self._agent, self._twins.world)
         returns = self._twins.rollout(entrant.planner, entrant.executor).returns
         planned = returns
@@ -347,6 +393,7 @@ class _Watch:
         name = "never" if self._references is None else "best_fixed"
         base, oracle = self._compared_with(name)
         metrics = evaluation(returns, planned, name, base, oracle)
+        metrics |= {"eval/cpu_seconds": self._agent.train_cpu_seconds, "eval/wall_time": wall_time}
         for tag, value in metrics.items():
             self._metrics.evaluation.record(tag, value)
         self._metrics.evaluation.dump(self._agent.train_opportunities)

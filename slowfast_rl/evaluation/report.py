@@ -3,7 +3,7 @@
 import base64
 import platform
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +21,7 @@ from slowfast_rl.evaluation.tables import not_grouped
 from slowfast_rl.store.files import write_text_atomically
 
 try:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 except ImportError as error:
     raise ImportError("the report needs jinja2: pip install 'slowfast_rl[report]'") from error
 
@@ -53,32 +53,54 @@ def write_report(board: Leaderboard, folder: Path, command: str) -> Path:
         folder: where it is written; figures go to ``figures/`` below it.
         command: the command line that made the leaderboard.
     """
-    figures = folder / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
-    drawn: dict[str, Figure] = {}
-    for name, caption, size, draw in _figures(board):
-        content = _without_failure(name, partial(_draw, figures / f"{name}.png", size, draw))
-        if content is not None:
-            drawn[name] = Figure(caption, round(_PIXELS * size[0]), content)
-    text = _environment().get_template("report.html").render(
+    page = page_environment().get_template("report.html")
+    text = page.render(
         board=board,
         protocol=board.protocol,
-        figures=drawn,
+        figures=draw_figures(folder, _figures(board)),
         headline=headline(board),
         rows=sorted(board.rows, key=lambda row: -row["return"]),
         not_grouped=not_grouped(board),
         uncertainty=[_uncertainty(board, row["name"]) for row in board.rows],
         health=_HEALTH,
         command=command,
-        versions={"slowfast_rl": slowfast_rl.__version__}
-        | {name: _version(name) for name in _PACKAGES},
-        python=platform.python_version(),
-        machine=f"{platform.system()} {platform.machine()}",
-        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    )  # fmt: skip
+        **made_with(),
+    )
     path = folder / "report.html"
     write_text_atomically(path, text)
     return path
+
+
+def draw_figures(
+    folder: Path, figures: Iterable[tuple[str, str, tuple[float, float], Callable[..., Axes]]]
+) -> dict[str, Figure]:
+    """Draw figures to ``figures/`` in a folder; return by name what a page shows of them.
+
+    One that cannot be drawn is left out with a warning.
+
+    Args:
+        folder: of the report.
+        figures: name, caption, size in inches, and the function that draws into its ``ax``.
+    """
+    where = folder / "figures"
+    where.mkdir(parents=True, exist_ok=True)
+    drawn: dict[str, Figure] = {}
+    for name, caption, size, draw in figures:
+        content = _without_failure(name, partial(_draw, where / f"{name}.png", size, draw))
+        if content is not None:
+            drawn[name] = Figure(caption, round(_PIXELS * size[0]), content)
+    return drawn
+
+
+def made_with() -> dict[str, Any]:
+    """Return what a page says of how it was made: date, machine and versions."""
+    return {
+        "versions": {"slowfast_rl": slowfast_rl.__version__}
+        | {name: _version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
 
 
 def agent_figures(board: Leaderboard, name: str) -> Iterator[tuple[str, Any]]:
@@ -258,9 +280,10 @@ def _draw(path: Path, size: tuple[float, float], draw: Callable[..., Axes]) -> s
     return base64.b64encode(path.read_bytes()).decode()
 
 
-def _environment() -> Environment:
+def page_environment(package: str = "slowfast_rl.evaluation") -> Environment:
+    """Return what renders pages, with the templates of a package and those that all pages share."""
     made = Environment(
-        loader=PackageLoader("slowfast_rl.evaluation"),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("slowfast_rl.evaluation")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

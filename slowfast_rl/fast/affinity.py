@@ -1,13 +1,14 @@
 """A ranker on content quality and topic affinity, learned from logs of random sends."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from slowfast_rl.fast.fitted_ranker import FittedRanker
 from slowfast_rl.fast.regression import logistic_regression
 from slowfast_rl.fast.trials import SEND_SHARE, random_sends
+from slowfast_rl.logs.sampling import MAX_ROWS, RowSample
 from slowfast_rl.members import numerics
 from slowfast_rl.members.arrays import Float32, Float64, Int64, UInt8, UInt32
 from slowfast_rl.members.block_policy import RANKER_BLOCK, Opportunities, block_form
@@ -25,6 +26,9 @@ from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import plans_of_planner
 from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, is_number, setting
+
+if TYPE_CHECKING:
+    from slowfast_rl.logs.reading import EventLog
 
 _SHORT, _LONG = np.float32(7), np.float32(30)  # days of the two recency features
 _STRENGTHS = (1, 2, 4, 8, 16, 32, 64)  # candidate values of the prior opens of a topic
@@ -203,7 +207,28 @@ class AffinityRanker(FittedRanker):
         """
         num_members, weeks = self.settings.num_members, self.settings.weeks
         self.opportunities = num_members * weeks * world.slots_per_week
-        logs = collect_logs(world, num_members, weeks, seed, planner)
+        self._fit(collect_logs(world, num_members, weeks, seed, planner), world)
+        return self
+
+    def learn_from_log(self, log: "EventLog", *, seed: int = 0, max_rows: int = MAX_ROWS) -> Self:
+        """Fit opens of the log's sends, as :meth:`learn` does those of simulated ones.
+
+        Which candidates were sent may depend on all that the features say of them.
+
+        Args:
+            log: the log, with what the candidates were.
+            seed: decides which sends are used, where there are more than ``max_rows``.
+            max_rows: number of sends that are used at most.
+
+        Raises:
+            ValueError: no send in the log was opened, or all were, or it lacks the candidates.
+        """
+        self._fit(sends_of(log, seed, max_rows), log.world)
+        self.opportunities = 0
+        return self
+
+    def _fit(self, logs: Float32, world: World) -> None:
+        """Fit the weights to one row of ``LOG_COLUMNS`` per send, [B, 9]."""
         opened = logs[:, LOG_COLUMNS.index("opened")]
         fits = []
         for strength in _STRENGTHS:
@@ -212,7 +237,6 @@ class AffinityRanker(FittedRanker):
         _, strength, coefficients = max(fits, key=lambda fit: fit[0])
         scored = coefficients[: len(Weights._fields) - 1]
         self.learned = Weights(float(strength), *map(float, scored))
-        return self
 
 
 def _features(logs: Float32, strength: float, world: World) -> Float64:
@@ -270,6 +294,47 @@ def collect_logs(
         before = _candidate_features(world, observations[send], choice[send])
         logs.append(np.column_stack([np.full(len(before), channel), before, events.opened[send]]))
     return np.concatenate(logs).astype(np.float32)
+
+
+class _Sends(NamedTuple):
+    """B sends of a log."""
+
+    columns: Float32  # [B, 9] ``LOG_COLUMNS``
+
+
+def sends_of(log: "EventLog", seed: int = 0, max_rows: int = MAX_ROWS) -> Float32:
+    """Return one row of ``LOG_COLUMNS`` per send of a log, as :func:`collect_logs` does, [B, 9].
+
+    Rows are sorted by member and then by time.
+
+    Args:
+        log: the log.
+        seed: decides which sends are kept.
+        max_rows: number of sends that are kept at most.
+
+    Raises:
+        ValueError: the log has no sends, or not what the candidates were.
+    """
+    from slowfast_rl.logs.histories import MemberHistories
+
+    kept, world = RowSample[_Sends](max_rows, seed), log.world
+    for part in log.parts():
+        histories, given = MemberHistories(log, part), part.decisions.columns
+        for found in histories.opportunities():
+            action = given["action"][found.rows].astype(np.int64)
+            sent = action > 0
+            at = found.rows[sent]
+            if not at.size:
+                continue
+            members, times = given["member"][at], given["time"][at]
+            before = _candidate_features(world, found.observations[sent], action[sent] - 1)
+            opened = histories.followed(histories.rows_of(members), times, "opened")
+            rows = np.column_stack([given["channel"][at], before, opened]).astype(np.float32)
+            kept.add(members, times, _Sends(rows))
+    sends = kept.rows()
+    if sends is None:
+        raise ValueError(f"{log.folder} has no sends; a ranker learns from what was opened")
+    return sends.columns
 
 
 def _candidate_features(world: World, observations: Float32, choice: Int64) -> Float32:

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numba import types
 
+from slowfast_rl.fast.proposals import propose
+from slowfast_rl.logs.sampling import MAX_ROWS, RowSample
 from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64, UInt8
 from slowfast_rl.members.block_policy import vectorised
+from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.compile import driver
 from slowfast_rl.members.numerics import HALF, ONE
 from slowfast_rl.members.opportunity import (
@@ -29,6 +32,7 @@ from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import SimulationState
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Schedule, schedule_of_logs
+from slowfast_rl.policies.columns import opted_in_columns
 from slowfast_rl.policies.contracts import BasePacer, BasePlanner, BaseRanker
 from slowfast_rl.policies.day_weights import pacing_parameters, weighed_slots
 from slowfast_rl.policies.executor import exact_pace, exact_pacing
@@ -36,6 +40,9 @@ from slowfast_rl.policies.guard import pack_plans, target_of
 from slowfast_rl.policies.plan_exchange import plans_of_planner
 from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, is_number, setting
+
+if TYPE_CHECKING:
+    from slowfast_rl.logs.reading import EventLog
 
 _QUANTILES = 200  # number of quantiles of a channel's scores
 
@@ -194,14 +201,38 @@ class BidPricePacer(BasePacer):
     ) -> Self:
         """Learn the distribution of the ranker's best scores; see :meth:`BasePacer.learn`."""
         s = self.settings
+        self._fit(best_scores(world, ranker, s.num_members, s.weeks, s.burn_in, seed, planner))
+        self.opportunities = s.num_members * s.weeks * world.slots_per_week
+        return self
+
+    def learn_from_log(
+        self, log: "EventLog", ranker: BaseRanker, *, seed: int = 0, max_rows: int = MAX_ROWS
+    ) -> Self:
+        """Learn the distribution of the ranker's best scores at the log's opportunities.
+
+        The first ``burn_in`` weeks of the log are left out if it has more.
+
+        Args:
+            log: the log, with what the candidates were and with decisions to hold.
+            ranker: the trained ranker.
+            seed: decides which opportunities are used, where there are more than ``max_rows``.
+            max_rows: number of opportunities that are used at most.
+
+        Raises:
+            ValueError: the log lacks the candidates, or decisions to hold: the scores of sends
+                alone are higher than those of all opportunities.
+        """
+        self._fit(logged_scores(log, ranker, self.settings.burn_in, seed, max_rows))
+        self.opportunities = 0
+        return self
+
+    def _fit(self, laws: Sequence[Float64]) -> None:
+        """Take the quantiles of each channel's scores [B]."""
         middles = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-        laws = best_scores(world, ranker, s.num_members, s.weeks, s.burn_in, seed, planner)
         self.quantiles = tuple(
             tuple(np.quantile(law, middles).tolist()) if law.size else (0.0,) for law in laws
         )
         self._prices = None
-        self.opportunities = s.num_members * s.weeks * world.slots_per_week
-        return self
 
     def state(self) -> dict[str, Any]:
         """Return the quantiles as lists."""
@@ -314,3 +345,52 @@ def best_scores(
                 found[slot.channel].append(scores[counted])
             population.step(actions)
     return [np.concatenate([np.zeros(0), *parts]) for parts in found]
+
+
+class _Scores(NamedTuple):
+    """B opportunities of a log."""
+
+    channels: Int64  # [B]
+    scores: Float32  # [B] of the best candidate
+
+
+def logged_scores(
+    log: "EventLog", ranker: BaseRanker, burn_in: int, seed: int = 0, max_rows: int = MAX_ROWS
+) -> list[Float64]:
+    """Return the best scores at the logged opportunities of opted-in members, for each channel.
+
+    Args:
+        log: the log.
+        ranker: the ranker.
+        burn_in: number of first weeks that are left out, if the log has more.
+        seed: decides which opportunities are kept.
+        max_rows: number of opportunities that are kept at most.
+
+    Raises:
+        ValueError: the log lacks decisions to hold, or what the candidates were.
+    """
+    from slowfast_rl.logs.histories import MemberHistories
+
+    world, kept = log.world, RowSample[_Scores](max_rows, seed)
+    first = burn_in * WEEK_SECONDS if burn_in < log.weeks else 0
+    held = False
+    for part in log.parts():
+        given = part.decisions.columns
+        for found in MemberHistories(log, part).opportunities():
+            times = given["time"][found.rows]
+            channels = given["channel"][found.rows].astype(np.int64)
+            flags = found.observations[np.arange(len(times)), opted_in_columns(world)[channels]]
+            some = (flags > 0.5) & (times >= first)
+            if not some.any():
+                continue
+            at = found.rows[some]
+            held = held or bool((given["action"][at] == 0).any())
+            scores = propose(world, None, ranker, found.observations[some]).scores.max(axis=1)
+            kept.add(given["member"][at], times[some], _Scores(channels[some], scores))
+    rows = kept.rows()
+    if rows is None or not held:
+        raise ValueError(
+            f"{log.folder} has no decisions to hold; bid prices need the scores of all "
+            "opportunities"
+        )
+    return [rows.scores[rows.channels == c].astype(np.float64) for c in range(len(world.channels))]

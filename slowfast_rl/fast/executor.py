@@ -1,19 +1,20 @@
 """The executor of a pacer and a ranker, and the pacer and the ranker without training."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from slowfast_rl.fast.decide import choose_candidates
 from slowfast_rl.fast.proposals import action_probabilities
+from slowfast_rl.logs.sampling import MAX_ROWS
 from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64
 from slowfast_rl.members.opportunity import FastPolicy, PacerFunction, RankerFunction
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Schedule
-from slowfast_rl.policies.component import accepted
+from slowfast_rl.policies.component import accepted, check_log_learner
 from slowfast_rl.policies.contracts import (
     BaseExecutor,
     BasePacer,
@@ -25,6 +26,9 @@ from slowfast_rl.policies.executor import JittedExecutor, exact_pace, quality_ra
 from slowfast_rl.policies.guard import NO_CAP
 from slowfast_rl.policies.registry import register
 from slowfast_rl.store import UNIFORM_SHAPE, PacingPlan, pacing_plan
+
+if TYPE_CHECKING:
+    from slowfast_rl.logs.reading import EventLog
 
 
 def plan_or_free(world: World, plan: PacingPlan | None, size: int) -> PacingPlan:
@@ -149,6 +153,25 @@ class PacedExecutor(BaseExecutor):
             given = accepted(self.pacer.learn, ranker=self.ranker, seed=seed, planner=planner)
             self.pacer.learn(world, **given)
             self.opportunities += self.pacer.opportunities
+        return self
+
+    def learn_from_log(self, log: "EventLog", *, seed: int = 0, max_rows: int = MAX_ROWS) -> Self:
+        """Fit the ranker on the log, then the pacer on that ranker's scores.
+
+        Args:
+            log: the log.
+            seed: seed of what ranker and pacer draw.
+            max_rows: rows of the log that each of them uses at most.
+
+        Raises:
+            ValueError: one of them learns, and cannot learn from a log or from this one.
+        """
+        check_log_learner(self)
+        for part in (self.ranker, self.pacer):
+            if part.learns_from_logs:
+                given = {"seed": seed, "max_rows": max_rows, "ranker": self.ranker}
+                part.learn_from_log(log, **accepted(part.learn_from_log, **given))
+        self.opportunities = 0
         return self
 
     def state(self) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from slowfast_rl.fast.executor import PacedExecutor, plan_or_free
 from slowfast_rl.fast.proposals import action_probabilities
+from slowfast_rl.logs.sampling import MAX_ROWS
 from slowfast_rl.members.arrays import Float32, Float64, Int32, Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.observations import opportunity_observation
@@ -16,12 +17,16 @@ from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import VETOED, Week
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Schedule
+from slowfast_rl.policies.component import accepted
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Choice
 from slowfast_rl.policies.guard import hold_forbidden, pack_plans
 from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, setting
 from slowfast_rl.policies.stepwise import slots_of
 from slowfast_rl.store import UNIFORM_SHAPE, PacingPlan, pacing_plan
+
+if TYPE_CHECKING:
+    from slowfast_rl.logs.reading import EventLog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +128,14 @@ class ExploringExecutor(BaseExecutor):
         """Train the executor that explores."""
         self.executor.learn(world, planner=planner, seed=seed)
         self.opportunities = self.executor.opportunities
+        return self
+
+    def learn_from_log(self, log: "EventLog", *, seed: int = 0, max_rows: int = MAX_ROWS) -> Self:
+        """Train the executor that explores on a log."""
+        given = {"seed": seed, "max_rows": max_rows}
+        learn = self.executor.learn_from_log
+        learn(log, **accepted(learn, **given))
+        self.opportunities = 0
         return self
 
     def schedule(self, world: World, total_opportunities: int | None = None) -> Schedule:

@@ -1,10 +1,14 @@
-"""Randomised trials: random candidates are sent or held back, and views of the day are logged."""
+"""Randomised trials: random candidates are sent or held back, and views of the day are logged.
 
-from typing import NamedTuple
+They are simulated, or found in a company's log.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import types
 
+from slowfast_rl.fast.decide import empty_observed, read_opportunity
 from slowfast_rl.fast.uplift_features import (
     CANDIDATE_TERMS,
     MEMBER_TERMS,
@@ -13,17 +17,25 @@ from slowfast_rl.fast.uplift_features import (
     member_terms,
     organic_terms,
 )
-from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
-from slowfast_rl.members.compile import driver
+from slowfast_rl.logs.sampling import MAX_ROWS, RowSample
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64, Integer, UInt8
+from slowfast_rl.members.clock import DAY_SECONDS
+from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.dynamics import candidate
-from slowfast_rl.members.opportunity import SIMULATION
+from slowfast_rl.members.observations import read_candidates
+from slowfast_rl.members.opportunity import LOG, SIMULATION
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import CANDIDATE, Domain, ExplorationStream, draw, random_words
-from slowfast_rl.members.state import SimulationState
+from slowfast_rl.members.state import Log, SimulationState
 from slowfast_rl.members.world import World
+from slowfast_rl.policies.columns import slots_of_week
+
+if TYPE_CHECKING:
+    from slowfast_rl.logs.reading import EventLog
 
 SEND_SHARE = 0.25  # of opportunities; the same share are trials without a send
 _FLOATS = types.Array(types.float32, 2, "C")
+_INT64S = types.Array(types.int64, 1, "C")
 
 
 class Trials(NamedTuple):
@@ -101,9 +113,7 @@ def trial_terms(population: Population, choice: Int64) -> tuple[Float32, Float32
         [N, ORGANIC_TERMS] and [N, MEMBER_TERMS + CANDIDATE_TERMS].
     """
     population.keep_calendar()
-    n = population.num_members
-    organic = np.empty((n, ORGANIC_TERMS), np.float32)
-    response = np.empty((n, MEMBER_TERMS + CANDIDATE_TERMS), np.float32)
+    organic, response = _empty_terms(population.num_members)
     _fill_terms(population.simulation, population.slot, choice, organic, response)
     return organic, response
 
@@ -115,24 +125,141 @@ def _trials(
     return Trials(*whole, organic, response, sent, np.zeros(size, np.bool_))
 
 
-@driver(types.void(SIMULATION, types.int64, types.Array(types.int64, 1, "C"), _FLOATS, _FLOATS))
+def trials_of(log: "EventLog", seed: int = 0, max_rows: int = MAX_ROWS) -> Trials:
+    """Return the opportunities of a log at which chance decided whether a message was sent.
+
+    They are those whose propensity is below 1. What a member shows at the opportunity may have
+    changed the propensity: the models have the same terms.
+
+    Args:
+        log: the log, with what the candidates were and with decisions to hold.
+        seed: decides which trials are kept.
+        max_rows: number of trials that are kept at most.
+
+    Raises:
+        ValueError: nothing was left to chance, or the log lacks sends, decisions to hold, or what
+            the candidates were.
+    """
+    from slowfast_rl.logs.histories import MemberHistories
+
+    kept = RowSample[Trials](max_rows, seed)
+    for part in log.parts():
+        histories, given = MemberHistories(log, part), part.decisions.columns
+        for found in histories.opportunities():
+            some = given["propensity"][found.rows] < 1
+            at = found.rows[some]
+            if not at.size:
+                continue
+            times, members = given["time"][at], given["member"][at]
+            action = given["action"][at].astype(np.int64)
+            days = times // DAY_SECONDS
+            organic, response = observed_terms(
+                log.world, found.observations[some], np.maximum(action - 1, 0)
+            )
+            trials = Trials(
+                given["channel"][at].astype(np.int64), days % 7, organic, response, action > 0,
+                histories.viewed[days, histories.rows_of(members)],
+            )  # fmt: skip
+            kept.add(members, times, trials)
+    trials_kept = kept.rows()
+    if trials_kept is None or trials_kept.sent.all() or not trials_kept.sent.any():
+        raise ValueError(
+            f"{log.folder} has no sends and decisions to hold that were left to chance; the effect "
+            "of a message needs both"
+        )
+    return trials_kept
+
+
+def observed_terms(world: World, obs: Float32, choice: Int64) -> tuple[Float32, Float32]:
+    """Return the terms of members and of their candidates, computed from observations.
+
+    Args:
+        world: the world.
+        obs: [B, F] observations of ``Messaging-v0``.
+        choice: [B] the candidates, from 0.
+
+    Returns:
+        [B, ORGANIC_TERMS] and [B, MEMBER_TERMS + CANDIDATE_TERMS].
+    """
+    organic, response = _empty_terms(len(obs))
+    _fill_observed_terms(
+        np.ascontiguousarray(obs, np.float32), *empty_observed(world, len(obs)),
+        slots_of_week(world), choice, organic, response,
+    )  # fmt: skip
+    return organic, response
+
+
+def _empty_terms(size: int) -> tuple[Float32, Float32]:
+    organic = np.empty((size, ORGANIC_TERMS), np.float32)
+    return organic, np.empty((size, MEMBER_TERMS + CANDIDATE_TERMS), np.float32)
+
+
+@kernel
+def _write_terms(
+    log: Log,
+    i: Integer,
+    c: Integer,
+    day: Integer,
+    topic: Integer,
+    quality: np.float32,
+    launches: Float32,
+    organic: Float32,
+    response: Float32,
+) -> None:
+    """Write the terms of member i on channel c and of its candidate to row i of both arrays."""
+    views, channels, topics = log.by_member[i], log.by_channel[i], log.by_topic[i]
+    viewing = organic_terms(views, channels, launches, day)
+    for k in range(ORGANIC_TERMS):
+        organic[i, k] = viewing[k]
+    member = member_terms(views, channels, topics, c, day)
+    for k in range(MEMBER_TERMS):
+        response[i, k] = member[k]
+    chosen = candidate_terms(topics, topic, quality, launches[topic], day)
+    for k in range(CANDIDATE_TERMS):
+        response[i, MEMBER_TERMS + k] = chosen[k]
+
+
+@driver(types.void(SIMULATION, types.int64, _INT64S, _FLOATS, _FLOATS))
 def _fill_terms(
     simulation: SimulationState, s: int, choice: Int64, organic: Float32, response: Float32
 ) -> None:
-    log, state, schedule = simulation.log, simulation.state, simulation.schedule
-    num_topics = log.by_topic.shape[1]
+    state, schedule = simulation.state, simulation.schedule
+    num_topics = simulation.log.by_topic.shape[1]
     for i in range(choice.shape[0]):
         day = state.week[i] * 7 + schedule.weekday[s]
         time = state.week[i] * schedule.channel.shape[0] + s
         word = draw(simulation.seed, state.stream[i], state.member[i], time, choice[i], CANDIDATE)
         topic, quality = candidate(num_topics, word)
-        views, channels, topics = log.by_member[i], log.by_channel[i], log.by_topic[i]
-        viewing = organic_terms(views, channels, simulation.launches[day], day)
-        for k in range(ORGANIC_TERMS):
-            organic[i, k] = viewing[k]
-        member = member_terms(views, channels, topics, schedule.channel[s], day)
-        for k in range(MEMBER_TERMS):
-            response[i, k] = member[k]
-        chosen = candidate_terms(topics, topic, quality, simulation.launches[day, topic], day)
-        for k in range(CANDIDATE_TERMS):
-            response[i, MEMBER_TERMS + k] = chosen[k]
+        _write_terms(
+            simulation.log, i, schedule.channel[s], day, topic, quality, simulation.launches[day],
+            organic, response,
+        )  # fmt: skip
+
+
+@driver(
+    types.void(
+        _FLOATS, LOG, _FLOATS, types.Array(types.uint8, 2, "C"), _FLOATS,
+        types.Array(types.int64, 2, "C"), _INT64S, _FLOATS, _FLOATS,
+    )
+)  # fmt: skip
+def _fill_observed_terms(
+    obs: Float32,
+    log: Log,
+    launches: Float32,
+    topics: UInt8,
+    qualities: Float32,
+    slots: Int64,
+    choice: Int64,
+    organic: Float32,
+    response: Float32,
+) -> None:
+    for i in range(choice.shape[0]):
+        opportunity, first = read_opportunity(
+            obs[i], i, log, launches, topics.shape[1], slots, 0, 0, 0, np.float32(0)
+        )
+        read_candidates(obs[i], first, topics[i], qualities[i], launches.shape[1])
+        j = choice[i]
+        _write_terms(
+            log, i, opportunity.channel, opportunity.day, topics[i, j], qualities[i, j],
+            launches[i], organic, response,
+        )  # fmt: skip

@@ -1,7 +1,7 @@
 """A ranker on the causal effect of a message on the probability of viewing within the day."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from slowfast_rl.fast.regression import (
     response_likelihood,
     response_regression,
 )
-from slowfast_rl.fast.trials import Trials, collect_trials
+from slowfast_rl.fast.trials import Trials, collect_trials, trials_of
 from slowfast_rl.fast.uplift_features import (
     CANDIDATE_TERMS,
     MEMBER_TERMS,
@@ -20,6 +20,7 @@ from slowfast_rl.fast.uplift_features import (
     member_terms,
     organic_terms,
 )
+from slowfast_rl.logs.sampling import MAX_ROWS
 from slowfast_rl.members.arrays import Float32, Float64, Integer, UInt8
 from slowfast_rl.members.compile import driver, kernel
 from slowfast_rl.members.numerics import ONE, logistic
@@ -29,6 +30,9 @@ from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Schedule, schedule_of_logs
 from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, is_number, setting
+
+if TYPE_CHECKING:
+    from slowfast_rl.logs.reading import EventLog
 
 _DAYS = 7
 _MEMBER = _DAYS + ORGANIC_TERMS  # index of the first weight of the member terms
@@ -194,7 +198,26 @@ class UpliftRanker(FittedRanker):
         """
         num_members, weeks = self.settings.num_members, self.settings.weeks
         self.opportunities = num_members * weeks * world.slots_per_week
-        trials = collect_trials(world, num_members, weeks, seed)
+        self._fit(collect_trials(world, num_members, weeks, seed), world)
+        return self
+
+    def learn_from_log(self, log: "EventLog", *, seed: int = 0, max_rows: int = MAX_ROWS) -> Self:
+        """Fit both models on the log's opportunities at which chance decided whether to send.
+
+        Args:
+            log: the log, with what the candidates were and with decisions to hold.
+            seed: decides which trials are used, where there are more than ``max_rows``.
+            max_rows: number of trials that are used at most.
+
+        Raises:
+            ValueError: the log lacks sends or decisions to hold that were left to chance, or no
+                trial was followed by a view, or all were.
+        """
+        self._fit(trials_of(log, seed, max_rows), log.world)
+        self.opportunities = 0
+        return self
+
+    def _fit(self, trials: Trials, world: World) -> None:
         num_channels, sent = len(world.channels), trials.sent
         held, treated = take_rows(trials, ~sent), take_rows(trials, sent)
         organic, _ = logistic_regression(_viewing(held), held.viewed.astype(np.float64))
@@ -203,7 +226,6 @@ class UpliftRanker(FittedRanker):
         parts = np.split(response, [MEMBER_TERMS, MEMBER_TERMS + CANDIDATE_TERMS])
         parts = [organic[:_DAYS], organic[_DAYS:], *parts]
         self.learned = Weights(*(tuple(map(float, part)) for part in parts))
-        return self
 
     def check_world(self, world: World) -> None:
         """Raise ValueError if the ranker learned in a world with other channels."""

@@ -132,7 +132,7 @@ def check(
         for column in columns:
             found.add("error", table, column, "the column is missing")
     for number, name in enumerate(log.part_names):
-        part = _PartCheck(log, name, found)
+        part = _PartCheck(log, name, found, questions)
         for table, given in part.tables.items():
             rows[table] += given.size
         chance += part.run()
@@ -169,8 +169,11 @@ def _ask(found: _Found, questions: Sequence[str], decisions: float, plans: float
 class _PartCheck:
     """Checks the tables of one part."""
 
-    def __init__(self, log: EventLog, name: str, found: _Found) -> None:
+    def __init__(
+        self, log: EventLog, name: str, found: _Found, questions: Sequence[str] = ()
+    ) -> None:
         self.log, self.name, self.found, self.table = log, name, found, ""
+        self.questions = questions
         names = {"channel": log.world.channels, "event": EVENTS, "shape": log.world.shape_names}
         self.tables: dict[str, TableRows] = {}
         for table, columns in TABLES.items():
@@ -225,7 +228,7 @@ class _PartCheck:
                 and column.required
                 and column.name not in ("channel", "decided_at")
             ):
-                self.error(column.name, "missing", null)
+                self._add(self._missing(column.name), column.name, "missing", null)
         if "member" in values:
             self.error("member", "below 0", (values["member"] < 0) & ~self._null("member"))
         key = [name for name in KEYS[self.table] if name in values]
@@ -238,6 +241,12 @@ class _PartCheck:
         twice[order[1:][same]] = True
         what = "overlapping weeks" if self.table == "plans" else "a row twice"
         self.error(", ".join(key), what, twice)
+
+    def _missing(self, column: str) -> str:
+        """Return the level of a missing value: plans may be without propensity for messages."""
+        plans_matter = not self.questions or set(self.questions) & {"plans", "fit"}
+        unneeded = (self.table, column) == ("plans", "propensity") and not plans_matter
+        return "warning" if unneeded else "error"
 
     def _null(self, name: str) -> Bool:
         given = self.tables[self.table]
@@ -301,8 +310,12 @@ class _PartCheck:
         order = np.lexsort((given["week"], given["member"]))
         member, drawn, target = (given[k][order] for k in ("member", "drawn_week", "target"))
         held = (member[1:] == member[:-1]) & (drawn[1:] == drawn[:-1])
+        differs = target[1:] != target[:-1]
+        if "opted_in" in given:  # a target may be 0 where the member has left the channel
+            opted_in = given["opted_in"][order]
+            differs &= opted_in[1:] & opted_in[:-1]
         changed = np.zeros(len(order), np.bool_)
-        changed[order[1:]] = held & (target[1:] != target[:-1]).any(axis=1)
+        changed[order[1:]] = held & differs.any(axis=1)
         self.error(
             "target", "another plan than in the week before, of the same drawn_week", changed
         )

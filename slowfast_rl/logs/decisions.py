@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slowfast_rl.members.arrays import Bool, Float32, Int32, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
@@ -16,7 +17,7 @@ from slowfast_rl.policies.guard import hold_forbidden
 from slowfast_rl.store import PacingPlan
 
 Columns = dict[str, Any]
-_CHUNK = 8192  # members decided for at once, which bounds the working memory
+CHUNK = 8192  # members decided for at once, which bounds the working memory
 
 
 class Decided(NamedTuple):
@@ -52,8 +53,8 @@ def decide_slot(
     actions, propensity = np.zeros(n, np.int64), np.empty(len(living))
     probabilities = np.full((len(living), 1 + world.num_candidates), np.nan)
     ids = population.members
-    for first in range(0, max(len(living), 1), _CHUNK):
-        some = slice(first, first + _CHUNK)
+    for first in range(0, max(len(living), 1), CHUNK):
+        some = slice(first, first + CHUNK)
         rows = living[some]
         obs, part = observed[rows], take_rows(plan, some)
         choice = executor.choose(world, obs, part, ids[rows], times[some], seed)
@@ -146,6 +147,22 @@ class Watch:
             rows.append(self._rows(self._alive & ~stays, "churned", end, None, None))
             self._begin_week()
         return [row for row in rows if len(row["time"])]
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return what a watch that begins in the middle of a week needs, by name."""
+        return {"seen": self._seen.copy(), "alive": self._alive.copy()}
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Continue from :meth:`state`.
+
+        Raises:
+            ValueError: an array is missing, or of another shape or type.
+        """
+        for name, own in self.state().items():
+            found = arrays.get(name)
+            if found is None or found.shape != own.shape or found.dtype != own.dtype:
+                raise ValueError(f"{name} is missing, or not {own.dtype} of shape {own.shape}")
+        self._seen, self._alive = arrays["seen"].copy(), arrays["alive"].copy()
 
     def _begin_week(self) -> None:
         self._seen = np.zeros(self.population.num_members, np.int64)  # [N] views of the week

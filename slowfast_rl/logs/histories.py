@@ -179,11 +179,17 @@ class MemberHistories:
             given["channel"][order].astype(np.int64),
             given["topics"][order, number].astype(np.int64),
             time // DAY_SECONDS,
-            *(self._followed(rows, time, name) for name in ("opened", "dismissed", "opted_out")),
+            *(self.followed(rows, time, name) for name in ("opened", "dismissed", "opted_out")),
         )
 
-    def _followed(self, rows: Int64, times: Int64, event: str) -> UInt8:
-        """Return 1 where an event followed from the decision of a member at a time, [B]."""
+    def followed(self, rows: Int64, times: Int64, event: str) -> UInt8:
+        """Return 1 where an event followed from a decision, else 0, [B].
+
+        Args:
+            rows: [B] of the members.
+            times: [B] of the decisions.
+            event: "opened", "dismissed" or "opted_out".
+        """
         given = self.part.outcomes.columns
         some, span = given["event"] == _EVENT[event], self.log.weeks * WEEK_SECONDS
         known = self.rows_of(given["member"][some]) * span + given["decided_at"][some]

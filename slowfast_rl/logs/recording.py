@@ -213,11 +213,16 @@ def write_log_file(folder: Path, company: dict[str, Any], weeks: int, counts: Fl
         weeks: T, number of weeks.
         counts: [7 T, D] launches of each day and topic.
     """
+    write_launches(folder, counts)
+    head = {"schema": VERSION, "weeks": weeks, "world": company}
+    write_text_atomically(folder / LOG_FILE, json.dumps(head, indent=1))
+
+
+def write_launches(folder: Path, counts: Float32) -> None:
+    """Write the launches of each day and topic, [days, D]."""
     days, topics = np.nonzero(counts)
     launches = {"day": days, "topic": topics, "launches": counts[days, topics].astype(np.int64)}
     write_columns(folder / LAUNCH_FILE, launches)
-    head = {"schema": VERSION, "weeks": weeks, "world": company}
-    write_text_atomically(folder / LOG_FILE, json.dumps(head, indent=1))
 
 
 def _record_week(

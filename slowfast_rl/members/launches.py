@@ -1,4 +1,4 @@
-"""The launch calendar, shared by all members: drawn from (luck seed, week) alone."""
+"""The launch calendar, shared by all members: drawn from (luck seed, week) alone, or given."""
 
 from functools import lru_cache
 from math import exp
@@ -52,7 +52,45 @@ def intensity_of(world: World, counts: Float32) -> Float32:
     return intensity
 
 
+def check_calendar(calendar: Float32, world: World) -> Float32:
+    """Return a copy of a calendar: launches of each day and topic, [days, D].
+
+    Raises:
+        ValueError: it has another shape, or holds what is no number of launches.
+    """
+    checked = np.array(calendar, np.float32)
+    if checked.ndim != 2 or checked.shape[1] != world.num_topics:
+        raise ValueError(
+            f"calendar has shape {checked.shape}; allowed is (days, {world.num_topics}), the "
+            "launches of each day and topic"
+        )
+    if checked.size and not (checked.min() >= 0 and checked.max() <= _MAX_LAUNCHES):
+        raise ValueError(
+            f"calendar spans {checked.min()} to {checked.max()} launches a day; allowed is 0 to "
+            f"{_MAX_LAUNCHES}"
+        )
+    return checked
+
+
+def launch_intensity(
+    world: World, luck_seed: int, weeks: int, calendar: Float32 | None = None
+) -> Float32:
+    """Return the launch intensity of each day and topic, [7 * weeks, D], read-only.
+
+    Args:
+        world: the world.
+        luck_seed: decides the launches.
+        weeks: number of weeks.
+        calendar: [days, D] launches that are known, and replace those drawn for the first days.
+    """
+    if calendar is None:
+        return _drawn_intensity(world, luck_seed, weeks)
+    counts = launch_counts(world, luck_seed, weeks)
+    counts[: len(calendar)] = calendar[: len(counts)]
+    return intensity_of(world, counts)
+
+
 @lru_cache(maxsize=32)
-def launch_intensity(world: World, luck_seed: int, weeks: int) -> Float32:
-    """Return the launch intensity of each day and topic, [7 * weeks, D], read-only."""
+def _drawn_intensity(world: World, luck_seed: int, weeks: int) -> Float32:
+    """Return the intensity of the drawn launches, which many populations share."""
     return intensity_of(world, launch_counts(world, luck_seed, weeks))

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slowfast_rl.members import block_steps, blocks, driver
-from slowfast_rl.members.arrays import Bool, Float64, Int32, Int64
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Int32, Int64
 from slowfast_rl.members.beliefs import BeliefFilter, Beliefs
 from slowfast_rl.members.bounds import whole_number
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.constants import constants, schedule
-from slowfast_rl.members.launches import launch_intensity
+from slowfast_rl.members.launches import check_calendar, launch_intensity
 from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.opportunity import FastPolicy
 from slowfast_rl.members.random import check_seeds
@@ -61,6 +61,8 @@ class Population:
         reward: "expected" counts views and causal opens by their expected values (less noise,
             same mean), "sampled" counts them as drawn.
         belief_filter: updates ``beliefs`` about the members from their log; None for no beliefs.
+        calendar: [days, D] launches of each day and topic, as a company knows them; those of later
+            days are drawn. None to draw all of them.
 
     Raises:
         ValueError: an argument is not allowed.
@@ -77,6 +79,7 @@ class Population:
         first_member: int = 0,
         reward: str = "expected",
         belief_filter: BeliefFilter | None = None,
+        calendar: Float32 | None = None,
     ) -> None:
         world, num_members = as_world(world), whole_number("num_members", num_members, 1)
         if reward not in ("expected", "sampled"):
@@ -90,6 +93,7 @@ class Population:
         num_channels, n = len(world.channels), num_members
         self.world = world
         self.population_seed = population_seed
+        self._calendar = None if calendar is None else check_calendar(calendar, world)
         self.slots = np.zeros(n, np.int64)  # [N] of the week, where each row is
         self.stride = n
         self.first_members = first_member + np.arange(n, dtype=np.int64)  # [N] of episode 0
@@ -103,7 +107,7 @@ class Population:
             draw_traits(world, population_seed, state.member),
             empty_log(n, num_channels, world.num_topics),
             empty_ledger(n),
-            launch_intensity(world, luck_seed, _CALENDAR_WEEKS),
+            launch_intensity(world, luck_seed, _CALENDAR_WEEKS, self._calendar),
             luck_seed,
             reward == "sampled",
         )
@@ -319,6 +323,8 @@ class Population:
     def reset(self, luck_seed: int | None = None, first_member: int | None = None) -> None:
         """Begin the next episode in all rows, or episode 0 under another luck seed.
 
+        A calendar that was given stays under any luck seed.
+
         Args:
             luck_seed: the new luck seed; None to keep luck and begin the next episode.
             first_member: the id of row 0's member in the episode 0 that begins; None to keep it.
@@ -336,7 +342,7 @@ class Population:
                 check_seeds(first_member=first_member)
                 self.first_members = self.first_members + (first_member - self.first_members[0])
             self.episodes[:] = 0
-            calendar = launch_intensity(self.world, luck_seed, _CALENDAR_WEEKS)
+            calendar = launch_intensity(self.world, luck_seed, _CALENDAR_WEEKS, self._calendar)
             self.simulation = self.simulation._replace(seed=luck_seed, launches=calendar)
         self._begin_episodes(np.arange(self.num_members))
 
@@ -349,7 +355,8 @@ class Population:
         oldest = int(self.simulation.state.week.max()) + 1
         if oldest > weeks:
             wanted = -(-oldest // _CALENDAR_WEEKS) * _CALENDAR_WEEKS
-            calendar = launch_intensity(self.world, self.simulation.seed, wanted)
+            seed = self.simulation.seed
+            calendar = launch_intensity(self.world, seed, wanted, self._calendar)
             self.simulation = self.simulation._replace(launches=calendar)
 
     def _update_beliefs(self) -> None:
@@ -392,8 +399,8 @@ _MOST_WEEKS = 2**20  # of an episode: 20,000 years
 def population_arrays(population: Population, *, copy: bool = True) -> dict[str, NDArray[Any]]:
     """Return copies of all arrays that a simulation changes, beliefs included.
 
-    Traits and launches follow from seeds and member ids. Without ``copy`` they are the arrays
-    themselves, to be written before the simulation goes on.
+    Traits and launches follow from seeds, member ids and the calendar, if one was given. Without
+    ``copy`` they are the arrays themselves, to be written before the simulation goes on.
     """
     arrays: dict[str, NDArray[Any]] = {
         f"{part}.{name}": array

@@ -41,7 +41,7 @@ class ExplorationStream(IntEnum):
     """The streams of :attr:`Domain.EXPLORATION`, by their use. Never renumber.
 
     Two streams have two uses each, whose numbers are the same where seed, member and time agree.
-    The second name is an alias, so that the sharing is visible here; use a free number (8 or
+    The second name is an alias, so that the sharing is visible here; use a free number (10 or
     above) for a new use.
 
     Stream 0: ``RANDOM_PLANS`` chooses a plan in week t; ``RANDOM_SENDS`` a send in slot t (in logs
@@ -60,6 +60,8 @@ class ExplorationStream(IntEnum):
     RANDOM_RUNGS = 5  # member, time: 0 whether the send rate is random, 1 which one
     RANDOM_DECISIONS = 6  # member, time: slot; draws from an exploring executor's probabilities
     LOGGED_PLANS = 7  # member, time: week; whether a recorded plan is random, and how long it holds
+    RESAMPLED_PLANS = 8  # member, time: week; which member of a log has the plans, in a fit
+    LOG_ROWS = 9  # member, time: of a row of a log; whether a fit that uses only some uses it
     RANDOM_SENDS = RANDOM_PLANS  # member, time: slot (bid prices: week, for a plan)
     WARM_UP_SENDS = MIXED_PLANS  # member: row of the environment, time: slot
 

@@ -62,18 +62,20 @@ def check_class(cls: Any, kind: str | None = None) -> None:
         wanted = " or ".join(" and ".join(methods) for methods in cls.fill_in)
         raise ValueError(f"{cls.__name__} lacks {wanted}; define it")
     if cls.learns:
-        _check_learn(cls)
+        _check_learn(cls, "learn", "world", cls.learn_arguments)
+    if cls.learns_from_logs:
+        _check_learn(cls, "learn_from_log", "log", cls.log_arguments)
     saved, rebuilt = cls.state is not base.state, rebuilds(cls)
     if saved != rebuilt:
         has, lacks = ("state", "from_state") if saved else ("from_state", "state")
         raise ValueError(f"{cls.__name__} defines {has} and lacks {lacks}; define both or neither")
-    vector = cls.vector
-    if cls.learns and not saved and not vector:
+    vector, learns = cls.vector, cls.learns or cls.learns_from_logs
+    if learns and not saved and not vector:
         raise ValueError(
             f"{cls.__name__} learns and has no state, so that what it learns would not be saved; "
             "define state and from_state"
         )
-    if cls.learns and vector and cast(Any, cls).function is base.function:
+    if learns and vector and cast(Any, cls).function is base.function:
         untrained = getattr(cls, vector)
         if isinstance(untrained, np.ndarray) and not untrained.size:
             raise ValueError(
@@ -89,18 +91,27 @@ def rebuilds(cls: type[Component]) -> bool:
     return own.__func__ is not base.__func__
 
 
-def _check_learn(cls: type[Component]) -> None:
-    """Raise ValueError if the agent cannot call ``learn``."""
-    given = ("self", "world", *cls.learn_arguments)
-    parameters = inspect.signature(cast(Any, cls).learn).parameters
+def _check_learn(cls: type[Component], method: str, first: str, arguments: tuple[str, ...]) -> None:
+    """Raise ValueError if the agent cannot call a method that learns.
+
+    Args:
+        cls: the class.
+        method: the name of the method.
+        first: the name of what it learns from, its first argument.
+        arguments: the names of the other arguments that the agent passes.
+    """
+    given = ("self", first, *arguments)
+    parameters = inspect.signature(getattr(cls, method)).parameters
     positional = [p for p in parameters.values() if p.kind is not p.KEYWORD_ONLY]
     takes_any = any(p.kind is p.VAR_POSITIONAL for p in positional)
-    if not takes_any and [p.name for p in positional[1:2]] != ["world"]:
-        raise ValueError(f"{cls.__name__}.learn takes no world; allowed is learn(self, world, …)")
+    if not takes_any and [p.name for p in positional[1:2]] != [first]:
+        raise ValueError(
+            f"{cls.__name__}.{method} takes no {first}; allowed is {method}(self, {first}, …)"
+        )
     for name, parameter in parameters.items():
         variadic = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
         if parameter.default is parameter.empty and not variadic and name not in given:
             raise ValueError(
-                f"{cls.__name__}.learn needs {name!r}, which the agent does not give; allowed: "
+                f"{cls.__name__}.{method} needs {name!r}, which the agent does not give; allowed: "
                 f"{', '.join(given[1:])}"
             )

@@ -33,6 +33,9 @@ class Component:
             empty where there is none.
         learn_arguments: names of the arguments that the agent passes to ``learn`` after the world.
         learns: whether the class defines ``learn``.
+        log_arguments: names of the arguments that the agent passes to ``learn_from_log`` after the
+            log.
+        learns_from_logs: whether the class defines ``learn_from_log``.
         thread_safe: whether several threads at once may call what it decides with; then simulations
             are run in threads. A class that keeps nothing from one call to the next sets it.
         settings: the settings of this instance.
@@ -46,6 +49,8 @@ class Component:
     vector: ClassVar[str] = ""
     learn_arguments: ClassVar[tuple[str, ...]] = ()
     learns: ClassVar[bool] = False
+    log_arguments: ClassVar[tuple[str, ...]] = ("seed", "max_rows")
+    learns_from_logs: ClassVar[bool] = False
     thread_safe: bool = False
     settings: Any
 
@@ -73,6 +78,7 @@ class Component:
             setattr(cls, vector, as_vector(f"{vector} of {cls.__name__}", cls.__dict__[vector]))
         learn = getattr(cls, "learn", None)
         cls.learns = learn is not None and learn not in _DO_NOTHING
+        cls.learns_from_logs = cls.learn_from_log not in _DO_NOTHING
         if is_dataclass(cls.__dict__.get("Settings")) and "__init__" not in cls.__dict__:
             text = settings_text(cls.Settings)
             cls.__doc__ = f"{inspect.getdoc(cls) or cls.__name__}\n\n{text}".rstrip()
@@ -98,6 +104,28 @@ class Component:
                 given[field.name] = value
         shown = ", ".join(f"{name}={value!r}" for name, value in given.items())
         return f"{type(self).__name__}({shown})"
+
+    def check_installed(self) -> None:
+        """Raise ImportError if a package that it learns with is missing, before anything begins."""
+
+    def learn_from_log(self, log: Any, *arguments: Any, **keywords: Any) -> Any:
+        """Train from the start on a log alone; a class that needs no simulator may define this.
+
+        A subclass declares those of the arguments below that it uses. It reads the log part by
+        part, keeps only what its fit needs, and may use nothing that a company does not observe.
+
+        The agent passes:
+            log: the log, an :class:`~slowfast_rl.logs.EventLog`; ``log.world`` has the company's
+                side of the world: channels, menu, schedule and reward.
+            seed: seed of whatever is drawn.
+            max_rows: rows of the log that the fit may use at most; which ones is drawn.
+            ranker: for pacers, the trained ranker whose scores the pacer will be compared with.
+
+        Raises:
+            ValueError: the class defines no ``learn_from_log``, or the log does not hold what
+                the class needs.
+        """
+        refuse_logs(self)
 
     def state(self) -> dict[str, Any]:
         """Return the learned state by name: arrays, and values that JSON can represent."""
@@ -137,6 +165,32 @@ class Component:
         return self.made_of(self.settings, **parts)
 
 
+def check_log_learner(part: Component) -> None:
+    """Check that whatever learns in a component and its parts can learn from a log.
+
+    Raises:
+        ValueError: a class learns and has no ``learn_from_log``.
+    """
+    if part.learns and not part.learns_from_logs:
+        refuse_logs(part)
+    for name in part.parts:
+        inner = getattr(part, name)
+        if inner is not None:
+            check_log_learner(inner)
+
+
+def refuse_logs(part: Component) -> None:
+    """Raise the ValueError of a class that has no ``learn_from_log``."""
+    from slowfast_rl.policies.registry import registered  # it imports this module
+
+    classes = registered(part.kind).values()
+    known = sorted({cls.__name__ for cls in classes if cls.learns_from_logs})
+    raise ValueError(
+        f"{type(part).__name__} cannot learn from a log: it has no learn_from_log; built-in "
+        f"{part.kind}s that can: {', '.join(known) or 'none'}"
+    )
+
+
 class NotTrainedError(RuntimeError):
     """A policy was asked to act, or to be saved, before it learned."""
 
@@ -167,6 +221,9 @@ def accepted(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
         return arguments
     names = {p.name for p in parameters}
     return {name: value for name, value in arguments.items() if name in names}
+
+
+does_nothing(Component.learn_from_log)
 
 
 def as_vector(name: str, value: Any) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """The contracts of policies: what a planner, pacer, ranker and executor must fill in.
 
-Each base class asks for one method; ``learn`` and the pair ``state`` and ``from_state`` are
+Each base class asks for one method; ``learn``, ``learn_from_log`` (see
+:class:`~slowfast_rl.policies.component.Component`) and the pair ``state`` and ``from_state`` are
 optional. Built-in classes derive from the same bases as a user's own.
 """
 
@@ -56,7 +57,8 @@ class Choice(NamedTuple):
 class BasePlanner(Component):
     """Base class of planners, the slow policies, which choose each member's plan of the week.
 
-    Fill in :meth:`plan`; optionally :meth:`learn`; optionally ``state`` and ``from_state``.
+    Fill in :meth:`plan`; optionally :meth:`learn`; optionally :meth:`learn_from_log`; optionally
+    ``state`` and ``from_state``.
 
     Attributes:
         needs_beliefs: whether requests include beliefs about the members' hidden traits.
@@ -225,8 +227,9 @@ class JittedPart(Component):
 class BaseRanker(JittedPart):
     """Base class of rankers, which choose the best candidate of an opportunity.
 
-    Fill in :meth:`score`; optionally :meth:`learn`, which sets :attr:`weights`. The weights are
-    saved; a ranker with other state overrides ``state`` and ``from_state``.
+    Fill in :meth:`score`; optionally :meth:`learn` and :meth:`learn_from_log`, which set
+    :attr:`weights`. The weights are saved; a ranker with other state overrides ``state`` and
+    ``from_state``.
 
     ``score`` is a static method that numba compiles: it uses numbers and arrays, no Python objects.
     A class may define a compiled :attr:`function` instead, which ranks all candidates at once.
@@ -283,8 +286,9 @@ class BaseRanker(JittedPart):
 class BasePacer(JittedPart):
     """Base class of pacers, which decide whether an opportunity is worth a send.
 
-    Fill in :meth:`pace`; optionally :meth:`learn`, which sets :attr:`parameters`. The parameters
-    are saved; a pacer with other state overrides ``state`` and ``from_state``.
+    Fill in :meth:`pace`; optionally :meth:`learn` and :meth:`learn_from_log`, which set
+    :attr:`parameters`. The parameters are saved; a pacer with other state overrides ``state`` and
+    ``from_state``.
 
     ``pace`` is a static method that numba compiles: it uses numbers and arrays, no Python objects.
     A class may define a compiled :attr:`function` instead.
@@ -296,6 +300,7 @@ class BasePacer(JittedPart):
 
     kind = "pacer"
     learn_arguments = ("ranker", "seed", "planner")
+    log_arguments = ("ranker", "seed", "max_rows")
     fill_in = (("pace",), ("function",))
     vector = "parameters"
     parameters: Float32 = _NO_WEIGHTS
@@ -367,8 +372,9 @@ class Executor(Protocol):
 class BaseExecutor(Component):
     """Base class of executors, the fast policies: at each opportunity, send a message or hold.
 
-    Fill in :meth:`act`; optionally :meth:`learn`, which needs ``state`` and ``from_state``. A class
-    that decides otherwise fills in both :meth:`run_week` and :meth:`choose` instead.
+    Fill in :meth:`act`; optionally :meth:`learn` and :meth:`learn_from_log`, which need ``state``
+    and ``from_state``. A class that decides otherwise fills in both :meth:`run_week` and
+    :meth:`choose` instead.
 
     Attributes:
         planned: whether it observes plans, whose caps are then enforced. Without plans, the policy

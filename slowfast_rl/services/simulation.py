@@ -11,10 +11,11 @@ import numpy as np
 
 from slowfast_rl.agents.disk import read_arrays, write_arrays
 from slowfast_rl.fast.decide import sources
-from slowfast_rl.logs.decisions import decide_slot
-from slowfast_rl.logs.schema import DECISIONS
+from slowfast_rl.logs.decisions import Watch, decide_slot
+from slowfast_rl.logs.schema import TABLES
 from slowfast_rl.members.arrays import Float64, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
+from slowfast_rl.members.launches import launch_counts
 from slowfast_rl.members.loading import world_hash
 from slowfast_rl.members.population import Population, population_arrays, restore_population
 from slowfast_rl.policies.contracts import BaseExecutor
@@ -30,8 +31,8 @@ from slowfast_rl.store import (
     plan_view,
 )
 
-_STATE, _DECISIONS = "state.safetensors", "decisions"
-_PREFIX = "reader."
+_STATE = "state.safetensors"
+_PREFIX, _WATCH = "reader.", "watch."
 
 
 class SimulationService:
@@ -74,6 +75,7 @@ class SimulationService:
         self.vetoed = 0
         self.returns: Float64 = np.zeros(population.num_members)  # [N] discounted by the week
         self._first_week = int(population.weeks.max())
+        self._watch = Watch(population)
         if folder is not None:
             if (folder / _STATE).exists():
                 self._restore(folder / _STATE)
@@ -117,6 +119,7 @@ class SimulationService:
         except StoreUnavailableError:
             self.unreachable += 1
         decisions: list[dict[str, Any]] = []
+        happened: dict[str, list[dict[str, Any]]] = {"decisions": decisions, "outcomes": []}
         monday = self.now - day * DAY_SECONDS
         while True:
             slot = population.world.schedule[population.slot]
@@ -124,19 +127,18 @@ class SimulationService:
                 break
             now = monday + day * DAY_SECONDS + slot.second
             wait(now)
-            decisions.append(self._serve(now))
+            self._serve(now, happened)
             if population.slot == 0:
                 break
         self.days += 1
         if self.folder is not None:
-            if any(len(d["time"]) for d in decisions):
-                self._write(decisions)
+            self._write(happened)
             self._keep(self.folder / _STATE)
         return decisions
 
-    def _serve(self, now: int) -> dict[str, Any]:
-        """Decide for every living member and simulate the slot; return the columns of the log."""
-        population, n = self.population, self.population.num_members
+    def _serve(self, now: int, happened: dict[str, list[dict[str, Any]]]) -> None:
+        """Decide for every living member, simulate the slot, and add the rows of the log."""
+        population, n, slot = self.population, self.population.num_members, self.population.slot
         living = np.flatnonzero(population.alive)
         week = now // WEEK_SECONDS
         times = np.full(len(living), now)
@@ -150,14 +152,32 @@ class SimulationService:
         columns = decided.columns
         self.vetoed += int(columns["vetoed"].sum())
         discount = population.world.reward.weekly_discount ** (week - self._first_week)
-        rewards, _ = population.step(decided.actions)
+        if slot == 0:
+            happened["plans"] = [self._plan_columns(reading.plan, living, week)]
+        opted_in = population.opted_in
+        rewards, events = population.step(decided.actions)
         self.returns += discount * rewards
-        return columns | {
+        happened["outcomes"] += self._watch.events(events, opted_in, now, slot)
+        known = columns | {
             "plan_source": sources(reading, times // WEEK_SECONDS),
             "plan_week": reading.plan.week,
             "plan_version": reading.plan.policy_version,
             "executor_version": [self.version] * len(living),
             "reward": rewards[living],
+        }
+        happened["decisions"].append(known)
+
+    def _plan_columns(self, plan: PacingPlan, living: Int64, week: int) -> dict[str, Any]:
+        """Return the week's rows of the table ``plans``; the store has no propensities."""
+        names, population = self.population.world.shape_names, self.population
+        return {
+            "member": population.members[living],
+            "week": np.full(len(living), week, np.int32),
+            "target": plan.target,
+            "shape": [names[shape] if shape < len(names) else names[0] for shape in plan.shape],
+            "drawn_week": plan.week.astype(np.int32),
+            "opted_in": population.opted_in[living],
+            "plan_version": plan.policy_version,
         }
 
     def _read_plans(self, living: Int64, times: Int64) -> Reading:
@@ -166,17 +186,26 @@ class SimulationService:
         plan = (np.concatenate(column) for column in zip(*(p.plan for p in parts), strict=True))
         return Reading(PacingPlan(*plan), np.concatenate([part.settled for part in parts]))
 
-    def _write(self, decisions: list[dict[str, Any]]) -> None:
+    def _write(self, happened: dict[str, list[dict[str, Any]]]) -> None:
+        """Write the rows of a day, each table to its file; on Mondays also the launches."""
         from slowfast_rl.logs.parquet import write_part  # needs an extra
+        from slowfast_rl.logs.recording import write_launches
 
         assert self.folder is not None
         name = f"day-{self.now // DAY_SECONDS - 1:06}"
-        write_part(self.folder / _DECISIONS, name, DECISIONS, decisions)
+        for table, batches in happened.items():
+            if any(len(columns["member"]) for columns in batches):
+                write_part(self.folder / table, name, TABLES[table], batches)
+        if "plans" in happened:
+            weeks, world = self.now // WEEK_SECONDS + 1, self.population.world
+            counts = launch_counts(world, self.population.simulation.seed, -(-weeks // 64) * 64)
+            write_launches(self.folder, counts[: 7 * weeks])
 
     def _keep(self, path: Path) -> None:
         reader = self.plan_exchange.reader.snapshot()
         arrays = population_arrays(self.population, copy=False) | {"returns": self.returns}
         arrays |= {f"{_PREFIX}{name}": array for name, array in reader.arrays.items()}
+        arrays |= {f"{_WATCH}{name}": array for name, array in self._watch.state().items()}
         head = {
             "identity": self._identity(),
             "service": self.service,
@@ -209,6 +238,8 @@ class SimulationService:
             reader = {k[len(_PREFIX) :]: a for k, a in arrays.items() if k.startswith(_PREFIX)}
             self.plan_exchange.reader.restore(StoreState(reader, head["reader"]))
             self.returns = arrays["returns"].copy()
+            watch = {k[len(_WATCH) :]: a for k, a in arrays.items() if k.startswith(_WATCH)}
+            self._watch.restore(watch)
             self.service = head["service"]
             self.days, self._first_week = head["days"], head["first_week"]
             self.vetoed, self.unreachable = head["vetoed"], head["unreachable"]

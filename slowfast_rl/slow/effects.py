@@ -68,6 +68,8 @@ def fit_effects(
     outcomes: Float32,
     members: Int64,
     ridge: float,
+    importance: Float64 | None = None,
+    predictors: Float32 | None = None,
 ) -> Effects:
     """Fit effects on logs of plans drawn uniformly from the feasible ones.
 
@@ -80,16 +82,22 @@ def fit_effects(
         members: [B] ids; the predictions for a member are fitted on other members.
         ridge: precision of the effects' prior, relative to the mean information about an effect;
             that of effects on a typical member is a hundredth of it.
+        importance: [B] weights that make the plans of the logs uniform: 1 / (propensity × number of
+            feasible plans); None where they are.
+        predictors: [B, P] what outcomes are predicted from; None for the terms.
 
     Raises:
         ValueError: the logs do not contain members with both odd and even ids.
     """
     effects = Effects(*centre_and_scale(terms), np.zeros((0, 0, 0), np.float32))
     x = standardised(effects.centre, effects.scale, terms)  # [B, 1 + T]
-    residual = residuals_of_others(x, outcomes, members % 2 == 1)
+    known = x
+    if predictors is not None:
+        known = standardised(*centre_and_scale(predictors), predictors)
+    residual = residuals_of_others(known, outcomes, members % 2 == 1)
     usual = (feasible.astype(np.float32) @ features) / feasible.sum(axis=1, keepdims=True)
     surprise = features[plans] - usual.astype(np.float32)  # [B, G]
-    solved = regress_on_surprise(x, surprise, residual, ridge).coefficients
+    solved = regress_on_surprise(x, surprise, residual, ridge, importance).coefficients
     shape = (features.shape[1], x.shape[1], outcomes.shape[1])
     return effects._replace(weights=solved.reshape(shape).astype(np.float32))
 
@@ -102,7 +110,11 @@ class Regression(NamedTuple):
 
 
 def regress_on_surprise(
-    x: Float32, surprise: Float32, residual: Float32, ridge: float
+    x: Float32,
+    surprise: Float32,
+    residual: Float32,
+    ridge: float,
+    importance: Float64 | None = None,
 ) -> Regression:
     """Return the regression of residuals on surprising plan features times terms.
 
@@ -111,13 +123,18 @@ def regress_on_surprise(
         surprise: [B, G] features of the plan minus their mean over the plans that could be drawn.
         residual: [B, M] outcomes minus predictions.
         ridge: as in :func:`fit_effects`.
+        importance: as in :func:`fit_effects`.
     """
     size = surprise.shape[1] * x.shape[1]
     gram, moment = np.zeros((size, size)), np.zeros((size, residual.shape[1]))
+    # Weights leave the products of surprises and what is known before the draw at a mean of 0, as
+    # uniform plans do: the predictions need none.
+    scales = None if importance is None else importance[:, None].astype(np.float32)
     for rows in row_blocks(len(x)):
         z = (surprise[rows, :, None] * x[rows, None, :]).reshape(-1, size)
-        gram += z.T @ z
-        moment += z.T @ residual[rows]
+        weighted = z if scales is None else z * scales[rows]
+        gram += weighted.T @ z
+        moment += weighted.T @ residual[rows]
     prior = np.full(size, max(ridge * np.diag(gram).mean(), _LEAST_PRIOR))
     prior[:: x.shape[1]] /= 100
     gram += np.diag(prior)

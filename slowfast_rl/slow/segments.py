@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from slowfast_rl.logs.sampling import MAX_ROWS
 from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.shapes import UNIFORM
@@ -19,9 +20,21 @@ from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, is_number, setting
 from slowfast_rl.slow.branches import burn_in, constant_plan_returns
-from slowfast_rl.slow.plan_effect_features import mean_viewing
+from slowfast_rl.slow.effects import fit_effects, plan_effects, plan_features
+from slowfast_rl.slow.plan_effect_features import mean_viewing, observation_terms
+from slowfast_rl.slow.plan_logs import (
+    importance_weights,
+    outcome_weights,
+    plan_logs_of,
+    reward_weight,
+)
 from slowfast_rl.slow.segment_search import Search, improve
 from slowfast_rl.slow.simple import FeasibleIndex
+
+if TYPE_CHECKING:
+    from slowfast_rl.logs.reading import EventLog
+
+_RIDGE = 0.03  # shrinkage of effects learned from a log, as that of the utility planner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +59,12 @@ class SegmentsSettings(Settings):
     rounds: int = setting(
         6, "steps of improvement of the plans at most; 0 for none", low=0, high=1000
     )
+    window: int = setting(
+        4,
+        "learning from a log: weeks for which a plan must have been held to be used",
+        low=1,
+        high=2**15,
+    )
 
 
 @register
@@ -56,6 +75,9 @@ class SegmentsPlanner(BasePlanner):
     plan of its new segment. Training members are simulated under every plan of the menu under the
     same luck, which gives the first plan of each segment. Because members move between segments,
     these plans are then improved step by step, in simulations of all segments together.
+
+    From a log it learns the plan of each segment with the highest estimated utility: the effects
+    that :class:`~slowfast_rl.slow.UtilityPlanner` estimates, but by segment alone.
     """
 
     name = "segments"
@@ -119,12 +141,43 @@ class SegmentsPlanner(BasePlanner):
             begun = Search(*stopped["search"]) if stopped["search"] else Search(chosen, 0, 0)
             found = improve(starts, thresholds, begun, s.weeks, s.rounds, executor, offer)
             chosen, simulation = found.plans, simulation + found.played
-        self.prepare(world).wanted = tuple(tuple(map(int, world.plans[p])) for p in chosen)
-        self.shapes = tuple(world.shape_names[world.plan_shapes[p]] for p in chosen)
-        self.policy_version += 1
+        self._take(chosen, world)
         weeks = simulation * s.weeks + s.lucks * s.num_members * s.burn_in_weeks
         self.opportunities = weeks * world.slots_per_week
         self.cpu_seconds = watch.spent
+        return self
+
+    def learn_from_log(self, log: "EventLog", *, seed: int = 0, max_rows: int = MAX_ROWS) -> Self:
+        """Take the best plan of each segment of the log; with one segment, the best fixed plan.
+
+        The effects of plans are estimated by segment, on windows in which a plan drawn by chance
+        was held, and weighted by the world's reward. Members that move to another segment later,
+        and whatever follows after the window, are not accounted for.
+
+        Args:
+            log: the log; ``log.world`` has the reward.
+            seed: decides which windows are used, where there are more than ``max_rows``.
+            max_rows: number of windows that are used at most.
+
+        Raises:
+            ValueError: no plan was held for ``window`` weeks, or none was drawn by chance.
+        """
+        watch, world, segments = Stopwatch(), log.world, self.settings.segments
+        logs = plan_logs_of(log, self.settings.window, max_rows, seed)
+        viewing = mean_viewing(world, logs.observations)
+        self._divide(viewing)
+        within = np.eye(segments, dtype=np.float32)  # [S, S] the terms of a member of each segment
+        features = plan_features(world)
+        effects = fit_effects(
+            within[self._segments(viewing)], features, logs.feasible, logs.plans, logs.outcomes,
+            logs.members, _RIDGE, importance_weights(logs),
+            observation_terms(world, logs.observations),
+        )  # fmt: skip
+        gain = plan_effects(effects, within, features, outcome_weights(world))  # [S, O]
+        cost = world.reward.weekly_discount ** np.arange(self.settings.window)
+        sends = world.plans.sum(axis=1) * cost.sum()
+        self._take((gain - reward_weight(world, "message_cost") * sends).argmax(axis=1), world)
+        self.opportunities, self.cpu_seconds = 0, watch.spent
         return self
 
     def schedule(self, world: World, total_opportunities: int | None) -> Schedule:
@@ -195,11 +248,22 @@ class SegmentsPlanner(BasePlanner):
         planner.shapes = tuple(shapes)
         return planner
 
-    def _choose(self, viewing: Float32, returns: Float64) -> Int64:
-        """Set thresholds by viewing [B]; return the best plans by returns [B, O], [S]."""
+    def _take(self, chosen: Int64, world: World) -> None:
+        """Plan with the menu's plans [S] from now on."""
+        self.prepare(world).wanted = tuple(tuple(map(int, world.plans[p])) for p in chosen)
+        self.shapes = tuple(world.shape_names[world.plan_shapes[p]] for p in chosen)
+        self.policy_version += 1
+
+    def _divide(self, viewing: Float32) -> None:
+        """Set the thresholds between segments by viewing, [B]."""
         segments = self.settings.segments
         shares = np.arange(1, segments) / segments
         self.thresholds = tuple(float(t) for t in np.quantile(viewing, shares))
+
+    def _choose(self, viewing: Float32, returns: Float64) -> Int64:
+        """Set thresholds by viewing [B]; return the best plans by returns [B, O], [S]."""
+        segments = self.settings.segments
+        self._divide(viewing)
         segment = self._segments(viewing)
         everyone = returns.mean(axis=0)
         best = [  # a segment without members gets the plan that is best for all

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from slowfast_rl.logs.sampling import MAX_ROWS
 from slowfast_rl.members.arrays import Float32, Float64, Int64
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.world import World
@@ -17,7 +18,18 @@ from slowfast_rl.policies.settings import Settings, setting
 from slowfast_rl.policies.weights import check_weights
 from slowfast_rl.slow.effects import Effects, fit_effects, plan_effects, plan_features
 from slowfast_rl.slow.plan_effect_features import observation_terms
-from slowfast_rl.slow.plan_logs import collect_plan_logs, outcome_names
+from slowfast_rl.slow.plan_logs import (
+    PlanLogs,
+    collect_plan_logs,
+    importance_weights,
+    outcome_names,
+    outcome_weights,
+    plan_logs_of,
+    reward_weight,
+)
+
+if TYPE_CHECKING:
+    from slowfast_rl.logs.reading import EventLog
 
 _WEIGHTS = ("viewing_day", "logged_open", "opt_out", "churn", "message_cost")
 
@@ -108,6 +120,31 @@ class UtilityPlanner(BasePlanner):
             executor,
             watch.untimed(progress),
         )
+        self._fit(world, logs)
+        self.opportunities = s.num_members * s.weeks * world.slots_per_week
+        self.cpu_seconds = watch.spent
+        return self
+
+    def learn_from_log(self, log: "EventLog", *, seed: int = 0, max_rows: int = MAX_ROWS) -> Self:
+        """Fit the effects on the log's windows in which a plan drawn by chance was held.
+
+        Plans may have been drawn with any propensities that the log knows. Of the settings, those
+        of the size of simulated logs are not used. See :meth:`BasePlanner.learn_from_log`.
+
+        Args:
+            log: the log; ``log.world`` has the reward.
+            seed: decides which windows are used, where there are more than ``max_rows``.
+            max_rows: number of windows that are used at most.
+
+        Raises:
+            ValueError: no plan was held for ``window`` weeks, or none was drawn by chance.
+        """
+        watch = Stopwatch()
+        self._fit(log.world, plan_logs_of(log, self.settings.window, max_rows, seed))
+        self.opportunities, self.cpu_seconds = 0, watch.spent
+        return self
+
+    def _fit(self, world: World, logs: PlanLogs) -> None:
         self.effects = fit_effects(
             observation_terms(world, logs.observations),
             plan_features(world),
@@ -115,13 +152,11 @@ class UtilityPlanner(BasePlanner):
             logs.plans,
             logs.outcomes,
             logs.members,
-            s.ridge,
+            self.settings.ridge,
+            importance_weights(logs),
         )
         self.prepare(world)
         self.policy_version += 1
-        self.opportunities = s.num_members * s.weeks * world.slots_per_week
-        self.cpu_seconds = watch.spent
-        return self
 
     def weighted(self, **weights: float | None) -> Self:
         """Return a planner with the same effects and other weights.
@@ -218,16 +253,13 @@ class UtilityPlanner(BasePlanner):
     def _weight(self, name: str) -> float:
         """Return a weight of the settings, or of the world if the settings have none."""
         world, _ = self._trained()
-        own, of_world = getattr(self.settings, name), {"logged_open": "causal_open"}.get(name, name)
-        return float(getattr(world.reward, of_world) if own is None else own)
+        own = getattr(self.settings, name)
+        return reward_weight(world, name) if own is None else float(own)
 
     def _component_weights(self) -> Float64:
         """Return the weights in the order of ``outcome_names``, [M]."""
         world, _ = self._trained()
-        signs = {"viewing_days": ("viewing_day", 1), "opens": ("logged_open", 1)}
-        signs |= {"churn": ("churn", -1)}
-        pairs = [signs.get(name, ("opt_out", -1)) for name in outcome_names(world)]
-        return np.array([sign * self._weight(name) for name, sign in pairs])
+        return outcome_weights(world, self._weight)
 
     def _trained(self) -> tuple[World, Effects]:
         if self.world is None or self.effects is None:

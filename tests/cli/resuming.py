@@ -17,15 +17,19 @@ def outcome(folder: Path) -> dict[str, Any]:
     with zipfile.ZipFile(folder / "checkpoints" / "final.zip") as archive:
         agent = json.loads(archive.read("agent.json"))
         weights = archive.read("weights.safetensors")
-    with (folder / "metrics.csv").open() as file:
-        table = [_without_clocks(row) for row in csv.DictReader(file)]
     return {
         "agent": _without_clocks(agent),
         "weights": weights,
-        "table": table,
+        "table": table_of(folder / "metrics.csv"),
         "board": [_without_clocks(row) for row in board["agents"]],
         "curves": {run.name: points(run) for run in _runs(folder)},
     }
+
+
+def table_of(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a ``metrics.csv``, without what depends on the clock."""
+    with path.open() as file:
+        return [_without_clocks(row) for row in csv.DictReader(file)]
 
 
 def _runs(folder: Path) -> list[Path]:

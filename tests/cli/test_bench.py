@@ -3,7 +3,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from slowfast_rl.benchmarks.env import Case, measure
+from slowfast_rl.benchmarks.cases import Case, measure
 from slowfast_rl.benchmarks.scale import scale_cases
 from slowfast_rl.cli.bench import Row, cpu_name, table
 from slowfast_rl.members.loading import load_world
@@ -34,9 +34,13 @@ def test_the_env_suite_writes_a_row_for_each_case_and_prints_the_ratio_to_the_pe
         "Messaging",
         "Pacing",
         "CartPole",
+        "NumPy",
+        "random numbers and memory alone",
     ):
         assert word in names
     assert {row["unit"] for row in rows} == {"opportunities", "weeks", "steps"}
+    if "gymnax" not in names:
+        assert "Left out: gymnax CartPole; pip install 'slowfast_rl[bench]'" in result.err
     peer = next(line for line in result.out.splitlines() if "CartPoleVectorEnv" in line)
     assert peer.split()[-1] == "1.00"
 
@@ -45,6 +49,32 @@ def test_a_measurement_leaves_out_its_warm_up():
     rates = iter([1.0, 5.0, 7.0, 6.0])
     speed = measure(Case("any", 1, "steps", lambda: next(rates)), 3)
     assert speed == (6.0, 5.0, 7.0)
+
+
+def test_a_repeat_that_reaches_nothing_counts_as_larger_than_all_others():
+    def measured(*values):
+        found = iter(values)
+        return measure(Case("any", 1, "s", lambda: next(found), warm_up=0), len(values))
+
+    assert measured(3.0, None, 2.0) == (3.0, 2.0, None)
+    assert measured(3.0, None, None) == (None, 3.0, None)
+    assert measured(None) == (None, None, None)
+
+
+def test_the_table_shows_what_was_not_reached():
+    row = Row("train", "ppo, to 0.7", 2048, "s of CPU", None, 12.5, None, "cpu")
+    line = next(line for line in table([row]).splitlines() if line.startswith("ppo"))
+    assert line.split()[-3:] == ["–", "12.50", "–"]
+
+
+def test_the_table_compares_a_members_week_with_that_among_the_fewest():
+    rows = [
+        Row("population", "fused weeks", n, "µs of CPU a member-week", x, x, x, "cpu")
+        for n, x in ((10_000, 0.4), (100_000, 0.5))
+    ]
+    first, second = (line for line in table(rows).splitlines() if line.startswith("fused"))
+    assert first.split()[-1] == "1.00"
+    assert second.split()[-2:] == ["1.25", "≤1.25"]
 
 
 def test_the_table_tells_the_ratio_to_the_peer():
@@ -103,7 +133,7 @@ def test_the_scale_suite_measures_every_tenfold_of_members(tmp_path):
     assert sizes == [10_000, 100_000]
 
 
-@pytest.mark.parametrize("suite", ["env", "serve"])
+@pytest.mark.parametrize("suite", ["env", "serve", "population"])
 def test_a_short_form_measures_once_and_few_members(suite, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("slowfast_rl.cli.bench.MOST_QUICK", 40)
@@ -112,4 +142,36 @@ def test_a_short_form_measures_once_and_few_members(suite, capsys, tmp_path, mon
     (path,) = tmp_path.glob("runs/bench/*/bench.json")
     rows = json.loads(path.read_text())
     assert {row["members"] for row in rows if "CartPole" not in row["name"]} == {40}
+    for row in rows:
+        assert list(row) == ["suite", "name", "members", "unit", "median", "min", "max", "cpu"]
     assert all(row["min"] == row["max"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["agents=[slowfast]"], "agents are allowed with train"),
+        (["suite=train", "agents=[slowfats]"], "agents has 'slowfats'; allowed: "),
+    ],
+)
+def test_agents_are_checked_at_once(arguments, told, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call(capsys, "bench", *arguments)
+    assert result.code != 0
+    assert told in result.err
+
+
+@pytest.mark.long
+def test_the_train_suites_short_form_trains_and_evaluates(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call(capsys, "bench", "suite=train", "quick=true")
+    assert result.code == 0, result.err
+    (path,) = tmp_path.glob("runs/bench/*/bench.json")
+    rows = json.loads(path.read_text())
+    for row in rows:
+        assert list(row) == ["suite", "name", "members", "unit", "median", "min", "max", "cpu"]
+        assert row["name"].startswith("slowfast, ")
+    assert {row["unit"] for row in rows} == {
+        "s of CPU", "s", "opportunities of training", "gap closed"
+    }  # fmt: skip
+    assert -1 < rows[-1]["median"] < 1

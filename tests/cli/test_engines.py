@@ -8,6 +8,7 @@ from numpy.testing import assert_array_equal
 
 from slowfast_rl.agents import SlowFastAgent
 from tests.cli.calls import TINY, TINY_COMPARISON, call
+from tests.cli.resuming import table_of
 
 ROLLOUTS = (
     *(setting for setting in TINY if not setting.startswith(("slow", "total", "name"))),
@@ -39,7 +40,7 @@ def test_a_training_on_ray_ends_with_the_weights_and_the_leaderboard_of_one_proc
     ]
     for name, array in states[0].items():
         assert_array_equal(states[1][name], array)
-    tables = [(tmp_path / name / "metrics.csv").read_text() for name in ("here", "there")]
+    tables = [table_of(tmp_path / name / "metrics.csv") for name in ("here", "there")]
     assert tables[0] == tables[1]
 
 

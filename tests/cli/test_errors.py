@@ -36,7 +36,7 @@ MISTAKES = [
     ("train", ["--experimental-rerun", "x.pickle"], ["a pickle"]),
     ("train", ["-m", "slow.states=interval(8,9)", "sed=1"], ["'sed'", "did you mean 'seed'"]),
     ("train", ["-m", "slow.states=interval(8,9)"], ["BasicSweeper", "INTERVAL"]),
-    ("train", ["slow=nope"], ["slow 'nope'", "allowed: ppo, rollouts"]),
+    ("train", ["slow=nope"], ["slow 'nope'", "allowed: cql, ppo, rollouts"]),
     ("train", ["experiment=nope"], ["experiment 'nope'", "slowfast"]),
     ("train", ["store._target_=no.such"], ["'no.such'", "import path"]),
     ("train", ["seed=abc"], ["seed is 'abc'", "a whole number"]),

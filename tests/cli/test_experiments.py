@@ -1,6 +1,7 @@
 """Every experiment trains, is saved, is compared, and has a name of its own."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
 
@@ -14,6 +15,7 @@ SHORT = {  # what makes a planner's training short
     "segments": ["slow.num_members=16", "slow.weeks=3"],
     "fixed": ["slow.num_members=16", "slow.weeks=3"],
     "threshold": ["agent.num_members=16", "agent.weeks=2"],
+    "offline_cql": ["slow.num_members=16", "slow.weeks=3", "slow.gradient_steps=20"],
 }
 BUDGET = ["total_opportunities=20000"]
 PARTS = {"threshold": ["agent.ranker.num_members=64", "agent.ranker.weeks=6"], "flat_ppo": []}
@@ -23,6 +25,7 @@ PACED = [  # of the executor's logs
 ]  # fmt: skip
 SINGLE = ("threshold", "flat_ppo", "hierarchical_ppo", "fast_ppo", "tiny")
 EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
+INSTALLED = [e for e in EXPERIMENTS if e != "offline_cql" or find_spec("d3rlpy")]
 
 
 def short(experiment):
@@ -34,11 +37,11 @@ def short(experiment):
 def test_the_experiments_are_those_of_the_contract():
     assert set(EXPERIMENTS) == {
         "slowfast", "slowfast_own", "plain_rollouts", "privileged", "utility", "segments", "fixed",
-        "ppo", "fast_ppo", "hierarchical_ppo", "threshold", "flat_ppo", "tiny",
+        "ppo", "fast_ppo", "hierarchical_ppo", "threshold", "flat_ppo", "tiny", "offline_cql",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", INSTALLED)
 def test_an_experiment_trains_is_saved_and_stands_in_a_leaderboard(
     experiment, tmp_path, monkeypatch, capsys
 ):
@@ -58,13 +61,24 @@ def test_an_experiment_trains_is_saved_and_stands_in_a_leaderboard(
     assert first["train_opportunities"] > 0
 
 
+@pytest.mark.skipif(find_spec("d3rlpy") is not None, reason="d3rlpy is installed")
+def test_an_experiment_whose_package_is_missing_says_so_and_leaves_no_folder(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    done = call(capsys, "train", *short("offline_cql"))
+    assert done.code == 2
+    assert done.err.endswith("needs d3rlpy: pip install 'slowfast_rl[offline_rl]'\n")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_an_agent_is_named_by_its_experiment_and_by_the_settings_that_were_changed():
     from slowfast_rl.cli.train import Train  # composes its configuration first
 
     def name(*overrides):
         return Train(settings("train", *overrides)).agent.name
 
-    assert [name(f"experiment={experiment}") for experiment in EXPERIMENTS] == EXPERIMENTS
+    assert [name(f"experiment={experiment}") for experiment in INSTALLED] == INSTALLED
     assert name("experiment=ppo", "slow.hidden=32") == "ppo,hidden=32"
     assert name("slow=ppo", "fast=coin", "agent.plans_for=own") == "ppo+coin,plans_for=own"
     assert name("slow=ppo", "fast/pacer=coin", "fast/ranker=quality") == "ppo+coin-quality"

@@ -50,7 +50,7 @@ def compiled(cache):
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "compare", "bench", "references", "plan", "serve", "logs"]
+    "command", ["train", "compare", "bench", "references", "plan", "serve", "logs", "fit", "ope"]
 )
 def test_help_imports_nothing_heavy_and_compiles_nothing(command, tmp_path):
     cache = tmp_path / "cache"

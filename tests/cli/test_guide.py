@@ -8,7 +8,7 @@ from tests.cli.calls import TINY_COMPARISON, call
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "compare", "bench", "references", "plan", "serve", "logs"]
+    "command", ["train", "compare", "bench", "references", "plan", "serve", "logs", "fit", "ope"]
 )
 def test_help_teaches_by_three_examples_and_runs_nothing(command, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -97,6 +97,7 @@ PARTS = [
     planner("PPO with beliefs"),
     planner("rollouts"),
     planner("segments"),
+    planner("CQL"),
     planner("utility", weeks={"window": 1}, window={"weeks": 2**16}),
     pacer(lambda w: ExactPacer()),
     pacer(lambda w: CoinPacer()),

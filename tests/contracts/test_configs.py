@@ -11,9 +11,11 @@ from slowfast_rl.cli.settings import EvaluatedSettings
 from slowfast_rl.cli.train import Train
 from slowfast_rl.evaluation.protocol import EvaluationProtocol
 from slowfast_rl.evaluation.references import load_references
+from slowfast_rl.fitting import FitSettings
 from slowfast_rl.members.loading import config_folder, load_world, world_names
 from tests.agents.cases import untrained_agent
 from tests.cli.calls import call, settings
+from tests.logs.cases import write_log
 
 CONFIGS = config_folder()
 OPTIONS = sorted(
@@ -21,7 +23,8 @@ OPTIONS = sorted(
     for path in CONFIGS.glob("*/*.yaml")
     if path.parent.name != "hydra"
 )
-COMMANDS = ("train", "compare", "bench", "references", "plan", "serve")
+NEEDS = {"slow=cql": "d3rlpy", "experiment=offline_cql": "d3rlpy"}  # packages of extras
+COMMANDS = ("train", "compare", "bench", "references", "plan", "serve", "logs", "fit", "ope")
 SERVED = ("plan", "serve")  # need a checkpoint and a store that processes share
 MAKERS = {
     "train": "Train",
@@ -30,6 +33,9 @@ MAKERS = {
     "references": "ComputeReferences",
     "plan": "Plan",
     "serve": "Serve",
+    "logs": "Logs",
+    "fit": "FitWorld",
+    "ope": "Ope",
 }
 
 
@@ -42,15 +48,20 @@ def test_every_yaml_file_is_a_command_a_part_of_all_or_an_option():
     top = {path.stem for path in CONFIGS.glob("*.yaml")}
     assert top == {*COMMANDS, "base"}
     assert {path.parent.name for path in CONFIGS.glob("*/*.yaml")} == {
-        "world", "agent", "slow", "fast", "store", "evaluation", "experiment", "hydra",
+        "world", "agent", "slow", "fast", "store", "evaluation", "fitting", "experiment", "hydra",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_builds(option):
     group, name = option.split("=")
+    if option in NEEDS:
+        pytest.importorskip(NEEDS[option])
     if group == "store":
         build(settings("train", option)["store"], "store")
+        return
+    if group == "fitting":
+        assert FitSettings(**settings("fit", option)["fitting"]) == FitSettings()
         return
     built = make("train", f"{group}='{name}'")
     if group == "world":
@@ -69,6 +80,14 @@ def test_every_command_builds_with_its_defaults(command, tmp_path):
         agent = untrained_agent(load_world("pronounced"))
         agent.save(tmp_path / "agent.zip")
         overrides = [f"checkpoint={tmp_path}/agent.zip", "store=redis"]
+    elif command == "logs":
+        overrides = ["mode=export"]
+    elif command == "fit":
+        write_log("eventful", tmp_path, num_members=2, weeks=1)
+        overrides = [f"logs={tmp_path}/log"]
+    elif command == "ope":
+        write_log("eventful", tmp_path, num_members=2, weeks=1)
+        overrides = [f"logs={tmp_path}/log", "policies=[never]"]
     assert make(command, *overrides).settings.torch_threads == 1
 
 

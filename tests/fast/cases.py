@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from slowfast_rl.benchmarks.numpy_equations import Equations
 from slowfast_rl.members.observations import (
     opportunity_features,
     opportunity_observation,
@@ -13,7 +14,6 @@ from slowfast_rl.members.opportunity import Opportunity, draw_candidates, opport
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import TOPIC_LAST_SENT
 from slowfast_rl.policies.component_files import from_node, to_node
-from tests.members.reference import Reference
 from tests.members.worlds import world
 
 
@@ -51,7 +51,7 @@ def true_effect(population: Population, choice: np.ndarray) -> np.ndarray:
     p_day is that of the present state, as if the day began now.
     """
     w, simulation, rows = population.world, population.simulation, np.arange(population.num_members)
-    page, state, traits = Reference(w), simulation.state, simulation.traits
+    page, state, traits = Equations(w), simulation.state, simulation.traits
     slot = w.schedule[population.slot]
     c, day = slot.channel, state.week * 7 + slot.weekday
     names = [f.name for f in weekly_features(w) + opportunity_features(w)]

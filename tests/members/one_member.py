@@ -1,8 +1,8 @@
 """One member's life in plain Python, written from the member model's page.
 
 Slow and readable. It shares the library's random numbers, its traits and its launch calendar (each
-has tests of its own), and none of its code: equations come from ``reference``, order of events from
-the page.
+has tests of its own), and none of its code: equations come from ``numpy_equations``, order of
+events from the page.
 """
 
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from slowfast_rl.benchmarks.numpy_equations import Equations
 from slowfast_rl.members.random import Domain, philox
 from slowfast_rl.members.world import World
-from tests.members.reference import Reference
 
 NEAR = 1e-5  # a uniform this near its threshold may fall on either side in float32
 
@@ -104,7 +104,7 @@ class Life:
     ) -> None:
         self.world, self.traits, self.calendar, self.sampled = world, traits, calendar, sampled
         self.key, self.member = (seed, stream), member
-        self.equations = Reference(world)
+        self.equations = Equations(world)
         channels = range(len(world.channels))
         self.H = float(traits.base_rate)
         self.G = 1.0

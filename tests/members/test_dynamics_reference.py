@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slowfast_rl.benchmarks.numpy_equations import Equations
 from slowfast_rl.members import dynamics
 from slowfast_rl.members.constants import constants, mean_relevance
-from tests.members.reference import Reference
 from tests.members.worlds import world
 
 WORLDS = ("pronounced", "calibrated")
 CONSTANTS = {name: constants(world(name)) for name in WORLDS}
-REFERENCE = {name: Reference(world(name)) for name in WORLDS}
+REFERENCE = {name: Equations(world(name)) for name in WORLDS}
 
 either_world = st.sampled_from(WORLDS)
 channels = st.sampled_from((0, 1))

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slowfast_rl.benchmarks.numpy_equations import Equations, sigma
 from slowfast_rl.members.constants import mean_slope, typical_rate
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.members.traits import MemberTraits, draw_traits
 from slowfast_rl.members.world import World
-from tests.members.reference import Reference, sigma
 from tests.members.worlds import world
 
 MANY = 200_000
@@ -160,7 +160,7 @@ def test_the_base_logit_follows_from_the_base_rate() -> None:
     for name in ("pronounced", "calibrated", "in_app"):
         traits = sample(name)
         x = traits.base_rate[:2000].astype(np.float64)
-        exact = Reference(world(name)).base_logit(x)
+        exact = Equations(world(name)).base_logit(x)
         rounding = 1e-6 + 2e-7 / (1 - x)  # x is a float32 here
         assert (np.abs(traits.base_logit[:2000] - exact) < rounding).all()
 

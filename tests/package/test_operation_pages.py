@@ -2,14 +2,20 @@
 
 import re
 
-from slowfast_rl.logs.schema import DECISIONS
+import pytest
+
+from slowfast_rl.logs.schema import TABLES
 from tests.pages import ROOT
 
 
-def test_the_page_on_logs_lists_every_column_with_its_type():
-    text = (ROOT / "docs" / "logs.md").read_text().partition("## Columns")[2]
-    rows = re.findall(r"^\| `(\w+)` \| ([\w\[\]]+) \|", text.partition("\n## ")[0], re.MULTILINE)
-    assert rows == [(column.name, column.kind) for column in DECISIONS]
+@pytest.mark.parametrize("table", TABLES)
+def test_the_page_on_logs_lists_every_column_with_type_and_meaning(table):
+    text = (ROOT / "docs" / "logs.md").read_text().partition(f"### {table.capitalize()}\n")[2]
+    rows = [line for line in text.partition("\n##")[0].splitlines() if line.startswith("| `")]
+    assert rows == [
+        f"| `{c.name}` | {c.kind} | {'yes' if c.required else ''} | {c.meaning} |"
+        for c in TABLES[table]
+    ]
 
 
 def test_the_tests_that_the_page_on_reliability_names_exist():

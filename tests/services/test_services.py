@@ -7,14 +7,25 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from slowfast_rl.fast import AffinityRanker, CoinPacer, ExactPacer, PacedExecutor, QualityRanker
+from slowfast_rl.fast import (
+    AffinityRanker,
+    CoinPacer,
+    ExactPacer,
+    ExploringExecutor,
+    PacedExecutor,
+    QualityRanker,
+)
 from slowfast_rl.fast.threshold import ThresholdPacer
+from slowfast_rl.logs.checks import check
+from slowfast_rl.logs.conversion import convert
+from slowfast_rl.logs.histories import MemberHistories
 from slowfast_rl.logs.parquet import write_part
+from slowfast_rl.logs.reading import read
 from slowfast_rl.logs.schema import DECISIONS
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.loading import load_world
-from slowfast_rl.members.observations import opportunity_observation
+from slowfast_rl.members.observations import opportunity_observation, weekly_observation
 from slowfast_rl.members.population import Population
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.policies.plan_exchange import PlanExchange, plans_of_planner
@@ -276,3 +287,30 @@ def test_members_are_served_alike_in_small_and_large_chunks(backend, tmp_path, m
     one, other = (read_log(pair.folder / "decisions") for pair in pairs)
     assert one.equals(other)
     assert_array_equal(*(pair.simulation_service.returns for pair in pairs))
+
+
+def test_a_served_folder_is_a_log_from_which_messages_can_be_evaluated(tmp_path: Path) -> None:
+    folder = tmp_path / "served"
+    for days in (3, 5, 6):  # the service is started again in the middle of weeks
+        population = Population(WORLD, MEMBERS, 0, LUCK)
+        store = InMemoryFeatureStore()
+        executor = ExploringExecutor(PacedExecutor(), explore=0.3)
+        serving = SimulationService(population, executor, store, 0, folder)
+        planning = PlanningService(WORLD, RandomPlanner(0), store, population.members)
+        for _ in range(days):
+            serving.simulate_day(until=lambda now, planning=planning: planning.plan_if_due())
+    convert(folder, tmp_path / "log", WORLD)
+    log = read(tmp_path / "log", WORLD)
+    report = check(log, ["messages"])
+    assert report.errors == ()
+    assert {str(finding).partition(" (")[0] for finding in report.findings} == {
+        "warning: plans.propensity: missing"
+    }
+    assert check(log, ["plans"]).errors
+    for part in log.parts():
+        for replay in MemberHistories(log, part).replay():
+            last = replay
+    alive = population.alive
+    assert_array_equal(last.alive, alive)
+    expected = weekly_observation(population)[alive]
+    assert_array_equal(last.weekly_observations()[alive], expected)

@@ -1,14 +1,17 @@
 """The planners under test: a new one is a new line here."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.contracts import BasePlanner
 from slowfast_rl.slow import (
+    CQLPlanner,
     DealtPlanner,
     FixedPlanner,
     PerMemberPlanner,
@@ -72,6 +75,18 @@ def random_utility(world: World) -> UtilityPlanner:
     return UtilityPlanner.from_state(world, UtilityPlanner().settings, state | {"weights": weights})
 
 
+def random_cql(world: World) -> CQLPlanner:
+    """A small network of random weights."""
+    rng = np.random.default_rng(3)
+    inputs, hidden, plans = len(weekly_features(world)), 8, len(world.plans)
+    state = {"centre": np.zeros(inputs), "scale": np.full(inputs, 3.0)}
+    for number, (rows, columns) in enumerate([(hidden, inputs), (hidden, hidden), (plans, hidden)]):
+        state[f"weight_{number}"] = rng.normal(size=(rows, columns))
+        state[f"bias_{number}"] = rng.normal(size=rows)
+    state = {name: array.astype(np.float32) for name, array in state.items()}
+    return CQLPlanner.from_state(world, CQLPlanner(hidden=hidden).settings, state)
+
+
 CASES = {
     "fixed": Case(lambda w: FixedPlanner(w, tuple(targets[-1] for targets in w.menu)), saved=True),
     "per member": Case(varied),
@@ -90,6 +105,7 @@ CASES = {
     "untrained rollouts": Case(lambda w: tiny_rollouts().untrained(w), believes=True, saved=True),
     "segments": Case(made_up_segments, saved=True),
     "utility": Case(random_utility, saved=True),
+    "CQL": Case(random_cql, saved=True),
 }
 
 MakeLearner = Callable[[], BasePlanner]
@@ -103,3 +119,5 @@ TRAINED = LEARNERS | {
     "segments": lambda: SegmentsPlanner(num_members=24, weeks=3, burn_in_weeks=3, rounds=1),
     "utility": lambda: UtilityPlanner(num_members=64, weeks=16),
 }
+if find_spec("d3rlpy"):  # the extra offline_rl, which the lock leaves out
+    TRAINED["CQL"] = lambda: CQLPlanner(num_members=24, weeks=3, gradient_steps=20, hidden=8)

@@ -1,0 +1,128 @@
+"""slowfast-fit: fit a world to a company's log.
+
+  slowfast-fit logs=log base=pronounced
+  slowfast-fit logs=log checkpoint=runs/train/a explore=0.1
+  slowfast-fit logs=log checkpoint=runs/train/a rule=true
+
+Finds the parameters with which simulated members behave as those of the log. Writes to
+runs/fit/<time>: world.yaml, which every command takes as world_file; fit.json and report.html. The
+first line says whether the model can have made the log at all: read it first.
+
+The fit simulates the log's executor, so it has to know it: give its checkpoint and the share of its
+decisions that were drawn at random. Plans that were drawn at random need nothing more; plans of a
+planner that was not drawn against need rule=true.
+"""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slowfast_rl.agents import SlowFastAgent
+from slowfast_rl.cli.app import run
+from slowfast_rl.cli.checkpoints import load_agent, say_source
+from slowfast_rl.cli.results import say
+from slowfast_rl.cli.schema import limited, read
+from slowfast_rl.cli.settings import Settings
+from slowfast_rl.fast import ExploringExecutor
+from slowfast_rl.fitting import FITTED, FitSettings, fit
+from slowfast_rl.members.loading import as_world
+from slowfast_rl.policies.contracts import BaseExecutor
+from slowfast_rl.store.files import write_text_atomically
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitCommandSettings(Settings):
+    """Settings of the command, as in ``configs/fit.yaml``."""
+
+    logs: str | None
+    base: str | None
+    parameters: tuple[str, ...]
+    checkpoint: str | None
+    explore: float = limited(low=0, high=1)
+    rule: bool
+    allow: tuple[str, ...]
+    report: bool
+    fitting: FitSettings
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside what is allowed."""
+        super().__post_init__()
+        if self.logs is None or not Path(self.logs).is_dir():
+            raise ValueError(f"logs is {self.logs!r}; allowed is the folder of a log")
+        unknown = sorted(set(self.parameters) - set(FITTED))
+        if unknown:
+            raise ValueError(f"parameters has {unknown[0]!r}; allowed: {', '.join(FITTED)}")
+        if self.rule and self.checkpoint is None:
+            raise ValueError("rule is true without a checkpoint, whose planner would be simulated")
+
+
+class FitWorld:
+    """Fits a world, and writes it.
+
+    Raises:
+        ValueError: a setting is missing, unknown, of the wrong type or outside what is allowed.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        from slowfast_rl.logs.reading import EventLog  # needs an extra: fail early
+
+        given = dict(settings)
+        given["fitting"] = {**given.get("fitting", {}), "seed": given.get("seed", 0)}
+        s = self.settings = read(FitCommandSettings, given)
+        self.world = s.make_world() if s.base is None else as_world(s.base)
+        self.log = EventLog(str(s.logs), self.world)
+        self.agent = (
+            None
+            if s.checkpoint is None
+            else load_agent(s.checkpoint, self.world, s.device, s.allow, SlowFastAgent)
+        )
+
+    def run(self, folder: Path) -> None:
+        """Run the command."""
+        from slowfast_rl.logs.histories import weekly_table
+
+        s, agent = self.settings, self.agent
+        executor: BaseExecutor | None = None
+        if agent is not None:
+            say_source(str(s.checkpoint))
+            executor = agent.fast
+        if s.explore > 0:
+            executor = ExploringExecutor(executor, explore=s.explore)
+        found = fit(
+            weekly_table(self.log),
+            self.log.world,
+            planner=agent.slow if agent is not None and s.rule else None,
+            executor=executor,
+            parameters=s.parameters or None,
+            progress=say,
+            settings=s.fitting,
+        )
+        print(f"{found.verdict}\n\n{found.table()}\n")
+        write_text_atomically(folder / "world.yaml", found.world_yaml())
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        page = None
+        if s.report:
+            try:
+                from slowfast_rl.fitting.report import write_report
+            except ImportError as error:
+                say(f"report.html and figures are left out: {error}")
+            else:
+                page = write_report(found, folder, command)
+        write_text_atomically(folder / "fit.json", json.dumps(found.to_json(), indent=1))
+        print(f"World        {folder / 'world.yaml'}")
+        print(f"All results  {folder}")
+        if page is not None:
+            print(f"Report       {page}")
+
+
+def main() -> None:
+    """Run the command."""
+    run("fit", FitWorld, __doc__ or "")
+
+
+if __name__ == "__main__":
+    main()
