@@ -16,7 +16,7 @@ from slowfast_rl.fast.exploring import draw_actions
 from slowfast_rl.members.observations import opportunity_observation
 from slowfast_rl.ope.messages import Messages
 from slowfast_rl.ope.plans import HeldPlans, outcome_columns, outcome_weights, week_outcomes
-from slowfast_rl.ope.policies import plan_probabilities
+from slowfast_rl.ope.policies import message_probabilities, plan_probabilities
 from slowfast_rl.ope.weekly import WeeklyPlans
 from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.policies.plan_exchange import plan_request, plans_of_planner
@@ -76,7 +76,7 @@ def policies(world, quick):
     size = {"num_members": 1024, "weeks": 16} if quick else {"num_members": 8192, "weeks": 52}
     utility = UtilityPlanner(**size).learn(world, seed=77)
     fixed = {f"{a} + {b}": FixedPlanner(world, (a, b)) for a, b in ((0, 0), (1, 1), (3, 1), (5, 2))}
-    return {**fixed, "utility": utility, "utility, costly": utility.weighted(message_cost=0.3)}
+    return {**fixed, "utility": utility, "utility, costly": utility.weighted(message_cost=0.06)}
 
 
 def coin_probabilities(world, obs, plan):
@@ -137,17 +137,28 @@ def decide(population, plans, seed, action=None):
 
 
 def executors(world, quick):
-    """Return six executors by name."""
-    size = {"num_members": 256, "weeks": 8} if quick else {}
+    """Return four executors by name, which all keep the guard and send nothing without a plan."""
+    size = {"num_members": 256, "weeks": 10} if quick else {}
     affinity = AffinityRanker(**size).learn(world, seed=77)
     uplift = UpliftRanker(**size).learn(world, seed=77)
     price = BidPricePacer(**size).learn(world, affinity, seed=77)
     return {
-        "quality": PacedExecutor(CoinPacer(), QualityRanker()),
-        "affinity": PacedExecutor(CoinPacer(), affinity),
-        "uplift": PacedExecutor(CoinPacer(), uplift),
-        "bid price": PacedExecutor(price, affinity),
+        "coin, best quality": PacedExecutor(CoinPacer(), QualityRanker()),
+        "coin, best affinity": PacedExecutor(CoinPacer(), affinity),
+        "coin, best uplift": PacedExecutor(CoinPacer(), uplift),
+        "bid price, best affinity": PacedExecutor(price, affinity),
     }
+
+
+def message_policies(world, log, found):
+    """Return the probabilities of six executors on a log, by name."""
+    given = {
+        name: message_probabilities(world, e, log.observations, log.plan)
+        for name, e in found.items()
+    }
+    never, half = np.zeros_like(log.probabilities), log.probabilities / 2
+    never[:, 0], half[:, 0] = 1, half[:, 0] + 0.5
+    return given | {"never": never, "half as often": half}
 
 
 def weekly_plans(population, weeks, seed):

@@ -86,7 +86,7 @@ def diagnose(
     if not chance.any():
         raise ValueError(
             f"all {len(propensity)} propensities are 1; allowed is a log in which chance decided "
-            "at least in some rows, as with plans drawn at random or an executor that explores"
+            "in some rows, as with plans drawn at random or an executor that explores"
         )
     choice = chance | (target_of_logged < 1)
     missing = None if unsupported is None else float(unsupported[choice].mean())

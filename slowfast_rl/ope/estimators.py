@@ -12,8 +12,8 @@ that of their influence function, summed by cluster: the rows of one member are 
 inverse propensity     Horvitz & Thompson 1952: unbiased; noisy where weights are large
 self-normalised        Swaminathan & Joachims 2015: divides by the mean weight; nearly unbiased
 direct method          the mean prediction of a reward model; as biased as the model is
-doubly robust          Dudík, Langford & Li 2011: the direct method, corrected by weighted
-                       residuals; unbiased whatever the model, less noisy the better it is
+doubly robust          Dudík, Langford & Li 2011: the direct method plus weighted residuals;
+                       unbiased whatever the model, less noisy the better it is
 clipped doubly robust  the same with weights of at most ``clip``; less noisy, may be biased
 =====================  =========================================================================
 """
@@ -43,16 +43,16 @@ class Prediction(NamedTuple):
     target: Float64  # [B] mean over the actions of the target policy
     logged: Float64  # [B] of the logged action
     # [B] mean over the actions of the logging policy; None if its probabilities are not known. With
-    # it, the direct method compares two predictions, in which the model's level cancels.
+    # it, a lift compares two predictions, in which the model's level cancels.
     logging: Float64 | None = None
-    # Given weights [B], the influence [B] of each row through the model that was fitted on it, on
-    # the mean of target + weights (reward - logged); given None, on that of target - logging. None
-    # leaves the uncertainty of the fit out of the intervals.
-    of_fit: Callable[[Float64 | None], Float64] | None = None
+    # Given weights [B] and 1 or 0, the influence [B] of each row through the model that was fitted
+    # on it, on the mean of target + weights (reward - logged), where 0 leaves the model's level out
+    # of the target. Without it, intervals leave out the uncertainty of the fit.
+    of_fit: Callable[[Float64, float], Float64] | None = None
 
-    def influence(self, weights: Float64 | None) -> Float64 | float:
+    def influence(self, weights: Float64, level: float) -> Float64 | float:
         """Return what :attr:`of_fit` returns, 0 where the uncertainty is not known."""
-        return 0.0 if self.of_fit is None else self.of_fit(weights)
+        return 0.0 if self.of_fit is None else self.of_fit(weights, level)
 
 
 def importance_weights(
@@ -186,7 +186,7 @@ def clustered_interval(mean: float, influence: Float64, groups: Int64) -> Interv
     count = len(sums)
     if count < 2:
         return Interval(mean, -np.inf, np.inf)
-    squares = np.asarray(sums**2, np.float64)
+    squares = np.square(sums, dtype=np.float64)
     half = float(np.sqrt(count / (count - 1) * squares.sum())) / len(influence) * _quantile(squares)
     return Interval(mean, mean - half, mean + half)
 
@@ -204,32 +204,31 @@ def _quantile(squares: Float64) -> float:
     return z + first + (5 * z**5 + 16 * z**3 + 3 * z) / 96 * inverse**2
 
 
-def _of_mean(
-    by_row: Float64, rewards: Float64, groups: Int64, of_fit: Float64 | float = 0.0
-) -> Estimate:
-    """Return the estimate that is the mean of one number per row, [B].
+def _of_mean(by_row: Float64, rewards: Float64, groups: Int64) -> Estimate:
+    """Return the estimate that is the mean of one number per row, [B]."""
+    return Estimate(_mean(by_row - rewards, 0.0, groups), _mean(by_row, 0.0, groups))
 
-    Args:
-        by_row: the numbers.
-        rewards: [B].
-        groups: [B] clusters.
-        of_fit: [B] influence of each row through the reward model.
-    """
-    lift = by_row - rewards
-    return Estimate(
-        clustered_interval(float(lift.mean()), lift - lift.mean() + of_fit, groups),
-        clustered_interval(float(by_row.mean()), by_row - by_row.mean() + of_fit, groups),
-    )
+
+def _mean(by_row: Float64, influence: Float64 | float, groups: Int64) -> Interval:
+    """Return the mean of one number per row [B], with what else each row's influence is."""
+    mean = float(by_row.mean())
+    return clustered_interval(mean, by_row - mean + influence, groups)
 
 
 def _robust(prediction: Prediction, w: Float64, r: Float64, groups: Int64) -> Estimate:
     """Return the mean prediction, corrected by weighted residuals.
 
     An error of the model cancels on average if weights are not clipped. It does not cancel exactly
-    where few rows have a weight, so that the interval includes it.
+    where few rows have a weight, so that the interval includes it. Where the logging policy is
+    known, the lift is the difference of two such estimates, which is 0 for the logging policy.
     """
-    by_row = prediction.target + w * (r - prediction.logged)
-    return _of_mean(by_row, r, groups, prediction.influence(w))
+    residual = r - prediction.logged
+    by_row = prediction.target + w * residual
+    value = _mean(by_row, prediction.influence(w, 1.0), groups)
+    if prediction.logging is None:
+        return Estimate(_mean(by_row - r, prediction.influence(w, 1.0), groups), value)
+    lift = prediction.target - prediction.logging + (w - 1) * residual
+    return Estimate(_mean(lift, prediction.influence(w - 1, 0.0), groups), value)
 
 
 def _self_normalised(w: Float64, r: Float64, groups: Int64) -> Estimate:
@@ -247,12 +246,12 @@ def _self_normalised(w: Float64, r: Float64, groups: Int64) -> Estimate:
 
 
 def _direct(prediction: Prediction, r: Float64, groups: Int64) -> Estimate:
-    """Return the mean prediction; its interval includes the uncertainty of the fit if known."""
+    """Return the mean prediction."""
+    none = np.zeros(len(r))
     if prediction.logging is None:
-        return _of_mean(prediction.target, r, groups, prediction.influence(np.zeros(len(r))))
-    lift, mean = prediction.target - prediction.logging, float(r.mean())
-    influence = lift - lift.mean() + prediction.influence(None)
-    return Estimate(
-        clustered_interval(float(lift.mean()), influence, groups),
-        clustered_interval(mean + float(lift.mean()), influence + r - mean, groups),
-    )
+        of_fit = prediction.influence(none, 1.0)
+        return Estimate(
+            _mean(prediction.target - r, of_fit, groups), _mean(prediction.target, of_fit, groups)
+        )
+    lift, of_fit = prediction.target - prediction.logging, prediction.influence(none, 0.0)
+    return Estimate(_mean(lift, of_fit, groups), _mean(r + lift, of_fit, groups))

@@ -1,6 +1,6 @@
 """Windows, weeks and opportunities of a log in the documented schema, ready to be evaluated."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,64 +45,87 @@ def held_plans(log: EventLog, horizon: int, belief_filter: BeliefFilter | None =
             f"{weeks} weeks"
         )
     parts = [_windows(log, name, weeks, belief_filter) for name in log.part_names]
-    columns = [np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)]
-    if unknown := sum(part[1] for part in parts):
+    found = _Windows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    if not found.known.all():
         warnings.append(
-            f"{unknown} drawn plans are left out, whose propensity is not known or which are not "
-            "on the menu"
+            f"{int((~found.known).sum())} drawn plans are left out, whose propensity is not known "
+            "or which are not on the menu"
         )
-    if not len(columns[0]):
+        found = take_rows(found, found.known)
+    if not len(found.plans):
         raise ValueError(
             f"no plan of the log was drawn with a known propensity {weeks} weeks or more before "
             "its end; allowed is a shorter horizon, or a log with propensities"
         )
-    held, gone = columns[-2:]
-    whole = held_to_horizon(held, gone, weeks)
+    whole = held_to_horizon(found.held, found.gone, weeks)
     if whole.any():
-        columns = [column[whole] for column in columns]
-        held = np.full(int(whole.sum()), weeks)
-    else:
-        held = np.where(gone, weeks, held)
-    beliefs = columns[6] if belief_filter is not None else None
-    return HeldPlans._make([*columns[:6], columns[7], weeks, held, beliefs, tuple(warnings)])
+        found = take_rows(found, whole)
+    return HeldPlans(
+        observations=found.observations,
+        feasible=found.feasible,
+        members=found.members,
+        weeks=found.weeks,
+        plans=found.plans,
+        propensity=found.propensity,
+        outcomes=found.outcomes,
+        horizon=weeks,
+        held=np.where(found.gone, weeks, found.held),
+        beliefs=None if belief_filter is None else found.beliefs,
+        warnings=tuple(warnings),
+    )
+
+
+class _Windows(NamedTuple):
+    """The B drawn plans of some members, with what followed."""
+
+    observations: Float32  # [B, F_week]
+    feasible: Bool  # [B, O]
+    members: Int64  # [B]
+    weeks: Int64  # [B]
+    plans: Int64  # [B]
+    propensity: Float64  # [B]
+    outcomes: Float32  # [B, M]
+    held: Int64  # [B] weeks until the plan was redrawn, the member churned or the log ended
+    gone: Bool  # [B] whether it was churn
+    known: Bool  # [B] whether plan and propensity are known
+    beliefs: Float32  # [B, F_belief]; no columns without a belief filter
 
 
 def _windows(
     log: EventLog, name: str, horizon: int, belief_filter: BeliefFilter | None
-) -> tuple[list[Any], int]:
-    """Return the columns of one part's windows, and how many drawn plans are left out."""
+) -> _Windows:
+    """Return the plans of one part that were drawn early enough for the horizon."""
     histories = MemberHistories(log, log.part(name))
     table, world = histories.table, log.world
     outcomes = _weekly_outcomes(table)  # [T, N, M]
     discount = world.reward.weekly_discount ** np.arange(horizon)
-    (held, gone), unknown = weeks_held(table), 0
-    found: list[tuple[Any, ...]] = []
+    held, gone = weeks_held(table)
+    found: list[_Windows] = []
     for week, replay in enumerate(histories.replay(belief_filter)):
         if week + horizon > log.weeks:
             break
-        drawn = table.drawn[week] & table.alive[week]
-        known = (table.plans[week] >= 0) & ~np.isnan(table.propensity[week])
-        unknown += int((drawn & ~known).sum())
-        rows = np.flatnonzero(drawn & known)
-        window = outcomes[week : week + horizon, rows]
+        rows = np.flatnonzero(table.drawn[week] & table.alive[week])
         beliefs = np.zeros((len(rows), 0), np.float32)
         if replay.beliefs is not None:
             beliefs = replay.beliefs.observations()[rows]
+        plans, propensity = table.plans[week, rows], table.propensity[week, rows]
+        window = outcomes[week : week + horizon, rows]
         found.append(
-            (
-                replay.weekly_observations()[rows],
-                feasible_plans(world.plans, table.opted_in[week, rows]),
-                table.members[rows],
-                np.full(len(rows), week),
-                table.plans[week, rows],
-                table.propensity[week, rows],
-                beliefs,
-                np.einsum("t,tnm->nm", discount, window).astype(np.float32),
-                held[week, rows],
-                gone[week, rows],
+            _Windows(
+                observations=replay.weekly_observations()[rows],
+                feasible=feasible_plans(world.plans, table.opted_in[week, rows]),
+                members=table.members[rows],
+                weeks=np.full(len(rows), week),
+                plans=plans,
+                propensity=propensity,
+                outcomes=np.einsum("t,tnm->nm", discount, window).astype(np.float32),
+                held=held[week, rows],
+                gone=gone[week, rows],
+                known=(plans >= 0) & ~np.isnan(propensity),
+                beliefs=beliefs,
             )
         )
-    return [np.concatenate(column) for column in zip(*found, strict=True)], unknown
+    return _Windows(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
 def weeks_held(table: WeeklyLog) -> tuple[Int64, Bool]:
@@ -269,8 +292,8 @@ def _message_rewards(histories: MemberHistories, reward: str) -> Float64:
     given = histories.part.decisions.columns
     rows = histories.rows_of(given["member"])
     if reward == "viewed":
-        found: Float64 = histories.viewed[given["time"] // DAY_SECONDS, rows].astype(np.float64)
-        return found
+        viewed: Float64 = histories.viewed[given["time"] // DAY_SECONDS, rows].astype(np.float64)
+        return viewed
     outcomes = histories.part.outcomes.columns
     opened = outcomes["event"] == EVENTS.index("opened")
     span = int(given["time"].max(initial=0)) + 1

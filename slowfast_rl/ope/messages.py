@@ -68,8 +68,11 @@ class MessageRows(NamedTuple):
     @classmethod
     def joined(cls, parts: Sequence["MessageRows"]) -> "MessageRows":
         """Return the rows of several parts of a log."""
-        columns = [np.concatenate(column) for column in zip(*(p[:-1] for p in parts), strict=True)]
-        return cls._make([*columns, parts[0].reward_name])
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in cls._fields[:-1]
+        }
+        return cls(**columns, reward_name=parts[0].reward_name)
 
 
 def reduce_messages(world: World, log: Messages, policy: Any) -> MessageRows:

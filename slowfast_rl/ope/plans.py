@@ -22,9 +22,15 @@ from slowfast_rl.ope.diagnostics import (
 from slowfast_rl.ope.estimators import CLIP, estimate, importance_weights
 from slowfast_rl.ope.policies import plan_probabilities, policy_name
 from slowfast_rl.ope.result import OffPolicyResult
-from slowfast_rl.ope.reward_model import FOLDS, RIDGE, ActionFeatures, predict_cross_fitted
+from slowfast_rl.ope.reward_model import (
+    FOLDS,
+    RIDGE,
+    ActionFeatures,
+    predict_cross_fitted,
+    usual_features,
+)
 from slowfast_rl.policies.contracts import PlanRequest
-from slowfast_rl.slow.effects import baseline, centre_and_scale, plan_features, standardised
+from slowfast_rl.slow.effects import centre_and_scale, plan_features, standardised
 from slowfast_rl.slow.plan_effect_features import observation_terms
 from slowfast_rl.slow.plan_logs import outcome_names
 
@@ -122,14 +128,14 @@ def evaluate_plans(
     possible = log.propensity if log.propensity.ndim == 2 else log.feasible
     missing = unsupported_mass(target, possible)
     found = diagnose(weights, propensity, target[rows, log.plans], log.members, missing)
-    prediction = predict_cross_fitted(
-        terms := observation_terms(world, log.observations),
-        _features(log, plan_features(world), target, propensity, terms),
-        rewards,
-        log.members,
-        folds,
-        ridge,
+    terms, features = observation_terms(world, log.observations), plan_features(world)
+    x = standardised(*centre_and_scale(terms), terms)
+    means = ActionFeatures(
+        features[log.plans],
+        usual_features(features, log.plans, log.feasible, log.propensity, x),
+        target.astype(np.float32) @ features,
     )
+    prediction = predict_cross_fitted(terms, means, rewards, log.members, folds, ridge)
     estimates = estimate(weights, rewards, log.members, prediction, clip)
     return OffPolicyResult(
         policy=policy_name(policy) if name is None else name,
@@ -142,22 +148,6 @@ def evaluate_plans(
         warnings=[*log.warnings, *weight_warnings(found), *_hold_warnings(log)],
         settings={"horizon": log.horizon, "folds": folds, "clip": clip},
     )
-
-
-def _features(
-    log: HeldPlans, features: Float32, target: Float64, propensity: Float64, terms: Float32
-) -> ActionFeatures:
-    """Return the features of plans: of the drawn one, and their means over both policies."""
-    logged = features[log.plans]
-    count = log.feasible.sum(axis=1)
-    if log.propensity.ndim == 2:
-        usual = log.propensity.astype(np.float32) @ features
-    elif np.allclose(propensity, 1 / count):
-        usual = (log.feasible / count[:, None]).astype(np.float32) @ features
-    else:  # the other plans' propensities are not known; what is usual is estimated
-        x = standardised(*centre_and_scale(terms), terms)
-        usual = (x @ baseline(x, logged)).astype(np.float32)
-    return ActionFeatures(logged, usual, target.astype(np.float32) @ features)
 
 
 def _hold_warnings(log: HeldPlans) -> list[str]:

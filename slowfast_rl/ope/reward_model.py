@@ -1,7 +1,7 @@
 """A linear reward model for off-policy evaluation, cross-fitted by member.
 
-The reward of a row is m(x) + (g − ḡ) ⊗ x · θ, where x are terms of the row, g features of the
-action and ḡ their mean over the logging policy: the model of :mod:`slowfast_rl.slow.effects`, which
+The reward of a row is m(x) + (g − u) ⊗ x · θ, where x are terms of the row, g features of the
+action and u their mean over the logging policy: the model of :mod:`slowfast_rl.slow.effects`, which
 is fitted on what chance decided. The members are divided into folds; a row is predicted by a model
 that was fitted on the members of the other folds. Its interval is a sandwich: residuals of those
 predictions, summed by member, show what the fit itself contributes to the error.
@@ -80,8 +80,8 @@ def predict_cross_fitted(
         target[here] = np.einsum("bg,bg->b", aimed[here], by_feature)
         gram = x[there].T.astype(np.float64) @ x[there]
         fits.append(_Fit(here, regression.precision, gram + 1e-6 * len(x) * np.eye(len(gram))))
-    of_fit = _OfFit(x, surprise, aimed, rewards - level - effect, fits)
-    return Prediction(level + target, level + effect, level, of_fit.influence)
+    influence = _OfFit(x, surprise, aimed, rewards - level - effect, fits)
+    return Prediction(level + target, level + effect, level, influence.of_weights)
 
 
 class _Fit(NamedTuple):
@@ -106,13 +106,11 @@ class _OfFit(NamedTuple):
     residual: Float64  # [B]
     fits: list[_Fit]
 
-    def influence(self, weights: Float64 | None) -> Float64:
+    def of_weights(self, weights: Float64, level: float) -> Float64:
         """Return the influence [B], as :class:`Prediction` describes it."""
         x, found = self.x, np.zeros(len(self.x))
-        shift, level = self.aimed, None
-        if weights is not None:
-            shift = self.aimed - weights.astype(np.float32)[:, None] * self.surprise
-            level = 1 - weights
+        shift = self.aimed - weights.astype(np.float32)[:, None] * self.surprise
+        of_level = level - weights
         for fit in self.fits:
             here = fit.here
             moved = np.linalg.solve(
@@ -122,7 +120,29 @@ class _OfFit(NamedTuple):
             pull = np.zeros(len(x))
             for rows in row_blocks(len(x)):
                 pull[rows] = np.einsum("bg,bg->b", self.surprise[rows], x[rows] @ by_feature)
-            if level is not None:
-                pull += x @ np.linalg.solve(fit.level, x[here].T.astype(np.float64) @ level[here])
+            pull += x @ np.linalg.solve(fit.level, x[here].T.astype(np.float64) @ of_level[here])
             found += np.where(here, 0, pull * self.residual)
         return found
+
+
+def usual_features(
+    features: Float32, plans: Int64, feasible: Bool, propensity: Float64, x: Float32
+) -> Float32:
+    """Return the mean features of plans over the logging policy, [B, G].
+
+    Args:
+        features: [O, G] of all plans.
+        plans: [B] plans that were drawn.
+        feasible: [B, O] plans that could be drawn.
+        propensity: [B, O] of all plans, or [B] of the drawn one. Where these are not those of a
+            uniform draw, the other plans' are not known, and the mean is estimated from the terms.
+        x: [B, 1 + T] a column of ones and standardised terms.
+    """
+    count = feasible.sum(axis=1)
+    if propensity.ndim == 2:
+        usual = propensity @ features
+    elif np.allclose(propensity, 1 / count):
+        usual = (feasible / count[:, None]) @ features
+    else:
+        usual = x @ baseline(x, features[plans])
+    return np.asarray(usual, np.float32)

@@ -6,7 +6,8 @@ Voloshin & Yue 2019) needs no weights: the value with h weeks to go is a regress
 the value with h - 1 weeks to go, which assumes that an observation says all about a member that
 matters. It does not, because traits are hidden; the longer the horizon, the more of what members
 are like is read as what plans did. Use it to rank policies over up to 8 weeks, look at the
-backtest, and do not trust its numbers; its interval has the error of the fit in it, and not this bias.
+backtest, and do not trust its numbers; its interval has the error of the fit in it, and not this
+bias.
 """
 
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from slowfast_rl.members.world import World
 from slowfast_rl.ope.estimators import Estimate, clustered_interval
 from slowfast_rl.ope.policies import plan_probabilities, policy_name
 from slowfast_rl.ope.result import OffPolicyResult
+from slowfast_rl.ope.reward_model import usual_features
 from slowfast_rl.policies.contracts import PlanRequest
 from slowfast_rl.slow.effects import (
     baseline,
@@ -31,6 +33,7 @@ from slowfast_rl.slow.plan_effect_features import observation_terms
 
 LONGEST = 8  # weeks up to which ranking was found to work
 RIDGE = 0.03
+LEVEL_RIDGE = 0.1  # of the value without surprise; a smaller one extrapolates from week to week
 _LEAST = 30  # windows of a plan that the backtest shows
 _FAR = 3.0  # standard errors, at which an arm of the backtest is far off
 READING = {"fitted Q evaluation": "for ranking; its numbers are biased by what is not observed"}
@@ -109,10 +112,10 @@ def evaluate_weekly_plans(
             "policies reliably"
         )
     discount = world.reward.weekly_discount
-    precision = regress_on_surprise(
+    precision: Float64 = regress_on_surprise(
         rows.x, rows.surprise, rows.reward.astype(np.float32)[:, None], ridge
     ).precision
-    inverse: Float64 = np.linalg.inv(precision).astype(np.float64)
+    inverse: Float64 = np.asarray(np.linalg.inv(precision), np.float64)
     target = _fit(rows, rows.aimed, inverse, horizon, discount)
     logging = _fit(rows, np.zeros_like(rows.aimed), inverse, horizon, discount)
     lift = _lift(rows, target, logging, inverse, horizon, discount)
@@ -154,19 +157,17 @@ def _rows(world: World, log: WeeklyPlans, policy: Any) -> _Rows:
             f"all {len(propensity)} propensities are 1; allowed is a log in which chance decided"
         )
     features, terms = plan_features(world), observation_terms(world, observations)
-    probabilities = (
-        propensity if propensity.ndim == 2 else feasible / feasible.sum(axis=1, keepdims=True)
-    )
-    usual = probabilities.astype(np.float32) @ features
-    number = np.full((len(log.alive) + 1, log.alive.shape[1]), -1)
+    x, drawn = standardised(*centre_and_scale(terms), terms), log.plans[week, member]
+    usual = usual_features(features, drawn, feasible, propensity, x)
+    number = np.full(log.alive.shape, -1)
     number[week, member] = np.arange(len(week))
-    ahead = number[1:]
+    ahead = np.vstack([number[1:], np.full_like(number[:1], -1)])
     return _Rows(
         week=week,
         member=member,
-        x=standardised(*centre_and_scale(terms), terms),
-        surprise=features[log.plans[week, member]] - usual,
-        aimed=(target.astype(np.float32) @ features - usual).astype(np.float32),
+        x=x,
+        surprise=features[drawn] - usual,
+        aimed=target.astype(np.float32) @ features - usual,
         reward=log.rewards[week, member].astype(np.float64),
         following=ahead[week, member],
         ends=week == len(log.alive) - 1,
@@ -181,7 +182,7 @@ def _fit(rows: _Rows, aimed: Float32, inverse: Float64, horizon: int, discount: 
     for h in range(1, horizon + 1):
         used = np.ones(len(rows.x), np.bool_) if h == 1 else ~rows.ends
         y = _outcome(rows, aimed, found, h, discount)[used].astype(np.float32)
-        level[h - 1] = baseline(rows.x[used], y[:, None])[:, 0]
+        level[h - 1] = baseline(rows.x[used], y[:, None], LEVEL_RIDGE)[:, 0]
         residual = y - rows.x[used] @ level[h - 1].astype(np.float32)
         moment = (rows.surprise[used] * residual[:, None]).T.astype(np.float64) @ rows.x[used]
         # The Gram matrix is that of all rows; those of the last week are left out in proportion.
@@ -250,7 +251,9 @@ def _pulled(
 ) -> Float64:
     """Return each row's influence on the summed value of the first week's members, [M]."""
     x, found = rows.x, np.zeros(len(rows.x))
-    level_inverse = np.linalg.inv(x.T.astype(np.float64) @ x + 1e-4 * len(x) * np.eye(x.shape[1]))
+    level_inverse = np.linalg.inv(
+        x.T.astype(np.float64) @ x + LEVEL_RIDGE * len(x) * np.eye(x.shape[1])
+    )
     weight = start.astype(np.float64)  # of each row's value with h weeks to go in the final sum
     for h in range(horizon, 0, -1):
         by_level = level_inverse @ (x.T.astype(np.float64) @ weight)

@@ -162,19 +162,20 @@ def residuals_of_others(x: Float32, outcomes: Float32, odd: Bool) -> Float32:
     return residual
 
 
-def baseline(x: Float32, outcomes: Float32) -> Float64:
-    """Return the coefficients of a slightly penalised regression of outcomes on terms, [1 + T, M].
+def baseline(x: Float32, outcomes: Float32, ridge: float = _BASELINE_RIDGE) -> Float64:
+    """Return the coefficients of a ridge regression of outcomes on terms, [1 + T, M].
 
     Args:
         x: [B, 1 + T] as in :func:`regress_on_surprise`.
         outcomes: [B, M].
+        ridge: precision of the coefficients' prior for each row.
     """
     gram = np.zeros((x.shape[1], x.shape[1]))
     moment = np.zeros((x.shape[1], outcomes.shape[1]))
     for rows in row_blocks(len(x)):
         gram += x[rows].T @ x[rows]
         moment += x[rows].T @ outcomes[rows]
-    gram += _BASELINE_RIDGE * len(x) * np.eye(len(gram))
+    gram += ridge * len(x) * np.eye(len(gram))
     return np.asarray(np.linalg.solve(gram, moment))
 
 
