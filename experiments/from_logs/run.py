@@ -60,7 +60,7 @@ def of_truth(number: int, options: Options) -> list[Row]:
         )  # fmt: skip
         log = sf.logs.read(Path(folder) / "log", BASE)
         assert not sf.logs.check(log, ["plans", "fit"]).errors
-        found = sf.fit(sf.logs.weekly_table(log), log.world, seed=number)
+        found = sf.fit(sf.logs.weekly_table(log), log.world, seed=number, **options.fit)
         utility = UtilityPlanner(window=options.window).learn_from_log(log)
         arm = SegmentsPlanner(segments=1).learn_from_log(log)
     fixed = SegmentsPlanner(
@@ -155,6 +155,7 @@ SIZES = {
     "opportunities": (300_000_000, 100_000),
     "members": (10_000, 400),
     "log_weeks": (52, 10),
+    "fit": ({}, {"coarse_members": 400, "members": 400, "derivative_members": 400}),
     "window": (4, 2),
     "fixed_members": (2048, 16),
     "fixed_weeks": (104, 4),

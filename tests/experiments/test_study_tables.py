@@ -29,6 +29,8 @@ SHOWS = {  # what a quick run of each study prints
     "casual_viewers": "| casual less heavy, absolute |",
     "homepage": "| spread | best fixed plan |",
     "turns": "| replanned | 0 |",
+    "from_logs": "The fitted world recovers",
+    "off_policy": "| doubly robust |",
 }
 DRAWN = {path.parent.name: path for path in STUDIES.glob("*/*.png")}
 
