@@ -33,11 +33,11 @@ class CQLSettings(Settings):
         4096, "learning in a world: members of the recorded log", low=2, high=2**24
     )
     weeks: int = setting(104, "learning in a world: weeks of the recorded log", low=1, high=2**16)
-    gradient_steps: int = setting(30_000, "gradient steps", low=1, high=2**31)
+    gradient_steps: int = setting(10_000, "gradient steps", low=1, high=2**31)
     batch_size: int = setting(512, "weeks of members in a gradient step", low=1, high=2**24)
     learning_rate: float = setting(3e-4, "learning rate of Adam", low=0, high=1, above=True)
     alpha: float = setting(
-        0.01,
+        0.1,
         "weight of the conservative penalty; the largest possible return is 1 in its units",
         low=0,
         high=1e6,

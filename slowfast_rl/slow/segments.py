@@ -60,7 +60,7 @@ class SegmentsSettings(Settings):
         6, "steps of improvement of the plans at most; 0 for none", low=0, high=1000
     )
     window: int = setting(
-        4,
+        8,
         "learning from a log: weeks for which a plan must have been held to be used",
         low=1,
         high=2**15,

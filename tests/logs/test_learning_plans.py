@@ -159,14 +159,14 @@ def test_a_log_in_many_parts_teaches_the_same_bit_for_bit(log, split, make):
 
 def test_segments_from_a_log_have_the_plans_that_their_members_do_best_with(tmp_path):
     log = recorded(tmp_path / "log", num_members=6000, weeks=16, design=held_for(4))
-    planner = SegmentsPlanner(segments=3).learn_from_log(log)
+    planner = SegmentsPlanner(segments=3, window=4).learn_from_log(log)
     assert len(planner.wanted) == 3
     assert planner.thresholds == tuple(sorted(planner.thresholds))
     sends = [sum(plan) for plan in planner.wanted]
     assert sends[0] < sends[2]  # whoever views more bears more messages
     logs = plan_logs_of(log, 4)
     utility = logs.outcomes[:, 0]
-    fixed = SegmentsPlanner(segments=1).learn_from_log(log)
+    fixed = SegmentsPlanner(segments=1, window=4).learn_from_log(log)
     (wanted,) = fixed.wanted
     near = np.abs(log.world.plans[logs.plans] - wanted).sum(axis=1) <= 3
     far = log.world.plans[logs.plans].sum(axis=1) == 0
