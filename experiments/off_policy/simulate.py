@@ -29,9 +29,10 @@ WORLD = "pronounced"
 
 
 def start(world, members, seed, burn_in=8):
-    """Return a population that saw random plans for some weeks; one log starts from it."""
+    """Return the members that stayed under random plans for some weeks; a log starts from them."""
     protocol = sf.EvaluationProtocol(members, 1, burn_in, seed, seed, streams=(0,))
-    return burned_in(world, protocol, 0)
+    population = burned_in(world, protocol, 0)
+    return population.take(np.flatnonzero(population.alive))
 
 
 def outcomes_of(population, plans, horizons):

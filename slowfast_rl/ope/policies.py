@@ -74,10 +74,10 @@ def message_probabilities(
         if policy.shape != shape:
             raise ValueError(f"the policy has shape {policy.shape}; allowed is {shape}")
         return policy.astype(np.float64)
-    executor = getattr(policy, "executor", policy)
+    executor = policy
+    if not callable(getattr(executor, "action_probabilities", None)):  # an agent
+        executor = getattr(policy, "executor", policy)
     ask = getattr(executor, "action_probabilities", None)
-    if not callable(ask):
-        executor, ask = policy, getattr(policy, "action_probabilities", None)
     if not callable(ask):
         raise ValueError(
             f"the policy is {policy!r}; allowed are an executor, an agent with one, and an array "

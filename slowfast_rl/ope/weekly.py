@@ -33,7 +33,7 @@ from slowfast_rl.slow.plan_effect_features import observation_terms
 
 LONGEST = 8  # weeks up to which ranking was found to work
 RIDGE = 0.03
-LEVEL_RIDGE = 0.1  # of the value without surprise; a smaller one extrapolates from week to week
+LEVEL_RIDGE = 0.01  # of the value without surprise; a smaller one extrapolates from week to week
 _LEAST = 30  # windows of a plan that the backtest shows
 _FAR = 3.0  # standard errors, at which an arm of the backtest is far off
 READING = {"fitted Q evaluation": "for ranking; its numbers are biased by what is not observed"}
@@ -120,6 +120,11 @@ def evaluate_weekly_plans(
     logging = _fit(rows, np.zeros_like(rows.aimed), inverse, horizon, discount)
     lift = _lift(rows, target, logging, inverse, horizon, discount)
     backtest = _backtest(rows, log.plans, world, logging, horizon, discount)
+    if not backtest:
+        warnings.append(
+            f"no plan was drawn {_LEAST} times or more early enough for the horizon: there is no "
+            "backtest"
+        )
     off = [arm for arm in backtest if abs(arm["standard_errors"]) > _FAR]
     if off:
         worst = max(off, key=lambda arm: abs(arm["standard_errors"]))
@@ -182,7 +187,8 @@ def _fit(rows: _Rows, aimed: Float32, inverse: Float64, horizon: int, discount: 
     for h in range(1, horizon + 1):
         used = np.ones(len(rows.x), np.bool_) if h == 1 else ~rows.ends
         y = _outcome(rows, aimed, found, h, discount)[used].astype(np.float32)
-        level[h - 1] = baseline(rows.x[used], y[:, None], LEVEL_RIDGE)[:, 0]
+        level[h - 1] = baseline(rows.x[used], (y - y.mean())[:, None], LEVEL_RIDGE)[:, 0]
+        level[h - 1, 0] += y.mean()  # which is not shrunk
         residual = y - rows.x[used] @ level[h - 1].astype(np.float32)
         moment = (rows.surprise[used] * residual[:, None]).T.astype(np.float64) @ rows.x[used]
         # The Gram matrix is that of all rows; those of the last week are left out in proportion.
@@ -251,9 +257,8 @@ def _pulled(
 ) -> Float64:
     """Return each row's influence on the summed value of the first week's members, [M]."""
     x, found = rows.x, np.zeros(len(rows.x))
-    level_inverse = np.linalg.inv(
-        x.T.astype(np.float64) @ x + LEVEL_RIDGE * len(x) * np.eye(x.shape[1])
-    )
+    shrunk = np.diag(np.append(0, np.full(x.shape[1] - 1, LEVEL_RIDGE * len(x))))
+    level_inverse = np.linalg.pinv(x.T.astype(np.float64) @ x + shrunk)
     weight = start.astype(np.float64)  # of each row's value with h weeks to go in the final sum
     for h in range(horizon, 0, -1):
         by_level = level_inverse @ (x.T.astype(np.float64) @ weight)
