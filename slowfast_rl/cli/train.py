@@ -208,19 +208,8 @@ class Train:
                 "evaluations": watch.evaluations,
                 "wall_time": watch.wall_time,
             }
-            with checkpoints.learning(), _kept_batch(folder):
-                if self.log is not None:
-                    agent.learn_from_log(self.log, seed=s.seed, max_rows=s.log_rows)
-                else:
-                    agent.learn(
-                        world,
-                        total_opportunities=s.total_opportunities,
-                        total_cpu_seconds=s.total_cpu_seconds,
-                        seed=s.seed,
-                        logger=metrics.training,
-                        progress=watch,
-                        checkpoint=checkpoints,
-                    )
+            with _kept_batch(folder):
+                self._learn(checkpoints, metrics, watch)
             watch.evaluate()
         agent.save(folder / "checkpoints" / FINAL)
         board = compare(
@@ -252,6 +241,23 @@ class Train:
         )
         remove_checkpoints(folder)
         return board.row(agent.name)
+
+    def _learn(self, checkpoints: RunCheckpoints, metrics: "Metrics", watch: "_Watch") -> None:
+        """Train in the world, or on the log; on a log nothing is kept for a training that stops."""
+        s = self.settings
+        if self.log is not None:
+            self.agent.learn_from_log(self.log, seed=s.seed, max_rows=s.log_rows)
+            return
+        with checkpoints.learning():
+            self.agent.learn(
+                self.world,
+                total_opportunities=s.total_opportunities,
+                total_cpu_seconds=s.total_cpu_seconds,
+                seed=s.seed,
+                logger=metrics.training,
+                progress=watch,
+                checkpoint=checkpoints,
+            )
 
     def _write_start(self, folder: Path, run_name: str) -> None:
         """Write what the budget comes to, and the name of the run in TensorBoard."""
