@@ -29,6 +29,7 @@ SHOWS = {  # what a quick run of each study prints
     "casual_viewers": "| casual less heavy, absolute |",
     "homepage": "| spread | best fixed plan |",
     "turns": "| replanned | 0 |",
+    "off_policy": "| horizon, weeks | method | bias |",
 }
 DRAWN = {path.parent.name: path for path in STUDIES.glob("*/*.png")}
 
