@@ -23,7 +23,7 @@ from slowfast_rl.policies.guard import hold_forbidden, pack_plans
 from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, setting
 from slowfast_rl.policies.stepwise import slots_of
-from slowfast_rl.store import UNIFORM_SHAPE, PacingPlan, pacing_plan
+from slowfast_rl.store import UNIFORM_SHAPE, PacingPlan
 
 if TYPE_CHECKING:
     from slowfast_rl.logs.reading import EventLog
@@ -111,11 +111,15 @@ class ExploringExecutor(BaseExecutor):
             opted_in = population.opted_in
             plan_rows[:, 0:-1:2] *= opted_in  # the target is 0 on a channel that the member left
             plan_rows[:, 1:-1:2] *= opted_in
-            plan = pacing_plan(
-                plan_rows[:, 0:-1:2], population.weeks, cap=plan_rows[:, 1:-1:2],
-                shape=plan_rows[:, -1],
-            )  # fmt: skip
-            times = population.weeks * np.int64(WEEK_SECONDS)
+            weeks = population.weeks.astype(np.int64)
+            plan = PacingPlan(
+                np.ascontiguousarray(plan_rows[:, 0:-1:2]),
+                np.ascontiguousarray(plan_rows[:, 1:-1:2]),
+                np.ascontiguousarray(plan_rows[:, -1]),
+                weeks,
+                np.zeros_like(weeks),
+            )
+            times = weeks * WEEK_SECONDS
             observed = opportunity_observation(population, plan.target)
             choice = self.choose(population.world, observed, plan, population.members, times, seed)
             actions = np.where(population.alive, choice.actions, 0)

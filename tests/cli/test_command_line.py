@@ -79,9 +79,10 @@ def test_a_sweep_over_all_planners_has_a_job_for_each_and_none_for_a_node_of_set
 ):
     ran = []
     monkeypatch.setattr(train.Train, "run", lambda self, folder: ran.append(self.agent.slow.name))
-    result = call(capsys, "train", "-m", "slow=glob(*)")
+    result = call(capsys, "train", "-m", "slow=glob(*,exclude=cql)")  # which needs an extra
     assert result.code == 0, result.err
-    assert sorted(ran) == sorted(path.stem for path in (config_folder() / "slow").glob("*.yaml"))
+    planners = {path.stem for path in (config_folder() / "slow").glob("*.yaml")} - {"cql"}
+    assert sorted(ran) == sorted(planners)
 
 
 def test_a_sweep_over_experiments_may_set_what_only_they_have(capsys, monkeypatch):

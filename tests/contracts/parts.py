@@ -11,6 +11,7 @@ from slowfast_rl.fast import (
     BidPricePacer,
     CoinPacer,
     ExactPacer,
+    ExploringExecutor,
     PacedExecutor,
     PPOExecutor,
     QualityRanker,
@@ -108,4 +109,5 @@ PARTS = [
     ranker(uplift),
     executor(lambda w: PacedExecutor(bid_price(w), AffinityRanker.with_weights(WEIGHTS))),
     executor(random_ppo_executor),
+    executor(lambda w: ExploringExecutor(PacedExecutor(bid_price(w)), explore=0.3)),
 ]
