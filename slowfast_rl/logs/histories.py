@@ -18,6 +18,7 @@ from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.store import PacingPlan, pacing_plan
 
 _EVENT = {name: code for code, name in enumerate(EVENTS)}
+_CANDIDATES = ("topics", "qualities", "launched")  # columns of what an executor chose from
 
 
 class Opportunities(NamedTuple):
@@ -123,7 +124,7 @@ class MemberHistories:
             ValueError: the log lacks what the candidates were.
         """
         given, world = self.part.decisions.columns, self.log.world
-        lacking = [name for name in ("topics", "qualities", "launched") if name not in given]
+        lacking = [name for name in _CANDIDATES if name not in given]
         if lacking:
             raise ValueError(f"{self.log.folder} has no {', '.join(lacking)} of the candidates")
         sends, replay = self.sends(), self._begin(None)
@@ -217,9 +218,6 @@ class MemberHistories:
         )
         flags[self.rows_of(given["member"][back]), given["channel"][back]] = True
         return flags
-
-
-_CANDIDATES = ("topics", "qualities", "launched")
 
 
 def weekly_table(log: EventLog) -> WeeklyLog:

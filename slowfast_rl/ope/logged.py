@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from slowfast_rl.logs import EventLog, MemberHistories, WeeklyLog
-from slowfast_rl.logs.schema import EVENTS
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.clock import DAY_SECONDS
@@ -294,11 +293,7 @@ def _message_rewards(histories: MemberHistories, reward: str) -> Float64:
     if reward == "viewed":
         viewed: Float64 = histories.viewed[given["time"] // DAY_SECONDS, rows].astype(np.float64)
         return viewed
-    outcomes = histories.part.outcomes.columns
-    opened = outcomes["event"] == EVENTS.index("opened")
-    span = int(given["time"].max(initial=0)) + 1
-    known = histories.rows_of(outcomes["member"][opened]) * span + outcomes["decided_at"][opened]
-    return np.isin(rows * span + given["time"], known).astype(np.float64)
+    return histories.followed(rows, given["time"], "opened").astype(np.float64)
 
 
 def log_world(log: Any, policy: Any, world: World | None) -> World:
