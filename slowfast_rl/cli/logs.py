@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +34,9 @@ from slowfast_rl.logs.schema import LOG_FILE
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
 from slowfast_rl.store.files import write_text_atomically
+
+if TYPE_CHECKING:
+    from slowfast_rl.logs.conversion import Conversion
 
 MODES = ("check", "export", "weekly")
 
@@ -66,6 +69,11 @@ class LogSettings(Settings):
             raise ValueError(f"logs is null with mode={self.mode}; a folder is needed")
         elif not Path(self.logs).is_dir():
             raise ValueError(f"logs is {self.logs!r}; allowed is a folder")
+        converts = self.mapping is not None or not (Path(str(self.logs)) / LOG_FILE).exists()
+        if self.mode == "check" and self.output is not None and not converts:
+            raise ValueError(
+                f"output is {self.output!r}, and logs={self.logs} is a log already; allowed is null"
+            )
         if self.output is not None and Path(self.output).exists():
             raise ValueError(f"output is {self.output!r}, which exists; allowed is a new folder")
         if self.checkpoint is None and self.random_plans < 1:
@@ -98,25 +106,21 @@ class Logs:
         getattr(self, f"_{self.settings.mode}")(folder)
 
     def _check(self, folder: Path) -> None:
-        from slowfast_rl.logs.checks import check, findings_of
+        from slowfast_rl.logs.checks import check
         from slowfast_rl.logs.reading import EventLog
 
         s = self.settings
-        missing: dict[str, list[str]] = {}
+        conversion: Conversion | None = None
         source = Path(str(s.logs))
         where = source
         if s.mapping is not None or not (source / LOG_FILE).exists():
-            where, missing = self._convert(source, folder)
+            where = folder / "log" if s.output is None else Path(s.output)
+            conversion = self._convert(source, where)
         log = EventLog(where, self.world)
         with progress_bar(len(log.part_names), "checking", " parts") as bar:
-            report = check(log, s.questions, missing, lambda done: bar.update(done - bar.n))
+            report = check(log, s.questions, conversion, lambda done: bar.update(done - bar.n))
         say(str(report))
-        shown = {"log": str(where.absolute()), "rows": report.rows, "members": report.members}
-        shown |= {
-            "randomised_messages": _or_none(report.randomised_messages),
-            "randomised_plans": _or_none(report.randomised_plans),
-            "findings": [*findings_of(report)],
-        }
+        shown = {"log": str(where.absolute())} | report.to_json()
         write_text_atomically(folder / "check.json", json.dumps(shown, indent=1))
         errors = len(report.errors)
         if errors:
@@ -124,12 +128,12 @@ class Logs:
             sys.exit(1)
         say(f"No errors. The log is {where}")
 
-    def _convert(self, source: Path, folder: Path) -> tuple[Path, dict[str, list[str]]]:
-        from slowfast_rl.logs.conversion import convert, read_mapping
+    def _convert(self, source: Path, target: Path) -> "Conversion":
+        from slowfast_rl.logs.conversion import convert
+        from slowfast_rl.logs.mapping import read_mapping
 
         s = self.settings
-        target = folder / "log" if s.output is None else Path(s.output)
-        mapped = None if s.mapping is None else read_mapping(Path(s.mapping))
+        mapping = None if s.mapping is None else read_mapping(s.mapping)
         with ExitStack() as stack:
             bars: dict[str, Any] = {}
 
@@ -140,7 +144,7 @@ class Logs:
                     bars[table] = stack.enter_context(bar)
                 bars[table].update(done - bars[table].n)
 
-            return target, convert(source, target, self.world, mapped, tell)
+            return convert(source, target, self.world, mapping, tell)
 
     def _weekly(self, folder: Path) -> None:
         from slowfast_rl.logs.histories import weekly_observations
@@ -188,11 +192,6 @@ class Logs:
                 holds=s.holds, progress=lambda done: bar.update(done - bar.n),
             )  # fmt: skip
         say(f"{s.num_members:,} members in {s.weeks} weeks: {target}")
-
-
-def _or_none(share: float) -> float | None:
-    """Return a share for JSON, which has no NaN: None where it is unknown."""
-    return None if np.isnan(share) else share
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from slowfast_rl.logs.company import with_company_side
-from slowfast_rl.logs.parquet import TableRows, read_columns, read_rows
+from slowfast_rl.logs.launches import read_launches
+from slowfast_rl.logs.parquet import TableRows, read_rows
 from slowfast_rl.logs.schema import EVENTS, LAUNCH_FILE, LOG_FILE, TABLES, VERSION
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.bounds import quoted
@@ -70,17 +71,8 @@ class EventLog:
     @cached_property
     def launches(self) -> Float32:
         """[7 T, D] launches of each day and topic."""
-        counts = np.zeros((7 * self.weeks, self.world.num_topics), np.float32)
-        path = self.folder / LAUNCH_FILE
-        if path.exists():
-            given = read_columns(path, ["day", "topic", "launches"])
-            days, topics = given["day"].astype(np.int64), given["topic"].astype(np.int64)
-            inside = (days >= 0) & (days < len(counts)) & (topics >= 0)
-            inside &= topics < self.world.num_topics
-            if not inside.all():
-                raise ValueError(f"{path} has days or topics outside the log")
-            np.add.at(counts, (days, topics), given["launches"])
-        return counts
+        path, size = self.folder / LAUNCH_FILE, (7 * self.weeks, self.world.num_topics)
+        return read_launches(path, *size) if path.exists() else np.zeros(size, np.float32)
 
     def part(self, name: str) -> LogPart:
         """Return the rows of one of :attr:`part_names`; a table without that file is empty."""
@@ -88,8 +80,9 @@ class EventLog:
         found = {}
         for table, columns in TABLES.items():
             path = self.folder / table / name
-            empty = TableRows({c.name: np.zeros(0, np.int64) for c in columns}, {}, 0)
-            found[table] = read_rows(path, columns, names) if path.exists() else empty
+            found[table] = (
+                read_rows(path, columns, names) if path.exists() else TableRows.empty(columns)
+            )
         return LogPart(**found)
 
     def parts(self) -> Iterator[LogPart]:

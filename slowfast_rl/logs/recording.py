@@ -10,7 +10,8 @@ import numpy as np
 
 from slowfast_rl.logs.company import company_side
 from slowfast_rl.logs.decisions import Columns, Watch, decide_slot
-from slowfast_rl.logs.parquet import part_file, write_columns, write_part
+from slowfast_rl.logs.launches import write_launches
+from slowfast_rl.logs.parquet import part_file, write_part
 from slowfast_rl.logs.schema import LAUNCH_FILE, LOG_FILE, TABLES, VERSION
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
@@ -213,16 +214,9 @@ def write_log_file(folder: Path, company: dict[str, Any], weeks: int, counts: Fl
         weeks: T, number of weeks.
         counts: [7 T, D] launches of each day and topic.
     """
-    write_launches(folder, counts)
+    write_launches(folder / LAUNCH_FILE, counts)
     head = {"schema": VERSION, "weeks": weeks, "world": company}
     write_text_atomically(folder / LOG_FILE, json.dumps(head, indent=1))
-
-
-def write_launches(folder: Path, counts: Float32) -> None:
-    """Write the launches of each day and topic, [days, D]."""
-    days, topics = np.nonzero(counts)
-    launches = {"day": days, "topic": topics, "launches": counts[days, topics].astype(np.int64)}
-    write_columns(folder / LAUNCH_FILE, launches)
 
 
 def _record_week(
@@ -278,7 +272,7 @@ def _in_order(batches: list[Columns]) -> Columns:
 
 
 def _merged(batches: list[Columns], sizes: list[int], name: str) -> Any:
-    """Return a column of all batches; None, or -1 among whole numbers, where one lacks it."""
+    """Return a column of all batches; None, or NaN among numbers, where one lacks it."""
     present = [np.asarray(batch[name]) for batch in batches if name in batch]
     if present[0].dtype.kind in "US":
         parts = [

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 VERSION = 1  # of the schema; changed when a column changes its meaning
 LOG_FILE = "log.json"
-LAUNCH_FILE = "launches.parquet"
+LAUNCHES = "launches"
+LAUNCH_FILE = f"{LAUNCHES}.parquet"
 
 
 class Column(NamedTuple):
@@ -84,7 +85,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
 }
 #: The columns that identify a row of each table.
 KEYS: dict[str, tuple[str, ...]] = {
-    "decisions": ("member", "time"),
+    "decisions": ("member", "time", "channel"),
     "outcomes": ("member", "time", "channel", "event"),
     "plans": ("member", "week"),
 }
