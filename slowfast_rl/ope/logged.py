@@ -293,7 +293,7 @@ def _message_rewards(histories: MemberHistories, reward: str) -> Float64:
     if reward == "viewed":
         viewed: Float64 = histories.viewed[given["time"] // DAY_SECONDS, rows].astype(np.float64)
         return viewed
-    return histories.followed(rows, given["time"], "opened").astype(np.float64)
+    return histories.followed(np.arange(len(rows)), "opened").astype(np.float64)
 
 
 def log_world(log: Any, policy: Any, world: World | None) -> World:
