@@ -27,7 +27,8 @@ from slowfast_rl.policies.settings import Settings, setting
 from slowfast_rl.store import pacing_plan
 from slowfast_rl.store.files import write_text_atomically
 
-SHARD = 1024  # members that are simulated, and whose rows are written, together
+SHARD = 1024  # members that are simulated, and whose rows are written, together, at most
+PART_ROWS = 1 << 21  # decisions of them, at most: they are in memory until they are written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,9 +183,10 @@ def record(
         raise ValueError(
             f"the log has {num_members} members in {weeks} weeks; allowed is 1 or more"
         )
-    starts, done = range(0, num_members, SHARD), 0
+    shard = min(SHARD, max(1, PART_ROWS // (weeks * world.slots_per_week)))
+    starts, done = range(0, num_members, shard), 0
     for number, start in enumerate(starts):
-        size = min(SHARD, num_members - start)
+        size = min(shard, num_members - start)
         population = Population(
             world, size, population_seed, luck_seed, first_member=first_member + start,
             reward="sampled", belief_filter=None if planner is None else planner.belief_filter,

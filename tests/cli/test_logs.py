@@ -84,6 +84,29 @@ def test_a_checkpoint_plans_and_executes_what_is_exported(here, capsys):
     np.testing.assert_allclose(table.propensity[own & table.opted_in.all(axis=2)], expected)
 
 
+def test_a_place_for_what_is_a_log_already_is_refused(here, capsys):
+    call(capsys, "logs", "mode=export", *SMALL, "output=log")
+    done = call(capsys, "logs", "mode=check", "logs=log", "output=again")
+    assert done.code == 2
+    assert "logs=log is a log already; allowed is null" in done.err.splitlines()[-1]
+
+
+def test_a_file_that_is_not_parquet_is_one_line_and_the_same_command_works_once_it_is_mended(
+    here, capsys
+):
+    call(capsys, "logs", "mode=export", *SMALL, "output=log")
+    (here / "log" / "log.json").unlink()
+    (path,) = (here / "log" / "outcomes").iterdir()
+    content = path.read_bytes()
+    path.write_bytes(content[:500])
+    command = ("mode=check", "logs=log", "output=checked")
+    done = call(capsys, "logs", *command)
+    assert done.code == 2
+    assert "outcomes/part-000000.parquet is no parquet file" in done.err.splitlines()[-1]
+    path.write_bytes(content)
+    assert call(capsys, "logs", *command).code == 0
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
