@@ -30,13 +30,14 @@ from slowfast_rl.cli.schema import limited, read
 from slowfast_rl.cli.settings import Settings
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.fast import ExploringExecutor, PacedExecutor
-from slowfast_rl.logs.schema import LOG_FILE
+from slowfast_rl.logs.schema import LOG_FILE, QUESTIONS
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
 from slowfast_rl.store.files import write_text_atomically
 
 if TYPE_CHECKING:
     from slowfast_rl.logs.conversion import Conversion
+    from slowfast_rl.logs.mapping import LogMapping
 
 MODES = ("check", "export", "weekly")
 
@@ -62,6 +63,9 @@ class LogSettings(Settings):
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
         super().__post_init__()
+        for question in self.questions:
+            if question not in QUESTIONS:
+                raise ValueError(f"questions has {question!r}; allowed: {', '.join(QUESTIONS)}")
         if self.mode == "export":
             if self.logs is not None:
                 raise ValueError(f"logs is {self.logs!r} with mode=export; allowed is output=")
@@ -95,6 +99,11 @@ class Logs:
 
         s = self.settings = read(LogSettings, settings)
         self.world = s.make_world()
+        self.mapping: LogMapping | None = None
+        if s.mapping is not None:
+            from slowfast_rl.logs.mapping import read_mapping
+
+            self.mapping = read_mapping(s.mapping)
         self.agent = (
             None
             if s.checkpoint is None
@@ -130,10 +139,7 @@ class Logs:
 
     def _convert(self, source: Path, target: Path) -> "Conversion":
         from slowfast_rl.logs.conversion import convert
-        from slowfast_rl.logs.mapping import read_mapping
 
-        s = self.settings
-        mapping = None if s.mapping is None else read_mapping(s.mapping)
         with ExitStack() as stack:
             bars: dict[str, Any] = {}
 
@@ -144,7 +150,7 @@ class Logs:
                     bars[table] = stack.enter_context(bar)
                 bars[table].update(done - bars[table].n)
 
-            return convert(source, target, self.world, mapping, tell)
+            return convert(source, target, self.world, self.mapping, tell)
 
     def _weekly(self, folder: Path) -> None:
         from slowfast_rl.logs.histories import weekly_observations

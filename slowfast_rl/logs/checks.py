@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from slowfast_rl.logs.parquet import SOURCE_ROW, TableRows, read_rows
 from slowfast_rl.logs.reading import EventLog, menu_index
 from slowfast_rl.logs.report import SHOWN, Findings, LogReport
-from slowfast_rl.logs.schema import EVENTS, KEYS, OF_SENDS, TABLES, Column
+from slowfast_rl.logs.schema import EVENTS, KEYS, OF_SENDS, QUESTIONS, TABLES, Column
 from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 
 if TYPE_CHECKING:
     from slowfast_rl.logs.conversion import Conversion
 
-#: What a log may be used for: evaluating messages, evaluating plans, or fitting a world.
-QUESTIONS = ("messages", "plans", "fit")
 _TOLERANCE = 1e-6  # of probabilities, which float32 may have rounded
 _FEW = 0.05  # share of choices left to chance below which a log says little
 _CANDIDATES = ("topics", "qualities", "launched")  # columns that observations need
@@ -35,7 +33,7 @@ def check(
 
     Args:
         log: the log.
-        questions: what it will be used for, of :data:`QUESTIONS`.
+        questions: what it will be used for, of :data:`~slowfast_rl.logs.schema.QUESTIONS`.
         conversion: what :func:`~slowfast_rl.logs.convert` returned, if it made the log.
         progress: function that is called with the number of parts checked so far.
 

@@ -294,10 +294,10 @@ def weekly(log: EventLog) -> Any:
 
     The index is member and week; the columns are the features of ``sf.weekly_features(log.world)``.
     """
-    import pandas as pd  # needs the extra report, as the next line says
-
     from slowfast_rl.members.features import weekly_features
-    from slowfast_rl.members.frames import to_frame
+    from slowfast_rl.members.frames import to_frame  # it names the extra that it needs
+
+    import pandas as pd  # isort: skip
 
     members, weeks, rows = zip(*weekly_observations(log), strict=True)
     index = pd.MultiIndex.from_arrays(

@@ -83,6 +83,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "outcomes": OUTCOMES,
     "plans": PLANS,
 }
+#: What a log may be used for: evaluating messages, evaluating plans, or fitting a world.
+QUESTIONS = ("messages", "plans", "fit")
 #: The columns that identify a row of each table.
 KEYS: dict[str, tuple[str, ...]] = {
     "decisions": ("member", "time", "channel"),

@@ -126,3 +126,10 @@ def test_a_wrong_setting_is_one_line(here, capsys, given, message):
     done = call(capsys, "logs", *given)
     assert done.code == 2
     assert message in done.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("given", ["questions=[message]", "mapping=none.yaml"])
+def test_a_wrong_setting_is_found_before_anything_is_read(here, capsys, given):
+    done = call(capsys, "logs", "mode=check", "logs=.", given)
+    assert done.code == 2
+    assert not (here / "runs").exists()
