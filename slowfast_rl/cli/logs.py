@@ -13,6 +13,7 @@ mode=export simulates members of population seed=<seed> and writes what a compan
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -33,7 +34,7 @@ from slowfast_rl.fast import ExploringExecutor, PacedExecutor
 from slowfast_rl.logs.schema import LOG_FILE, QUESTIONS
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
-from slowfast_rl.store.files import write_text_atomically
+from slowfast_rl.store.files import owner, write_text_atomically
 
 if TYPE_CHECKING:
     from slowfast_rl.logs.conversion import Conversion
@@ -162,15 +163,22 @@ class Logs:
         target = folder / "weekly" if s.output is None else Path(s.output)
         names = [feature.name for feature in weekly_features(log.world)]
         rows = 0
-        with progress_bar(len(log.part_names), "replaying", " parts") as bar:
-            for number, name in enumerate(log.part_names):
-                found = [*weekly_observations(log, [name])]
-                members, weeks, observations = (np.concatenate(c) for c in zip(*found, strict=True))
-                columns = {"entity_id": members, "week": weeks}
-                columns |= {name: observations[:, i].copy() for i, name in enumerate(names)}
-                write_columns(target / part_file(number), columns)
-                rows += len(members)
-                bar.update()
+        # The folder has its name once it is complete: a part of it looks like fewer members.
+        partial = target.with_name(f".{target.name}.{owner()}.partial")
+        try:
+            with progress_bar(len(log.part_names), "replaying", " parts") as bar:
+                for number, name in enumerate(log.part_names):
+                    found = [*weekly_observations(log, [name])]
+                    columns = (np.concatenate(c) for c in zip(*found, strict=True))
+                    members, weeks, observations = columns
+                    table = {"entity_id": members, "week": weeks}
+                    table |= {name: observations[:, i].copy() for i, name in enumerate(names)}
+                    write_columns(partial / part_file(number), table)
+                    rows += len(members)
+                    bar.update()
+            partial.replace(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
         say(f"{rows:,} weekly observations, of {log.weeks + 1} Mondays: {target}")
 
     def _export(self, folder: Path) -> None:

@@ -133,3 +133,22 @@ def test_a_wrong_setting_is_found_before_anything_is_read(here, capsys, given):
     done = call(capsys, "logs", "mode=check", "logs=.", given)
     assert done.code == 2
     assert not (here / "runs").exists()
+
+
+def test_observations_of_a_log_with_errors_leave_no_half_of_a_folder(here, capsys, monkeypatch):
+    monkeypatch.setattr("slowfast_rl.logs.recording.SHARD", 20)
+    call(capsys, "logs", "mode=export", *SMALL, "output=log")
+    path = sorted((here / "log" / "plans").iterdir())[1]
+    pq.write_table(pq.read_table(path).slice(0, 3), path)
+    done = call(capsys, "logs", "mode=weekly", "logs=log", "output=weekly")
+    assert done.code == 2
+    assert "slowfast-logs mode=check names the rows" in done.err.splitlines()[-1]
+    assert sorted(path.name for path in here.iterdir()) == ["log", "runs"]
+
+
+def test_a_log_of_another_companys_world_is_one_line(here, capsys):
+    call(capsys, "logs", "mode=export", *SMALL, "output=log")
+    for mode in ("check", "weekly"):
+        done = call(capsys, "logs", f"mode={mode}", "logs=log", "world=homepage")
+        assert done.code == 2
+        assert "the log has channels ['push', 'email']" in done.err.splitlines()[-1]
