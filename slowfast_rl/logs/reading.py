@@ -34,7 +34,7 @@ class EventLog:
             file; its channels must be those of the log.
 
     Raises:
-        ValueError: the folder is no log, or of another version.
+        ValueError: the folder is no log, of another version, or lacks a file.
     """
 
     def __init__(self, folder: Path | str, base: World | str = "pronounced") -> None:
@@ -66,6 +66,13 @@ class EventLog:
         strange = sorted((names["decisions"] | names["outcomes"]) - names["plans"])
         if strange:
             raise ValueError(f"{self.folder} has {strange[0]} without plans; allowed is one with")
+        for table, own in names.items():
+            lost = sorted(names["plans"] - own)
+            if own and lost:
+                raise ValueError(
+                    f"{self.folder} has no {table}/{lost[0]}; allowed is one for each of plans/, "
+                    f"or none in {table}/"
+                )
         self.has_decisions = bool(names["decisions"])
 
     @cached_property

@@ -199,9 +199,10 @@ def record(
                 progress(done + size * (week + 1) * world.slots_per_week)
         done += size * weeks * world.slots_per_week
         for name, columns in TABLES.items():
-            if rows[name]:
-                part = part_file(number).removesuffix(".parquet")
-                write_part(folder / name, part, columns, [_in_order(rows[name])])
+            part = part_file(number).removesuffix(".parquet")
+            none = {"member": np.zeros(0, np.int64)}
+            own = _in_order(rows[name]) if rows[name] else none
+            write_part(folder / name, part, columns, [own])
     counts = launch_counts(world, luck_seed, -(-weeks // 64) * 64)[: 7 * weeks]
     write_log_file(folder, company_side(world), weeks, counts)
     return folder

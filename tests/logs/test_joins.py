@@ -165,3 +165,21 @@ def test_a_log_without_decisions_has_weeks_without_sends(log):
     found = [*weekly_observations(again)]
     assert len(found) == WEEKS + 1
     assert weekly_table(again).sends.sum() == 0
+
+
+@pytest.mark.parametrize("table", ["decisions", "outcomes", "plans"])
+def test_a_log_that_lacks_one_file_of_a_table_is_refused(tmp_path, monkeypatch, table):
+    monkeypatch.setattr("slowfast_rl.logs.recording.SHARD", 10)
+    log = write_log("eventful", tmp_path, num_members=20, weeks=2)
+    (log.folder / table / log.part_names[1]).unlink()
+    with pytest.raises(ValueError, match=r"part-000001\.parquet"):
+        read(log.folder, log.world)
+
+
+def test_members_to_whom_nothing_happens_have_a_file_without_outcomes(tmp_path, monkeypatch):
+    monkeypatch.setattr("slowfast_rl.logs.recording.SHARD", 1)
+    log = write_log("pronounced", tmp_path, num_members=50, weeks=1)
+    sizes = [part.outcomes.size for part in log.parts()]
+    assert min(sizes) == 0 < max(sizes)
+    assert check(log).errors == ()
+    assert len([*weekly_observations(log)]) == 2 * 50
