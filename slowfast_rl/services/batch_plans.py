@@ -151,7 +151,9 @@ def find_log_shards(log: EventLog) -> tuple[list[Shard], list[Any]]:
     Raises:
         ValueError: a file is damaged, or a member has rows in several parts.
     """
-    shards, identity, members = [], [], []
+    shards: list[Shard] = []
+    identity: list[Any] = []
+    members: list[Int64] = []
     launches = log.folder / LAUNCH_FILE
     if launches.exists():
         identity.append([LAUNCH_FILE, _digest(launches)])
