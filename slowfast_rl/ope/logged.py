@@ -260,7 +260,7 @@ def message_rows(
         if share is None:
             share = most_rows / max(part.decisions.size * len(log.part_names), 1)
         kept = rng.random(len(histories.members)) < share
-        rewards = _message_rewards(histories, reward)
+        rewards, known = _message_rewards(histories, reward)
         for seen in histories.opportunities():
             rows = seen.rows
             some = kept[histories.rows_of(given["member"][rows])]
@@ -276,6 +276,7 @@ def message_rows(
                 rewards[rows],
                 plan,
                 REWARDS[reward],
+                known[rows],
             )
             found.append(reduce_messages(log.world, batch, policy))
     if not found:
@@ -286,14 +287,20 @@ def message_rows(
     return MessageRows.joined(found)
 
 
-def _message_rewards(histories: MemberHistories, reward: str) -> Float64:
-    """Return the reward of each row of the part's decisions, [B]."""
+def _message_rewards(histories: MemberHistories, reward: str) -> tuple[Float64, Bool]:
+    """Return the reward of each row of the part's decisions, and whether it was known before, [B].
+
+    A view of the day is known before a later decision. One at midnight is not: a log that has only
+    days has all its views there.
+    """
     given = histories.part.decisions.columns
     rows = histories.rows_of(given["member"])
     if reward == "viewed":
-        viewed: Float64 = histories.viewed[given["time"] // DAY_SECONDS, rows].astype(np.float64)
-        return viewed
-    return histories.followed(rows, given["time"], "opened").astype(np.float64)
+        day, second = np.divmod(given["time"], DAY_SECONDS)
+        first = histories.first_view[day, rows]
+        return (first < DAY_SECONDS).astype(np.float64), (first > 0) & (first < second)
+    opened = histories.followed(rows, given["time"], "opened")
+    return opened.astype(np.float64), np.zeros(len(rows), np.bool_)
 
 
 def log_world(log: Any, policy: Any, world: World | None) -> World:

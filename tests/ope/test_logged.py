@@ -7,8 +7,12 @@ from numpy.testing import assert_array_equal
 import slowfast_rl as sf
 from slowfast_rl.fast import CoinPacer, ExploringExecutor, PacedExecutor
 from slowfast_rl.logs import PlanDesign, read, record, weekly_observations, weekly_table
+from slowfast_rl.logs.histories import MemberHistories
+from slowfast_rl.logs.schema import EVENTS
+from slowfast_rl.members.clock import DAY_SECONDS
 from slowfast_rl.ope import evaluate
 from slowfast_rl.ope.logged import (
+    _message_rewards,
     held_plans,
     held_to_horizon,
     message_rows,
@@ -94,6 +98,26 @@ def test_messages_are_reduced_from_all_decisions(log):
     assert viewed.logged > opened.logged > 0
     assert viewed.unit == "viewed that day, per opportunity"
     assert viewed.diagnostics.effective_size > 1000
+
+
+def test_a_view_is_known_at_later_decisions_of_its_day_unless_the_log_has_days_only(log):
+    part = next(iter(log.parts()))
+    histories = MemberHistories(log, part)
+    rewards, known = _message_rewards(histories, "viewed")
+    outcomes, given = part.outcomes.columns, part.decisions.columns
+    seen = outcomes["event"] == EVENTS.index("viewed")
+    views = set(zip(outcomes["member"][seen], outcomes["time"][seen], strict=True))
+    for member, time, found in zip(given["member"], given["time"], known, strict=True):
+        day = time - time % DAY_SECONDS
+        assert found == any((member, t) in views for t in range(day + 1800, time, 1800))
+    assert rewards[known].all()
+    assert 0 < known.sum() < rewards.sum()
+
+    times = outcomes["time"]
+    outcomes["time"] = times - seen * (times % DAY_SECONDS)
+    same, unknown = _message_rewards(MemberHistories(log, part), "viewed")
+    assert not unknown.any()
+    assert_array_equal(same, rewards)
 
 
 def test_a_large_log_is_sampled_by_member(log):
