@@ -34,6 +34,10 @@ TRAINED = {
     "fitted": "planner trained in the world fitted to the log",
     "start": "planner trained in the world that the fit began with",
 }
+LISTED = (  # parameters that plans depend on most, whose log errors should be below .1
+    "traits.responsiveness", "traits.fatigue_sensitivity_spread", "traits.base_rate_location",
+    "response.fatigue_decay", "fatigue.decay_days", "dismissal",
+)  # fmt: skip
 LEARNED = {
     "utility": "utility planner, effects in windows of 4 weeks in which a plan was held",
     "utility 8": "the same, windows of 8 weeks",
@@ -65,10 +69,12 @@ def measure(options: Options) -> Results:
         for name in options.cases
         for n in options.case_truths
     }
+    jobs |= {f"fit-{n}": partial(fit_of, n, options) for n in options.fits}
     run_missing(jobs, options.kept)
-    found = {"rows": [], "learned": [], "cases": []}
+    found: Results = {"rows": [], "learned": [], "cases": [], "fits": []}
     for row in kept_rows(options.kept):
-        found["cases" if "case" in row else "learned" if "learner" in row else "rows"].append(row)
+        kinds = {"case": "cases", "learner": "learned", "parameters": "fits"}
+        found[next((kinds[key] for key in kinds if key in row), "rows")].append(row)
     return {
         name: merge_rows(options.before.get(name, []), found[name], key)
         for name, key in KEYS.items()
@@ -79,6 +85,7 @@ KEYS = {
     "rows": lambda row: (row["truth"], row["seed"]),
     "learned": lambda row: (list(LEARNED).index(row["learner"]), row["truth"]),
     "cases": lambda row: (list(CASES).index(row["case"]), row["truth"], row["seed"]),
+    "fits": lambda row: row["truth"],
 }
 
 
@@ -114,10 +121,30 @@ def trained(case: Case, number: int, seeds: list[int], options: Options) -> list
     return rows
 
 
+def fit_of(number: int, options: Options) -> list[Row]:
+    """Return a row of a fit to the main log of a true world, beside the truth."""
+    world = MAIN.truth(number)
+    with log_of(MAIN, number, options, None) as log:
+        found = sf.fit(sf.logs.weekly_table(log), log.world, seed=number, **options.fit)
+    space = ParameterSpace(found.base)
+    errors, values = found.theta - space.theta(world), space.values(world)
+    told = {
+        p.name: {"error": float(error), "inside": bool(p.low <= value <= p.high)}
+        for p, error, value in zip(found.parameters, errors, values, strict=True)
+    }
+    row = {"truth": number, "fit_cpu": found.cpu_seconds, "objective": found.objective}
+    return [row | {"expected": found.null.mean, "spread": found.null.spread, "parameters": told}]
+
+
 def of_case(name: str, number: int, options: Options) -> list[Row]:
     """Return a row for the first training seed in a case's true world."""
-    rows = trained(CASES[name], number, options.seeds[:1], options)
-    return [{"case": name} | row for row in rows]
+    case, ignored = CASES[name], ""
+    if case.rule:
+        with log_of(case, number, options, rule_of(case)) as log:
+            found = sf.fit(sf.logs.weekly_table(log), log.world, seed=number, **options.fit)
+        ignored = found.verdict.splitlines()[0]
+    rows = trained(case, number, options.seeds[:1], options)
+    return [{"case": name, "rule_ignored": ignored} | row for row in rows]
 
 
 def learned(learner: str, number: int, options: Options) -> list[Row]:
@@ -211,7 +238,64 @@ def tables(results: Results) -> str:
                 for row in results["cases"]
             ],
         ),
+        *(
+            f"If the fit is not told that a rule chose the plans, its first line is: "
+            f"*{row['rule_ignored']}*"
+            for row in results["cases"]
+            if row["rule_ignored"]
+        ),
+        *fit_tables(results["fits"]),
     )
+
+
+def fit_tables(rows: list[Row]) -> list[str]:
+    """Return how near fits came to the truth, by log and by parameter."""
+    if not rows:
+        return []
+    names = list(rows[0]["parameters"])
+    by_log = [
+        row
+        | {
+            "listed": max(abs(p["error"]) for n, p in row["parameters"].items() if listed(n)),
+            "inside": sum(p["inside"] for p in row["parameters"].values()),
+        }
+        for row in rows
+    ]
+    by_name = [
+        {
+            "name": f"{name}{' (listed)' if listed(name) else ''}",
+            "rms": np.mean([row["parameters"][name]["error"] ** 2 for row in rows]) ** 0.5,
+            "largest": max(abs(row["parameters"][name]["error"]) for row in rows),
+            "inside": sum(row["parameters"][name]["inside"] for row in rows),
+        }
+        for name in names
+    ]
+    inside = sum(row["inside"] for row in by_log)
+    return [
+        f"Fits of {len(rows)} true worlds from the base world, each with a log of its own. "
+        f"{inside} of {len(rows) * len(names)} intervals of 95 % hold the true value "
+        f"({inside / len(rows) / len(names):.3f}). The listed parameters are those whose log error "
+        f"should be below .1; it is for all of them in {sum(r['listed'] < 0.1 for r in by_log)} of "
+        f"{len(rows)} logs.",
+        fmt.table_of(
+            "truth | objective | a right model has | CPU-seconds | largest log error of the listed "
+            f"| intervals that hold, of {len(names)}",
+            "{truth} | {objective:.0f} | {expected:.0f} ± {spread:.0f} | {fit_cpu:.0f} | "
+            "{listed:.3f} | {inside}",
+            by_log,
+        ),
+        fmt.table_of(
+            "parameter | root mean square log error | largest | "
+            f"intervals that hold, of {len(rows)}",
+            "{name} | {rms:.3f} | {largest:.3f} | {inside}",
+            by_name,
+        ),
+    ]
+
+
+def listed(name: str) -> bool:
+    """Return whether a parameter is one that plans depend on most."""
+    return name.startswith(LISTED)
 
 
 def described(texts: Mapping[str, str]) -> list[Row]:
@@ -249,6 +333,7 @@ FLAGS = {
     "learners": Flag(list(LEARNED), quick=4, choices=LEARNED, selects=True),
     "cases": Flag(list(CASES), quick=1, choices=CASES, selects=True),
     "case_truths": Flag([0], selects=True, help="true worlds of the cases"),
+    "fits": Flag(list(range(10)), quick=1, selects=True, help="true worlds that are fitted"),
 }
 SIZES = {
     "protocol": (sf.EvaluationProtocol(), sf.EvaluationProtocol(16, 4, 2, streams=(0,))),
