@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # what they need is imported when they are asked for
         weekly_observations,
         weekly_table,
     )
+    from slowfast_rl.logs.minari_dataset import write_minari
     from slowfast_rl.logs.reading import EventLog, read
     from slowfast_rl.logs.recording import PlanDesign, record
 
@@ -25,6 +26,7 @@ _MODULES = {
     "weekly": "histories",
     "weekly_observations": "histories",
     "weekly_table": "histories",
+    "write_minari": "minari_dataset",
 }
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "weekly",
     "weekly_observations",
     "weekly_table",
+    "write_minari",
 ]
 
 
