@@ -15,12 +15,13 @@ company would log of them.
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,10 +33,14 @@ from slowfast_rl.cli.schema import limited, read
 from slowfast_rl.cli.settings import Settings
 from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.fast import ExploringExecutor, PacedExecutor
-from slowfast_rl.logs.schema import LOG_FILE
+from slowfast_rl.logs.schema import LOG_FILE, QUESTIONS
 from slowfast_rl.members.features import weekly_features
 from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
-from slowfast_rl.store.files import write_text_atomically
+from slowfast_rl.store.files import owner, write_text_atomically
+
+if TYPE_CHECKING:
+    from slowfast_rl.logs.conversion import Conversion
+    from slowfast_rl.logs.mapping import LogMapping
 
 MODES = ("check", "export", "minari", "weekly")
 
@@ -63,6 +68,9 @@ class LogSettings(Settings):
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside what is allowed."""
         super().__post_init__()
+        for question in self.questions:
+            if question not in QUESTIONS:
+                raise ValueError(f"questions has {question!r}; allowed: {', '.join(QUESTIONS)}")
         if self.mode == "export":
             if self.logs is not None:
                 raise ValueError(f"logs is {self.logs!r} with mode=export; allowed is output=")
@@ -70,6 +78,11 @@ class LogSettings(Settings):
             raise ValueError(f"logs is null with mode={self.mode}; a folder is needed")
         elif not Path(self.logs).is_dir():
             raise ValueError(f"logs is {self.logs!r}; allowed is a folder")
+        converts = self.mapping is not None or not (Path(str(self.logs)) / LOG_FILE).exists()
+        if self.mode == "check" and self.output is not None and not converts:
+            raise ValueError(
+                f"output is {self.output!r}, and logs={self.logs} is a log already; allowed is null"
+            )
         if self.output is not None and Path(self.output).exists():
             raise ValueError(f"output is {self.output!r}, which exists; allowed is a new folder")
         if self.checkpoint is None and self.random_plans < 1:
@@ -91,6 +104,11 @@ class Logs:
 
         s = self.settings = read(LogSettings, settings)
         self.world = s.make_world()
+        self.mapping: LogMapping | None = None
+        if s.mapping is not None:
+            from slowfast_rl.logs.mapping import read_mapping
+
+            self.mapping = read_mapping(s.mapping)
         self.agent = (
             None
             if s.checkpoint is None
@@ -102,25 +120,21 @@ class Logs:
         getattr(self, f"_{self.settings.mode}")(folder)
 
     def _check(self, folder: Path) -> None:
-        from slowfast_rl.logs.checks import check, findings_of
+        from slowfast_rl.logs.checks import check
         from slowfast_rl.logs.reading import EventLog
 
         s = self.settings
-        missing: dict[str, list[str]] = {}
+        conversion: Conversion | None = None
         source = Path(str(s.logs))
         where = source
         if s.mapping is not None or not (source / LOG_FILE).exists():
-            where, missing = self._convert(source, folder)
+            where = folder / "log" if s.output is None else Path(s.output)
+            conversion = self._convert(source, where)
         log = EventLog(where, self.world)
         with progress_bar(len(log.part_names), "checking", " parts") as bar:
-            report = check(log, s.questions, missing, lambda done: bar.update(done - bar.n))
+            report = check(log, s.questions, conversion, lambda done: bar.update(done - bar.n))
         say(str(report))
-        shown = {"log": str(where.absolute()), "rows": report.rows, "members": report.members}
-        shown |= {
-            "randomised_messages": _or_none(report.randomised_messages),
-            "randomised_plans": _or_none(report.randomised_plans),
-            "findings": [*findings_of(report)],
-        }
+        shown = {"log": str(where.absolute())} | report.to_json()
         write_text_atomically(folder / "check.json", json.dumps(shown, indent=1))
         errors = len(report.errors)
         if errors:
@@ -128,12 +142,9 @@ class Logs:
             sys.exit(1)
         say(f"No errors. The log is {where}")
 
-    def _convert(self, source: Path, folder: Path) -> tuple[Path, dict[str, list[str]]]:
-        from slowfast_rl.logs.conversion import convert, read_mapping
+    def _convert(self, source: Path, target: Path) -> "Conversion":
+        from slowfast_rl.logs.conversion import convert
 
-        s = self.settings
-        target = folder / "log" if s.output is None else Path(s.output)
-        mapped = None if s.mapping is None else read_mapping(Path(s.mapping))
         with ExitStack() as stack:
             bars: dict[str, Any] = {}
 
@@ -144,7 +155,7 @@ class Logs:
                     bars[table] = stack.enter_context(bar)
                 bars[table].update(done - bars[table].n)
 
-            return target, convert(source, target, self.world, mapped, tell)
+            return convert(source, target, self.world, self.mapping, tell)
 
     def _weekly(self, folder: Path) -> None:
         from slowfast_rl.logs.histories import weekly_observations
@@ -156,15 +167,22 @@ class Logs:
         target = folder / "weekly" if s.output is None else Path(s.output)
         names = [feature.name for feature in weekly_features(log.world)]
         rows = 0
-        with progress_bar(len(log.part_names), "replaying", " parts") as bar:
-            for number, name in enumerate(log.part_names):
-                found = [*weekly_observations(log, [name])]
-                members, weeks, observations = (np.concatenate(c) for c in zip(*found, strict=True))
-                columns = {"entity_id": members, "week": weeks}
-                columns |= {name: observations[:, i].copy() for i, name in enumerate(names)}
-                write_columns(target / part_file(number), columns)
-                rows += len(members)
-                bar.update()
+        # The folder has its name once it is complete: a part of it looks like fewer members.
+        partial = target.with_name(f".{target.name}.{owner()}.partial")
+        try:
+            with progress_bar(len(log.part_names), "replaying", " parts") as bar:
+                for number, name in enumerate(log.part_names):
+                    found = [*weekly_observations(log, [name])]
+                    columns = (np.concatenate(c) for c in zip(*found, strict=True))
+                    members, weeks, observations = columns
+                    table = {"entity_id": members, "week": weeks}
+                    table |= {name: observations[:, i].copy() for i, name in enumerate(names)}
+                    write_columns(partial / part_file(number), table)
+                    rows += len(members)
+                    bar.update()
+            partial.replace(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
         say(f"{rows:,} weekly observations, of {log.weeks + 1} Mondays: {target}")
 
     def _minari(self, folder: Path) -> None:
@@ -207,11 +225,6 @@ class Logs:
                 holds=s.holds, progress=lambda done: bar.update(done - bar.n),
             )  # fmt: skip
         say(f"{s.num_members:,} members in {s.weeks} weeks: {target}")
-
-
-def _or_none(share: float) -> float | None:
-    """Return a share for JSON, which has no NaN: None where it is unknown."""
-    return None if np.isnan(share) else share
 
 
 def main() -> None:

@@ -211,10 +211,16 @@ class Plan:
         """Return the log of the members, whose next week is planned.
 
         Raises:
-            ValueError: it is damaged, of another company, or another week is asked for.
+            ValueError: it is damaged, of another company, another week is asked for, or the planner
+                needs what no log holds.
         """
         from slowfast_rl.logs.reading import EventLog  # needs an extra
 
+        if self.agent.slow.privileged:
+            raise ValueError(
+                f"planner {self.agent.slow.name} is privileged: it needs latents, which no log "
+                "holds; allowed is a planner without them"
+            )
         log = EventLog(folder, self.world)
         if log.world != self.world:
             raise ValueError(

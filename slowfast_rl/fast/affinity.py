@@ -328,7 +328,7 @@ def sends_of(log: "EventLog", seed: int = 0, max_rows: int = MAX_ROWS) -> Float3
                 continue
             members, times = given["member"][at], given["time"][at]
             before = _candidate_features(world, found.observations[sent], action[sent] - 1)
-            opened = histories.followed(histories.rows_of(members), times, "opened")
+            opened = histories.followed(at, "opened")
             rows = np.column_stack([given["channel"][at], before, opened]).astype(np.float32)
             kept.add(members, times, _Sends(rows))
     sends = kept.rows()

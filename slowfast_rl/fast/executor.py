@@ -95,8 +95,12 @@ class PacedExecutor(BaseExecutor):
         shown = [name for name in parts if name not in ("exact", "affinity")]
         return "-".join(shown) or self.ranker.name
 
-    def policy(self, world: World, weights: Float32 | None = None) -> FastPolicy:
-        """Return the jitted policy of one week under day weights [N, 7], None for uniform ones."""
+    def fast_policy(self, world: World, weights: Float32 | None = None) -> FastPolicy:
+        """Return the compiled pacer and ranker of one week; see :class:`BaseExecutor`.
+
+        Raises:
+            ValueError: the ranker learned in a world with other channels.
+        """
         self.ranker.check_world(world)
         pacing = self.pacer.pacing(world, weights)
         return FastPolicy(self.pacer.function, self.ranker.function, pacing, self.ranker.weights)
@@ -109,7 +113,7 @@ class PacedExecutor(BaseExecutor):
         shape: Int32 | int = UNIFORM_SHAPE,
     ) -> Week:
         """Simulate one week by the fused driver; see :class:`JittedExecutor`."""
-        return JittedExecutor(self.policy).run_week(population, target, cap, shape)
+        return JittedExecutor(self.fast_policy).run_week(population, target, cap, shape)
 
     def choose(
         self,
@@ -200,5 +204,5 @@ class PacedExecutor(BaseExecutor):
         if missing:
             raise ValueError(f"executor has no {missing[0]}; allowed is one with both parts")
         executor = cls(**parts)
-        executor.policy(world)  # raises if the pacer learned with other channels
+        executor.fast_policy(world)  # raises if the pacer learned with other channels
         return executor

@@ -17,8 +17,8 @@ from slowfast_rl.members.random import Domain, ExplorationStream, random_words
 from slowfast_rl.members.state import VETOED, Week
 from slowfast_rl.members.world import World
 from slowfast_rl.policies.budget import Schedule
-from slowfast_rl.policies.component import accepted
-from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Choice
+from slowfast_rl.policies.component import accepted, check_log_learner
+from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner, Choice, Executor
 from slowfast_rl.policies.guard import hold_forbidden, pack_plans
 from slowfast_rl.policies.registry import register
 from slowfast_rl.policies.settings import Settings, setting
@@ -128,17 +128,39 @@ class ExploringExecutor(BaseExecutor):
             population.step(actions)
         return population.last_week()
 
+    @property
+    def needs_plans(self) -> bool:  # type: ignore[override]  # of its part, which may be replaced
+        """Whether the executor that explores cannot do without a planner."""
+        return self.executor.needs_plans
+
+    @property
+    def thread_safe(self) -> bool:  # type: ignore[override]  # of its part, which may be replaced
+        """Whether several threads at once may use the executor that explores."""
+        return self.executor.thread_safe
+
+    def for_simulation(self) -> Executor:
+        """Return an executor with the same probabilities, run by the fused driver if possible."""
+        from slowfast_rl.fast.exploring_simulation import ExploringSimulation  # it compiles
+
+        return ExploringSimulation(self.executor, self.settings.explore, self)
+
     def learn(self, world: World, planner: BasePlanner | None = None, *, seed: int = 0) -> Self:
         """Train the executor that explores."""
-        self.executor.learn(world, planner=planner, seed=seed)
+        learn = self.executor.learn
+        learn(world, **accepted(learn, planner=planner, seed=seed))
         self.opportunities = self.executor.opportunities
         return self
 
     def learn_from_log(self, log: "EventLog", *, seed: int = 0, max_rows: int = MAX_ROWS) -> Self:
-        """Train the executor that explores on a log."""
-        given = {"seed": seed, "max_rows": max_rows}
-        learn = self.executor.learn_from_log
-        learn(log, **accepted(learn, **given))
+        """Train the executor that explores on a log; see :meth:`BaseExecutor.learn_from_log`.
+
+        Raises:
+            ValueError: it learns, and cannot learn from a log or from this one.
+        """
+        check_log_learner(self)
+        if self.executor.learns_from_logs:
+            learn = self.executor.learn_from_log
+            learn(log, **accepted(learn, seed=seed, max_rows=max_rows))
         self.opportunities = 0
         return self
 

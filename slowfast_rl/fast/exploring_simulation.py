@@ -1,7 +1,7 @@
-"""The executor that explores, for simulations in which only its probabilities matter.
+"""Exploration in the fused driver, for simulations in which only its probabilities matter.
 
-:class:`~slowfast_rl.fast.ExploringExecutor` looks at observations as a service does, one slot at a
-time. The same probabilities run in the fused driver, with other coins and much faster.
+:class:`~slowfast_rl.fast.ExploringExecutor` reads observations as a service does, one slot at a
+time. The fused driver has the same probabilities, draws other coins, and is much faster.
 """
 
 from functools import cache
@@ -10,9 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from slowfast_rl.fast.executor import PacedExecutor
-from slowfast_rl.fast.exploring import ExploringExecutor
-from slowfast_rl.members.arrays import Float32
+from slowfast_rl.members.arrays import Int32
 from slowfast_rl.members.compile import dispatcher_of, kernel
 from slowfast_rl.members.opportunity import (
     PACER_SIGNATURE,
@@ -22,43 +20,59 @@ from slowfast_rl.members.opportunity import (
     PacerFunction,
     RankerFunction,
 )
+from slowfast_rl.members.population import Population
 from slowfast_rl.members.random import Domain, ExplorationStream, choose_below, draw, uniform
-from slowfast_rl.members.world import World
-from slowfast_rl.policies.contracts import Executor
-from slowfast_rl.policies.executor import JittedExecutor, exact_pace, exact_pacing
+from slowfast_rl.members.state import Week
+from slowfast_rl.policies.contracts import BaseExecutor, Executor
+from slowfast_rl.policies.day_weights import week_weights
+from slowfast_rl.policies.executor import exact_pace, exact_pacing
+from slowfast_rl.policies.guard import guard, pack_plans
+from slowfast_rl.store import UNIFORM_SHAPE
 
 _STREAM, _DOMAIN = int(ExplorationStream.RANDOM_DECISIONS), int(Domain.EXPLORATION)
 _WHETHER, _WHICH = 1, 2  # numbers of draws; a service draws number 0
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
-_NO_WEIGHTS = np.zeros(0, np.float32)
 
 
-def for_simulation(executor: Executor | None) -> Executor | None:
-    """Return an executor with the same probabilities of all actions, which simulates faster.
+class ExploringSimulation:
+    """Simulates weeks of an executor that explores, by the fused driver.
 
     Args:
-        executor: any executor; one that is not made of an exploring and a paced one is returned.
+        executor: the executor that explores.
+        explore: share of decisions that are drawn at random.
+        stepwise: simulates the weeks if the executor has no compiled policy.
     """
-    if not isinstance(executor, ExploringExecutor):
-        return executor
-    inner = executor.executor
-    if not isinstance(inner, PacedExecutor):
-        return executor
-    share = np.float32(executor.settings.explore)
 
-    def policy(world: World, weights: Float32 | None) -> FastPolicy:
-        own, exact = inner.policy(world, weights), exact_pacing(world, weights)
-        head = np.array([share, len(exact)], np.float32)
-        return FastPolicy(
+    def __init__(self, executor: BaseExecutor, explore: float, stepwise: Executor) -> None:
+        self.executor, self.explore, self.stepwise = executor, explore, stepwise
+
+    @property
+    def thread_safe(self) -> bool:
+        """Whether several threads at once may use the executor that explores."""
+        return self.executor.thread_safe
+
+    def run_week(
+        self,
+        population: Population,
+        target: Int32,
+        cap: Int32 | None = None,
+        shape: Int32 | int = UNIFORM_SHAPE,
+    ) -> Week:
+        """Simulate one week; see :meth:`Executor.run_week`."""
+        world, weights = population.world, week_weights(population, shape)
+        own = self.executor.fast_policy(world, weights)
+        if own is None:
+            return self.stepwise.run_week(population, target, cap, shape)
+        exact = exact_pacing(world, weights)
+        head = np.array([self.explore, len(exact)], np.float32)
+        policy = FastPolicy(
             _pacer(own.pace),
             _ranker(own.rank),
             np.concatenate([head, exact, own.pacing]),
             np.concatenate([head[:1], own.ranking]),
         )
-
-    simulated = JittedExecutor(policy)
-    simulated.thread_safe = inner.thread_safe
-    return simulated
+        plan_rows = pack_plans(target, target if cap is None else cap, shape)
+        return population.run_week(policy, guard, plan_rows)
 
 
 @kernel

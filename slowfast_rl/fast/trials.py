@@ -126,9 +126,10 @@ def _trials(
 
 
 def trials_of(log: "EventLog", seed: int = 0, max_rows: int = MAX_ROWS) -> Trials:
-    """Return the opportunities of a log at which chance decided whether a message was sent.
+    """Return the opportunities of a log at which chance decided what was done.
 
-    They are those whose propensity is below 1. What a member shows at the opportunity may have
+    They are those whose propensity is below 1; at some of them only the candidate may have been
+    left to chance. What a member shows at the opportunity may have
     changed the propensity: the models have the same terms.
 
     Args:

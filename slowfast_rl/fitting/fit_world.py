@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from slowfast_rl.fast.exploring_simulation import for_simulation
 from slowfast_rl.fitting.estimate import (
     covariance,
     estimate,
@@ -31,7 +30,7 @@ from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.workers import cpu_seconds
 from slowfast_rl.members.world import World
-from slowfast_rl.policies.contracts import BasePlanner, Executor
+from slowfast_rl.policies.contracts import BaseExecutor, BasePlanner
 
 _LEAST_WEEKS, _LEAST_MEMBERS = 4, 100
 
@@ -41,7 +40,7 @@ def fit(
     base: World | str | Path = "pronounced",
     *,
     planner: BasePlanner | None = None,
-    executor: Executor | None = None,
+    executor: BaseExecutor | None = None,
     parameters: Sequence[str] | None = None,
     progress: Callable[[str], None] | None = None,
     settings: FitSettings | None = None,
@@ -82,8 +81,8 @@ def fit(
     weeks = len(log.plans)
     statistics = Statistics(log, base.channels, _ramp(weeks, settings.ramp_weeks))
     plans = LoggedPlans(log) if planner is None else planner
-    executor = for_simulation(executor)
-    design = Design(weeks, log.launches, plans, executor, settings.history_weeks)
+    simulated = None if executor is None else executor.for_simulation()
+    design = Design(weeks, log.launches, plans, simulated, settings.history_weeks)
     objective = Objective(space, statistics, design)
     found = estimate(objective, settings, progress or (lambda text: None))
     world, n = space.world(found.theta, f"{base.name}-fitted"), statistics.num_members

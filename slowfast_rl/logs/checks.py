@@ -1,122 +1,40 @@
 """Check a log: every defect of every kind in one report, with rows and columns."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slowfast_rl.logs.parquet import SOURCE_ROW, TableRows, read_rows
 from slowfast_rl.logs.reading import EventLog, menu_index
-from slowfast_rl.logs.schema import EVENTS, KEYS, OF_SENDS, TABLES, Column
+from slowfast_rl.logs.report import SHOWN, Findings, LogReport
+from slowfast_rl.logs.schema import EVENTS, KEYS, OF_SENDS, QUESTIONS, TABLES, Column
 from slowfast_rl.members.arrays import Bool, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 
-#: What a log may be used for: evaluating messages, evaluating plans, or fitting a world.
-QUESTIONS = ("messages", "plans", "fit")
-_SHOWN = 5  # rows of a finding that are named
+if TYPE_CHECKING:
+    from slowfast_rl.logs.conversion import Conversion
+
 _TOLERANCE = 1e-6  # of probabilities, which float32 may have rounded
 _FEW = 0.05  # share of choices left to chance below which a log says little
+_CANDIDATES = ("topics", "qualities", "launched")  # columns that observations need
+_NULLABLE = ("channel", "decided_at")  # required columns that are null where they do not apply
 _ROW = Column(SOURCE_ROW, "int64", False, "number of the row in the files it comes from")
-
-
-class Finding(NamedTuple):
-    """One kind of defect in one column.
-
-    Attributes:
-        level: "error" where nothing may be learned from the log, "warning" otherwise.
-        table: the table; empty for the log as a whole.
-        column: the column, or several.
-        what: the defect.
-        affected: number of rows; 0 for the log as a whole.
-        rows: the first rows, by file and number.
-    """
-
-    level: str
-    table: str
-    column: str
-    what: str
-    affected: int
-    rows: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """Return the finding as one line."""
-        where = f"{self.table}.{self.column}: " if self.table else ""
-        more = " …" if self.affected > len(self.rows) else ""
-        rows = f" ({self.affected:,} rows: {', '.join(self.rows)}{more})" if self.affected else ""
-        return f"{self.level}: {where}{self.what}{rows}"
-
-
-class LogReport(NamedTuple):
-    """What a check found.
-
-    Attributes:
-        findings: all defects.
-        rows: number of rows of each table.
-        members: number of members.
-        randomised_messages: share of decisions, among those with a choice left, whose action has a
-            probability below 1; NaN where there are none.
-        randomised_plans: the same share of the plans that were drawn.
-    """
-
-    findings: tuple[Finding, ...]
-    rows: dict[str, int]
-    members: int
-    randomised_messages: float
-    randomised_plans: float
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        """The findings that forbid to learn from the log."""
-        return tuple(finding for finding in self.findings if finding.level == "error")
-
-    def __str__(self) -> str:
-        """Return all findings, a line each, after the sizes."""
-        sizes = ", ".join(f"{count:,} {table}" for table, count in self.rows.items())
-        chance = (
-            f"left to chance: {self.randomised_messages:.1%} of decisions, "
-            f"{self.randomised_plans:.1%} of drawn plans"
-        )
-        lines = [f"{sizes} of {self.members:,} members", chance, *map(str, self.findings)]
-        return "\n".join(lines)
-
-
-class _Found:
-    """Collects findings of all parts; those of one kind become one."""
-
-    def __init__(self) -> None:
-        self.kinds: dict[tuple[str, str, str, str], tuple[int, list[str]]] = {}
-
-    def add(
-        self,
-        level: str,
-        table: str,
-        column: str,
-        what: str,
-        rows: Sequence[str] = (),
-        count: int = 0,
-    ) -> None:
-        key = level, table, column, what
-        before, shown = self.kinds.get(key, (0, []))
-        self.kinds[key] = before + count, [*shown, *rows][:_SHOWN]
-
-    def all(self) -> tuple[Finding, ...]:
-        order = sorted(self.kinds, key=lambda key: (key[0], [*TABLES, ""].index(key[1])))
-        return tuple(Finding(*key, self.kinds[key][0], tuple(self.kinds[key][1])) for key in order)
 
 
 def check(
     log: EventLog,
     questions: Sequence[str] = (),
-    missing: dict[str, list[str]] | None = None,
+    conversion: "Conversion | None" = None,
     progress: Callable[[int], object] | None = None,
 ) -> LogReport:
     """Check every row of a log, and whether enough was left to chance for what is asked.
 
     Args:
         log: the log.
-        questions: what it will be used for, of :data:`QUESTIONS`.
-        missing: by table, required columns that a conversion did not find.
+        questions: what it will be used for, of :data:`~slowfast_rl.logs.schema.QUESTIONS`.
+        conversion: what :func:`~slowfast_rl.logs.convert` returned, if it made the log.
         progress: function that is called with the number of parts checked so far.
 
     Raises:
@@ -125,12 +43,15 @@ def check(
     for question in questions:
         if question not in QUESTIONS:
             raise ValueError(f"questions has {question!r}; allowed: {', '.join(QUESTIONS)}")
-    found, rows = _Found(), dict.fromkeys(TABLES, 0)
+    found, rows = Findings(), dict.fromkeys(TABLES, 0)
     chance = np.zeros(4)  # decisions with a choice, those left to chance, plans drawn, likewise
     members: Int64 = np.zeros(0, np.int64)
-    for table, columns in (missing or {}).items():
-        for column in columns:
-            found.add("error", table, column, "the column is missing")
+    if conversion is not None:
+        for table, columns in conversion.lacking.items():
+            for column in columns:
+                found.add("error", table, column, "the column is missing")
+        for table, columns in conversion.unread.items():
+            found.add("warning", table, ", ".join(columns), "not a column of the schema, not read")
     for number, name in enumerate(log.part_names):
         part = _PartCheck(log, name, found, questions)
         for table, given in part.tables.items():
@@ -138,11 +59,17 @@ def check(
         chance += part.run()
         twice = np.intersect1d(members, part.members)
         if twice.size:
-            shown = [f"member {member}" for member in twice[:_SHOWN]]
+            shown = [f"member {member}" for member in twice[:SHOWN]]
             found.add("error", "plans", "member", "rows in several parts", shown, len(twice))
         members = np.union1d(members, part.members)
         if progress is not None:
             progress(number + 1)
+    for table in TABLES:
+        if not rows[table]:  # a log of plans and outcomes alone answers questions about plans
+            level = "warning" if table == "decisions" else "error"
+            what = "the table has no rows"
+            what += "; observations lack what was sent" if table == "decisions" else ""
+            found.add(level, table, ", ".join(KEYS[table]), what)
     decisions, plans = (
         float(chance[i + 1] / chance[i]) if chance[i] else float("nan") for i in (0, 2)
     )
@@ -150,7 +77,7 @@ def check(
     return LogReport(found.all(), rows, len(members), decisions, plans)
 
 
-def _ask(found: _Found, questions: Sequence[str], decisions: float, plans: float) -> None:
+def _ask(found: Findings, questions: Sequence[str], decisions: float, plans: float) -> None:
     """Add what is missing for the questions."""
     for question, share, what in (
         ("messages", decisions, "decisions"),
@@ -170,7 +97,7 @@ class _PartCheck:
     """Checks the tables of one part."""
 
     def __init__(
-        self, log: EventLog, name: str, found: _Found, questions: Sequence[str] = ()
+        self, log: EventLog, name: str, found: Findings, questions: Sequence[str] = ()
     ) -> None:
         self.log, self.name, self.found, self.table = log, name, found, ""
         self.questions = questions
@@ -184,7 +111,8 @@ class _PartCheck:
                 else TableRows({}, {}, 0)
             )
         ids = [t.columns["member"] for t in self.tables.values() if "member" in t.columns]
-        self.members: Int64 = np.unique(np.concatenate(ids)) if ids else np.zeros(0, np.int64)
+        known = np.unique(np.concatenate(ids)) if ids else np.zeros(0, np.int64)
+        self.members: Int64 = known[known >= 0]
 
     def run(self) -> NDArray[np.float64]:
         """Check all tables; return numbers of choices, and how many were left to chance, [4]."""
@@ -211,7 +139,7 @@ class _PartCheck:
         given = self.tables[self.table].columns
         source = given.get(SOURCE_ROW)
         shown = [
-            f"{self.name}:{row}" if source is None else f"{source[row]}" for row in rows[:_SHOWN]
+            f"{self.name}:{row}" if source is None else f"{source[row]}" for row in rows[:SHOWN]
         ]
         self.found.add(level, self.table, column, what, shown, len(rows))
 
@@ -223,15 +151,13 @@ class _PartCheck:
             if column.name not in values:
                 if column.required:
                     self.found.add("error", self.table, column.name, "the column is missing")
-            elif (
-                null is not None
-                and column.required
-                and column.name not in ("channel", "decided_at")
-            ):
-                self._add(self._missing(column.name), column.name, "missing", null)
+            elif null is not None and column.name not in _NULLABLE and not self._unknown(column):
+                self._add(self._missing(column), column.name, "missing", null)
         if "member" in values:
             self.error("member", "below 0", (values["member"] < 0) & ~self._null("member"))
-        key = [name for name in KEYS[self.table] if name in values]
+        key = KEYS[self.table]
+        if not set(key) <= set(values):
+            return
         order = np.lexsort([values[name] for name in reversed(key)])
         same = np.ones(max(len(order) - 1, 0), np.bool_)
         for name in key:
@@ -242,10 +168,19 @@ class _PartCheck:
         what = "overlapping weeks" if self.table == "plans" else "a row twice"
         self.error(", ".join(key), what, twice)
 
-    def _missing(self, column: str) -> str:
-        """Return the level of a missing value: plans may be without propensity for messages."""
+    def _unknown(self, column: Column) -> bool:
+        """Return whether an optional column is null in all rows, as one that is not there."""
+        return not column.required and bool(self._null(column.name).all())
+
+    def _missing(self, column: Column) -> str:
+        """Return the level of missing values; questions about messages need no plan's propensity.
+
+        Rows without a candidate's features cannot be used; other optional columns may be null.
+        """
+        if not column.required:
+            return "error" if column.name in _CANDIDATES else "warning"
         plans_matter = not self.questions or set(self.questions) & {"plans", "fit"}
-        unneeded = (self.table, column) == ("plans", "propensity") and not plans_matter
+        unneeded = (self.table, column.name) == ("plans", "propensity") and not plans_matter
         return "warning" if unneeded else "error"
 
     def _null(self, name: str) -> Bool:
@@ -266,17 +201,18 @@ class _PartCheck:
         if not {"member", "week"} <= set(given):
             return 0, 0
         week = given["week"].astype(np.int64)
-        self.error("week", f"outside 0 to {weeks - 1}", (week < 0) | (week >= weeks))
+        outside = ((week < 0) | (week >= weeks)) & ~self._null("week")
+        self.error("week", f"outside 0 to {weeks - 1}", outside)
+        channels = len(world.channels)
+        for name in ("target", "opted_in"):
+            width = given[name].shape[1] if name in given else channels
+            if width != channels:
+                self.error(name, f"{width} channels instead of {channels}", np.ones(len(week)))
+                given = {other: values for other, values in given.items() if other != name}
         if "target" in given:
-            width = given["target"].shape[1]
-            if width != len(world.channels):
-                self.error(
-                    "target", f"{width} channels instead of {len(world.channels)}", week >= 0
-                )
-            else:
-                shapes = given.get("shape", np.zeros(len(week), np.int64))
-                on_menu = menu_index(world, given["target"], np.maximum(shapes, 0)) >= 0
-                self.error("target", "not on the menu", ~on_menu)
+            shapes = given.get("shape", np.zeros(len(week), np.int64))
+            on_menu = menu_index(world, given["target"], np.maximum(shapes, 0)) >= 0
+            self.error("target", "not on the menu", ~on_menu & ~self._null("target"))
         if "shape" in given:
             self._names("shape", given["shape"], world.shape_names)
         if "propensity" in given:
@@ -285,7 +221,7 @@ class _PartCheck:
         if "drawn_week" in given:
             origin = given["drawn_week"].astype(np.int64)
             drawn = origin == week
-            self.error("drawn_week", "after the week", origin > week)
+            self.error("drawn_week", "after the week", (origin > week) & ~self._null("week"))
             self.error("drawn_week", "before the log", (origin < 0) & ~self._null("drawn_week"))
         self._weeks_in_order(given["member"], week)
         self._held(given)
@@ -349,7 +285,8 @@ class _PartCheck:
 
     def _time(self, time: Int64) -> None:
         last = self.log.weeks * WEEK_SECONDS
-        self.error("time", f"outside the log's {self.log.weeks} weeks", (time < 0) | (time >= last))
+        outside = ((time < 0) | (time >= last)) & ~self._null("time")
+        self.error("time", f"outside the log's {self.log.weeks} weeks", outside)
 
     def _slots(self, time: Int64, channel: NDArray[Any]) -> None:
         """Check that decisions are at the times of the schedule, on its channels."""
@@ -363,11 +300,13 @@ class _PartCheck:
     def _candidates(self, given: dict[str, NDArray[Any]], action: Int64) -> None:
         """Check the candidates' features, which observations need."""
         world = self.log.world
-        for name in ("topics", "qualities", "launched"):
-            if name not in given:
+        known = {name: ~self._null(name) for name in _CANDIDATES}
+        for name in _CANDIDATES:
+            if name not in given or (len(action) and not known[name].any()):
                 self.found.add(
                     "warning", "decisions", name, "the column is missing; observations need it"
                 )
+                known[name][:] = False
                 continue
             width = given[name].shape[1]
             if width != world.num_candidates:
@@ -375,9 +314,11 @@ class _PartCheck:
         topics, qualities = given.get("topics"), given.get("qualities")
         if topics is not None:
             outside = ((topics < 0) | (topics >= world.num_topics)).any(axis=1)
-            self.error("topics", f"outside 0 to {world.num_topics - 1}", outside)
+            what = f"outside 0 to {world.num_topics - 1}"
+            self.error("topics", what, outside & known["topics"])
         if qualities is not None:
-            self.error("qualities", "not a finite number", ~np.isfinite(qualities).all(axis=1))
+            strange = ~np.isfinite(qualities).all(axis=1)
+            self.error("qualities", "not a finite number", strange & known["qualities"])
 
     def _vectors(self, given: dict[str, NDArray[Any]], action: Int64, wrong: Bool) -> None:
         """Check the vectors of probabilities."""
@@ -399,7 +340,7 @@ class _PartCheck:
         )
         if "propensity" in given:
             own = vectors[np.arange(len(action)), np.where(wrong, 0, action)]
-            differ = known & ~wrong & ~(abs(own - given["propensity"]) < 1e-4)
+            differ = known & ~wrong & (abs(own - given["propensity"]) > 1e-4)
             self.error("propensity", "differs from the action's in probabilities", differ)
 
     def _outcomes(self, given: dict[str, NDArray[Any]]) -> None:
@@ -413,48 +354,59 @@ class _PartCheck:
         of_channel = ~np.isin(event, [EVENTS.index("viewed"), EVENTS.index("churned")])
         self.error("channel", "missing", of_channel & (channel == -1) & (event >= 0))
         self._of_week("time", given["member"], given["time"] // WEEK_SECONDS)
-        self._after_churn(given)
+        self._churn(given)
         of_sends = np.isin(event, [EVENTS.index(name) for name in OF_SENDS])
         decided = given.get("decided_at", np.full(len(event), -1))
         self.error("decided_at", "missing for an event of a send", of_sends & (decided < 0))
         self.error("time", "before the send was decided", of_sends & (given["time"] < decided))
+        late = of_sends & (decided >= 0) & (given["time"] // WEEK_SECONDS > decided // WEEK_SECONDS)
+        self._add("warning", "time", "in a week after the send's, to which it is counted", late)
         sends = self.tables["decisions"].columns
         if {"member", "time", "action", "channel"} <= set(sends):
-            span, sent = self.log.weeks * WEEK_SECONDS, sends["action"] > 0
-            keys = (sends["member"][sent] * span + sends["time"][sent]) * 32 + sends["channel"][
-                sent
-            ]
-            here = (given["member"] * span + decided) * 32 + channel
-            lost = of_sends & (decided >= 0) & ~np.isin(here, keys)
+            sent = sends["action"] > 0
+            known = self._keys(*(sends[name][sent] for name in ("member", "time", "channel")))
+            lost = of_sends & (decided >= 0)
+            lost &= ~np.isin(self._keys(given["member"], decided, channel), known)
             self.error("decided_at", "no send of the member at that time on the channel", lost)
 
-    def _after_churn(self, given: dict[str, NDArray[Any]]) -> None:
-        """Check that nothing is planned for members after they churned."""
-        gone = given["event"] == EVENTS.index("churned")
+    def _keys(self, member: Int64, time: Int64, channel: NDArray[Any]) -> Int64:
+        """Return a number for each member, time and channel, [B]; ids may be large, places not."""
+        place = np.searchsorted(self.members, member)
+        inside = np.clip(time, -1, self.log.weeks * WEEK_SECONDS)
+        keys: Int64 = (place * (self.log.weeks * WEEK_SECONDS + 2) + inside + 1) * 64 + channel + 2
+        return keys
+
+    def _churn(self, given: dict[str, NDArray[Any]]) -> None:
+        """Check that members have plans until they churn, and none after it."""
         plans = self.tables["plans"].columns
-        if not gone.any() or not {"member", "week"} <= set(plans):
+        if not {"member", "week"} <= set(plans) or not len(self.members):
             return
-        members, weeks = given["member"][gone], given["time"][gone] // WEEK_SECONDS
-        order = np.argsort(members, kind="stable")
-        place = np.minimum(np.searchsorted(members[order], plans["member"]), len(members) - 1)
-        found = members[order][place] == plans["member"]
+        gone = (given["event"] == EVENTS.index("churned")) & (given["member"] >= 0)
+        gone &= given["time"] >= 0
+        never = np.iinfo(np.int64).max
+        churned = np.full(len(self.members), never)  # [N] week in which the member churned
+        places = np.searchsorted(self.members, given["member"][gone])
+        np.minimum.at(churned, places, given["time"][gone] // WEEK_SECONDS)
+        known = plans["member"] >= 0
+        place = np.where(known, np.searchsorted(self.members, plans["member"]), 0)
+        week = plans["week"].astype(np.int64)
+        last = np.full(len(self.members), -1)
+        np.maximum.at(last, place[known], week[known])
         self.table = "plans"
-        self.error(
-            "week", "after the member churned", found & (plans["week"] > weeks[order][place])
-        )
+        self.error("week", "after the member churned", known & (week > churned[place]))
+        ends = known & (week == last[place]) & (week < self.log.weeks - 1)
+        what = "the member's last week, and no event says that it churned"
+        self._add("warning", "week", what, ends & (churned[place] == never))
         self.table = "outcomes"
 
     def _of_week(self, column: str, member: Int64, week: Int64) -> None:
         """Check that members have a plan in the weeks of rows."""
         plans = self.tables["plans"].columns
         if {"member", "week"} <= set(plans):
-            keys = plans["member"] * self.log.weeks + plans["week"]
-            inside = (week >= 0) & (week < self.log.weeks)
-            lost = inside & ~np.isin(member * self.log.weeks + week, keys)
+            weeks = self.log.weeks
+            places = [np.searchsorted(self.members, ids) for ids in (plans["member"], member)]
+            theirs, inside = plans["week"], (week >= 0) & (week < weeks) & (member >= 0)
+            planned = (plans["member"] >= 0) & (theirs >= 0) & (theirs < weeks)
+            keys = (places[0] * weeks + theirs)[planned]
+            lost = inside & ~np.isin(places[1] * weeks + week, keys)
             self.error(column, "the member has no plan in that week", lost)
-
-
-def findings_of(report: LogReport) -> Iterator[dict[str, Any]]:
-    """Yield the findings as mappings for JSON."""
-    for finding in report.findings:
-        yield finding._asdict() | {"rows": list(finding.rows)}

@@ -127,7 +127,7 @@ def _decision_rewards(histories: MemberHistories, rows: Int64) -> Float64:
     """
     given, reward = histories.part.decisions.columns, histories.log.world.reward
     opened, opted_out = (
-        histories.followed(rows, given["time"], event) for event in ("opened", "opted_out")
+        histories.followed(np.arange(len(rows)), event) for event in ("opened", "opted_out")
     )
     sent = given["action"] > 0
     rewards = (

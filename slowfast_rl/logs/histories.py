@@ -1,11 +1,13 @@
 """What a log says of its members: a table of weeks, and every observation that it leads to."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slowfast_rl.logs.joins import check_candidates, check_rows
 from slowfast_rl.logs.parquet import TableRows
 from slowfast_rl.logs.reading import EventLog, LogPart, menu_index
 from slowfast_rl.logs.replay import Replay, Sends
@@ -34,14 +36,19 @@ class MemberHistories:
 
     Args:
         log: the log.
-        part: one of its parts, without the errors that ``slowfast-logs mode=check`` reports.
+        part: one of its parts.
 
     Attributes:
         members: [N] ids in ascending order.
         table: the members' weeks.
+
+    Raises:
+        ValueError: some rows belong to no member and week with a plan, or are twice; the check of
+            the log names them.
     """
 
     def __init__(self, log: EventLog, part: LogPart) -> None:
+        check_rows(log, part)
         self.log, self.part = log, part
         self.members: Int64 = np.unique(part.plans.columns["member"])
         t, n, c = log.weeks, len(self.members), len(log.world.channels)
@@ -80,10 +87,14 @@ class MemberHistories:
         rows: Int64 = np.searchsorted(self.members, members)
         return rows
 
+    def _keys(self, rows: Int64, times: Int64, channels: Int64) -> Int64:
+        """Return a number for each row, time and channel of decisions, [B]."""
+        span, num_channels = self.log.weeks * WEEK_SECONDS, len(self.log.world.channels)
+        keys: Int64 = (rows * span + times) * num_channels + channels
+        return keys
+
     def _fill_plans(self, plans: TableRows) -> None:
         table, given = self.table, plans.columns
-        if not plans.size:
-            return
         where = given["week"].astype(np.int64), self.rows_of(given["member"])
         shapes = given.get("shape", np.zeros(plans.size, np.int64))
         table.plans[where] = menu_index(self.log.world, given["target"], np.maximum(shapes, 0))
@@ -95,12 +106,16 @@ class MemberHistories:
     def _fill_outcomes(self, outcomes: TableRows) -> None:
         table, given = self.table, outcomes.columns
         time, row, event = given["time"], self.rows_of(given["member"]), given["event"]
+        decided, channel = given["decided_at"], given["channel"]
         for name, counts in (
             ("opened", table.opens), ("dismissed", table.dismissals), ("opted_out", table.opt_outs),
         ):  # fmt: skip
             some = event == _EVENT[name]
-            where = given["decided_at"][some] // WEEK_SECONDS, row[some], given["channel"][some]
-            np.add.at(counts, where, 1)
+            # A message may be opened more than once: each send counts once.
+            sends = np.unique(self._keys(*(c[some] for c in (row, decided, channel))))
+            sends, of_channel = np.divmod(sends, counts.shape[2])
+            of_member, at = np.divmod(sends, self.log.weeks * WEEK_SECONDS)
+            np.add.at(counts, (at // WEEK_SECONDS, of_member, of_channel), 1)
         viewed, gone = event == _EVENT["viewed"], event == _EVENT["churned"]
         day, second = np.divmod(time[viewed], DAY_SECONDS)
         np.minimum.at(self.first_view, (day, row[viewed]), second)
@@ -115,7 +130,7 @@ class MemberHistories:
             belief_filter: of the planner whose beliefs are wanted.
 
         Raises:
-            ValueError: the log has no topics of the messages that were sent.
+            ValueError: the log has no topics of the messages that were sent, or unknown ones.
         """
         sends, replay = self.sends(), self._begin(belief_filter)
         ends = np.searchsorted(sends.days, 7 * np.arange(self.log.weeks + 1))
@@ -129,22 +144,21 @@ class MemberHistories:
         """Yield the logged opportunities, slot by slot, with the observations of that time.
 
         Raises:
-            ValueError: the log lacks what the candidates were.
+            ValueError: the log lacks what some candidates were, or a decision is at no slot of the
+                schedule.
         """
         given, world = self.part.decisions.columns, self.log.world
-        lacking = [name for name in _CANDIDATES if name not in given]
-        if lacking:
-            raise ValueError(f"{self.log.folder} has no {', '.join(lacking)} of the candidates")
+        if (self._slots < 0).any():
+            raise ValueError(
+                f"{self.log.folder} has decisions at times of no slot of their channel; "
+                "slowfast-logs mode=check names the rows"
+            )
+        check_candidates(self.log, self.part, slice(None), _CANDIDATES)
         sends, replay = self.sends(), self._begin(None)
-        rows = self.rows_of(given["member"])
-        order = np.argsort(given["time"], kind="stable")
-        slots = np.array([s.weekday * DAY_SECONDS + s.second for s in world.schedule])
-        bounds = np.searchsorted(
-            given["time"][order],
-            (np.arange(self.log.weeks)[:, None] * WEEK_SECONDS + slots).ravel(),
-        )
-        bounds = np.append(bounds, len(order))
-        sent_by = np.searchsorted(self._send_times, np.append(given["time"][order], 2**62)[bounds])
+        rows, order, slots = self.rows_of(given["member"]), self._order, self._slots
+        numbers = np.arange(self.log.weeks * world.slots_per_week + 1)
+        bounds = np.searchsorted(slots[order], numbers)
+        sent_by = np.searchsorted(slots[order[given["action"][order] > 0]], numbers)
         for week in range(self.log.weeks):
             targets = world.plans[np.maximum(self.table.plans[week], 0)]
             shapes = world.plan_shapes[np.maximum(self.table.plans[week], 0)]
@@ -155,7 +169,7 @@ class MemberHistories:
                     where = rows[here]
                     # The environments simulate days before the first slot together with it.
                     today = 7 * week + world.schedule[slot].weekday * (slot > 0)
-                    viewed = self.viewed[7 * week : today]
+                    viewed = self.first_view[7 * week : today] < DAY_SECONDS
                     replay.set_viewing_days(viewed.sum(axis=0))
                     feasible = feasible_target(targets, replay.opted_in)
                     seen = replay.opportunity_observations(
@@ -171,49 +185,71 @@ class MemberHistories:
         """Return all sends with what followed from them, in order of time.
 
         Raises:
-            ValueError: the log has no topics of the messages that were sent.
+            ValueError: the log has no topics of the messages that were sent, or unknown ones.
         """
         given = self.part.decisions.columns
-        if "topics" not in given:
-            raise ValueError(
-                f"{self.log.folder} has no topics of candidates; observations need them"
-            )
-        order = np.argsort(given["time"], kind="stable")
-        order = order[given["action"][order] > 0]
-        rows, time = self.rows_of(given["member"][order]), given["time"][order]
-        self._send_times = time
+        order = self._order[given["action"][self._order] > 0]
+        check_candidates(self.log, self.part, order, ["topics"])
         number = given["action"][order].astype(np.int64) - 1
+        topics = given["topics"][order, number].astype(np.int64)
         return Sends(
-            rows,
+            self.rows_of(given["member"][order]),
             given["channel"][order].astype(np.int64),
-            given["topics"][order, number].astype(np.int64),
-            time // DAY_SECONDS,
-            *(self.followed(rows, time, name) for name in ("opened", "dismissed", "opted_out")),
+            topics,
+            given["time"][order] // DAY_SECONDS,
+            *(self.followed(order, name) for name in ("opened", "dismissed", "opted_out")),
         )
 
-    def followed(self, rows: Int64, times: Int64, event: str) -> UInt8:
+    @cached_property
+    def _slots(self) -> Int64:
+        """[B] number since the log began of each decision's slot; -1 at a time without one."""
+        given, schedule = self.part.decisions.columns, self.log.world.schedule
+        channels = len(self.log.world.channels)
+        week, into = np.divmod(given["time"], WEEK_SECONDS)
+        known = [(s.weekday * DAY_SECONDS + s.second) * channels + s.channel for s in schedule]
+        sorted_slots = np.argsort(known, kind="stable")
+        here = into * channels + given["channel"]
+        place = np.searchsorted(np.array(known)[sorted_slots], here)
+        place = sorted_slots[np.minimum(place, len(known) - 1)]
+        slots: Int64 = np.where(np.array(known)[place] == here, week * len(schedule) + place, -1)
+        return slots
+
+    @cached_property
+    def _order(self) -> Int64:
+        """[B] the decisions in order of time, at the same time in that of the schedule."""
+        return np.lexsort((self._slots, self.part.decisions.columns["time"]))
+
+    def followed(self, decisions: Int64, event: str) -> UInt8:
         """Return 1 where an event followed from a decision, else 0, [B].
 
         Args:
-            rows: [B] of the members.
-            times: [B] of the decisions.
+            decisions: [B] rows of the table ``decisions`` of the part.
             event: "opened", "dismissed" or "opted_out".
         """
-        given = self.part.outcomes.columns
-        some, span = given["event"] == _EVENT[event], self.log.weeks * WEEK_SECONDS
-        known = self.rows_of(given["member"][some]) * span + given["decided_at"][some]
-        return np.isin(rows * span + times, known).astype(np.uint8)
+        outcomes, made = self.part.outcomes.columns, self.part.decisions.columns
+        some = outcomes["event"] == _EVENT[event]
+        known = self._keys(
+            self.rows_of(outcomes["member"][some]),
+            *(outcomes[name][some] for name in ("decided_at", "channel")),
+        )
+        asked = self._keys(
+            self.rows_of(made["member"][decisions]),
+            *(made[name][decisions] for name in ("time", "channel")),
+        )
+        return np.isin(asked, known).astype(np.uint8)
 
     def _begin(self, belief_filter: BeliefFilter | None) -> Replay:
         table = self.table
         return Replay(
-            self.log.world, self.members, table.opted_in[0], table.launches, belief_filter
-        )
+            self.log.world, self.members, table.opted_in[0], table.launches, belief_filter,
+            alive=table.alive[0],
+        )  # fmt: skip
 
     def _end_week(self, replay: Replay, week: int) -> None:
-        """End a week of the replay; who churned keeps its opt-ins."""
+        """End a week of the replay; who is not there in the next one keeps its opt-ins."""
         table, last = self.table, week + 1 == self.log.weeks
-        alive = table.alive[week] & ~table.churned[week]
+        after = table.alive[week] & ~table.churned[week]
+        alive = after if last else table.alive[week + 1]
         following = self._opted_in_after(replay) if last else table.opted_in[week + 1]
         opted_in = np.where(alive[:, None], following, replay.opted_in)
         replay.end_week(table.viewing_days[week], opted_in, alive)
@@ -266,10 +302,10 @@ def weekly(log: EventLog) -> Any:
 
     The index is member and week; the columns are the features of ``sf.weekly_features(log.world)``.
     """
-    import pandas as pd  # needs the extra report, as the next line says
-
     from slowfast_rl.members.features import weekly_features
-    from slowfast_rl.members.frames import to_frame
+    from slowfast_rl.members.frames import to_frame  # it names the extra that it needs
+
+    import pandas as pd  # isort: skip
 
     members, weeks, rows = zip(*weekly_observations(log), strict=True)
     index = pd.MultiIndex.from_arrays(

@@ -208,8 +208,15 @@ class TableRows(NamedTuple):
     """Rows of a table as arrays."""
 
     columns: dict[str, NDArray[Any]]  # [B], or [B, width] for a kind that ends in "[]"
-    nulls: dict[str, Bool]  # [B] by column, where some are null; ragged rows of a list are null
+    # [B] by column, where some are null; so are NaN, and lists of another length or with a null
+    nulls: dict[str, Bool]
     size: int  # B
+
+    @classmethod
+    def empty(cls, table: Sequence[Column]) -> "TableRows":
+        """Return no rows of a table, with all its columns."""
+        shapes = {c.name: (0, 0) if c.kind.endswith("[]") else (0,) for c in table}
+        return cls({name: np.zeros(shape, np.int64) for name, shape in shapes.items()}, {}, 0)
 
 
 def read_rows(
@@ -246,26 +253,33 @@ def read_rows(
             try:
                 values, null = _columns_of(chunk, column, (names or {}).get(column.name, ()))
             except (pa.ArrowException, ValueError) as error:
-                raise ValueError(
-                    f"{path} has {column.name} of type {chunk.type}; allowed is {column.kind}"
-                ) from error
+                raise ValueError(wrong_type(path, column.name, chunk, column, error)) from error
             found.columns[column.name] = values
             if null.any():
                 found.nulls[column.name] = null
         return found
 
 
+def wrong_type(path: Path, name: str, array: "pa.Array", column: Column, error: Exception) -> str:
+    """Return the message about a column of a file that cannot be converted."""
+    return f"{path} has {name} of type {array.type}; allowed is {column.kind}: {error}"
+
+
+def decoded(array: "pa.Array") -> "pa.Array":
+    """Return an array without dictionary encoding."""
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
 def _columns_of(
     array: "pa.Array", column: Column, known: Sequence[str]
 ) -> tuple[NDArray[Any], Bool]:
     """Return a column's values [B] or [B, width], and where they are null, [B]."""
-    base = column.kind.removesuffix("[]")
+    base, array = column.kind.removesuffix("[]"), decoded(array)
     if base != column.kind:
         return _lists_of(array, base)
-    null = np.asarray(array.is_null().to_numpy(zero_copy_only=False), np.bool_)
+    null = np.asarray(array.is_null(nan_is_null=True).to_numpy(zero_copy_only=False), np.bool_)
     if base == "name":
-        plain = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
-        coded = plain.cast(pa.string()).dictionary_encode()
+        coded = array.cast(pa.string()).dictionary_encode()
         code = {name: i for i, name in enumerate(known)}
         of_name = np.array([code.get(name, -2) for name in coded.dictionary.to_pylist()] + [-1])
         indices = coded.indices.fill_null(len(coded.dictionary)).to_numpy(zero_copy_only=False)
@@ -276,7 +290,16 @@ def _columns_of(
 
 
 def _lists_of(array: "pa.Array", base: str) -> tuple[NDArray[Any], Bool]:
-    """Return lists as an array [B, width], and where they are null or of another length, [B]."""
+    """Return lists as an array [B, width], and which of them have a null or another length, [B].
+
+    The width is the length that most of them have.
+
+    Raises:
+        ValueError: they are no lists.
+    """
+    kinds = pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
+    if not any(is_kind(array.type) for is_kind in kinds):
+        raise ValueError("they are no lists")
     size = len(array)
     lengths = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     width = int(np.bincount(lengths).argmax()) if size else 0
@@ -285,8 +308,11 @@ def _lists_of(array: "pa.Array", base: str) -> tuple[NDArray[Any], Bool]:
     filler = {"bool": False, "float32": np.nan, "float64": np.nan}.get(base, -1)
     values = np.full((size, width), filler, np.dtype(kind.to_pandas_dtype()))
     if width:
-        kept = array.filter(pa.array(fits)).flatten().cast(kind).fill_null(filler)
-        values[fits] = kept.to_numpy(zero_copy_only=False).reshape(-1, width)
+        kept = array.filter(pa.array(fits)).flatten().cast(kind)
+        known = kept.is_valid().to_numpy(zero_copy_only=False).reshape(-1, width)
+        filled = kept.fill_null(filler).to_numpy(zero_copy_only=False)
+        values[fits] = filled.reshape(-1, width)
+        fits[fits] = known.all(axis=1)
     return values, ~fits
 
 

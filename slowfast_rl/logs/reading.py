@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from slowfast_rl.logs.company import with_company_side
-from slowfast_rl.logs.parquet import TableRows, read_columns, read_rows
+from slowfast_rl.logs.launches import read_launches
+from slowfast_rl.logs.parquet import TableRows, read_rows
 from slowfast_rl.logs.schema import EVENTS, LAUNCH_FILE, LOG_FILE, TABLES, VERSION
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.bounds import quoted
@@ -33,7 +34,7 @@ class EventLog:
             file; its channels must be those of the log.
 
     Raises:
-        ValueError: the folder is no log, or of another version.
+        ValueError: the folder is no log, of another version, or lacks a file.
     """
 
     def __init__(self, folder: Path | str, base: World | str = "pronounced") -> None:
@@ -65,22 +66,20 @@ class EventLog:
         strange = sorted((names["decisions"] | names["outcomes"]) - names["plans"])
         if strange:
             raise ValueError(f"{self.folder} has {strange[0]} without plans; allowed is one with")
+        for table, own in names.items():
+            lost = sorted(names["plans"] - own)
+            if own and lost:
+                raise ValueError(
+                    f"{self.folder} has no {table}/{lost[0]}; allowed is one for each of plans/, "
+                    f"or none in {table}/"
+                )
         self.has_decisions = bool(names["decisions"])
 
     @cached_property
     def launches(self) -> Float32:
         """[7 T, D] launches of each day and topic."""
-        counts = np.zeros((7 * self.weeks, self.world.num_topics), np.float32)
-        path = self.folder / LAUNCH_FILE
-        if path.exists():
-            given = read_columns(path, ["day", "topic", "launches"])
-            days, topics = given["day"].astype(np.int64), given["topic"].astype(np.int64)
-            inside = (days >= 0) & (days < len(counts)) & (topics >= 0)
-            inside &= topics < self.world.num_topics
-            if not inside.all():
-                raise ValueError(f"{path} has days or topics outside the log")
-            np.add.at(counts, (days, topics), given["launches"])
-        return counts
+        path, size = self.folder / LAUNCH_FILE, (7 * self.weeks, self.world.num_topics)
+        return read_launches(path, *size) if path.exists() else np.zeros(size, np.float32)
 
     def part(self, name: str) -> LogPart:
         """Return the rows of one of :attr:`part_names`; a table without that file is empty."""
@@ -88,8 +87,9 @@ class EventLog:
         found = {}
         for table, columns in TABLES.items():
             path = self.folder / table / name
-            empty = TableRows({c.name: np.zeros(0, np.int64) for c in columns}, {}, 0)
-            found[table] = read_rows(path, columns, names) if path.exists() else empty
+            found[table] = (
+                read_rows(path, columns, names) if path.exists() else TableRows.empty(columns)
+            )
         return LogPart(**found)
 
     def parts(self) -> Iterator[LogPart]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from slowfast_rl.logs.company import company_side
 from slowfast_rl.logs.decisions import Columns, Watch, decide_slot
-from slowfast_rl.logs.parquet import part_file, write_columns, write_part
+from slowfast_rl.logs.launches import write_launches
+from slowfast_rl.logs.parquet import part_file, write_part
 from slowfast_rl.logs.schema import LAUNCH_FILE, LOG_FILE, TABLES, VERSION
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
@@ -26,7 +27,8 @@ from slowfast_rl.policies.settings import Settings, setting
 from slowfast_rl.store import pacing_plan
 from slowfast_rl.store.files import write_text_atomically
 
-SHARD = 1024  # members that are simulated, and whose rows are written, together
+SHARD = 1024  # members that are simulated, and whose rows are written, together, at most
+PART_ROWS = 1 << 21  # decisions of them, at most: they are in memory until they are written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,9 +183,10 @@ def record(
         raise ValueError(
             f"the log has {num_members} members in {weeks} weeks; allowed is 1 or more"
         )
-    starts, done = range(0, num_members, SHARD), 0
+    shard = min(SHARD, max(1, PART_ROWS // (weeks * world.slots_per_week)))
+    starts, done = range(0, num_members, shard), 0
     for number, start in enumerate(starts):
-        size = min(SHARD, num_members - start)
+        size = min(shard, num_members - start)
         population = Population(
             world, size, population_seed, luck_seed, first_member=first_member + start,
             reward="sampled", belief_filter=None if planner is None else planner.belief_filter,
@@ -196,9 +199,10 @@ def record(
                 progress(done + size * (week + 1) * world.slots_per_week)
         done += size * weeks * world.slots_per_week
         for name, columns in TABLES.items():
-            if rows[name]:
-                part = part_file(number).removesuffix(".parquet")
-                write_part(folder / name, part, columns, [_in_order(rows[name])])
+            part = part_file(number).removesuffix(".parquet")
+            none = {"member": np.zeros(0, np.int64)}
+            own = _in_order(rows[name]) if rows[name] else none
+            write_part(folder / name, part, columns, [own])
     counts = launch_counts(world, luck_seed, -(-weeks // 64) * 64)[: 7 * weeks]
     write_log_file(folder, company_side(world), weeks, counts)
     return folder
@@ -213,16 +217,9 @@ def write_log_file(folder: Path, company: dict[str, Any], weeks: int, counts: Fl
         weeks: T, number of weeks.
         counts: [7 T, D] launches of each day and topic.
     """
-    write_launches(folder, counts)
+    write_launches(folder / LAUNCH_FILE, counts)
     head = {"schema": VERSION, "weeks": weeks, "world": company}
     write_text_atomically(folder / LOG_FILE, json.dumps(head, indent=1))
-
-
-def write_launches(folder: Path, counts: Float32) -> None:
-    """Write the launches of each day and topic, [days, D]."""
-    days, topics = np.nonzero(counts)
-    launches = {"day": days, "topic": topics, "launches": counts[days, topics].astype(np.int64)}
-    write_columns(folder / LAUNCH_FILE, launches)
 
 
 def _record_week(
@@ -278,7 +275,7 @@ def _in_order(batches: list[Columns]) -> Columns:
 
 
 def _merged(batches: list[Columns], sizes: list[int], name: str) -> Any:
-    """Return a column of all batches; None, or -1 among whole numbers, where one lacks it."""
+    """Return a column of all batches; None, or NaN among numbers, where one lacks it."""
     present = [np.asarray(batch[name]) for batch in batches if name in batch]
     if present[0].dtype.kind in "US":
         parts = [

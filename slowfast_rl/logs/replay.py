@@ -53,6 +53,8 @@ class Replay:
         opted_in: [N, C] whether each member is opted in when the log begins.
         launches: [days, D] launches of each day and topic, for all weeks that will be replayed.
         belief_filter: updates :attr:`beliefs` every week; None for no beliefs.
+        alive: [N] whether each member is there when the log begins; None for all. Members may come
+            later: nothing is logged, and nothing believed, of the weeks before.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Replay:
         opted_in: Bool,
         launches: Float32,
         belief_filter: BeliefFilter | None = None,
+        alive: Bool | None = None,
     ) -> None:
         self.world, self.members, self.week = world, members, 0
         # A population only lends its arrays and observations: no slot of it is ever simulated.
@@ -70,6 +73,8 @@ class Replay:
         calendar = intensity_of(world, np.concatenate([launches, spare]))
         self._population.simulation = self._population.simulation._replace(launches=calendar)
         self.opted_in = opted_in
+        if alive is not None:
+            self._population.simulation.state.alive[:] = alive
 
     @property
     def log(self) -> Log:
@@ -92,7 +97,7 @@ class Replay:
 
     @property
     def alive(self) -> Bool:
-        """[N] whether the member had not churned."""
+        """[N] whether the member is there on this Monday: it has come, and has not churned."""
         return self._population.alive
 
     def weekly_observations(self) -> Float32:
@@ -146,14 +151,14 @@ class Replay:
             opted_in: [N, C] on the next Monday.
             alive: [N] on the next Monday.
         """
-        simulation = self._population.simulation
+        simulation, before = self._population.simulation, self.alive
         self.set_viewing_days(viewing_days)
         _end_week(simulation.log, simulation.state.alive)
         simulation.state.week[:] += 1
         simulation.state.alive[:] = alive
         self.opted_in, self.week = opted_in, self.week + 1
         if self.beliefs is not None:
-            self.beliefs.update(simulation.log, simulation.state.alive)
+            self.beliefs.update(simulation.log, (before & alive).astype(np.uint8))
         return self
 
     def plan_request(self, planner: BasePlanner | None = None) -> PlanRequest:

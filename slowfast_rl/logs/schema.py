@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 VERSION = 1  # of the schema; changed when a column changes its meaning
 LOG_FILE = "log.json"
-LAUNCH_FILE = "launches.parquet"
+LAUNCHES = "launches"
+LAUNCH_FILE = f"{LAUNCHES}.parquet"
 
 
 class Column(NamedTuple):
@@ -82,9 +83,11 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "outcomes": OUTCOMES,
     "plans": PLANS,
 }
+#: What a log may be used for: evaluating messages, evaluating plans, or fitting a world.
+QUESTIONS = ("messages", "plans", "fit")
 #: The columns that identify a row of each table.
 KEYS: dict[str, tuple[str, ...]] = {
-    "decisions": ("member", "time"),
+    "decisions": ("member", "time", "channel"),
     "outcomes": ("member", "time", "channel", "event"),
     "plans": ("member", "week"),
 }

@@ -299,7 +299,7 @@ def _message_rewards(histories: MemberHistories, reward: str) -> tuple[Float64, 
         day, second = np.divmod(given["time"], DAY_SECONDS)
         first = histories.first_view[day, rows]
         return (first < DAY_SECONDS).astype(np.float64), (first > 0) & (first < second)
-    opened = histories.followed(rows, given["time"], "opened")
+    opened = histories.followed(np.arange(len(rows)), "opened")
     return opened.astype(np.float64), np.zeros(len(rows), np.bool_)
 
 

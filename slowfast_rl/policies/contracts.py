@@ -14,7 +14,7 @@ import numpy as np
 
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int8, Int32, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
-from slowfast_rl.members.opportunity import PacerFunction, RankerFunction
+from slowfast_rl.members.opportunity import FastPolicy, PacerFunction, RankerFunction
 from slowfast_rl.members.population import Population
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
@@ -473,6 +473,26 @@ class BaseExecutor(Component):
             the probabilities; None where the executor does not know them.
         """
         return None
+
+    def fast_policy(self, world: World, weights: Float32 | None = None) -> FastPolicy | None:
+        """Return the compiled pacer and ranker of one week, which the fused driver calls.
+
+        Args:
+            world: the world.
+            weights: [N, 7] day weights of the plans' shapes; None where all are uniform.
+
+        Returns:
+            them; None for an executor that decides in Python.
+        """
+        return None
+
+    def for_simulation(self) -> Executor:
+        """Return an executor for simulations in which only the probabilities of actions matter.
+
+        It must give every action the same probability as this one. It may draw other coins, which
+        allows it to simulate faster. Fitting a world uses it. The default is the executor itself.
+        """
+        return self
 
     @does_nothing
     def learn(self, *arguments: Any, **keywords: Any) -> Any:

@@ -156,11 +156,13 @@ def plans_of_planner(
 
 
 def choose_plans(planner: BasePlanner, asked: PlanRequest) -> Int64:
-    """Return the plans that a planner chooses, [B].
+    """Return the plans that a planner chooses, [B]; for nobody it is not asked.
 
     Raises:
         ValueError: the planner does not return one index into the menu per requested member.
     """
+    if not len(asked.entity_ids):
+        return np.zeros(0, np.int64)
     answer, (count, num_plans) = np.asarray(planner.plan(asked)), asked.feasible.shape
     if answer.dtype.kind not in "iu" or answer.shape != (count,):
         raise ValueError(

@@ -26,7 +26,7 @@ from slowfast_rl.logs.parquet import (
     write_columns,
 )
 from slowfast_rl.logs.reading import EventLog
-from slowfast_rl.logs.schema import TABLES
+from slowfast_rl.logs.schema import LAUNCH_FILE, TABLES
 from slowfast_rl.members.arrays import Float32, Int64
 from slowfast_rl.members.clock import WEEK_SECONDS
 from slowfast_rl.members.features import weekly_features
@@ -149,15 +149,22 @@ def find_log_shards(log: EventLog) -> tuple[list[Shard], list[Any]]:
     """Return the parts of a log as shards, and what identifies them.
 
     Raises:
-        ValueError: a file is damaged.
+        ValueError: a file is damaged, or a member has rows in several parts.
     """
-    shards, identity = [], []
+    shards: list[Shard] = []
+    identity: list[Any] = []
+    members: list[Int64] = []
+    launches = log.folder / LAUNCH_FILE
+    if launches.exists():
+        identity.append([LAUNCH_FILE, _digest(launches)])
     for number, name in enumerate(log.part_names):
         files = [log.folder / table / name for table in TABLES]
         groups = {path: row_groups(path) for path in files if path.exists()}
         plans = log.folder / "plans" / name
         shards.append(Shard(number, plans.absolute(), 0, sum(groups[plans].rows)))
         identity += [[f"{p.parent.name}/{name}", g.digest, g.rows] for p, g in groups.items()]
+        members.append(np.unique(check_ids(read_columns(plans, ["member"])["member"])))
+    check_distinct(np.concatenate(members))
     return shards, identity
 
 

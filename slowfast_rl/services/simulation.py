@@ -12,7 +12,7 @@ import numpy as np
 from slowfast_rl.agents.disk import read_arrays, write_arrays
 from slowfast_rl.fast.decide import sources
 from slowfast_rl.logs.decisions import Watch, decide_slot
-from slowfast_rl.logs.schema import TABLES
+from slowfast_rl.logs.schema import LAUNCH_FILE, TABLES
 from slowfast_rl.members.arrays import Float64, Int64
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 from slowfast_rl.members.launches import launch_counts
@@ -188,8 +188,8 @@ class SimulationService:
 
     def _write(self, happened: dict[str, list[dict[str, Any]]]) -> None:
         """Write the rows of a day, each table to its file; on Mondays also the launches."""
-        from slowfast_rl.logs.parquet import write_part  # needs an extra
-        from slowfast_rl.logs.recording import write_launches
+        from slowfast_rl.logs.launches import write_launches  # they need an extra
+        from slowfast_rl.logs.parquet import write_part
 
         assert self.folder is not None
         name = f"day-{self.now // DAY_SECONDS - 1:06}"
@@ -199,7 +199,7 @@ class SimulationService:
         if "plans" in happened:
             weeks, world = self.now // WEEK_SECONDS + 1, self.population.world
             counts = launch_counts(world, self.population.simulation.seed, -(-weeks // 64) * 64)
-            write_launches(self.folder, counts[: 7 * weeks])
+            write_launches(self.folder / LAUNCH_FILE, counts[: 7 * weeks])
 
     def _keep(self, path: Path) -> None:
         reader = self.plan_exchange.reader.snapshot()

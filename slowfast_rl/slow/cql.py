@@ -78,6 +78,16 @@ class CQLPlanner(BasePlanner):
         """Raise ImportError if d3rlpy is missing."""
         from slowfast_rl.slow import cql_training  # noqa: F401 - imports d3rlpy
 
+    def _check(self, world: World) -> None:
+        """Check what training needs, before anything begins."""
+        discount = world.reward.weekly_discount
+        if discount == 1:
+            raise ValueError(
+                f"world {world.name} has weekly_discount {discount}; conservative Q-learning needs "
+                "one below 1, as its returns have no end"
+            )
+        self.check_installed()
+
     def learn(
         self,
         world: World,
@@ -89,9 +99,10 @@ class CQLPlanner(BasePlanner):
         """Record a log of random plans of population ``seed`` in memory, and learn from it.
 
         Raises:
+            ValueError: the world's weekly discount is 1.
             ImportError: d3rlpy is missing.
         """
-        self.check_installed()
+        self._check(world)
         watch, s = Stopwatch(), self.settings
         told = watch.untimed(progress)
         steps = simulated_weekly_steps(world, s.num_members, s.weeks, seed, executor, told)
@@ -110,10 +121,10 @@ class CQLPlanner(BasePlanner):
             max_rows: number of weeks of members that are used at most.
 
         Raises:
-            ValueError: no week has a plan that is on the menu.
+            ValueError: no week has a plan that is on the menu, or the weekly discount is 1.
             ImportError: d3rlpy is missing.
         """
-        self.check_installed()
+        self._check(log.world)
         watch = Stopwatch()
         self._fit(log.world, weekly_steps_of(log, max_rows, seed), seed)
         self.opportunities, self.cpu_seconds = 0, watch.spent

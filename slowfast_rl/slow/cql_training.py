@@ -1,7 +1,6 @@
 """Discrete conservative Q-learning by d3rlpy. Needs the extra ``offline_rl``."""
 
 import io
-from collections.abc import Callable
 from contextlib import redirect_stderr
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,6 @@ import torch
 if TYPE_CHECKING:
     from slowfast_rl.slow.cql import CQLSettings
 
-_TOLD = 1000  # gradient steps between two calls of progress
-
 
 def train_q(
     steps: WeeklySteps,
@@ -32,7 +29,6 @@ def train_q(
     settings: "CQLSettings",
     discount: float,
     seed: int,
-    progress: Callable[[int], object] | None = None,
 ) -> dict[str, Float32]:
     """Return the layers of a Q-network by name: ``weight_0``, ``bias_0`` and so on.
 
@@ -43,9 +39,8 @@ def train_q(
         steps: [B] weeks, whose observations are standardised.
         num_plans: O, number of plans on the menu.
         settings: of the training.
-        discount: of a week.
+        discount: of a week, below 1.
         seed: of weights and batches.
-        progress: called now and then with the number of gradient steps made.
     """
     unit = _unit(steps, discount)
     rewards = (steps.rewards / unit).astype(np.float32)[:, None]
@@ -64,9 +59,7 @@ def train_q(
         algorithm.create_impl((steps.observations.shape[1],), num_plans)
         _begin_at(algorithm, float(rewards.mean()) / (1 - discount * (1 - steps.churned.mean())))
         batch = min(settings.batch_size, len(steps.plans))
-        for number in range(settings.gradient_steps):
-            if progress is not None and number % _TOLD == 0:
-                progress(number)
+        for _ in range(settings.gradient_steps):
             rows = rng.integers(len(steps.plans), size=batch)
             actions = steps.plans[rows, None].astype(np.float32)
             algorithm.update(

@@ -84,6 +84,29 @@ def test_a_checkpoint_plans_and_executes_what_is_exported(here, capsys):
     np.testing.assert_allclose(table.propensity[own & table.opted_in.all(axis=2)], expected)
 
 
+def test_a_place_for_what_is_a_log_already_is_refused(here, capsys):
+    call(capsys, "logs", "mode=export", *SMALL, "output=log")
+    done = call(capsys, "logs", "mode=check", "logs=log", "output=again")
+    assert done.code == 2
+    assert "logs=log is a log already; allowed is null" in done.err.splitlines()[-1]
+
+
+def test_a_file_that_is_not_parquet_is_one_line_and_the_same_command_works_once_it_is_mended(
+    here, capsys
+):
+    call(capsys, "logs", "mode=export", *SMALL, "output=log")
+    (here / "log" / "log.json").unlink()
+    (path,) = (here / "log" / "outcomes").iterdir()
+    content = path.read_bytes()
+    path.write_bytes(content[:500])
+    command = ("mode=check", "logs=log", "output=checked")
+    done = call(capsys, "logs", *command)
+    assert done.code == 2
+    assert "outcomes/part-000000.parquet is no parquet file" in done.err.splitlines()[-1]
+    path.write_bytes(content)
+    assert call(capsys, "logs", *command).code == 0
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -103,3 +126,29 @@ def test_a_wrong_setting_is_one_line(here, capsys, given, message):
     done = call(capsys, "logs", *given)
     assert done.code == 2
     assert message in done.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("given", ["questions=[message]", "mapping=none.yaml"])
+def test_a_wrong_setting_is_found_before_anything_is_read(here, capsys, given):
+    done = call(capsys, "logs", "mode=check", "logs=.", given)
+    assert done.code == 2
+    assert not (here / "runs").exists()
+
+
+def test_observations_of_a_log_with_errors_leave_no_half_of_a_folder(here, capsys, monkeypatch):
+    monkeypatch.setattr("slowfast_rl.logs.recording.SHARD", 20)
+    call(capsys, "logs", "mode=export", *SMALL, "output=log")
+    path = sorted((here / "log" / "plans").iterdir())[1]
+    pq.write_table(pq.read_table(path).slice(0, 3), path)
+    done = call(capsys, "logs", "mode=weekly", "logs=log", "output=weekly")
+    assert done.code == 2
+    assert "slowfast-logs mode=check names the rows" in done.err.splitlines()[-1]
+    assert sorted(path.name for path in here.iterdir()) == ["log", "runs"]
+
+
+def test_a_log_of_another_companys_world_is_one_line(here, capsys):
+    call(capsys, "logs", "mode=export", *SMALL, "output=log")
+    for mode in ("check", "weekly"):
+        done = call(capsys, "logs", f"mode={mode}", "logs=log", "world=homepage")
+        assert done.code == 2
+        assert "the log has channels ['push', 'email']" in done.err.splitlines()[-1]

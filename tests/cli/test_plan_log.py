@@ -1,17 +1,22 @@
 """slowfast-plan on a log: members are planned for as if their history had been simulated here."""
 
 import json
+import shutil
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
+import torch
 from numpy.testing import assert_array_equal
 
 import slowfast_rl as sf
 from slowfast_rl.fast import PacedExecutor
+from slowfast_rl.logs.launches import write_launches
 from slowfast_rl.logs.recording import PlanDesign, record
 from slowfast_rl.members.loading import load_world
 from slowfast_rl.policies.plan_exchange import plan_request
-from slowfast_rl.services.batch_plans import read_part
+from slowfast_rl.services.batch_plans import find_log_shards, read_part
 from slowfast_rl.store import SharedMemoryFeatureStore, Status, plan_view, read_plans
 from tests.cli.calls import call
 from tests.logs.cases import logged_world
@@ -103,3 +108,48 @@ def test_a_log_of_another_company_is_refused(here, capsys):
     done = call(capsys, "plan", "checkpoint=agent.zip", "members=other")
     assert done.code == 2
     assert "a log of other channels, schedule, menu or weights" in done.err.splitlines()[-1]
+
+
+def test_nobody_is_planned_for_where_all_have_churned(here, capsys):
+    folder = here / "log" / "plans"
+    name = sorted(path.name for path in folder.iterdir())[1]
+    plans = pq.read_table(folder / name)
+    begun = plans.filter(pc.equal(plans["week"], 0))
+    pq.write_table(begun, folder / name)
+    for table in ("decisions", "outcomes"):
+        rows = pq.read_table(here / "log" / table / name)
+        first = rows.filter(pc.less(rows["time"], 7 * 86400))
+        pq.write_table(first, here / "log" / table / name)
+    done = call(capsys, "plan", "checkpoint=agent.zip", "members=log", "output=out")
+    assert done.code == 0, done.err
+    counts = [len(read_part(WORLD, p)[0]) for p in sorted((here / "out").glob("part-*.parquet"))]
+    assert counts[1] == 0
+    assert min(counts[0], counts[2]) > 5
+
+
+def test_a_member_in_two_parts_of_a_log_is_refused(here, capsys):
+    parts = sorted((here / "log" / "plans").iterdir())
+    shutil.copy(parts[0], parts[1])
+    done = call(capsys, "plan", "checkpoint=agent.zip", "members=log")
+    assert done.code == 2
+    assert "entity id 0 comes twice" in done.err.splitlines()[-1]
+
+
+def test_a_planner_that_needs_latents_is_refused_before_anything_is_read(here, capsys):
+    planner = sf.slow.RolloutPlanner(privileged=True, hidden=8, rank=4).prepare(WORLD)
+    planner.values = [planner._new_value(WORLD, torch.Generator().manual_seed(1))]
+    agent = sf.SlowFastAgent(planner, PacedExecutor())
+    agent.world = WORLD
+    agent.save("privileged.zip")
+    done = call(capsys, "plan", "checkpoint=privileged.zip", "members=log")
+    assert done.code == 2
+    assert "is privileged: it needs latents, which no log holds" in done.err.splitlines()[-1]
+    assert not (here / "runs").exists()
+
+
+def test_other_launches_are_another_job(here):
+    log = sf.logs.read(here / "log")
+    _, before = find_log_shards(log)
+    write_launches(here / "log" / "launches.parquet", np.ones_like(log.launches))
+    _, after = find_log_shards(sf.logs.read(here / "log"))
+    assert before != after

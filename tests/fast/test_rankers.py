@@ -137,9 +137,9 @@ def test_training_twice_on_a_seed_gives_the_same_weights_and_another_seed_others
 def test_the_executor_uses_the_rankers_present_weights():
     ranker = AffinityRanker()
     executor, w = PacedExecutor(ranker=ranker), world("pronounced")
-    assert_array_equal(executor.policy(w).ranking, np.array(UNTRAINED, np.float32))
+    assert_array_equal(executor.fast_policy(w).ranking, np.array(UNTRAINED, np.float32))
     ranker.learned = Weights(2, 3, 4, 5, 6, 7)
-    assert_array_equal(executor.policy(w).ranking, [2, 3, 4, 5, 6, 7])
+    assert_array_equal(executor.fast_policy(w).ranking, [2, 3, 4, 5, 6, 7])
 
 
 def test_a_ranker_comes_back_from_its_state(learned):

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from slowfast_rl.logs.checks import check
-from slowfast_rl.logs.conversion import Mapped, convert, read_mapping
+from slowfast_rl.logs.conversion import convert
 from slowfast_rl.logs.histories import weekly_table
+from slowfast_rl.logs.mapping import LogMapping, read_mapping
 from slowfast_rl.logs.reading import read
 from slowfast_rl.logs.schema import TABLES
 from tests.logs.cases import logged_world, write_log
@@ -77,9 +79,10 @@ def send(row):
 #: By name: the table, what breaks it, and the column and text of the finding.
 DEFECTS = {
     "propensity missing": ("decisions", put("propensity", None), "propensity", "missing"),
+    "propensity NaN": ("decisions", put("propensity", float("nan")), "propensity", "missing"),
     "propensity zero": ("decisions", put("propensity", 0.0), "propensity", "0 or below"),
     "propensity above one": ("decisions", put("propensity", 1.5), "propensity", "above 1"),
-    "decision twice": ("decisions", repeated, "member, time", "a row twice"),
+    "decision twice": ("decisions", repeated, "member, time, channel", "a row twice"),
     "unknown channel": ("decisions", put("channel", "sms"), "channel", "unknown channel"),
     "channel missing": ("decisions", put("channel", None), "channel", "missing"),
     "action too large": ("decisions", put("action", 9), "action", "outside 0 to 4"),
@@ -95,6 +98,10 @@ DEFECTS = {
     ),
     "propensity differs": ("decisions", put("propensity", 0.123), "propensity", "differs"),
     "topic unknown": ("decisions", put("topics", [0, 1, 2, 99]), "topics", "outside 0 to 3"),
+    "topics missing": ("decisions", put("topics", None), "topics", "missing"),
+    "a launch flag missing": (
+        "decisions", put("launched", [None, True, True, False]), "launched", "missing"
+    ),
     "quality not finite": (
         "decisions", put("qualities", [0, 0, 0, float("nan")]), "qualities", "not a finite number"
     ),
@@ -114,6 +121,8 @@ DEFECTS = {
     "plan propensity zero": ("plans", put("propensity", 0.0), "propensity", "0 or below"),
     "plan propensity above one": ("plans", put("propensity", 2.0), "propensity", "above 1"),
     "plan propensity missing": ("plans", put("propensity", None), "propensity", "missing"),
+    "plan propensity NaN": ("plans", put("propensity", float("nan")), "propensity", "missing"),
+    "an opt-in missing": ("plans", put("opted_in", [None, True]), "opted_in", "missing"),
     "drawn later": ("plans", put("drawn_week", 99), "drawn_week", "after the week"),
     "shape unknown": ("plans", put("shape", "spiral"), "shape", "unknown shape"),
     "column missing": ("plans", without_propensity, "propensity", "the column is missing"),
@@ -188,6 +197,83 @@ def test_a_log_with_all_defects_gives_one_report_that_names_them_all(tmp_path, c
         if name not in ("column missing", "week missing"):  # the other copies have them
             assert any((t, c) == (table, column) and what in w for t, c, w in named), name
     assert report.rows == {name: table.num_rows for name, table in tables.items()}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_without_rows_is_reported(tmp_path, clean, name):
+    report = checked(clean | {name: clean[name].slice(0, 0)}, tmp_path)
+    (found,) = (f for f in report.findings if f.what.startswith("the table has no rows"))
+    assert (found.table, found.level) == (name, "warning" if name == "decisions" else "error")
+    assert "nan" not in str(report)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_with_other_columns_lacks_each_that_is_needed_and_has_strange_ones(
+    tmp_path, clean, name
+):
+    given = clean[name].rename_columns([f"its_{c}" for c in clean[name].column_names])
+    report = checked(clean | {name: given}, tmp_path)
+    missing = {e.column for e in report.errors if e.what == "the column is missing"}
+    assert missing == {c.name for c in TABLES[name] if c.required}
+    (strange,) = (f for f in report.findings if "not a column of the schema" in f.what)
+    assert strange.column.split(", ") == sorted(given.column_names)
+
+
+def test_a_column_that_identifies_rows_is_missing_and_no_row_is_called_a_copy(tmp_path, clean):
+    outcomes = clean["outcomes"].drop_columns(["member"])
+    report = checked(clean | {"outcomes": outcomes}, tmp_path)
+    assert [str(error) for error in report.errors] == [
+        "error: outcomes.member: the column is missing"
+    ]
+
+
+@pytest.mark.parametrize("column", ["target", "opted_in"])
+def test_a_list_of_other_channels_is_reported(tmp_path, clean, column):
+    plans = clean["plans"]
+    lists = pa.array([[*row, row[0]] for row in plans[column].to_pylist()])
+    plans = plans.set_column(plans.schema.get_field_index(column), column, lists)
+    report = checked(clean | {"plans": plans}, tmp_path)
+    assert [(e.column, e.what) for e in report.errors] == [(column, "3 channels instead of 2")]
+
+
+def test_what_is_strange_and_may_be_right_is_a_warning(tmp_path, clean):
+    plans, outcomes = clean["plans"], clean["outcomes"]
+    gone = first(outcomes, lambda row: row["event"] == "churned")
+    week = 7 * 86400
+    opens = outcomes.filter(pc.equal(outcomes["event"].cast(pa.string()), "opened"))
+    delayed = change(outcomes, "time", first(outcomes, opened), opens["time"][0].as_py() + week)
+    churns = pa.concat_tables([outcomes.slice(0, gone), outcomes.slice(gone + 1)])
+    for number, (table, given, column, what) in enumerate(
+        (
+            ("plans", change(plans, "shape", ROW, None), "shape", "missing"),
+            ("decisions", change(clean["decisions"], "vetoed", ROW, None), "vetoed", "missing"),
+            ("outcomes", churns, "week", "no event says that it churned"),
+            ("outcomes", delayed, "time", "in a week after the send's"),
+        )
+    ):
+        (tmp_path / str(number)).mkdir()
+        report = checked(clean | {table: given}, tmp_path / str(number))
+        assert report.errors == (), str(report)
+        (warning,) = report.findings
+        assert warning.column == column
+        assert what in warning.what
+        assert warning.affected == 1
+
+
+def test_members_with_large_ids_are_told_apart(tmp_path, clean):
+    far = {t: add_to_members(table, 2**62) for t, table in clean.items()}
+    assert checked(far, tmp_path).findings == ()
+    row = first(far["outcomes"], opened)
+    moved = change(far["outcomes"], "member", row, far["outcomes"]["member"][row].as_py() - 2**58)
+    (tmp_path / "moved").mkdir()
+    errors = checked(far | {"outcomes": moved}, tmp_path / "moved").errors
+    assert any("no send of the member" in error.what for error in errors)
+
+
+def add_to_members(table, number):
+    """A table whose members have other ids."""
+    ids = pa.array(table["member"].to_numpy() + number)
+    return table.set_column(table.schema.get_field_index("member"), "member", ids)
 
 
 def test_a_log_in_which_nothing_was_left_to_chance_is_refused_for_what_needs_it(tmp_path, clean):
@@ -281,5 +367,5 @@ def test_names_of_channels_are_translated(tmp_path, clean):
     own = table.set_column(table.schema.get_field_index("channel"), "channel", texts)
     source, w = written(clean | {"decisions": own}, tmp_path / "source"), logged_world("eventful")
     names = {"decisions": {"channel": {"PUSH": "push", "EMAIL": "email"}}}
-    convert(source, tmp_path / "log", w, Mapped(names=names))
+    convert(source, tmp_path / "log", w, LogMapping(names=names))
     assert check(read(tmp_path / "log", w)).findings == ()

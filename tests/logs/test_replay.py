@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 import slowfast_rl as sf
 from slowfast_rl.logs.histories import MemberHistories, weekly, weekly_observations, weekly_table
 from slowfast_rl.members.beliefs import BeliefFilter
-from tests.logs.cases import WEEKS, Observed, logged_worlds
+from tests.logs.cases import WEEKS, Observed, logged_worlds, write_log
 
 
 @pytest.mark.parametrize("name", logged_worlds())
@@ -59,3 +59,13 @@ def test_the_table_of_pandas_has_a_row_for_each_member_and_week(tmp_path):
     assert frame.index.names == ["member", "week"]
     assert list(frame.columns) == [f.name for f in sf.weekly_features(seen.log.world)]
     assert len(frame) == seen.alive.sum()
+
+
+def test_a_long_log_is_recorded_in_smaller_parts_with_the_same_rows(tmp_path, monkeypatch):
+    one = write_log("eventful", tmp_path / "one", num_members=20)
+    monkeypatch.setattr("slowfast_rl.logs.recording.PART_ROWS", 7 * WEEKS * 21)
+    many = write_log("eventful", tmp_path / "many", num_members=20)
+    assert many.world.slots_per_week == 21
+    assert [len(part.plans.columns["member"]) > 0 for part in many.parts()] == [True] * 3
+    for ours, theirs in zip(weekly_table(one), weekly_table(many), strict=True):
+        assert_array_equal(ours, theirs)

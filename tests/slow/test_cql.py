@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from slowfast_rl.agents import SlowFastAgent
 from slowfast_rl.fast import PacedExecutor
 from slowfast_rl.logs.histories import weekly_observations, weekly_table
+from slowfast_rl.members.loading import load_world
 from slowfast_rl.slow import CQLPlanner
 from slowfast_rl.slow.weekly_steps import WeeklySteps, simulated_weekly_steps, weekly_steps_of
 from tests.logs.learning import recorded
@@ -159,3 +160,11 @@ def test_it_learns_in_a_world_from_a_log_that_it_records():
 def test_without_d3rlpy_it_names_the_extra(log):
     with pytest.raises(ImportError, match=r"pip install 'slowfast_rl\[offline_rl\]'"):
         CQLPlanner().learn_from_log(log)
+
+
+def test_a_world_without_discount_is_refused_before_anything_begins():
+    w = load_world("pronounced", {"reward": {"weekly_discount": 1.0}})
+    with pytest.raises(
+        ValueError, match=r"weekly_discount 1\.0; conservative Q-learning needs one"
+    ):
+        CQLPlanner().learn(w)
