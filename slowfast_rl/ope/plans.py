@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
+from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.ope.diagnostics import (
@@ -26,6 +27,7 @@ from slowfast_rl.ope.reward_model import (
     FOLDS,
     RIDGE,
     ActionFeatures,
+    possible_plans,
     predict_cross_fitted,
     usual_features,
 )
@@ -118,14 +120,16 @@ def evaluate_plans(
         clip: largest weight of the clipped estimator.
 
     Raises:
-        ValueError: the propensities are impossible or all 1, the policy chooses what the log could
-            not contain, or it needs what the log does not have.
+        ValueError: the arrays do not fit each other or the world, the propensities are impossible
+            or all 1, the policy chooses what the log could not contain, it needs what the log does
+            not have, or a setting is not allowed.
     """
+    _check(world, log)
     target = plan_probabilities(world, policy, log.request)
     rewards = log.outcomes.astype(np.float64) @ outcome_weights(world)
     weights, propensity = importance_weights(log.plans, log.propensity, target)
     rows = np.arange(len(weights))
-    possible = log.propensity if log.propensity.ndim == 2 else log.feasible
+    possible = possible_plans(log.plans, log.feasible, log.propensity)
     missing = unsupported_mass(target, possible)
     found = diagnose(weights, propensity, target[rows, log.plans], log.members, missing)
     terms, features = observation_terms(world, log.observations), plan_features(world)
@@ -148,6 +152,25 @@ def evaluate_plans(
         warnings=[*log.warnings, *weight_warnings(found), *_hold_warnings(log)],
         settings={"horizon": log.horizon, "folds": folds, "clip": clip},
     )
+
+
+def _check(world: World, log: HeldPlans) -> None:
+    """Check that all arrays have a row for each window, and columns of this world."""
+    rows = len(log.plans)
+    for name, part in log._asdict().items():
+        if isinstance(part, np.ndarray) and len(part) != rows:
+            raise ValueError(f"{name} has {len(part)} rows; allowed is {rows}, as plans has")
+    columns = {
+        "observations": len(weekly_features(world)),
+        "feasible": len(world.plans),
+        "outcomes": len(outcome_columns(world)),
+    }
+    for name, wanted in columns.items():
+        shape = getattr(log, name).shape
+        if shape != (rows, wanted):
+            raise ValueError(
+                f"{name} has shape {shape}; allowed is ({rows}, {wanted}) in world {world.name}"
+            )
 
 
 def _hold_warnings(log: HeldPlans) -> list[str]:
