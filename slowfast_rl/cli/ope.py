@@ -47,7 +47,7 @@ class OpeSettings(Settings):
     reward: str = limited(choices=REWARDS)
     most_rows: int = limited(low=1000)
     folds: int = limited(low=2, high=100)
-    ridge: float = limited(low=0, high=1e3)
+    ridge: float | None = limited(low=0, high=1e3)
     clip: float = limited(low=1, high=1e9)
     report: bool
 
@@ -112,7 +112,8 @@ class Ope:
             "policies": [result.to_json() for result in results],
             "refused": refused,
         }
-        write_text_atomically(folder / "ope.json", json.dumps(found, indent=1))
+        text = json.dumps(found, indent=1, allow_nan=False)
+        write_text_atomically(folder / "ope.json", text)
         for name, reason in refused.items():
             say(f"{name} is not evaluated: {reason}")
         if not results:
@@ -128,7 +129,9 @@ class Ope:
         from slowfast_rl.ope import evaluate
 
         s = self.settings
-        given: dict[str, Any] = {"name": name, "what": s.what, "ridge": s.ridge}
+        given: dict[str, Any] = {"name": name, "what": s.what}
+        if s.ridge is not None:
+            given["ridge"] = s.ridge
         if s.what != "weekly":
             given |= {"folds": s.folds, "clip": s.clip}
         if s.what == "messages":

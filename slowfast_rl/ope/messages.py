@@ -68,15 +68,19 @@ class MessageRows(NamedTuple):
     known: Bool  # [B] whether the reward was known before the decision
     members: Int64  # [B] ids
     reward_name: str
+    warnings: tuple[str, ...] = ()  # of whoever made the rows
 
     @classmethod
-    def joined(cls, parts: Sequence["MessageRows"]) -> "MessageRows":
-        """Return the rows of several parts of a log."""
+    def joined(
+        cls, parts: Sequence["MessageRows"], warnings: tuple[str, ...] = ()
+    ) -> "MessageRows":
+        """Return the rows of several parts of a log, with warnings about all of them."""
         columns = {
             name: np.concatenate([getattr(part, name) for part in parts])
-            for name in cls._fields[:-1]
+            for name in cls._fields
+            if name not in {"reward_name", "warnings"}
         }
-        return cls(**columns, reward_name=parts[0].reward_name)
+        return cls(**columns, reward_name=parts[0].reward_name, warnings=warnings)
 
 
 def reduce_messages(world: World, log: Messages, policy: Any) -> MessageRows:
@@ -159,7 +163,7 @@ def evaluate_rows(
         estimates={method: estimates[method] for method in READING},
         reading=READING,
         diagnostics=compare_models(found, estimates),
-        warnings=weight_warnings(found),
+        warnings=[*rows.warnings, *weight_warnings(found)],
         settings={"opportunities": len(rows.rewards), "folds": folds, "clip": clip},
     )
 
