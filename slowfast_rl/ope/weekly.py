@@ -307,8 +307,8 @@ def _pulled(
         shift = (aimed * weight[:, None].astype(np.float32)).T.astype(np.float64) @ x
         by_effect = (inverse @ shift.ravel()).reshape(shift.shape)
         pull = x @ by_level + np.einsum("mg,mg->m", rows.surprise, x @ by_effect.T)
-        if h > 1:
-            pull = np.where(rows.ends, 0.0, pull)
+        if h > 1:  # fitted without the last week, whose rows are in the Gram matrices
+            pull = np.where(rows.ends, 0.0, pull * len(x) / max(int((~rows.ends).sum()), 1))
         predicted = _value(x, rows.surprise, values, h)
         found += pull * (_outcome(rows, aimed, values, h, discount) - predicted)
         weight = np.zeros(len(x))

@@ -83,6 +83,19 @@ def test_the_interval_is_that_of_members(world, log):
     assert (both.high - both.low) * 2**0.5 == pytest.approx(once.high - once.low, rel=0.1)
 
 
+def test_the_interval_is_as_wide_as_the_estimates_of_resampled_members_spread(world, simulated):
+    weeks = 4  # of which most regressions use three
+    some = {n: v[:weeks] for n, v in simulated._asdict().items() if np.ndim(v) > 1}
+    log, planner = simulated._replace(**some), FixedPlanner(world, (3, 1))
+    rng, lifts, members = np.random.default_rng(0), [], len(log.members)
+    for _ in range(60):
+        rows = rng.integers(0, members, members)
+        drawn = {n: v[:, rows] for n, v in log._asdict().items() if np.ndim(v) > 1}
+        lifts.append(evaluate(log._replace(**drawn), planner, horizon=weeks).main.lift.mean)
+    found = evaluate(log, planner, horizon=weeks).main.lift
+    assert 0.85 < (found.high - found.low) / 2 / 1.96 / np.std(lifts) < 1.4
+
+
 def test_a_log_without_chance_is_refused(world, log):
     given = log._replace(propensity=np.ones_like(log.propensity))
     with pytest.raises(ValueError, match="propensities are 1; allowed is a log in which chance"):
