@@ -28,6 +28,13 @@ from slowfast_rl.evaluation.statistics import Z95, Interval
 from slowfast_rl.members.arrays import Float64, Int64
 
 CLIP = 20.0  # largest weight of the clipped estimator
+READING = {  # how to read each estimate; the first one is the result
+    "doubly robust": "the result: unbiased, whatever the reward model",
+    "direct method": "sharper, may be biased by the reward model",
+    "clipped doubly robust": "sharper, may be biased by clipping",
+    "self-normalised": "check without a model",
+    "inverse propensity": "check without a model, noisy",
+}
 LEAST_PROPENSITY = 1e-50  # fourth powers of weights, which intervals need, stay finite
 
 

@@ -18,20 +18,12 @@ from slowfast_rl.ope.diagnostics import (
     unsupported_mass,
     weight_warnings,
 )
-from slowfast_rl.ope.estimators import CLIP, Prediction, estimate, importance_weights
+from slowfast_rl.ope.estimators import CLIP, READING, Prediction, estimate, importance_weights
 from slowfast_rl.ope.message_terms import message_terms
 from slowfast_rl.ope.policies import message_probabilities, policy_name
 from slowfast_rl.ope.result import OffPolicyResult
 from slowfast_rl.ope.reward_model import FOLDS, RIDGE, ActionFeatures, predict_cross_fitted
 from slowfast_rl.store import PacingPlan
-
-READING = {
-    "doubly robust": "the result: unbiased, whatever the reward model",
-    "direct method": "sharper, may be biased by the reward model",
-    "clipped doubly robust": "sharper, may be biased by clipping",
-    "self-normalised": "check without a model",
-    "inverse propensity": "check without a model, noisy",
-}
 
 
 class Messages(NamedTuple):

@@ -20,7 +20,7 @@ from slowfast_rl.ope.diagnostics import (
     unsupported_mass,
     weight_warnings,
 )
-from slowfast_rl.ope.estimators import CLIP, estimate, importance_weights
+from slowfast_rl.ope.estimators import CLIP, READING, estimate, importance_weights
 from slowfast_rl.ope.policies import plan_probabilities, policy_name
 from slowfast_rl.ope.result import OffPolicyResult
 from slowfast_rl.ope.reward_model import (
@@ -35,15 +35,6 @@ from slowfast_rl.policies.contracts import PlanRequest
 from slowfast_rl.slow.effects import centre_and_scale, plan_features, standardised
 from slowfast_rl.slow.plan_effect_features import observation_terms
 from slowfast_rl.slow.plan_logs import outcome_names
-
-_SHARP = "sharper, may be biased"
-READING = {
-    "doubly robust": "the result: unbiased, whatever the reward model",
-    "direct method": f"{_SHARP} by the reward model",
-    "clipped doubly robust": f"{_SHARP} by clipping",
-    "self-normalised": "check without a model",
-    "inverse propensity": "check without a model, noisy",
-}
 
 
 class HeldPlans(NamedTuple):
