@@ -193,7 +193,6 @@ class Fit:
             for channel in self.world.channels
         }
         tree, groups = tree_from_world(self.world), group_types()
-        tree, groups = tree_from_world(self.world), group_types()
         text = "".join(
             yaml.safe_dump({name: part}, sort_keys=False) if name in groups else _flow(name, part)
             for name, part in tree.items()

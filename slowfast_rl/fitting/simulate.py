@@ -23,7 +23,7 @@ class Design(NamedTuple):
         calendar: [7 T, D] launches of each day and topic.
         plans: a log's plans, or the planner that chose them in each week.
         executor: the fast policy; None for the default.
-        history: weeks that members had lived when the log begins.
+        history: weeks of the members' history before the log begins.
     """
 
     weeks: int
@@ -43,8 +43,8 @@ def simulate_log(
 ) -> WeeklyLog:
     """Simulate a weekly log.
 
-    A member's life depends on the seed and on its id alone, so that shards of members together are
-    the log of all of them, and so that logs of two worlds have common random numbers.
+    What happens to a member depends on the seed and on its id alone, so that shards of members
+    together are the log of all of them, and so that logs of two worlds have common random numbers.
 
     Args:
         world: the world.
