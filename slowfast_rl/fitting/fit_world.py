@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.fast.exploring_simulation import for_simulation
+from slowfast_rl.fitting.backtest import backtest
 from slowfast_rl.fitting.estimate import (
     Say,
     covariance,
@@ -114,6 +115,9 @@ def fit(
         combinations=combinations(space.labels, goodwill, errors, spread),
         statistics=_compared(statistics, found.gap, settings),
         weekly=weekly_means(log, shown, base.channels),
+        arms=backtest(log, shown, world),
+        space=space,
+        design=design,
         theta=found.theta,
         num_members=n,
         weeks=weeks,

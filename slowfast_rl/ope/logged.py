@@ -17,6 +17,7 @@ from slowfast_rl.ope.policies import policy_name
 from slowfast_rl.ope.result import OffPolicyResult
 from slowfast_rl.ope.weekly import LONGEST, WeeklyPlans
 from slowfast_rl.policies.guard import feasible_plans
+from slowfast_rl.slow.plan_logs import logged_outcomes
 
 WHAT = ("plans", "weekly", "messages")
 HORIZON = 4  # weeks, where none is given
@@ -188,9 +189,8 @@ def held_to_horizon(held: Int64, gone: Bool, horizon: int, seed: int = 0) -> Boo
 
 def _weekly_outcomes(table: WeeklyLog) -> Float32:
     """Return logged outcomes in the order of ``outcome_columns``, [T, N, M]."""
-    scalars = [table.viewing_days, table.opens.sum(axis=2), table.churned]
-    columns = [*scalars, *np.moveaxis(table.opt_outs, 2, 0), table.sends.sum(axis=2)]
-    return np.stack(columns, axis=2).astype(np.float32)
+    sends = table.sends.sum(axis=2, keepdims=True)
+    return np.concatenate([logged_outcomes(table), sends], axis=2).astype(np.float32)
 
 
 def weekly_plans(log: EventLog, belief_filter: BeliefFilter | None = None) -> WeeklyPlans:

@@ -34,7 +34,8 @@ from slowfast_rl.ope.reward_model import (
 from slowfast_rl.policies.contracts import PlanRequest
 from slowfast_rl.slow.effects import centre_and_scale, plan_features, standardised
 from slowfast_rl.slow.plan_effect_features import observation_terms
-from slowfast_rl.slow.plan_logs import outcome_names
+from slowfast_rl.slow.plan_logs import outcome_names, simulated_outcomes
+from slowfast_rl.slow.plan_logs import outcome_weights as known_weights
 
 
 class HeldPlans(NamedTuple):
@@ -77,16 +78,12 @@ def outcome_weights(world: World) -> Float64:
     The world's reward counts the opens that a message caused; a log shows all opens, which get the
     same weight here.
     """
-    reward = world.reward
-    signs = {"viewing_days": reward.viewing_day, "opens": reward.causal_open}
-    signs |= {"churn": -reward.churn, "sends": -reward.message_cost}
-    return np.array([signs.get(name, -reward.opt_out) for name in outcome_columns(world)])
+    return np.append(known_weights(world), -world.reward.message_cost)
 
 
 def week_outcomes(week: Week) -> Float32:
     """Return a simulated week's logged outcomes in the order of :func:`outcome_columns`, [N, M]."""
-    opens, sends = week.opens.sum(axis=1), week.sends.sum(axis=1)
-    return np.column_stack([week.viewing_days, opens, week.churned, week.opt_outs, sends])
+    return np.column_stack([simulated_outcomes(week), week.sends.sum(axis=1)])
 
 
 def evaluate_plans(
