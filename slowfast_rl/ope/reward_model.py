@@ -62,7 +62,7 @@ def predict_cross_fitted(
     check_ridge(ridge)
     check_rewards(rewards)
     groups = cluster_numbers(members, len(rewards))
-    count = int(groups.max()) + 1
+    count = int(groups.max(initial=-1)) + 1
     if count < 2 * folds:
         raise ValueError(
             f"the log has {count} members; allowed are {2 * folds} or more for a reward model of "
