@@ -250,7 +250,7 @@ def _weekly_part(
     rewards: Float64 = _weekly_outcomes(table)[:, rows] @ outcome_weights(world)
     columns = (
         np.stack(observations),
-        feasible_plans(world.plans, flags).reshape(log.weeks, len(rows), -1),
+        feasible_plans(world.plans, flags).reshape(log.weeks, len(rows), len(world.plans)),
         table.members[None, rows],
         table.plans[:, rows],
         table.propensity[:, rows],

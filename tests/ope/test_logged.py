@@ -248,6 +248,19 @@ def test_members_that_left_the_log_unseen_are_left_out_and_not_taken_for_churned
     assert not np.isin(weekly_plans(log).members, leaving).any()
 
 
+def test_a_log_without_members_that_were_drawn_every_week_is_refused(log, monkeypatch):
+    monkeypatch.setattr(
+        "slowfast_rl.ope.logged.MemberHistories", without_some(weekly_table(log).members, 1)
+    )
+    with pytest.raises(ValueError, match="no member of the log has plans that were drawn every"):
+        weekly_plans(log)
+    monkeypatch.setattr(
+        "slowfast_rl.ope.logged.MemberHistories", without_some(weekly_table(log).members, 0)
+    )
+    with pytest.raises(ValueError, match="no member of the log has plans that were drawn every"):
+        weekly_plans(log)
+
+
 def test_weekly_members_churn_as_often_as_those_of_the_log(tmp_path):
     lively = world_of("eventful")
     folder = record(
