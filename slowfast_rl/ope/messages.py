@@ -18,20 +18,12 @@ from slowfast_rl.ope.diagnostics import (
     unsupported_mass,
     weight_warnings,
 )
-from slowfast_rl.ope.estimators import CLIP, Prediction, estimate, importance_weights
+from slowfast_rl.ope.estimators import CLIP, READING, Prediction, estimate, importance_weights
 from slowfast_rl.ope.message_terms import message_terms
 from slowfast_rl.ope.policies import message_probabilities, policy_name
 from slowfast_rl.ope.result import OffPolicyResult
 from slowfast_rl.ope.reward_model import FOLDS, RIDGE, ActionFeatures, predict_cross_fitted
 from slowfast_rl.store import PacingPlan
-
-READING = {
-    "doubly robust": "the result: unbiased, whatever the reward model",
-    "direct method": "sharper, may be biased by the reward model",
-    "clipped doubly robust": "sharper, may be biased by clipping",
-    "self-normalised": "check without a model",
-    "inverse propensity": "check without a model, noisy",
-}
 
 
 class Messages(NamedTuple):
@@ -68,15 +60,19 @@ class MessageRows(NamedTuple):
     known: Bool  # [B] whether the reward was known before the decision
     members: Int64  # [B] ids
     reward_name: str
+    warnings: tuple[str, ...] = ()  # of whoever made the rows
 
     @classmethod
-    def joined(cls, parts: Sequence["MessageRows"]) -> "MessageRows":
-        """Return the rows of several parts of a log."""
+    def joined(
+        cls, parts: Sequence["MessageRows"], warnings: tuple[str, ...] = ()
+    ) -> "MessageRows":
+        """Return the rows of several parts of a log, with warnings about all of them."""
         columns = {
             name: np.concatenate([getattr(part, name) for part in parts])
-            for name in cls._fields[:-1]
+            for name in cls._fields
+            if name not in {"reward_name", "warnings"}
         }
-        return cls(**columns, reward_name=parts[0].reward_name)
+        return cls(**columns, reward_name=parts[0].reward_name, warnings=warnings)
 
 
 def reduce_messages(world: World, log: Messages, policy: Any) -> MessageRows:
@@ -159,7 +155,7 @@ def evaluate_rows(
         estimates={method: estimates[method] for method in READING},
         reading=READING,
         diagnostics=compare_models(found, estimates),
-        warnings=weight_warnings(found),
+        warnings=[*rows.warnings, *weight_warnings(found)],
         settings={"opportunities": len(rows.rewards), "folds": folds, "clip": clip},
     )
 

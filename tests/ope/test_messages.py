@@ -132,3 +132,9 @@ def test_an_agent_is_evaluated_with_its_executor(world, log):
     agent = sf.SlowFastAgent(FixedPlanner(world, (3, 1)), ExploringExecutor(explore=0.5))
     result = evaluate(log, agent, world=world)
     assert result.estimates == evaluate(log, agent.fast, world=world).estimates
+
+
+def test_rewards_that_are_all_known_before_the_decision_are_refused(world, log):
+    known = np.ones(len(log.rewards), bool)
+    with pytest.raises(ValueError, match="the log has 0 members; allowed are 10 or more"):
+        evaluate(log._replace(known=known), log.probabilities, world=world)
