@@ -12,8 +12,8 @@ export OMP_NUM_THREADS := 1
 
 BIN := .venv/bin
 
-.PHONY: help train test test-long test-ray test-kill test-configs test-faults test-minimum test-latest \
-	test-extras notebook docs references lock licences sbom clean
+.PHONY: help train test test-long test-ray test-kill test-configs test-faults test-generator \
+	test-minimum test-latest test-extras notebook docs references lock licences sbom clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,13 @@ test-kill: .venv/.installed ## kill 50 trainings and continue them
 test-faults: .venv/.installed ## kill planner and executor 20 times each on either shared store
 	@echo "Killing planner and executor 20 times each on either shared store"
 	@KILLS=20 $(BIN)/pytest -n $(WORKERS) tests/cli/test_random_faults.py tests/cli/test_stream_faults.py
+
+# Dieharder's own tests by number; its default sizes. Needs the command dieharder.
+DIEHARDER ?= 0 1 2 3 8 9 12 15 16 100 101 102
+test-generator: .venv/.installed ## feed the random numbers to Dieharder, in three orders
+	@for order in "slots of a member" "members of a slot" seeds; do for test in $(DIEHARDER); do \
+	   $(BIN)/python -m tests.members.random_battery "$$order" | dieharder -g 200 -d $$test \
+	   | grep -E "PASSED|WEAK|FAILED" | sed "s/^/$$order: /"; done; done
 
 # A part: make test-minimum TESTS="tests/members tests/store". TORCH tells uv where torch is from; by
 # default from PyTorch's own index. TORCH="torch==2.13.0+cpu --find-links wheels" does without it.

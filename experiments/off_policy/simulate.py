@@ -110,15 +110,18 @@ def messages(population, weeks, seed):
                     viewed = viewed | decide(branch, plans, seed)[1]
                 after.append(viewed[living])
             row, viewed = decide(population, plans, seed)
+            rows.append([column[living] for column in (*row, seen)])
             seen |= viewed
-            rows.append([column[living] for column in row])
             caused.append(np.stack(after, axis=1))
             if not later:  # of each opportunity of the day
                 ids = population.members[seen]
                 views += [np.isin(row[1], ids) for row in rows[today:]]
     columns = [np.concatenate(column) for column in zip(*rows, strict=True)]
-    plan = PacingPlan(*columns[4:])
-    return Messages(*columns[:4], np.concatenate(views).astype(float), plan), np.concatenate(caused)
+    *first, known = columns
+    log = Messages(
+        *first[:4], np.concatenate(views).astype(float), PacingPlan(*first[4:]), known=known
+    )
+    return log, np.concatenate(caused)
 
 
 def decide(population, plans, seed, action=None):

@@ -9,7 +9,9 @@ mode=check reads a company's files in pieces, writes them as a log to output=<fo
 all defects at once, with their rows; it ends with code 1 if there are errors. The report is in
 check.json. mode=weekly writes weekly.parquet: the weekly observations that the environments show,
 one row for each member and week, with the columns that slowfast-plan members=<parquet> reads.
-mode=export simulates members of population seed=<seed> and writes what a company would log of them.
+mode=minari writes a dataset of Minari (extra minari) for offline reinforcement learning, with
+level=weekly or messages. mode=export simulates members of population seed=<seed> and writes what a
+company would log of them.
 """
 
 import json
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from slowfast_rl.logs.conversion import Conversion
     from slowfast_rl.logs.mapping import LogMapping
 
-MODES = ("check", "export", "weekly")
+MODES = ("check", "export", "minari", "weekly")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,8 @@ class LogSettings(Settings):
     mapping: str | None
     questions: tuple[str, ...]
     output: str | None
+    dataset: str
+    level: str = limited(choices=("weekly", "messages"))
     checkpoint: str | None
     allow: tuple[str, ...]
     explore: float = limited(low=0, high=1)
@@ -180,6 +184,21 @@ class Logs:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         say(f"{rows:,} weekly observations, of {log.weeks + 1} Mondays: {target}")
+
+    def _minari(self, folder: Path) -> None:
+        from slowfast_rl.logs.minari_dataset import write_minari
+        from slowfast_rl.logs.reading import EventLog
+
+        s = self.settings
+        log = EventLog(str(s.logs), self.world)
+        with progress_bar(None, "episodes", " members") as bar:
+            found = write_minari(
+                log, s.dataset, s.level, progress=lambda done: bar.update(done - bar.n)
+            )
+        say(
+            f"{found.total_episodes:,} episodes of {found.total_steps:,} steps: {s.dataset}, for "
+            f"minari.load_dataset({s.dataset!r})"
+        )
 
     def _export(self, folder: Path) -> None:
         from slowfast_rl.logs.recording import PlanDesign, record

@@ -12,7 +12,6 @@ log cannot answer for is refused with the reason. Writes ope.json and report.htm
 """
 
 import json
-import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -23,16 +22,15 @@ from typing import Any
 from slowfast_rl.agents import Agent
 from slowfast_rl.cli.app import run
 from slowfast_rl.cli.checkpoints import load_agent, say_source
+from slowfast_rl.cli.log_policies import check_each_once, load_planning_policy
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import limited, read
 from slowfast_rl.cli.settings import Settings
 from slowfast_rl.ope.result import OffPolicyResult
-from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.store.files import write_text_atomically
 
 WHAT = ("plans", "weekly", "messages")
 REWARDS = ("viewed", "opened")
-_PLAN = re.compile(r"\d+(\+\d+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +45,7 @@ class OpeSettings(Settings):
     reward: str = limited(choices=REWARDS)
     most_rows: int = limited(low=1000)
     folds: int = limited(low=2, high=100)
-    ridge: float = limited(low=0, high=1e3)
+    ridge: float | None = limited(low=0, high=1e3)
     clip: float = limited(low=1, high=1e9)
     report: bool
 
@@ -56,10 +54,7 @@ class OpeSettings(Settings):
         super().__post_init__()
         if self.logs is None or not Path(self.logs).is_dir():
             raise ValueError(f"logs is {self.logs!r}; allowed is a folder that slowfast-logs wrote")
-        if not self.policies or len(set(self.policies)) < len(self.policies):
-            raise ValueError(
-                f"policies is {list(self.policies)}; allowed is at least one, and each once"
-            )
+        check_each_once(self.policies, least=1)
 
 
 class Ope:
@@ -78,17 +73,11 @@ class Ope:
         self.policies = {name: self._policy(name) for name in s.policies}
 
     def _policy(self, name: str) -> Any:
-        s, plans = self.settings, self.log.world.plans
-        if s.what != "messages":
-            ends = {"never": plans.min(axis=0).tolist(), "always": plans.max(axis=0).tolist()}
-            if name in ends:
-                return FixedPlanner(self.log.world, ends[name])
-            if _PLAN.fullmatch(name) and not Path(name).exists():
-                return FixedPlanner(self.log.world, [int(sends) for sends in name.split("+")])
-        agent = load_agent(name, self.world, s.device, s.allow, Agent)  # type: ignore[type-abstract]  # it loads a subclass
-        if s.what != "messages" and agent.slow is None:
-            raise ValueError(f"policies has {name}, which has no planner; allowed is what=messages")
-        return agent
+        s = self.settings
+        given = self.world, s.device, s.allow
+        if s.what == "messages":
+            return load_agent(name, *given, Agent)  # type: ignore[type-abstract]  # it loads a subclass
+        return load_planning_policy(name, self.log.world, *given)
 
     def run(self, folder: Path) -> None:
         """Run the command."""
@@ -112,7 +101,8 @@ class Ope:
             "policies": [result.to_json() for result in results],
             "refused": refused,
         }
-        write_text_atomically(folder / "ope.json", json.dumps(found, indent=1))
+        text = json.dumps(found, indent=1, allow_nan=False)
+        write_text_atomically(folder / "ope.json", text)
         for name, reason in refused.items():
             say(f"{name} is not evaluated: {reason}")
         if not results:
@@ -128,7 +118,9 @@ class Ope:
         from slowfast_rl.ope import evaluate
 
         s = self.settings
-        given: dict[str, Any] = {"name": name, "what": s.what, "ridge": s.ridge}
+        given: dict[str, Any] = {"name": name, "what": s.what}
+        if s.ridge is not None:
+            given["ridge"] = s.ridge
         if s.what != "weekly":
             given |= {"folds": s.folds, "clip": s.clip}
         if s.what == "messages":

@@ -16,7 +16,7 @@ from slowfast_rl.members.arrays import Float64
 _COARSE_DIFFERENCE, _DIFFERENCE = 0.15, 0.2  # of parameters, for derivatives
 _COARSE_DAMPINGS, _DAMPINGS = (0.3, 0.03, 0.003), (0.1, 0.003)
 _STRONG_DAMPING = 3.0
-_MOST_STEP, _MOST_AWAY = 0.5, 2.0  # of a parameter: in a step, and from the base world
+_MOST_STEP, MOST_AWAY = 0.5, 2.0  # of a parameter: in a step, and from the base world
 _LITTLE = 0.02  # share of the objective; a coarse step that gains less is the last one
 _SMALL_STEP = 0.1  # standard errors; a last step that is smaller ends the fit
 _DRAWS, _DRAWS_SEED = 20_000, 0  # of the objective under the null hypothesis
@@ -132,7 +132,7 @@ class _Search:
         for damping in dampings:
             step = -np.linalg.solve(square + damping * scale + self.prior * identity, slope)
             step = np.clip(step, -_MOST_STEP, _MOST_STEP)
-            thetas.append(np.clip(self.theta + step, -_MOST_AWAY, _MOST_AWAY))
+            thetas.append(np.clip(self.theta + step, -MOST_AWAY, MOST_AWAY))
         gaps = self.objective.gaps(thetas, self.members, self.seed)
         values = [self._value(theta, gap) for theta, gap in zip(thetas, gaps, strict=True)]
         best = int(np.argmin(values))

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from slowfast_rl.fitting.backtest import backtest
 from slowfast_rl.fitting.estimate import (
+    Say,
     covariance,
     estimate,
     information,
@@ -68,14 +70,16 @@ def fit(
         The fit. Read its ``verdict`` first.
 
     Raises:
-        ValueError: the log is too small, does not fit the base world, or a setting is not allowed.
+        ValueError: the log is too small, does not fit the base world, has impossible values, or a
+            setting is not allowed.
     """
     begun = cpu_seconds()
     if settings is not None and values:
         raise ValueError("settings are given as one object and by name; allowed is either")
     settings = FitSettings(**values) if settings is None else settings
     base = as_world(base)
-    log = _complete(log, base)
+    say = progress or (lambda text: None)
+    log = _complete(log, base, say)
     opted_in = log.opted_in[0]
     space = ParameterSpace(base, opted_in.mean(axis=0), parameters)
     weeks = len(log.plans)
@@ -84,7 +88,7 @@ def fit(
     simulated = None if executor is None else executor.for_simulation()
     design = Design(weeks, log.launches, plans, simulated, settings.history_weeks)
     objective = Objective(space, statistics, design)
-    found = estimate(objective, settings, progress or (lambda text: None))
+    found = estimate(objective, settings, say)
     world, n = space.world(found.theta, f"{base.name}-fitted"), statistics.num_members
     shown = simulate_log(world, design, min(n, settings.members), settings.seed + 1)
     errors = covariance(found.derivatives, objective, settings)
@@ -110,6 +114,9 @@ def fit(
         combinations=combinations(space.labels, goodwill, errors, spread),
         statistics=_compared(statistics, found.gap, settings),
         weekly=weekly_means(log, shown, base.channels),
+        arms=backtest(log, shown, world),
+        space=space,
+        design=design,
         theta=found.theta,
         num_members=n,
         weeks=weeks,
@@ -135,21 +142,11 @@ def _ramp(weeks: int, ramp: int) -> Float64:
     return np.asarray(np.minimum((np.arange(weeks) + 0.5) / max(ramp, 0.5), 1.0))
 
 
-def _complete(log: WeeklyLog, base: World) -> WeeklyLog:
+def _complete(log: WeeklyLog, base: World, say: Say) -> WeeklyLog:
     """Return the log of the members that are there when it begins, after checks."""
-    weeks, members, channels = log.sends.shape
-    wanted = (len(base.channels), base.num_topics)
-    if (channels, log.launches.shape[1]) != wanted:
-        raise ValueError(
-            f"the log has {channels} channels and {log.launches.shape[1]} topics; allowed are "
-            f"those of world {base.name}: {wanted[0]} and {wanted[1]}"
-        )
-    if int(log.plans.max(initial=-1)) >= len(base.plans):
-        raise ValueError(
-            f"the log has plan {int(log.plans.max())}; allowed is 0 to {len(base.plans) - 1}, the "
-            f"menu of world {base.name}"
-        )
-    here = np.flatnonzero(log.alive[0])
+    _check(log, base)
+    weeks, members = log.plans.shape
+    here = np.flatnonzero(log.alive[:1].any(axis=0))
     if weeks < _LEAST_WEEKS or len(here) < _LEAST_MEMBERS:
         raise ValueError(
             f"the log has {len(here)} members in its first week and {weeks} weeks; allowed is at "
@@ -157,4 +154,32 @@ def _complete(log: WeeklyLog, base: World) -> WeeklyLog:
         )
     if len(here) == members:
         return log
+    say(f"{members - len(here)} of {members} members are left out: not there in the first week")
     return columns_of(log, here)
+
+
+def _check(log: WeeklyLog, base: World) -> None:
+    """Check that the arrays fit each other and the base world, and hold what can be counted."""
+    if not hasattr(log, "viewing_days"):
+        raise ValueError(f"the log is {log!r}; allowed is a table of sf.logs.weekly_table")
+    weeks, members = log.plans.shape
+    one, each = (weeks, members), (weeks, members, len(base.channels))
+    counts = ("sends", "opens", "dismissals", "opt_outs", "viewing_days")
+    wanted = {"launches": (7 * weeks, base.num_topics), "members": (members,)}
+    wanted |= dict.fromkeys(("alive", "churned", "viewing_days"), one)
+    wanted |= dict.fromkeys((*counts[:4], "opted_in"), each)
+    for name, shape in wanted.items():
+        found = getattr(log, name).shape
+        if found != shape:
+            raise ValueError(
+                f"{name} of the log has shape {found}; allowed is {shape} with world {base.name}"
+            )
+    for name in counts:
+        values = getattr(log, name)
+        if not (np.isfinite(values) & (values >= 0)).all():
+            raise ValueError(f"{name} of the log has impossible values; allowed is 0 or more")
+    if int(log.plans.max(initial=-1)) >= len(base.plans):
+        raise ValueError(
+            f"the log has plan {int(log.plans.max())}; allowed is 0 to {len(base.plans) - 1}, the "
+            f"menu of world {base.name}"
+        )

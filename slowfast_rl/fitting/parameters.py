@@ -82,7 +82,7 @@ class ParameterSpace:
         names: which of :data:`FITTED` to fit; None for all.
 
     Raises:
-        ValueError: a name is unknown, or no parameter is left.
+        ValueError: a name is unknown, there is none, or no parameter is left.
     """
 
     def __init__(
@@ -91,6 +91,8 @@ class ParameterSpace:
         unknown = sorted(set(names or ()) - set(FITTED))
         if unknown:
             raise ValueError(f"parameters has {unknown[0]!r}; allowed: {', '.join(FITTED)}")
+        if names is not None and not names:
+            raise ValueError(f"parameters is empty; allowed: {', '.join(FITTED)}")
         if opt_in is not None:
             shares = tuple(float(share) for share in opt_in)
             base = replace(base, traits=replace(base.traits, opt_in=shares))

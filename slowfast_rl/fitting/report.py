@@ -1,6 +1,6 @@
 """The report of a fit: one HTML file that needs no network. Needs the extra ``report``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,22 +10,25 @@ from slowfast_rl.evaluation.figures import BLUE, COLOURS, ORANGE, Axes, in_style
 from slowfast_rl.evaluation.figures import intervals as draw_intervals
 from slowfast_rl.evaluation.report import draw_figures, made_with, page_environment
 from slowfast_rl.evaluation.statistics import Z95
+from slowfast_rl.fitting.lift import Lift
 from slowfast_rl.fitting.result import Fit
 from slowfast_rl.store.files import write_text_atomically
 
 
-def write_report(fit: Fit, folder: Path, command: str) -> Path:
+def write_report(fit: Fit, folder: Path, command: str, lifts: Sequence[Lift] = ()) -> Path:
     """Write ``report.html`` and the figures in it, and return its path.
 
     Args:
         fit: the fit.
         folder: where it is written; figures go to ``figures/`` below it.
         command: the command line that made the fit.
+        lifts: what other policies would earn in the fitted world.
     """
     text = page_environment("slowfast_rl.fitting").get_template("fit.html").render(
         fit=fit,
         figures=draw_figures(folder, _figures(fit)),
         statistics=fit.worst(len(fit.statistics)),
+        lifts=lifts,
         command=command,
         **made_with(),
     )  # fmt: skip

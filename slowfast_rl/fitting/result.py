@@ -6,10 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from slowfast_rl.evaluation.formatting import table_of
+from slowfast_rl.evaluation.formatting import as_json, table_of
 from slowfast_rl.evaluation.statistics import Z95
+from slowfast_rl.fitting.backtest import Arm, backtest_warnings
 from slowfast_rl.fitting.estimate import Null
+from slowfast_rl.fitting.lift import Lift, planner_of, simulated_lift
+from slowfast_rl.fitting.parameters import ParameterSpace
 from slowfast_rl.fitting.settings import FitSettings
+from slowfast_rl.fitting.simulate import Design
 from slowfast_rl.fitting.weekly_means import WeeklyMean
 from slowfast_rl.members.arrays import Float64
 from slowfast_rl.members.loading import world_hash
@@ -96,6 +100,9 @@ class Fit:
         combinations: those that the log does not tell, and the one of goodwill that it tells best.
         statistics: the K statistics, observed and simulated.
         weekly: what happened in each week, of the log and of the fitted world.
+        arms: what groups of plans earned, in the log and in the fitted world.
+        space: the worlds of the fit.
+        design: how the members of the log were treated.
         theta: [P] the logs of the parameters, relative to the base world's.
         num_members: of the log.
         weeks: of the log.
@@ -115,6 +122,9 @@ class Fit:
     combinations: tuple[Combination, ...] = field(repr=False)
     statistics: tuple[Statistic, ...] = field(repr=False)
     weekly: tuple[WeeklyMean, ...] = field(repr=False)
+    arms: tuple[Arm, ...] = field(repr=False)
+    space: ParameterSpace = field(repr=False)
+    design: Design = field(repr=False)
     theta: Float64 = field(repr=False)
     num_members: int
     weeks: int
@@ -139,6 +149,46 @@ class Fit:
             f"THE MODEL IS WRONG: no world of this family has made the log; {numbers}. Do not "
             "train in this world before you know why: plans or an executor that are not those of "
             "the log, or members who differ from the model."
+        )
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why the world may be wrong about plans although it fits, one sentence each."""
+        return backtest_warnings(self.arms)
+
+    def lift(self, policy: Any, name: str | None = None) -> Lift:
+        """Return what another policy would earn in the weeks of the log, in the fitted world.
+
+        The log's executor executes its plans. Members, luck and launches are those of the log's
+        own plans, over which the lift is.
+
+        Args:
+            policy: a planner, or an agent with one.
+            name: of the policy in the result; None for its own.
+
+        Raises:
+            ValueError: the policy has no planner.
+        """
+        planner = planner_of(policy)
+        return simulated_lift(
+            self.space,
+            self.theta,
+            self.covariance,
+            self.design,
+            planner,
+            name or planner.name,
+            self.settings.seed + 1,
+        )
+
+    def arms_table(self) -> str:
+        """Return the backtest as a Markdown table."""
+        rows = [arm._asdict() | {"off": arm.standard_errors} for arm in self.arms]
+        return table_of(
+            "plans | member-weeks | log | fitted world | lead in the log | lead in the world | "
+            "difference | standard errors",
+            "{plans} | {member_weeks:,} | {observed:.2i} | {simulated:.2i} | "
+            "{observed_lead:+.3i} | {simulated_lead:+.3i} | {difference:+.3i} | {off:+.1f}",
+            rows,
         )
 
     def table(self) -> str:
@@ -177,6 +227,8 @@ class Fit:
                 | {k: _without_nan(getattr(m, k)) for k in ("observed", "simulated")}
                 for m in self.weekly
             ],
+            "backtest": as_json(list(self.arms)),
+            "warnings": self.warnings,
             "settings": self.settings.to_dict(),
             "cpu_seconds": self.cpu_seconds,
         }
@@ -192,7 +244,6 @@ class Fit:
             f"traits.opt_in.{channel}": "fitted, share in the first week of the log"
             for channel in self.world.channels
         }
-        tree, groups = tree_from_world(self.world), group_types()
         tree, groups = tree_from_world(self.world), group_types()
         text = "".join(
             yaml.safe_dump({name: part}, sort_keys=False) if name in groups else _flow(name, part)

@@ -29,7 +29,7 @@ class FitSettings(Settings):
         low=0.01, high=10,
     )  # fmt: skip
     history_weeks: int = setting(
-        0, "weeks that members had lived before the log begins; they are simulated first", low=0,
+        0, "weeks of the members' history before the log begins, which are simulated first", low=0,
         high=1000,
     )  # fmt: skip
     ramp_weeks: int = setting(

@@ -1,6 +1,6 @@
 """Simulated weekly logs, under given plans or a planner and under a given launch calendar."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class Design(NamedTuple):
         calendar: [7 T, D] launches of each day and topic.
         plans: a log's plans, or the planner that chose them in each week.
         executor: the fast policy; None for the default.
-        history: weeks that members had lived when the log begins.
+        history: weeks of the members' history before the log begins.
     """
 
     weeks: int
@@ -43,8 +43,8 @@ def simulate_log(
 ) -> WeeklyLog:
     """Simulate a weekly log.
 
-    A member's life depends on the seed and on its id alone, so that shards of members together are
-    the log of all of them, and so that logs of two worlds have common random numbers.
+    What happens to a member depends on the seed and on its id alone, so that shards of members
+    together are the log of all of them, and so that logs of two worlds have common random numbers.
 
     Args:
         world: the world.
@@ -53,30 +53,47 @@ def simulate_log(
         seed: decides the members, their luck and whose plans they follow.
         first_member: id of the first member.
     """
-    planner, history = design.planner, design.history
-    before = np.zeros((7 * history, world.num_topics), np.float32)
-    population = Population(
+    planner = design.planner
+    population, chooser = begin_log(
         world,
+        design,
         num_members,
-        seed,
         seed,
         first_member=first_member,
         reward="sampled",
         belief_filter=None if planner is None else planner.belief_filter,
-        calendar=np.concatenate([before, design.calendar]),
     )
-    chooser = _Chooser(design, seed, num_members)
+    return _record(population, design, chooser, design.executor or default_executor())
+
+
+def begin_log(
+    world: World, design: Design, num_members: int, seed: int, **settings: Any
+) -> tuple[Population, "PlanChooser"]:
+    """Return the members when the log begins, after their history, and what chooses their plans.
+
+    Args:
+        world: the world.
+        design: how members are treated.
+        num_members: N; with a history, those who churn in it are left out.
+        seed: decides the members, their luck and whose plans they follow.
+        **settings: of the population.
+    """
+    history = design.history
+    before = np.zeros((7 * history, world.num_topics), np.float32)
+    calendar = np.concatenate([before, design.calendar])
+    population = Population(world, num_members, seed, seed, calendar=calendar, **settings)
+    chooser = PlanChooser(design, seed, num_members)
     executor = design.executor or default_executor()
     for week in range(-history, 0):
         run_plans(population, chooser.plans(population, week % design.weeks), executor)
     if history:
         population = population.take(population.alive)
         chooser.begin_log(population)
-    return _record(population, design, chooser, executor)
+    return population, chooser
 
 
-class _Chooser:
-    """Chooses the plans of each week."""
+class PlanChooser:
+    """Chooses the plans of each week as they were in the log."""
 
     def __init__(self, design: Design, seed: int, num_members: int) -> None:
         self._design, self._seed = design, seed
@@ -102,7 +119,7 @@ class _Chooser:
 
 
 def _record(
-    population: Population, design: Design, chooser: _Chooser, executor: Executor
+    population: Population, design: Design, chooser: PlanChooser, executor: Executor
 ) -> WeeklyLog:
     """Simulate the weeks of the log, and return it."""
     weeks, n = design.weeks, population.num_members

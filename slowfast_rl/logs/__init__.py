@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # what they need is imported when they are asked for
         weekly_table,
     )
     from slowfast_rl.logs.mapping import LogMapping, read_mapping
+    from slowfast_rl.logs.minari_dataset import write_minari
     from slowfast_rl.logs.reading import EventLog, read
     from slowfast_rl.logs.recording import PlanDesign, record
 
@@ -30,6 +31,7 @@ _MODULES = {
     "weekly": "histories",
     "weekly_observations": "histories",
     "weekly_table": "histories",
+    "write_minari": "minari_dataset",
 }
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "weekly",
     "weekly_observations",
     "weekly_table",
+    "write_minari",
 ]
 
 

@@ -67,13 +67,20 @@ class MemberHistories:
             churned=np.zeros((t, n), np.bool_),
             launches=log.launches,
         )
-        self.viewed = np.zeros((7 * t, n), np.bool_)  # [7 T, N] on which days
+        # [7 T, N] second of the day of the first view, DAY_SECONDS on days without one
+        self.first_view: Int64 = np.full((7 * t, n), DAY_SECONDS, np.int64)
         self._fill_plans(part.plans)
         self._fill_outcomes(part.outcomes)
         decisions = part.decisions.columns
         sent = decisions["action"] > 0
         where = decisions["time"][sent] // WEEK_SECONDS, self.rows_of(decisions["member"][sent])
         np.add.at(self.table.sends, (*where, decisions["channel"][sent]), 1)
+
+    @property
+    def viewed(self) -> Bool:
+        """On which days members viewed, [7 T, N]."""
+        found: Bool = self.first_view < DAY_SECONDS
+        return found
 
     def rows_of(self, members: Int64) -> Int64:
         """Return the row of each member, [B]."""
@@ -110,7 +117,8 @@ class MemberHistories:
             of_member, at = np.divmod(sends, self.log.weeks * WEEK_SECONDS)
             np.add.at(counts, (at // WEEK_SECONDS, of_member, of_channel), 1)
         viewed, gone = event == _EVENT["viewed"], event == _EVENT["churned"]
-        self.viewed[time[viewed] // DAY_SECONDS, row[viewed]] = True
+        day, second = np.divmod(time[viewed], DAY_SECONDS)
+        np.minimum.at(self.first_view, (day, row[viewed]), second)
         weeks = self.viewed.reshape(self.log.weeks, 7, len(self.members))
         table.viewing_days[:] = weeks.sum(axis=1)
         table.churned[time[gone] // WEEK_SECONDS, row[gone]] = True
@@ -161,7 +169,7 @@ class MemberHistories:
                     where = rows[here]
                     # The environments simulate days before the first slot together with it.
                     today = 7 * week + world.schedule[slot].weekday * (slot > 0)
-                    viewed = self.viewed[7 * week : today]
+                    viewed = self.first_view[7 * week : today] < DAY_SECONDS
                     replay.set_viewing_days(viewed.sum(axis=0))
                     feasible = feasible_target(targets, replay.opted_in)
                     seen = replay.opportunity_observations(

@@ -45,7 +45,7 @@ def evaluate(
         what: what is evaluated on a log of ``sf.logs.read``: "plans" that are held for the horizon,
             "weekly" plans, or "messages".
         horizon: number of weeks over which plans are evaluated; None for 4 weeks of held plans and
-            8 of weekly plans. Arrays of held plans have one of their own.
+            8 of weekly plans. :class:`HeldPlans` has one of its own, and messages have none.
         world: the world; None for that of the log or of the policy.
         settings: of :func:`evaluate_plans`, :func:`evaluate_weekly_plans` or
             :func:`evaluate_messages`; ``reward`` and ``most_rows`` of messages.
@@ -55,10 +55,18 @@ def evaluate(
     """
     from slowfast_rl.ope.logged import evaluate_log, log_world
 
+    arrays = callable(getattr(log, "evaluate", None))
+    if not arrays and not hasattr(log, "part_names"):
+        raise ValueError(
+            f"the log is {log!r}; allowed are a log of sf.logs.read, HeldPlans, WeeklyPlans and "
+            "Messages"
+        )
     found = log_world(log, policy, world)
     if horizon is not None:
+        if horizon < 1:
+            raise ValueError(f"horizon is {horizon}; allowed is 1 or more")
         settings["horizon"] = horizon
-    if callable(getattr(log, "evaluate", None)):
+    if arrays:
         result: OffPolicyResult = log.evaluate(found, policy, **settings)
         return result
     return evaluate_log(log, policy, what, found, **settings)

@@ -130,12 +130,12 @@ def compare_models(found: Diagnostics, estimates: dict[str, Estimate]) -> Diagno
 
 
 def weight_warnings(found: Diagnostics) -> list[str]:
-    """Return what makes estimates by weights unreliable, one sentence each."""
+    """Return what makes estimates unreliable, one sentence each."""
     warnings = []
     if found.effective_size < LEAST_EFFECTIVE_SIZE:
         warnings.append(
             f"the effective sample size is {found.effective_size:.0f}; below "
-            f"{LEAST_EFFECTIVE_SIZE} the intervals of weighted estimates are not reliable"
+            f"{LEAST_EFFECTIVE_SIZE} intervals are not reliable"
         )
     if found.largest_share > LARGEST_SHARE:
         warnings.append(

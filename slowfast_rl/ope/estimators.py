@@ -28,6 +28,14 @@ from slowfast_rl.evaluation.statistics import Z95, Interval
 from slowfast_rl.members.arrays import Float64, Int64
 
 CLIP = 20.0  # largest weight of the clipped estimator
+READING = {  # how to read each estimate; the first one is the result
+    "doubly robust": "the result: unbiased, whatever the reward model",
+    "direct method": "sharper, may be biased by the reward model",
+    "clipped doubly robust": "sharper, may be biased by clipping",
+    "self-normalised": "check without a model",
+    "inverse propensity": "check without a model, noisy",
+}
+LEAST_PROPENSITY = 1e-50  # fourth powers of weights, which intervals need, stay finite
 
 
 class Estimate(NamedTuple):
@@ -89,12 +97,12 @@ def importance_weights(
     if given.ndim == 2:
         _check_distribution("propensities", given)
         given = given[np.arange(len(actions)), actions]
-    possible = (given > 0) & (given <= 1)  # false for NaN
+    possible = (given >= LEAST_PROPENSITY) & (given <= 1)  # false for NaN
     if not possible.all():
         row = int(np.argmin(possible))
         raise ValueError(
             f"{int((~possible).sum())} propensities of logged actions are impossible, the first "
-            f"{given[row]:g} in row {row}; allowed is above 0 to 1"
+            f"{given[row]:g} in row {row}; allowed is {LEAST_PROPENSITY:g} to 1"
         )
     return policy[np.arange(len(actions)), actions] / given, given
 
@@ -120,9 +128,17 @@ def predict(
         logged: [B] actions.
         target: [B, A] probabilities of the target policy.
         values: [B, A] predicted reward of each action, by a model that was not fitted on the row.
-        propensities: [B, A] probabilities of the logging policy; None if they are not known.
+        propensities: [B, A] probabilities of the logging policy; None, or [B] of the logged actions
+            alone, if they are not known.
+
+    Raises:
+        ValueError: the values are not of all actions of the target.
     """
     q = np.asarray(values, np.float64)
+    if q.shape != np.shape(target) or q.ndim != 2:
+        raise ValueError(
+            f"values have shape {q.shape}; allowed is {np.shape(target)}, the target's"
+        )
     logging = None
     if propensities is not None and np.ndim(propensities) == 2:
         logging = np.einsum("ba,ba->b", np.asarray(propensities, np.float64), q)
@@ -145,8 +161,20 @@ def estimate(
         clusters: [B] member of each row; None if rows are independent.
         prediction: of a reward model; None for none.
         clip: largest weight of the clipped estimator.
+
+    Raises:
+        ValueError: the arrays have different numbers of rows, a reward is not finite, or ``clip``
+            is not above 0.
     """
     w, r = np.asarray(weights, np.float64), np.asarray(rewards, np.float64)
+    if w.ndim != 1 or r.shape != w.shape or not w.size:
+        raise ValueError(
+            f"weights have shape {w.shape} and rewards {r.shape}; allowed is [B] for both, with "
+            "one row or more"
+        )
+    check_rewards(r)
+    if not clip > 0:
+        raise ValueError(f"clip is {clip}; allowed is above 0")
     groups = cluster_numbers(clusters, len(r))
     found = {"inverse propensity": _of_mean(w * r, r, groups)}
     found["self-normalised"] = _self_normalised(w, r, groups)
@@ -157,6 +185,19 @@ def estimate(
         "direct method": _direct(prediction, r, groups),
         "clipped doubly robust": _robust(prediction, np.minimum(w, clip), r, groups),
     } | found
+
+
+def check_rewards(rewards: Float64) -> None:
+    """Check that all rewards are finite.
+
+    Raises:
+        ValueError: one is not.
+    """
+    finite = np.isfinite(rewards)
+    if not finite.all():
+        raise ValueError(
+            f"{int((~finite).sum())} of {rewards.size} rewards are not finite; allowed are numbers"
+        )
 
 
 def cluster_numbers(clusters: ArrayLike | None, rows: int) -> Int64:

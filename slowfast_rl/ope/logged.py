@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from slowfast_rl.logs import EventLog, MemberHistories, WeeklyLog
+from slowfast_rl.logs.replay import Replay
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
 from slowfast_rl.members.clock import DAY_SECONDS
@@ -16,6 +17,7 @@ from slowfast_rl.ope.policies import policy_name
 from slowfast_rl.ope.result import OffPolicyResult
 from slowfast_rl.ope.weekly import LONGEST, WeeklyPlans
 from slowfast_rl.policies.guard import feasible_plans
+from slowfast_rl.slow.plan_logs import logged_outcomes
 
 WHAT = ("plans", "weekly", "messages")
 HORIZON = 4  # weeks, where none is given
@@ -57,8 +59,17 @@ def held_plans(log: EventLog, horizon: int, belief_filter: BeliefFilter | None =
             "its end; allowed is a shorter horizon, or a log with propensities"
         )
     whole = held_to_horizon(found.held, found.gone, weeks)
-    if whole.any():
-        found = take_rows(found, whole)
+    if not found.complete.all():
+        warnings.append(
+            f"{int((~found.complete).sum())} drawn plans are left out, whose members left the log "
+            "before the horizon without having churned"
+        )
+    found = take_rows(found, whole if whole.any() else found.complete)
+    if not len(found.plans):
+        raise ValueError(
+            f"all members with drawn plans left the log within {weeks} weeks without having "
+            "churned; allowed is a shorter horizon"
+        )
     return HeldPlans(
         observations=found.observations,
         feasible=found.feasible,
@@ -84,10 +95,11 @@ class _Windows(NamedTuple):
     plans: Int64  # [B]
     propensity: Float64  # [B]
     outcomes: Float32  # [B, M]
-    held: Int64  # [B] weeks until the plan was redrawn, the member churned or the log ended
+    held: Int64  # [B] weeks until the plan was redrawn, or the member or the log ended
     gone: Bool  # [B] whether it was churn
     known: Bool  # [B] whether plan and propensity are known
     beliefs: Float32  # [B, F_belief]; no columns without a belief filter
+    complete: Bool  # [B] whether all outcomes to the horizon are known
 
 
 def _windows(
@@ -99,14 +111,15 @@ def _windows(
     outcomes = _weekly_outcomes(table)  # [T, N, M]
     discount = world.reward.weekly_discount ** np.arange(horizon)
     held, gone = weeks_held(table)
+    # Whether each member is in the log in a week, or churned before it.
+    accounted = table.alive | np.vstack(
+        [np.zeros_like(table.churned[:1]), np.logical_or.accumulate(table.churned)[:-1]]
+    )
     found: list[_Windows] = []
     for week, replay in enumerate(histories.replay(belief_filter)):
         if week + horizon > log.weeks:
             break
         rows = np.flatnonzero(table.drawn[week] & table.alive[week])
-        beliefs = np.zeros((len(rows), 0), np.float32)
-        if replay.beliefs is not None:
-            beliefs = replay.beliefs.observations()[rows]
         plans, propensity = table.plans[week, rows], table.propensity[week, rows]
         window = outcomes[week : week + horizon, rows]
         found.append(
@@ -121,7 +134,8 @@ def _windows(
                 held=held[week, rows],
                 gone=gone[week, rows],
                 known=(plans >= 0) & ~np.isnan(propensity),
-                beliefs=beliefs,
+                beliefs=_beliefs(replay, rows),
+                complete=accounted[week + horizon - 1, rows],
             )
         )
     return _Windows(*(np.concatenate(column) for column in zip(*found, strict=True)))
@@ -131,19 +145,15 @@ def weeks_held(table: WeeklyLog) -> tuple[Int64, Bool]:
     """Return for how many weeks from each on the plan stays in force, and whether churn ends it.
 
     Returns:
-        [T, N] weeks until another plan is drawn, the member churns or the log ends; and [T, N]
-        whether it is churn.
+        [T, N] weeks until another plan is drawn, the member is not in the log any more, or the log
+        ends; and [T, N] whether the member churned then.
     """
-    weeks, members = table.plans.shape
-    held, gone = np.empty((weeks, members), np.int64), np.empty((weeks, members), np.bool_)
-    ahead, leaves = np.zeros(members, np.int64), np.zeros(members, np.bool_)
-    for week in range(weeks - 1, -1, -1):
-        last = week + 1 == weeks
-        stays = ~table.churned[week] & (last | table.alive[min(week + 1, weeks - 1)])
-        goes_on = stays & (False if last else ~table.drawn[week + 1])
-        ahead = np.where(goes_on, ahead + 1, 1)
-        leaves = np.where(goes_on, leaves, ~stays)
-        held[week], gone[week] = ahead, leaves
+    held, gone = np.ones(table.plans.shape, np.int64), table.churned.copy()
+    for week in range(len(held) - 2, -1, -1):
+        ahead = week + 1
+        goes_on = ~table.churned[week] & table.alive[ahead] & ~table.drawn[ahead]
+        held[week] += np.where(goes_on, held[ahead], 0)
+        gone[week] |= goes_on & gone[ahead]
     return held, gone
 
 
@@ -153,7 +163,9 @@ def held_to_horizon(held: Int64, gone: Bool, horizon: int, seed: int = 0) -> Boo
     A plan that ended when its member churned might have been held or redrawn later. To keep all of
     them would leave more churn in the windows than there was, to drop them less. Each is kept with
     the probability that a plan of its age is held to the horizon, estimated from the plans of
-    members that stayed (Kaplan & Meier 1958). How long plans are held must not depend on members.
+    members that stayed (Kaplan & Meier 1958). A member that leaves the log without having churned
+    counts as one whose plan was redrawn. How long plans are held, and who leaves the log, must not
+    depend on what members do.
 
     Args:
         held: [B] weeks for which each plan was held.
@@ -167,9 +179,7 @@ def held_to_horizon(held: Int64, gone: Bool, horizon: int, seed: int = 0) -> Boo
     ages = np.arange(1, horizon)
     redrawn = np.bincount(held[~gone & (held < horizon)], minlength=horizon)[1:horizon]
     at_risk = redrawn + [int((held > age).sum()) for age in ages]
-    stays = 1 - redrawn / np.maximum(
-        at_risk, 1
-    )  # [H - 1] at each age, of those not churned by then
+    stays = 1 - redrawn / np.maximum(at_risk, 1)  # [H - 1] at each age, of those still there
     to_horizon = np.append(np.cumprod(stays[::-1])[::-1], 1.0)  # from each age on
     short = gone & (held < horizon)
     coins = np.random.default_rng(seed).random(len(held))
@@ -179,52 +189,84 @@ def held_to_horizon(held: Int64, gone: Bool, horizon: int, seed: int = 0) -> Boo
 
 def _weekly_outcomes(table: WeeklyLog) -> Float32:
     """Return logged outcomes in the order of ``outcome_columns``, [T, N, M]."""
-    scalars = [table.viewing_days, table.opens.sum(axis=2), table.churned]
-    columns = [*scalars, *np.moveaxis(table.opt_outs, 2, 0), table.sends.sum(axis=2)]
-    return np.stack(columns, axis=2).astype(np.float32)
+    sends = table.sends.sum(axis=2, keepdims=True)
+    return np.concatenate([logged_outcomes(table), sends], axis=2).astype(np.float32)
 
 
-def weekly_plans(log: EventLog) -> WeeklyPlans:
-    """Return the members of a log whose plans were drawn anew in each week of their lives.
+def weekly_plans(log: EventLog, belief_filter: BeliefFilter | None = None) -> WeeklyPlans:
+    """Return the members of a log whose plans were drawn anew in every week.
+
+    Of a member that churned before the log ended, it is not known whether its later plans would
+    have been held. As many of them are kept as :func:`held_to_horizon` says, so that not too many
+    members churn.
 
     Args:
         log: a log without errors.
+        belief_filter: of the planner that will be evaluated, if it needs beliefs.
 
     Raises:
         ValueError: there are no such members.
     """
-    parts = [_weekly_part(log, name) for name in log.part_names]
-    found = [np.concatenate(column, axis=1) for column in zip(*parts, strict=True)]
-    observations, feasible, plans, propensity, rewards, alive, members = found
-    if not members.size:
+    parts = [_weekly_part(log, name, belief_filter) for name in log.part_names]
+    drawn, gone = (np.concatenate(ends) for ends in zip(*(p[1] for p in parts), strict=True))
+    kept = held_to_horizon(drawn, gone, log.weeks)
+    rows = kept[(drawn >= log.weeks) | gone]  # of the members that the parts have
+    if not rows.any():
         raise ValueError(
             "no member of the log has plans that were drawn every week with known propensities; "
             "allowed is a log with such members, or evaluating plans that are held"
         )
-    return WeeklyPlans(observations, feasible, members[0], plans, propensity, rewards, alive)
+    found = [np.concatenate(c, axis=1)[:, rows] for c in zip(*(p[0] for p in parts), strict=True)]
+    observations, feasible, members, plans, propensity, rewards, alive, beliefs = found
+    return WeeklyPlans(
+        observations, feasible, members[0], plans, propensity, rewards, alive,
+        beliefs=None if belief_filter is None else beliefs,
+    )  # fmt: skip
 
 
-def _weekly_part(log: EventLog, name: str) -> tuple[Any, ...]:
+def _weekly_part(
+    log: EventLog, name: str, belief_filter: BeliefFilter | None
+) -> tuple[tuple[Any, ...], tuple[Int64, Bool]]:
+    """Return members of one part whose plans were drawn every week until the end or their churn.
+
+    Returns:
+        Their columns, [T, n, ...] each; and of all members of the part the number of weeks from the
+        first one on in which plans were drawn, and whether churn ended that, [N] each.
+    """
     histories = MemberHistories(log, log.part(name))
     table, world = histories.table, log.world
-    fit = table.drawn & (table.plans >= 0) & ~np.isnan(table.propensity)
-    rows = np.flatnonzero((fit | ~table.alive).all(axis=0) & table.alive[0])
-    observations = [
-        replay.weekly_observations()[rows]
-        for week, replay in enumerate(histories.replay())
-        if week < log.weeks
-    ]
+    fit = table.drawn & (table.plans >= 0) & ~np.isnan(table.propensity) & table.alive
+    drawn = np.cumprod(fit, axis=0, dtype=np.int64).sum(axis=0)
+    last = np.maximum(drawn - 1, 0)
+    gone = (drawn > 0) & (drawn < log.weeks) & table.churned[last, np.arange(len(last))]
+    rows = np.flatnonzero((drawn >= log.weeks) | gone)
+    observations, beliefs = [], []
+    for week, replay in enumerate(histories.replay(belief_filter)):
+        if week == log.weeks:
+            break
+        observations.append(replay.weekly_observations()[rows])
+        beliefs.append(_beliefs(replay, rows))
     flags: Bool = table.opted_in[:, rows].reshape(-1, len(world.channels))
     rewards: Float64 = _weekly_outcomes(table)[:, rows] @ outcome_weights(world)
-    return (
+    columns = (
         np.stack(observations),
-        feasible_plans(world.plans, flags).reshape(log.weeks, len(rows), -1),
+        feasible_plans(world.plans, flags).reshape(log.weeks, len(rows), len(world.plans)),
+        table.members[None, rows],
         table.plans[:, rows],
         table.propensity[:, rows],
         rewards,
         table.alive[:, rows],
-        table.members[None, rows],
+        np.stack(beliefs),
     )
+    return columns, (drawn, gone)
+
+
+def _beliefs(replay: Replay, rows: Int64) -> Float32:
+    """Return the beliefs about some members, [B, F_belief]; without beliefs no columns."""
+    if replay.beliefs is None:
+        return np.zeros((len(rows), 0), np.float32)
+    found: Float32 = replay.beliefs.observations()[rows]
+    return found
 
 
 def message_rows(
@@ -246,6 +288,7 @@ def message_rows(
     if reward not in REWARDS:
         raise ValueError(f"reward is {reward!r}; allowed: {', '.join(REWARDS)}")
     found: list[MessageRows] = []
+    unknown = 0  # decisions without probabilities
     share: float | None = None
     rng = np.random.default_rng(seed)
     for name in log.part_names:
@@ -260,11 +303,13 @@ def message_rows(
         if share is None:
             share = most_rows / max(part.decisions.size * len(log.part_names), 1)
         kept = rng.random(len(histories.members)) < share
-        rewards = _message_rewards(histories, reward)
+        rewards, known = _message_rewards(histories, reward)
         for seen in histories.opportunities():
             rows = seen.rows
             some = kept[histories.rows_of(given["member"][rows])]
-            some &= ~np.isnan(given["probabilities"][rows]).any(axis=1)
+            answers = ~np.isnan(given["probabilities"][rows]).any(axis=1)
+            unknown += int((some & ~answers).sum())
+            some &= answers
             if not some.any():
                 continue
             rows, plan = rows[some], take_rows(seen.plan, some)
@@ -276,6 +321,7 @@ def message_rows(
                 rewards[rows],
                 plan,
                 REWARDS[reward],
+                known[rows],
             )
             found.append(reduce_messages(log.world, batch, policy))
     if not found:
@@ -283,17 +329,24 @@ def message_rows(
             f"no decision of {log.folder} has probabilities of all actions; allowed is a log with "
             "them, as an executor that explores makes it"
         )
-    return MessageRows.joined(found)
+    warnings = [f"{unknown} decisions are left out, whose probabilities are not known"]
+    return MessageRows.joined(found, tuple(warnings if unknown else ()))
 
 
-def _message_rewards(histories: MemberHistories, reward: str) -> Float64:
-    """Return the reward of each row of the part's decisions, [B]."""
+def _message_rewards(histories: MemberHistories, reward: str) -> tuple[Float64, Bool]:
+    """Return the reward of each row of the part's decisions, and whether it was known before, [B].
+
+    A view of the day is known before a later decision. One at midnight is not: a log that has only
+    days has all its views there.
+    """
     given = histories.part.decisions.columns
     rows = histories.rows_of(given["member"])
     if reward == "viewed":
-        viewed: Float64 = histories.viewed[given["time"] // DAY_SECONDS, rows].astype(np.float64)
-        return viewed
-    return histories.followed(np.arange(len(rows)), "opened").astype(np.float64)
+        day, second = np.divmod(given["time"], DAY_SECONDS)
+        first = histories.first_view[day, rows]
+        return (first < DAY_SECONDS).astype(np.float64), (first > 0) & (first < second)
+    opened = histories.followed(np.arange(len(rows)), "opened")
+    return opened.astype(np.float64), np.zeros(len(rows), np.bool_)
 
 
 def log_world(log: Any, policy: Any, world: World | None) -> World:
@@ -326,8 +379,8 @@ def evaluate_log(
         name = settings.pop("name", None) or policy_name(policy)
         rows = message_rows(log, policy, reward, most_rows)
         return evaluate_rows(rows, name, **settings)
+    beliefs = getattr(getattr(policy, "slow", policy), "belief_filter", None)
     if what == "weekly":
-        return weekly_plans(log).evaluate(world, policy, horizon=horizon or LONGEST, **settings)
-    planner = getattr(policy, "slow", policy)
-    windows = held_plans(log, horizon or HORIZON, getattr(planner, "belief_filter", None))
-    return windows.evaluate(world, policy, **settings)
+        weekly = weekly_plans(log, beliefs)
+        return weekly.evaluate(world, policy, horizon=horizon or LONGEST, **settings)
+    return held_plans(log, horizon or HORIZON, beliefs).evaluate(world, policy, **settings)

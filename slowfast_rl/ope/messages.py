@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from slowfast_rl.members.arrays import Float32, Float64, Int64
+from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.world import World
 from slowfast_rl.ope.diagnostics import (
     compare_models,
@@ -18,20 +18,12 @@ from slowfast_rl.ope.diagnostics import (
     unsupported_mass,
     weight_warnings,
 )
-from slowfast_rl.ope.estimators import CLIP, estimate, importance_weights
+from slowfast_rl.ope.estimators import CLIP, READING, Prediction, estimate, importance_weights
 from slowfast_rl.ope.message_terms import message_terms
 from slowfast_rl.ope.policies import message_probabilities, policy_name
 from slowfast_rl.ope.result import OffPolicyResult
 from slowfast_rl.ope.reward_model import FOLDS, RIDGE, ActionFeatures, predict_cross_fitted
 from slowfast_rl.store import PacingPlan
-
-READING = {
-    "doubly robust": "the result: unbiased, whatever the reward model",
-    "direct method": "sharper, may be biased by the reward model",
-    "clipped doubly robust": "sharper, may be biased by clipping",
-    "self-normalised": "check without a model",
-    "inverse propensity": "check without a model, noisy",
-}
 
 
 class Messages(NamedTuple):
@@ -44,6 +36,9 @@ class Messages(NamedTuple):
     rewards: Float64  # [B] that followed, such as whether the member viewed that day
     plan: PacingPlan | None = None  # [B] in force; None for no plans and no caps
     reward_name: str = "viewed that day"
+    # [B] whether the reward was known before the decision, as that of a member who had viewed on
+    # that day already: no action changes it, and no model need predict it. None for nowhere.
+    known: Bool | None = None
 
     def evaluate(self, world: World, policy: Any, **settings: Any) -> OffPolicyResult:
         """Evaluate an executor on these opportunities; see :func:`evaluate_messages`."""
@@ -62,17 +57,22 @@ class MessageRows(NamedTuple):
     usual: Float32  # [B, G] their mean over the logging policy
     target: Float32  # [B, G] their mean over the target policy
     rewards: Float64  # [B]
+    known: Bool  # [B] whether the reward was known before the decision
     members: Int64  # [B] ids
     reward_name: str
+    warnings: tuple[str, ...] = ()  # of whoever made the rows
 
     @classmethod
-    def joined(cls, parts: Sequence["MessageRows"]) -> "MessageRows":
-        """Return the rows of several parts of a log."""
+    def joined(
+        cls, parts: Sequence["MessageRows"], warnings: tuple[str, ...] = ()
+    ) -> "MessageRows":
+        """Return the rows of several parts of a log, with warnings about all of them."""
         columns = {
             name: np.concatenate([getattr(part, name) for part in parts])
-            for name in cls._fields[:-1]
+            for name in cls._fields
+            if name not in {"reward_name", "warnings"}
         }
-        return cls(**columns, reward_name=parts[0].reward_name)
+        return cls(**columns, reward_name=parts[0].reward_name, warnings=warnings)
 
 
 def reduce_messages(world: World, log: Messages, policy: Any) -> MessageRows:
@@ -97,6 +97,7 @@ def reduce_messages(world: World, log: Messages, policy: Any) -> MessageRows:
         terms,
         *_features(log, features, target),
         np.asarray(log.rewards, np.float64),
+        np.zeros(len(weights), np.bool_) if log.known is None else log.known,
         log.members,
         log.reward_name,
     )
@@ -144,10 +145,7 @@ def evaluate_rows(
         ValueError: the probabilities are all 1, or the policy does what the log could not contain.
     """
     found = diagnose(rows.weights, rows.propensity, rows.of_target, rows.members, rows.unsupported)
-    features = ActionFeatures(rows.logged, rows.usual, rows.target)
-    prediction = predict_cross_fitted(
-        rows.terms, features, rows.rewards, rows.members, folds, ridge
-    )
+    prediction = _predict(rows, folds, ridge)
     estimates = estimate(rows.weights, rows.rewards, rows.members, prediction, clip)
     return OffPolicyResult(
         policy=name,
@@ -157,8 +155,33 @@ def evaluate_rows(
         estimates={method: estimates[method] for method in READING},
         reading=READING,
         diagnostics=compare_models(found, estimates),
-        warnings=weight_warnings(found),
+        warnings=[*rows.warnings, *weight_warnings(found)],
         settings={"opportunities": len(rows.rewards), "folds": folds, "clip": clip},
+    )
+
+
+def _predict(rows: MessageRows, folds: int, ridge: float) -> Prediction:
+    """Return what a reward model predicts where the reward is not known before the decision."""
+    there = np.flatnonzero(~rows.known)
+    features = ActionFeatures(rows.logged[there], rows.usual[there], rows.target[there])
+    found = predict_cross_fitted(
+        rows.terms[there], features, rows.rewards[there], rows.members[there], folds, ridge
+    )
+
+    def spread(values: Float64, known: Float64) -> Float64:
+        whole = known.copy()
+        whole[there] = values
+        return whole
+
+    def of_fit(weights: Float64, level: float) -> Float64:
+        return spread(np.asarray(found.influence(weights[there], level)), np.zeros(len(weights)))
+
+    assert found.logging is not None
+    return Prediction(
+        spread(found.target, rows.rewards),
+        spread(found.logged, rows.rewards),
+        spread(found.logging, rows.rewards),
+        of_fit,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
+from slowfast_rl.members.features import weekly_features
 from slowfast_rl.members.state import Week
 from slowfast_rl.members.world import World
 from slowfast_rl.ope.diagnostics import (
@@ -19,29 +20,22 @@ from slowfast_rl.ope.diagnostics import (
     unsupported_mass,
     weight_warnings,
 )
-from slowfast_rl.ope.estimators import CLIP, estimate, importance_weights
+from slowfast_rl.ope.estimators import CLIP, READING, estimate, importance_weights
 from slowfast_rl.ope.policies import plan_probabilities, policy_name
 from slowfast_rl.ope.result import OffPolicyResult
 from slowfast_rl.ope.reward_model import (
     FOLDS,
     RIDGE,
     ActionFeatures,
+    possible_plans,
     predict_cross_fitted,
     usual_features,
 )
 from slowfast_rl.policies.contracts import PlanRequest
 from slowfast_rl.slow.effects import centre_and_scale, plan_features, standardised
 from slowfast_rl.slow.plan_effect_features import observation_terms
-from slowfast_rl.slow.plan_logs import outcome_names
-
-_SHARP = "sharper, may be biased"
-READING = {
-    "doubly robust": "the result: unbiased, whatever the reward model",
-    "direct method": f"{_SHARP} by the reward model",
-    "clipped doubly robust": f"{_SHARP} by clipping",
-    "self-normalised": "check without a model",
-    "inverse propensity": "check without a model, noisy",
-}
+from slowfast_rl.slow.plan_logs import outcome_names, simulated_outcomes
+from slowfast_rl.slow.plan_logs import outcome_weights as known_weights
 
 
 class HeldPlans(NamedTuple):
@@ -84,16 +78,12 @@ def outcome_weights(world: World) -> Float64:
     The world's reward counts the opens that a message caused; a log shows all opens, which get the
     same weight here.
     """
-    reward = world.reward
-    signs = {"viewing_days": reward.viewing_day, "opens": reward.causal_open}
-    signs |= {"churn": -reward.churn, "sends": -reward.message_cost}
-    return np.array([signs.get(name, -reward.opt_out) for name in outcome_columns(world)])
+    return np.append(known_weights(world), -world.reward.message_cost)
 
 
 def week_outcomes(week: Week) -> Float32:
     """Return a simulated week's logged outcomes in the order of :func:`outcome_columns`, [N, M]."""
-    opens, sends = week.opens.sum(axis=1), week.sends.sum(axis=1)
-    return np.column_stack([week.viewing_days, opens, week.churned, week.opt_outs, sends])
+    return np.column_stack([simulated_outcomes(week), week.sends.sum(axis=1)])
 
 
 def evaluate_plans(
@@ -118,14 +108,16 @@ def evaluate_plans(
         clip: largest weight of the clipped estimator.
 
     Raises:
-        ValueError: the propensities are impossible or all 1, the policy chooses what the log could
-            not contain, or it needs what the log does not have.
+        ValueError: the arrays do not fit each other or the world, the propensities are impossible
+            or all 1, the policy chooses what the log could not contain, it needs what the log does
+            not have, or a setting is not allowed.
     """
+    _check(world, log)
     target = plan_probabilities(world, policy, log.request)
     rewards = log.outcomes.astype(np.float64) @ outcome_weights(world)
     weights, propensity = importance_weights(log.plans, log.propensity, target)
     rows = np.arange(len(weights))
-    possible = log.propensity if log.propensity.ndim == 2 else log.feasible
+    possible = possible_plans(log.plans, log.feasible, log.propensity)
     missing = unsupported_mass(target, possible)
     found = diagnose(weights, propensity, target[rows, log.plans], log.members, missing)
     terms, features = observation_terms(world, log.observations), plan_features(world)
@@ -148,6 +140,25 @@ def evaluate_plans(
         warnings=[*log.warnings, *weight_warnings(found), *_hold_warnings(log)],
         settings={"horizon": log.horizon, "folds": folds, "clip": clip},
     )
+
+
+def _check(world: World, log: HeldPlans) -> None:
+    """Check that all arrays have a row for each window, and columns of this world."""
+    rows = len(log.plans)
+    for name, part in log._asdict().items():
+        if isinstance(part, np.ndarray) and len(part) != rows:
+            raise ValueError(f"{name} has {len(part)} rows; allowed is {rows}, as plans has")
+    columns = {
+        "observations": len(weekly_features(world)),
+        "feasible": len(world.plans),
+        "outcomes": len(outcome_columns(world)),
+    }
+    for name, wanted in columns.items():
+        shape = getattr(log, name).shape
+        if shape != (rows, wanted):
+            raise ValueError(
+                f"{name} has shape {shape}; allowed is ({rows}, {wanted}) in world {world.name}"
+            )
 
 
 def _hold_warnings(log: HeldPlans) -> list[str]:

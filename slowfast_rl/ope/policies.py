@@ -22,8 +22,8 @@ def plan_probabilities(world: World, policy: Any, request: PlanRequest) -> Float
 
     Args:
         world: the world, for its menu.
-        policy: a planner, an agent with one as ``slow``, or the probabilities themselves. A plan of
-            a planner that is not feasible gets target 0 on channels that the member left.
+        policy: a planner, an agent with one as ``slow``, or the probabilities themselves. Where a
+            member has left a channel, a planner's plan has target 0 on it, as when it is executed.
         request: what the planner is asked.
 
     Raises:
@@ -45,8 +45,8 @@ def plan_probabilities(world: World, policy: Any, request: PlanRequest) -> Float
         raise ValueError(f"planner {planner.name} is privileged; no log holds what it observes")
     if planner.belief_filter is not None and request.beliefs is None:
         raise ValueError(
-            f"planner {planner.name} needs beliefs, which this log does not have: give the windows "
-            "beliefs"
+            f"planner {planner.name} needs beliefs, which this log does not have; allowed is a log "
+            "whose beliefs are not None"
         )
     plans = FeasibleIndex(world)(choose_plans(planner, request), request.feasible)
     chosen = np.zeros(shape)

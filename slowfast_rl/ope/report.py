@@ -3,15 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import slowfast_rl
 from slowfast_rl.evaluation.formatting import number
+from slowfast_rl.evaluation.report import made_with, page_environment
 from slowfast_rl.ope.result import OffPolicyResult
 from slowfast_rl.store.files import write_text_atomically
-
-try:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-except ImportError as error:
-    raise ImportError("the report needs jinja2: pip install 'slowfast_rl[report]'") from error
 
 
 def write_report(
@@ -30,18 +25,11 @@ def write_report(
         log: name of the log.
         command: the command line that made the results.
     """
-    made = Environment(
-        loader=PackageLoader("slowfast_rl.ope"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["interval"] = number
-    made.filters["capitalize"] = lambda text: text[:1].upper() + text[1:]
+    made = page_environment("slowfast_rl.ope")
+    made.filters["estimate"] = number
+    made.filters["sentence"] = lambda text: text[:1].upper() + text[1:] + "."
     first = results[0]
     text = made.get_template("ope.html").render(
-        what=first.kind,
         kind=first.kind,
         unit=first.unit,
         logged=f"{first.logged:.{first.digits}f}",
@@ -49,6 +37,6 @@ def write_report(
         refused=refused,
         log=log,
         command=command,
-        version=slowfast_rl.__version__,
+        **made_with(),
     )
     write_text_atomically(path, text)

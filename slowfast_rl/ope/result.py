@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +21,12 @@ class OffPolicyResult:
 
     Attributes:
         policy: name of the policy.
-        kind: what was evaluated: "plans", "weekly plans" or "messages".
+        kind: what was evaluated: "plans held for the horizon", "plans of every week" or "messages".
         unit: unit of the estimates.
         logged: mean reward of the logging policy.
         estimates: by method; the first one is the result, the others are checks.
         reading: by method, how to read it.
-        diagnostics: of the weights; None for a method without weights.
+        diagnostics: of the weights of single decisions; None if there are none.
         warnings: why the estimates may be wrong, one sentence each.
         backtest: rows that compare the model's predictions with what the log shows; empty for none.
         settings: horizon and other settings of the evaluation.
@@ -67,7 +68,15 @@ class OffPolicyResult:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as plain numbers, lists and mappings."""
+        """Return everything as plain numbers, lists and mappings; None for a number there is not.
+
+        Such are the ends of an interval over one member, and a self-normalised estimate without
+        any weight.
+        """
+        tree: dict[str, Any] = _finite(self._tree())
+        return tree
+
+    def _tree(self) -> dict[str, Any]:
         return {
             "policy": self.policy,
             "kind": self.kind,
@@ -124,3 +133,12 @@ class OffPolicyResult:
             lines.append(f"  {self.diagnostics}")
         lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join(lines) + ">"
+
+
+def _finite(value: Any) -> Any:
+    """Return plain values with None for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
-from slowfast_rl.ope.estimators import Prediction, cluster_numbers
+from slowfast_rl.ope.estimators import Prediction, check_rewards, cluster_numbers
 from slowfast_rl.slow.effects import (
     baseline,
     centre_and_scale,
@@ -24,6 +24,7 @@ from slowfast_rl.slow.effects import (
 
 RIDGE = 0.1  # of effects; the utility planner's logs are larger and need less
 FOLDS = 5
+_SURE = 7.0  # draws to be expected of a plan, of which chance leaves out one in a thousand
 
 
 class ActionFeatures(NamedTuple):
@@ -53,10 +54,15 @@ def predict_cross_fitted(
         ridge: shrinkage of effects, relative to the mean information about one.
 
     Raises:
-        ValueError: there are too few members.
+        ValueError: there are too few members, a reward is not finite, or ``folds`` or ``ridge`` is
+            not allowed.
     """
+    if folds < 2:
+        raise ValueError(f"folds is {folds}; allowed is 2 or more")
+    check_ridge(ridge)
+    check_rewards(rewards)
     groups = cluster_numbers(members, len(rewards))
-    count = int(groups.max()) + 1
+    count = int(groups.max(initial=-1)) + 1
     if count < 2 * folds:
         raise ValueError(
             f"the log has {count} members; allowed are {2 * folds} or more for a reward model of "
@@ -82,6 +88,16 @@ def predict_cross_fitted(
         fits.append(_Fit(here, regression.precision, gram + 1e-6 * len(x) * np.eye(len(gram))))
     influence = _OfFit(x, surprise, aimed, rewards - level - effect, fits)
     return Prediction(level + target, level + effect, level, influence.of_weights)
+
+
+def check_ridge(ridge: float) -> None:
+    """Check the shrinkage of a reward model.
+
+    Raises:
+        ValueError: it is below 0.
+    """
+    if not ridge >= 0:
+        raise ValueError(f"ridge is {ridge}; allowed is 0 or more")
 
 
 class _Fit(NamedTuple):
@@ -138,11 +154,34 @@ def usual_features(
             uniform draw, the other plans' are not known, and the mean is estimated from the terms.
         x: [B, 1 + T] a column of ones and standardised terms.
     """
-    count = feasible.sum(axis=1)
     if propensity.ndim == 2:
         usual = propensity @ features
-    elif np.allclose(propensity, 1 / count):
-        usual = (feasible / count[:, None]) @ features
+    elif drawn_uniformly(feasible, propensity):
+        usual = (feasible / feasible.sum(axis=1, keepdims=True)) @ features
     else:
         usual = x @ baseline(x, features[plans])
     return np.asarray(usual, np.float32)
+
+
+def drawn_uniformly(feasible: Bool, propensity: Float64) -> bool:
+    """Return whether propensities [B] are those of uniform draws from all feasible plans [B, O]."""
+    return bool(np.allclose(propensity, 1 / feasible.sum(axis=1)))
+
+
+def possible_plans(plans: Int64, feasible: Bool, propensity: Float64) -> Bool:
+    """Return which plans the logging policy could draw, [B, O].
+
+    Args:
+        plans: [B] plans that were drawn.
+        feasible: [B, O] plans that the member's opt-ins allow.
+        propensity: [B, O] of all plans, or [B] of the drawn one. Where these are not those of a
+            uniform draw, the log may be of a few plans only: a plan could not be drawn if it never
+            was, although the smallest propensity of the log would have drawn it.
+    """
+    if propensity.ndim == 2:
+        return np.asarray(propensity > 0)
+    if drawn_uniformly(feasible, propensity):
+        return feasible
+    never = np.bincount(plans, minlength=feasible.shape[1]) == 0
+    expected = feasible.sum(axis=0) * propensity.min()  # [O] draws, at least
+    return np.asarray(feasible & ~(never & (expected > _SURE)))

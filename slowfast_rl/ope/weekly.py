@@ -7,7 +7,8 @@ the value with h - 1 weeks to go, which assumes that an observation says all abo
 matters. It does not, because traits are hidden; the longer the horizon, the more of what members
 are like is read as what plans did. Use it to rank policies over up to 8 weeks, look at the
 backtest, and do not trust its numbers; its interval has the error of the fit in it, and not this
-bias.
+bias. The diagnostics are about the weights of single weeks: they say whether the log contains what
+the policy would choose, although no estimate is weighted.
 """
 
 from typing import Any, NamedTuple
@@ -17,10 +18,17 @@ import numpy as np
 from slowfast_rl.evaluation.statistics import Z95, Interval
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.world import World
-from slowfast_rl.ope.estimators import Estimate, clustered_interval
+from slowfast_rl.ope.diagnostics import Diagnostics, diagnose, unsupported_mass, weight_warnings
+from slowfast_rl.ope.estimators import (
+    Estimate,
+    check_rewards,
+    cluster_numbers,
+    clustered_interval,
+    importance_weights,
+)
 from slowfast_rl.ope.policies import plan_probabilities, policy_name
 from slowfast_rl.ope.result import OffPolicyResult
-from slowfast_rl.ope.reward_model import usual_features
+from slowfast_rl.ope.reward_model import check_ridge, possible_plans, usual_features
 from slowfast_rl.policies.contracts import PlanRequest
 from slowfast_rl.slow.effects import (
     baseline,
@@ -50,6 +58,7 @@ class WeeklyPlans(NamedTuple):
     rewards: Float64  # [T, N] logged reward of the week
     alive: Bool  # [T, N] on Monday
     first_week: int = 0  # week of the first row
+    beliefs: Float32 | None = None  # [T, N, F_belief], for policies that need them
 
     def evaluate(self, world: World, policy: Any, **settings: Any) -> OffPolicyResult:
         """Evaluate a policy on these weeks; see :func:`evaluate_weekly_plans`."""
@@ -90,17 +99,23 @@ def evaluate_weekly_plans(
     Args:
         world: the world, for its menu, its discount and the layout of observations.
         log: the weeks.
-        policy: a planner or an agent with one, without beliefs.
-        horizon: number of weeks.
+        policy: a planner, an agent with one, or [T, N, O] probabilities of its plans.
+        horizon: number of weeks, 1 or more.
         name: name of the policy in the result; None for the policy's own.
         ridge: shrinkage of the effects of plans.
 
     Raises:
-        ValueError: all propensities are 1, or the policy needs what the log does not have.
+        ValueError: the arrays do not fit each other, the propensities are impossible or all 1, the
+            policy chooses what the log could not contain, it needs what the log does not have, or a
+            setting is not allowed.
     """
-    rows = _rows(world, log, policy)
+    if horizon < 1:
+        raise ValueError(f"horizon is {horizon}; allowed is 1 or more")
+    check_ridge(ridge)
+    _check(log)
+    rows, diagnostics = _rows(world, log, policy)
     weeks = len(log.plans)
-    warnings = []
+    warnings = weight_warnings(diagnostics)
     if horizon > weeks:
         warnings.append(
             f"the horizon of {horizon} weeks is longer than the log, which has {weeks}: the values "
@@ -143,31 +158,57 @@ def evaluate_weekly_plans(
         logged=logged,
         estimates={"fitted Q evaluation": Estimate(lift, value)},
         reading=READING,
+        diagnostics=diagnostics,
         warnings=warnings,
         backtest=backtest,
-        settings={"horizon": horizon, "weeks of the log": weeks},
+        settings={"horizon": horizon, "weeks of the log": weeks, "members": len(log.members)},
     )
 
 
-def _rows(world: World, log: WeeklyPlans, policy: Any) -> _Rows:
-    """Return the living member-weeks, with features of drawn and chosen plans."""
+def _check(log: WeeklyPlans) -> None:
+    """Check that all arrays are about the same weeks and members, and that somebody is alive."""
+    shape = log.plans.shape
+    for name, part in log._asdict().items():
+        found = part.shape if isinstance(part, np.ndarray) else shape
+        if found[:2] != (shape[1:] if name == "members" else shape):
+            raise ValueError(
+                f"{name} has shape {found}; plans has {shape}, which it must begin with"
+            )
+    if not log.alive[:1].any():
+        raise ValueError("no member is alive in the first week; allowed is a log that begins there")
+    check_rewards(log.rewards[log.alive])
+
+
+def _rows(world: World, log: WeeklyPlans, policy: Any) -> tuple[_Rows, Diagnostics]:
+    """Return the living member-weeks with features of drawn and chosen plans, and diagnostics."""
     week, member = np.nonzero(log.alive)
     observations, feasible = log.observations[week, member], log.feasible[week, member]
-    weeks = log.first_week + week
-    request = PlanRequest(observations, feasible, log.members[member], weeks)
-    target = plan_probabilities(world, policy, request)
+    request = PlanRequest(
+        observations,
+        feasible,
+        log.members[member],
+        log.first_week + week,
+        None if log.beliefs is None else log.beliefs[week, member],
+    )
+    if isinstance(policy, np.ndarray):
+        if policy.shape != log.feasible.shape:
+            raise ValueError(
+                f"the policy has shape {policy.shape}; allowed is {log.feasible.shape}"
+            )
+        policy = policy[week, member]
+    target, drawn = plan_probabilities(world, policy, request), log.plans[week, member]
     propensity = log.propensity[week, member]
-    if not (propensity < 1).any():
-        raise ValueError(
-            f"all {len(propensity)} propensities are 1; allowed is a log in which chance decided"
-        )
+    weights, of_drawn = importance_weights(drawn, propensity, target)
+    missing = unsupported_mass(target, possible_plans(drawn, feasible, propensity))
+    of_target = target[np.arange(len(drawn)), drawn]
+    diagnostics = diagnose(weights, of_drawn, of_target, member, missing)
     features, terms = plan_features(world), observation_terms(world, observations)
-    x, drawn = standardised(*centre_and_scale(terms), terms), log.plans[week, member]
+    x = standardised(*centre_and_scale(terms), terms)
     usual = usual_features(features, drawn, feasible, propensity, x)
     number = np.full(log.alive.shape, -1)
     number[week, member] = np.arange(len(week))
     ahead = np.vstack([number[1:], np.full_like(number[:1], -1)])
-    return _Rows(
+    rows = _Rows(
         week=week,
         member=member,
         x=x,
@@ -177,6 +218,7 @@ def _rows(world: World, log: WeeklyPlans, policy: Any) -> _Rows:
         following=ahead[week, member],
         ends=week == len(log.alive) - 1,
     )
+    return rows, diagnostics
 
 
 def _fit(rows: _Rows, aimed: Float32, inverse: Float64, horizon: int, discount: float) -> _Values:
@@ -265,8 +307,8 @@ def _pulled(
         shift = (aimed * weight[:, None].astype(np.float32)).T.astype(np.float64) @ x
         by_effect = (inverse @ shift.ravel()).reshape(shift.shape)
         pull = x @ by_level + np.einsum("mg,mg->m", rows.surprise, x @ by_effect.T)
-        if h > 1:
-            pull = np.where(rows.ends, 0.0, pull)
+        if h > 1:  # fitted without the last week, whose rows are in the Gram matrices
+            pull = np.where(rows.ends, 0.0, pull * len(x) / max(int((~rows.ends).sum()), 1))
         predicted = _value(x, rows.surprise, values, h)
         found += pull * (_outcome(rows, aimed, values, h, discount) - predicted)
         weight = np.zeros(len(x))
@@ -293,16 +335,16 @@ def _backtest(
     found = []
     for plan in np.unique(drawn[whole]):
         here = whole & (drawn == plan)
-        error = (observed - predicted)[here]
-        groups = np.unique(rows.member[here], return_inverse=True)[1]
-        interval = clustered_interval(float(error.mean()), error - error.mean(), groups)
         if here.sum() < _LEAST:
             continue
+        error = (observed - predicted)[here]
+        groups = cluster_numbers(rows.member[here], len(error))
+        interval = clustered_interval(float(error.mean()), error - error.mean(), groups)
         half = (interval.high - interval.low) / 2
         far = float(Z95 * interval.mean / half) if 0 < half < np.inf else 0.0
         found.append(
             {
-                "plan": " + ".join(str(sends) for sends in world.plans[plan]),
+                "plan": world.plan_names[plan],
                 "windows": int(here.sum()),
                 "observed": float(observed[here].mean()),
                 "predicted": float(predicted[here].mean()),

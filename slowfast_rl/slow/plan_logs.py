@@ -250,3 +250,14 @@ def logged_outcomes(table: WeeklyLog) -> Float32:
     """Return the outcomes of each week in the order of ``outcome_names``, [T, N, M]."""
     totals = np.stack([table.viewing_days, table.opens.sum(axis=2), table.churned], axis=2)
     return np.concatenate([totals, table.opt_outs], axis=2).astype(np.float32)
+
+
+def logged_rewards(world: World, table: WeeklyLog) -> Float64:
+    """Return the logged reward of each week in viewing days, [T, N]; 0 where a member is not there.
+
+    The world's reward counts the opens that messages caused; a log shows all opens, which get the
+    same weight here.
+    """
+    earned = logged_outcomes(table) @ outcome_weights(world)
+    cost = world.reward.message_cost * table.sends.sum(axis=2)
+    return np.asarray(np.where(table.alive, earned - cost, 0.0), np.float64)

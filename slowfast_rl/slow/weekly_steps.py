@@ -16,7 +16,6 @@ from slowfast_rl.policies.executor import default_executor
 from slowfast_rl.policies.guard import feasible_target
 from slowfast_rl.policies.plan_exchange import plan_request
 from slowfast_rl.slow.plan_logs import (
-    logged_outcomes,
     outcome_weights,
     reward_weight,
     simulated_outcomes,
@@ -47,13 +46,14 @@ def weekly_steps_of(log: "EventLog", max_rows: int = MAX_ROWS, seed: int = 0) ->
     Raises:
         ValueError: no week has a plan that is on the menu.
     """
+    from slowfast_rl.logs.episodes import weekly_rewards
     from slowfast_rl.logs.histories import MemberHistories
 
     kept = RowSample[WeeklySteps](max_rows, seed)
     for part in log.parts():
         histories = MemberHistories(log, part)
         table = histories.table
-        rewards = _utility(log.world, logged_outcomes(table), table.sends)
+        rewards = weekly_rewards(log.world, table).astype(np.float32)
         before: Float32 | None = None
         for replay in histories.replay():
             observations, week = replay.weekly_observations(), replay.week - 1

@@ -28,7 +28,8 @@ def log(tmp_path, monkeypatch, capsys):
 
 
 def test_a_log_becomes_a_world_file_numbers_and_a_report(log, capsys):
-    done = call(capsys, "fit", f"logs={log}", "base=pronounced", *TINY)
+    policies = "policies=[never,3+1]"
+    done = call(capsys, "fit", f"logs={log}", "base=pronounced", policies, *TINY)
     assert done.code == 0, done.err
     (folder,) = (log.parent / "runs" / "fit").iterdir()
     found = json.loads((folder / "fit.json").read_text())
@@ -37,7 +38,12 @@ def test_a_log_becomes_a_world_file_numbers_and_a_report(log, capsys):
     assert [p["name"] for p in found["parameters"]] == names
     world = sf.load_world(folder / "world.yaml")
     assert world.churn.scale == found["parameters"][2]["value"]
-    assert "Which world made this log?" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert "Which world made this log?" in page
+    assert [row["policy"] for row in found["policies"]] == ["never", "3+1"]
+    assert found["policies"][0]["lift"][1] < found["policies"][0]["lift"][0]
+    assert "Other policies in the fitted world" in page
+    assert found["backtest"][0]["plans"] in done.out
 
 
 def test_mistakes_are_told_in_one_line(log, capsys):
@@ -48,6 +54,9 @@ def test_mistakes_are_told_in_one_line(log, capsys):
         ((f"logs={log}", "fitting.members=1"), "fitting.members is 1; allowed is"),
         ((f"logs={log}", "base=atlantis"), "unknown world 'atlantis'"),
         ((f"logs={log.parent}",), "is no log"),
+        ((f"logs={log}", "policies=[3+99]"), "plan (3, 99) is not on the menu"),
+        ((f"logs={log}", "policies=[never,never]"), "allowed is each once"),
+        ((f"logs={log}", "policies=[nobody]"), "checkpoint 'nobody' does not exist"),
     ):
         done = call(capsys, "fit", *settings)
         assert done.code == 2

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import slowfast_rl as sf
 from tests.cli.calls import TINY, call
 
 LOG = ("mode=export", "num_members=120", "weeks=5", "seed=7", "explore=0.4", "output=log")
@@ -42,9 +43,14 @@ def test_weekly_plans_are_ranked_with_a_backtest(here, capsys):
     assert call(capsys, "ope", "logs=log", *given).code == 0
     folder, found = results(here)
     assert found["policies"][0]["estimates"][0]["method"] == "fitted Q evaluation"
-    (warning,) = found["policies"][0]["warnings"]  # of so small a log
+    warning = found["policies"][0]["warnings"][-1]  # of so small a log
     assert warning.startswith("no plan was drawn 30 times or more")
     assert warning[1:] in (folder / "report.html").read_text()
+    log = sf.logs.read("log")
+    planner = sf.slow.FixedPlanner(log.world, (5, 2))
+    same = sf.ope.evaluate(log, planner, what="weekly", horizon=2).main.lift.mean
+    (row,) = [row for row in found["policies"] if row["policy"] == "5+2"]
+    assert row["estimates"][0]["lift"] == same
 
 
 def test_an_agent_is_evaluated_on_plans_and_on_messages(here, capsys):

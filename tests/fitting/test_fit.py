@@ -187,8 +187,10 @@ def test_members_that_had_churned_before_the_log_are_left_out(log):
     gone = log._replace(alive=log.alive.copy())
     gone.alive[:, :100] = False
     tiny = SMALL | {"coarse_steps": 0, "steps": 0, "derivative_members": 64}
-    found = sf.fit(gone, world("pronounced"), parameters=FEW[:1], **tiny)
+    said = []
+    found = sf.fit(gone, world("pronounced"), parameters=FEW[:1], **tiny, progress=said.append)
     assert found.num_members == 700
+    assert said[0] == "100 of 800 members are left out: not there in the first week"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def test_members_that_had_churned_before_the_log_are_left_out(log):
     [
         ({"weeks": 3}, "3 weeks"),
         ({"members": 90}, "90 members"),
-        ({"name": "in_app"}, "2 channels and 4 topics"),
+        ({"name": "in_app"}, r"launches of the log has shape \(28, \d+\); allowed is \(28, \d+\)"),
     ],
 )
 def test_a_log_that_cannot_be_fitted_is_refused(change, said):
@@ -209,6 +211,26 @@ def test_plans_outside_the_menu_are_refused(log):
     wrong = log._replace(plans=log.plans + 1000)
     with pytest.raises(ValueError, match="the log has plan 1"):
         sf.fit(wrong, world("pronounced"))
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "said"),
+    [
+        ("launches", lambda v: v[:-7], r"launches of the log has shape"),
+        ("opens", lambda v: v[:, :-1], r"opens of the log has shape"),
+        ("plans", lambda v: v[:-1], r"has shape"),
+        ("sends", lambda v: v * np.nan, "sends of the log has impossible values"),
+        ("viewing_days", lambda v: -1 - v, "viewing_days of the log has impossible values"),
+    ],
+)
+def test_a_log_with_impossible_values_is_refused(log, name, changed, said):
+    with pytest.raises(ValueError, match=said):
+        sf.fit(log._replace(**{name: changed(getattr(log, name))}), world("pronounced"))
+
+
+def test_what_is_no_weekly_log_is_refused():
+    with pytest.raises(ValueError, match="the log is 'company'; allowed is a table of"):
+        sf.fit("company")
 
 
 def test_settings_are_checked(log):

@@ -92,3 +92,8 @@ def test_an_unknown_parameter_is_refused():
 def test_a_world_without_any_of_the_parameters_is_refused():
     with pytest.raises(ValueError, match="no parameter to fit"):
         ParameterSpace(world("no_fatigue"), names=["fatigue.goodwill_loss"])
+
+
+def test_no_parameter_at_all_is_refused():
+    with pytest.raises(ValueError, match=f"parameters is empty; allowed: {FITTED[0]}"):
+        ParameterSpace(world("pronounced"), names=[])

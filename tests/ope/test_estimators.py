@@ -160,8 +160,9 @@ def test_the_uncertainty_of_a_fit_widens_the_interval():
         ({"propensities": np.array([0.5, 0])}, "1 propensities .* the first 0 in row 1"),
         (
             {"propensities": np.array([np.nan, 1])},
-            "the first nan in row 0; allowed is above 0 to 1",
+            "the first nan in row 0; allowed is 1e-50 to 1",
         ),
+        ({"propensities": np.array([0.5, 1e-300])}, "the first 1e-300 in row 1"),
         ({"propensities": np.array([0.5, 1.5])}, "the first 1.5 in row 1"),
         (
             {"propensities": np.array([[0.5, 0.6], [0.5, 0.5]])},
@@ -185,3 +186,29 @@ def test_impossible_logs_are_refused_with_the_row(change, message):
 def test_clusters_of_another_length_are_refused():
     with pytest.raises(ValueError, match=r"clusters have shape \(3,\); allowed is \(4,\)"):
         estimate(np.ones(4), np.ones(4), np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((np.ones(4), np.ones((4, 1))), r"weights have shape \(4,\) and rewards \(4, 1\)"),
+        ((np.ones(0), np.ones(0)), "with one row or more"),
+        ((np.ones(4), np.array([0, 1, np.nan, np.inf])), "2 of 4 rewards are not finite"),
+        ((np.ones(4), np.ones(4), None, None, 0.0), r"clip is 0.0; allowed is above 0"),
+    ],
+)
+def test_what_cannot_be_estimated_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        estimate(*given)
+
+
+def test_values_of_other_actions_than_the_targets_are_refused():
+    with pytest.raises(ValueError, match=r"values have shape \(3, 2\); allowed is \(2, 2\)"):
+        predict(np.array([0, 1]), np.full((2, 2), 0.5), np.ones((3, 2)))
+
+
+def test_the_smallest_propensity_leaves_all_numbers_finite():
+    propensities = np.where(np.arange(40) == 3, 1e-50, 0.5)
+    weights, _ = importance_weights(np.zeros(40, int), propensities, np.ones((40, 1)))
+    found = estimate(weights, np.ones(40))
+    assert np.isfinite([found[name].value for name in found]).all()

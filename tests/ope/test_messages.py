@@ -5,6 +5,7 @@ import slowfast_rl as sf
 from slowfast_rl.fast import CoinPacer, ExploringExecutor, PacedExecutor, QualityRanker
 from slowfast_rl.ope import evaluate
 from slowfast_rl.ope.message_terms import message_terms
+from slowfast_rl.ope.messages import evaluate_rows, reduce_messages
 from slowfast_rl.policies.columns import columns
 from slowfast_rl.slow import FixedPlanner
 from tests.experiments.studies import study_module
@@ -83,6 +84,26 @@ def test_an_effect_of_quality_is_found(world, log):
     assert widths["direct method"] < widths["doubly robust"] < widths["inverse propensity"]
 
 
+def test_a_view_that_came_before_the_decision_makes_no_noise(world, log):
+    assert log.rewards[log.known].all()
+    assert 0.02 < log.known.mean() < log.rewards.mean()
+    before = evaluate(log._replace(known=None), best_quality(log), world=world).estimates
+    after = evaluate(log, best_quality(log), world=world).estimates
+    assert width(after["doubly robust"]) < 0.95 * width(before["doubly robust"])
+    assert after["inverse propensity"] == before["inverse propensity"]
+
+
+def test_what_is_known_before_all_decisions_has_no_lift(world, log):
+    rows = reduce_messages(world, log, best_quality(log))
+    some = rows._replace(rewards=np.where(rows.known, rows.rewards, 0.0))
+    lift = evaluate_rows(some, "best quality").estimates["doubly robust"].lift
+    assert lift == pytest.approx((0, 0, 0), abs=1e-9)
+
+
+def width(estimate):
+    return estimate.lift.high - estimate.lift.low
+
+
 def test_a_deterministic_log_is_refused(world, log):
     target = PacedExecutor(CoinPacer(), QualityRanker())
     certain = np.zeros_like(log.probabilities)
@@ -111,3 +132,9 @@ def test_an_agent_is_evaluated_with_its_executor(world, log):
     agent = sf.SlowFastAgent(FixedPlanner(world, (3, 1)), ExploringExecutor(explore=0.5))
     result = evaluate(log, agent, world=world)
     assert result.estimates == evaluate(log, agent.fast, world=world).estimates
+
+
+def test_rewards_that_are_all_known_before_the_decision_are_refused(world, log):
+    known = np.ones(len(log.rewards), bool)
+    with pytest.raises(ValueError, match="the log has 0 members; allowed are 10 or more"):
+        evaluate(log._replace(known=known), log.probabilities, world=world)

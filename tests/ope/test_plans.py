@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -174,3 +176,50 @@ def test_a_result_shows_its_numbers(world, log):
     assert frame.loc["doubly robust", "lift_low"] == result.main.lift.low
     assert result.markdown().startswith("| method | lift |")
     assert result.to_json()["estimates"][0]["lift"] == result.main.lift.mean
+
+
+def three_arms(world, log, seed=0):
+    """The log of an experiment with three plans, each drawn with probability 1/3."""
+    rows = np.flatnonzero(log.feasible.all(axis=1))
+    arms = np.array([world.plan_index(plan) for plan in ((0, 0), (1, 1), (5, 2))])
+    some = {k: v[rows] for k, v in log._asdict().items() if isinstance(v, np.ndarray)}
+    drawn = np.random.default_rng(seed).integers(0, 3, len(rows))
+    return log._replace(**some)._replace(plans=arms[drawn], propensity=np.full(len(rows), 1 / 3))
+
+
+def test_a_plan_that_an_experiment_never_drew_has_no_support(world, log):
+    arms = three_arms(world, log)
+    assert evaluate(arms, FixedPlanner(world, (5, 2))).diagnostics.unsupported == 0
+    with pytest.raises(ValueError, match="100 % of the target's probability is on actions"):
+        evaluate(arms, FixedPlanner(world, (3, 1)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"observations": lambda v: v[:-1]}, r"observations has \d+ rows; allowed is \d+"),
+        ({"outcomes": lambda v: v[:, :3]}, r"outcomes has shape \(\d+, 3\); allowed is"),
+        ({"outcomes": lambda v: v * np.nan}, "rewards are not finite"),
+    ],
+)
+def test_windows_that_do_not_fit_are_refused(world, log, change, message):
+    ((name, changed),) = change.items()
+    with pytest.raises(ValueError, match=message):
+        evaluate(log._replace(**{name: changed(getattr(log, name))}), FixedPlanner(world, (3, 1)))
+
+
+@pytest.mark.parametrize("setting", [{"folds": 1}, {"ridge": -1.0}, {"clip": 0.0}])
+def test_settings_that_are_not_allowed_are_refused(world, log, setting):
+    ((name, value),) = setting.items()
+    with pytest.raises(ValueError, match=f"{name} is {value}; allowed is"):
+        evaluate(log, FixedPlanner(world, (3, 1)), **setting)
+
+
+def test_numbers_that_there_are_not_are_null_in_json(world, log):
+    arms = three_arms(world, log)
+    never = arms._replace(propensity=1 / arms.feasible.sum(axis=1))  # as if by chance
+    result = evaluate(never, FixedPlanner(world, (3, 1)))
+    tree = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    lifts = {row["method"]: row["lift"] for row in tree["estimates"]}
+    assert lifts["self-normalised"] is None
+    assert lifts["doubly robust"] == result.main.lift.mean
