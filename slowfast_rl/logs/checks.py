@@ -1,108 +1,24 @@
 """Check a log: every defect of every kind in one report, with rows and columns."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slowfast_rl.logs.parquet import SOURCE_ROW, TableRows, read_rows
+from slowfast_rl.logs.findings import SHOWN, Findings, LogReport
+from slowfast_rl.logs.parquet import SOURCE_ROW, TableRows, read_rows, values_at
 from slowfast_rl.logs.reading import EventLog, menu_index
 from slowfast_rl.logs.schema import EVENTS, KEYS, OF_SENDS, TABLES, Column
 from slowfast_rl.members.arrays import Bool, Int64
+from slowfast_rl.members.bounds import quoted
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 
 #: What a log may be used for: evaluating messages, evaluating plans, or fitting a world.
 QUESTIONS = ("messages", "plans", "fit")
-_SHOWN = 5  # rows of a finding that are named
 _TOLERANCE = 1e-6  # of probabilities, which float32 may have rounded
 _FEW = 0.05  # share of choices left to chance below which a log says little
 _ROW = Column(SOURCE_ROW, "int64", False, "number of the row in the files it comes from")
-
-
-class Finding(NamedTuple):
-    """One kind of defect in one column.
-
-    Attributes:
-        level: "error" where nothing may be learned from the log, "warning" otherwise.
-        table: the table; empty for the log as a whole.
-        column: the column, or several.
-        what: the defect.
-        affected: number of rows; 0 for the log as a whole.
-        rows: the first rows, by file and number.
-    """
-
-    level: str
-    table: str
-    column: str
-    what: str
-    affected: int
-    rows: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """Return the finding as one line."""
-        where = f"{self.table}.{self.column}: " if self.table else ""
-        more = " …" if self.affected > len(self.rows) else ""
-        rows = f" ({self.affected:,} rows: {', '.join(self.rows)}{more})" if self.affected else ""
-        return f"{self.level}: {where}{self.what}{rows}"
-
-
-class LogReport(NamedTuple):
-    """What a check found.
-
-    Attributes:
-        findings: all defects.
-        rows: number of rows of each table.
-        members: number of members.
-        randomised_messages: share of decisions, among those with a choice left, whose action has a
-            probability below 1; NaN where there are none.
-        randomised_plans: the same share of the plans that were drawn.
-    """
-
-    findings: tuple[Finding, ...]
-    rows: dict[str, int]
-    members: int
-    randomised_messages: float
-    randomised_plans: float
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        """The findings that forbid to learn from the log."""
-        return tuple(finding for finding in self.findings if finding.level == "error")
-
-    def __str__(self) -> str:
-        """Return all findings, a line each, after the sizes."""
-        sizes = ", ".join(f"{count:,} {table}" for table, count in self.rows.items())
-        chance = (
-            f"left to chance: {self.randomised_messages:.1%} of decisions, "
-            f"{self.randomised_plans:.1%} of drawn plans"
-        )
-        lines = [f"{sizes} of {self.members:,} members", chance, *map(str, self.findings)]
-        return "\n".join(lines)
-
-
-class _Found:
-    """Collects findings of all parts; those of one kind become one."""
-
-    def __init__(self) -> None:
-        self.kinds: dict[tuple[str, str, str, str], tuple[int, list[str]]] = {}
-
-    def add(
-        self,
-        level: str,
-        table: str,
-        column: str,
-        what: str,
-        rows: Sequence[str] = (),
-        count: int = 0,
-    ) -> None:
-        key = level, table, column, what
-        before, shown = self.kinds.get(key, (0, []))
-        self.kinds[key] = before + count, [*shown, *rows][:_SHOWN]
-
-    def all(self) -> tuple[Finding, ...]:
-        order = sorted(self.kinds, key=lambda key: (key[0], [*TABLES, ""].index(key[1])))
-        return tuple(Finding(*key, self.kinds[key][0], tuple(self.kinds[key][1])) for key in order)
 
 
 def check(
@@ -125,12 +41,16 @@ def check(
     for question in questions:
         if question not in QUESTIONS:
             raise ValueError(f"questions has {question!r}; allowed: {', '.join(QUESTIONS)}")
-    found, rows = _Found(), dict.fromkeys(TABLES, 0)
+    found, rows = Findings(), dict.fromkeys(TABLES, 0)
     chance = np.zeros(4)  # decisions with a choice, those left to chance, plans drawn, likewise
     members: Int64 = np.zeros(0, np.int64)
     for table, columns in (missing or {}).items():
         for column in columns:
             found.add("error", table, column, "the column is missing")
+    for table in TABLES:
+        if not any((log.folder / table / name).exists() for name in log.part_names):
+            what = f"there are no {table}: neither {table}.parquet nor files in {table}/"
+            found.add("error", "", "", what)
     for number, name in enumerate(log.part_names):
         part = _PartCheck(log, name, found, questions)
         for table, given in part.tables.items():
@@ -138,7 +58,7 @@ def check(
         chance += part.run()
         twice = np.intersect1d(members, part.members)
         if twice.size:
-            shown = [f"member {member}" for member in twice[:_SHOWN]]
+            shown = [f"member {member}" for member in twice[:SHOWN]]
             found.add("error", "plans", "member", "rows in several parts", shown, len(twice))
         members = np.union1d(members, part.members)
         if progress is not None:
@@ -150,7 +70,7 @@ def check(
     return LogReport(found.all(), rows, len(members), decisions, plans)
 
 
-def _ask(found: _Found, questions: Sequence[str], decisions: float, plans: float) -> None:
+def _ask(found: Findings, questions: Sequence[str], decisions: float, plans: float) -> None:
     """Add what is missing for the questions."""
     for question, share, what in (
         ("messages", decisions, "decisions"),
@@ -170,7 +90,7 @@ class _PartCheck:
     """Checks the tables of one part."""
 
     def __init__(
-        self, log: EventLog, name: str, found: _Found, questions: Sequence[str] = ()
+        self, log: EventLog, name: str, found: Findings, questions: Sequence[str] = ()
     ) -> None:
         self.log, self.name, self.found, self.table = log, name, found, ""
         self.questions = questions
@@ -211,9 +131,14 @@ class _PartCheck:
         given = self.tables[self.table].columns
         source = given.get(SOURCE_ROW)
         shown = [
-            f"{self.name}:{row}" if source is None else f"{source[row]}" for row in rows[:_SHOWN]
+            f"{self.name}:{row}" if source is None else f"{source[row]}" for row in rows[:SHOWN]
         ]
-        self.found.add(level, self.table, column, what, shown, len(rows))
+        values: list[str] = []
+        if column in given:
+            path = self.log.folder / self.table / self.name
+            raw = values_at(path, column, rows[:SHOWN].astype(np.int64))
+            values = [quoted(value) for value in raw if value is not None]
+        self.found.add(level, self.table, column, what, shown, len(rows), values)
 
     def _general(self, given: TableRows, columns: Sequence[Column]) -> None:
         """Check that required columns are there and not null, and that no row is there twice."""
@@ -231,7 +156,9 @@ class _PartCheck:
                 self._add(self._missing(column.name), column.name, "missing", null)
         if "member" in values:
             self.error("member", "below 0", (values["member"] < 0) & ~self._null("member"))
-        key = [name for name in KEYS[self.table] if name in values]
+        key = KEYS[self.table]
+        if not set(key) <= set(values):
+            return
         order = np.lexsort([values[name] for name in reversed(key)])
         same = np.ones(max(len(order) - 1, 0), np.bool_)
         for name in key:
@@ -452,9 +379,3 @@ class _PartCheck:
             inside = (week >= 0) & (week < self.log.weeks)
             lost = inside & ~np.isin(member * self.log.weeks + week, keys)
             self.error(column, "the member has no plan in that week", lost)
-
-
-def findings_of(report: LogReport) -> Iterator[dict[str, Any]]:
-    """Yield the findings as mappings for JSON."""
-    for finding in report.findings:
-        yield finding._asdict() | {"rows": list(finding.rows)}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from slowfast_rl.logs.company import company_side
-from slowfast_rl.logs.parquet import read_columns, row_groups
+from slowfast_rl.logs.parquet import column_names, read_columns, row_groups
 from slowfast_rl.logs.partition import Source, repartition
 from slowfast_rl.logs.recording import write_log_file
 from slowfast_rl.logs.schema import TABLES
@@ -101,7 +101,11 @@ def convert(
         ValueError: files are missing or damaged, or a column cannot be converted.
     """
     mapped, w = Mapped() if mapped is None else mapped, as_world(world)
-    files = {table: _files(source, table, mapped.files.get(table)) for table in TABLES}
+    files = {
+        table: _files(source, table, mapped.files.get(table)) for table in (*TABLES, _LAUNCHES)
+    }
+    for table in (*TABLES, _LAUNCHES):
+        _check_columns(source, table, files.get(table, []), mapped.columns.get(table, {}))
     sizes = {t: sum(sum(row_groups(path).rows) for path in files[t]) for t in TABLES}
     parts = max(1, -(-max(sizes.values()) // PART_ROWS))
     lacking = {}
@@ -134,6 +138,17 @@ def _files(source: Path, table: str, pattern: str | None) -> list[Path]:
         where = pattern or f"{table}.parquet or {table}/*.parquet"
         raise ValueError(f"{source} has no {where}; at least one file is needed")
     return found
+
+
+def _check_columns(source: Path, table: str, files: list[Path], columns: Mapping[str, str]) -> None:
+    """Refuse columns of the mapping that no file of the table has."""
+    there = list(dict.fromkeys(name for path in files for name in column_names(path)))
+    for name, theirs in columns.items():
+        if files and theirs not in there:
+            raise ValueError(
+                f"the mapping names column {quoted(theirs)} for {table}.{name}, which no file of "
+                f"the table in {source} has; allowed: {', '.join(there)}"
+            )
 
 
 def _weeks(folder: Path) -> int:

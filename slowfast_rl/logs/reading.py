@@ -39,6 +39,11 @@ class EventLog:
     def __init__(self, folder: Path | str, base: World | str = "pronounced") -> None:
         self.folder = Path(folder)
         path = self.folder / LOG_FILE
+        if not path.exists():
+            raise ValueError(
+                f"{self.folder} is no log: it has no {LOG_FILE}; allowed is a folder that "
+                "slowfast-logs wrote; its mode=check makes one of a company's files"
+            )
         try:
             head = parse_json(read_bytes(path, MAX_JSON_BYTES))
         except (OSError, ValueError) as error:
