@@ -1,8 +1,10 @@
 """Hydra's errors in one line that names the value and what is allowed."""
 
 from difflib import get_close_matches
+from typing import Any
 
 from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from slowfast_rl.cli.schema import SETTINGS_SUFFIX
@@ -42,6 +44,13 @@ def _unknown(error: ConfigAttributeError | ConfigKeyError) -> str:
     """Return which setting does not exist, and those beside which it was looked for."""
     node = error.parent_node
     names = [str(n) for n in node if n not in ("hydra", "_target_")] if node is not None else []
-    close = get_close_matches(str(error.key), names, 1, 0.5)
+    inside = [f"{n}.{error.key}" for n in names if _has(node, n, str(error.key))]
+    close = inside or get_close_matches(str(error.key), names, 1, 0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"unknown setting {error.full_key!r}; {hint}allowed: {', '.join(names) or 'none'}"
+
+
+def _has(node: Any, name: str, key: str) -> bool:
+    """Return whether a setting of a node is a group with a setting of this name."""
+    below = node._get_node(name)
+    return isinstance(below, DictConfig) and not below._is_none() and key in below
