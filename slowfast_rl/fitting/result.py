@@ -49,7 +49,7 @@ class Combination(NamedTuple):
 
     Attributes:
         powers: the exponent of each parameter, by its name; their squares add up to about 1.
-        error: standard error of the log of the product.
+        error: standard error of the logarithm of the product.
         identified: whether the log tells it.
     """
 
@@ -145,7 +145,8 @@ class Fit:
         """Return the parameters as a Markdown table."""
         rows = [p._asdict() | {"told": "yes" if p.identified else "no"} for p in self.parameters]
         return table_of(
-            "parameter | start | fitted | 95 % from | to | error of the log | told by the log",
+            "parameter | start | fitted | 95 % from | to | error of the logarithm | "
+            "told by the log",
             "{name} | {start:.4g} | {value:.4g} | {low:.4g} | {high:.4g} | {error:.3f} | {told}",
             rows,
         )
@@ -192,7 +193,6 @@ class Fit:
             f"traits.opt_in.{channel}": "fitted, share in the first week of the log"
             for channel in self.world.channels
         }
-        tree, groups = tree_from_world(self.world), group_types()
         tree, groups = tree_from_world(self.world), group_types()
         text = "".join(
             yaml.safe_dump({name: part}, sort_keys=False) if name in groups else _flow(name, part)
