@@ -9,6 +9,9 @@ probabilities. what=plans evaluates plans that are drawn once and held for the h
 ranks policies that plan every week, up to 8 weeks; what=messages evaluates executors. Each policy
 has its lift over the policy of the log, with an interval, diagnostics and warnings; one that the
 log cannot answer for is refused with the reason. Writes ope.json and report.html.
+
+Agents may have been trained in any world with the channels, schedule, menu and weights of the log,
+such as one that slowfast-fit fitted. world= matters only where its channels are not the log's.
 """
 
 import json
@@ -26,6 +29,7 @@ from slowfast_rl.cli.checkpoints import load_agent, say_source
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import limited, read
 from slowfast_rl.cli.settings import Settings
+from slowfast_rl.logs.company import company_differences
 from slowfast_rl.ope.result import OffPolicyResult
 from slowfast_rl.slow import FixedPlanner
 from slowfast_rl.store.files import write_text_atomically
@@ -85,7 +89,20 @@ class Ope:
                 return FixedPlanner(self.log.world, ends[name])
             if _PLAN.fullmatch(name) and not Path(name).exists():
                 return FixedPlanner(self.log.world, [int(sends) for sends in name.split("+")])
-        agent = load_agent(name, self.world, s.device, s.allow, Agent)  # type: ignore[type-abstract]  # it loads a subclass
+        try:
+            agent = load_agent(name, None, s.device, s.allow, Agent)  # type: ignore[type-abstract]  # it loads a subclass
+        except ValueError as error:
+            also = "never, always and plans such as 3+1 only with another what"
+            if s.what != "messages":
+                also = "also never, always and plans such as 3+1"
+            raise ValueError(f"{error}; {also}") from error
+        assert agent.world is not None
+        different = company_differences(agent.world, self.log.world)
+        if different:
+            raise ValueError(
+                f"{name} was trained in world {agent.world.name!r}, which differs from the log in "
+                f"{', '.join(different)}; allowed is an agent for the log's"
+            )
         if s.what != "messages" and agent.slow is None:
             raise ValueError(f"policies has {name}, which has no planner; allowed is what=messages")
         return agent
@@ -123,6 +140,8 @@ class Ope:
             said = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
             write_report(results, refused, folder / "report.html", str(s.logs), said)
         say(f"All results  {folder}")
+        if s.report:
+            say(f"Report       {folder / 'report.html'}")
 
     def _evaluate(self, name: str, policy: Any) -> OffPolicyResult:
         from slowfast_rl.ope import evaluate
