@@ -133,8 +133,14 @@ class Fit:
             f"objective {self.objective:,.0f}, where a right model has "
             f"{self.null.mean:,.0f} ± {self.null.spread:,.0f} (95 % below {self.null.high:,.0f})"
         )
-        if self.fits:
+        if self.fits and self.objective <= self.null.high:
             return f"The model fits the log: {numbers}."
+        if self.fits:
+            return (
+                f"The model fits the log poorly: {numbers}, and one as large with probability "
+                f"{self.null.probability:.1g}. Look at the statistics that differ most before you "
+                "train in this world."
+            )
         return (
             f"THE MODEL IS WRONG: no world of this family has made the log; {numbers}. Do not "
             "train in this world before you know why: plans or an executor that are not those of "
