@@ -29,6 +29,7 @@ from slowfast_rl.cli.checkpoints import load_agent, say_source
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import limited, read
 from slowfast_rl.cli.settings import Settings
+from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.logs.company import company_differences
 from slowfast_rl.ope.result import OffPolicyResult
 from slowfast_rl.slow import FixedPlanner
@@ -154,7 +155,10 @@ class Ope:
             given |= {"reward": s.reward, "most_rows": s.most_rows}
         else:
             given["horizon"] = s.horizon
-        return evaluate(self.log, policy, **given)
+        with progress_bar(100, f"reading for {name}", " %") as bar:
+            return evaluate(
+                self.log, policy, progress=lambda done: bar.update(int(100 * done) - bar.n), **given
+            )
 
 
 def main() -> None:

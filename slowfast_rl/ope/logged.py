@@ -1,5 +1,6 @@
 """Windows, weeks and opportunities of a log in the documented schema, ready to be evaluated."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,9 +22,28 @@ WHAT = ("plans", "weekly", "messages")
 HORIZON = 4  # weeks, where none is given
 REWARDS = {"viewed": "viewed that day", "opened": "opened the message"}
 MOST_ROWS = 1_500_000  # opportunities that are kept in memory
+Progress = Callable[[float], object] | None  # is told which share of a log has been read
 
 
-def held_plans(log: EventLog, horizon: int, belief_filter: BeliefFilter | None = None) -> HeldPlans:
+class _PartProgress(NamedTuple):
+    """Tells of the progress within one part of a log."""
+
+    progress: Progress
+    number: int  # of the part
+    parts: int
+
+    def tell(self, share: float) -> None:
+        """Tell which share of the part has been read."""
+        if self.progress is not None:
+            self.progress((self.number + share) / self.parts)
+
+
+def held_plans(
+    log: EventLog,
+    horizon: int,
+    belief_filter: BeliefFilter | None = None,
+    progress: Progress = None,
+) -> HeldPlans:
     """Return the windows of a log in which a drawn plan was held for the horizon.
 
     Where no plan was held that long, all drawn plans are windows, and the result warns of it. A
@@ -33,6 +53,7 @@ def held_plans(log: EventLog, horizon: int, belief_filter: BeliefFilter | None =
         log: a log without errors.
         horizon: number of weeks.
         belief_filter: of the planner that will be evaluated, if it needs beliefs.
+        progress: function that is called with the share of the log that has been read.
 
     Raises:
         ValueError: no plan was drawn with a known propensity.
@@ -43,7 +64,10 @@ def held_plans(log: EventLog, horizon: int, belief_filter: BeliefFilter | None =
             f"the horizon of {horizon} weeks is longer than the log: outcomes are summed over "
             f"{weeks} weeks"
         )
-    parts = [_windows(log, name, weeks, belief_filter) for name in log.part_names]
+    parts = [
+        _windows(log, name, weeks, belief_filter, _PartProgress(progress, i, len(log.part_names)))
+        for i, name in enumerate(log.part_names)
+    ]
     found = _Windows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     if not found.known.all():
         warnings.append(
@@ -91,7 +115,11 @@ class _Windows(NamedTuple):
 
 
 def _windows(
-    log: EventLog, name: str, horizon: int, belief_filter: BeliefFilter | None
+    log: EventLog,
+    name: str,
+    horizon: int,
+    belief_filter: BeliefFilter | None,
+    progress: _PartProgress,
 ) -> _Windows:
     """Return the plans of one part that were drawn early enough for the horizon."""
     histories = MemberHistories(log, log.part(name))
@@ -124,6 +152,8 @@ def _windows(
                 beliefs=beliefs,
             )
         )
+        progress.tell((week + 1) / (log.weeks + 1))
+    progress.tell(1)
     return _Windows(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
@@ -184,16 +214,20 @@ def _weekly_outcomes(table: WeeklyLog) -> Float32:
     return np.stack(columns, axis=2).astype(np.float32)
 
 
-def weekly_plans(log: EventLog) -> WeeklyPlans:
+def weekly_plans(log: EventLog, progress: Progress = None) -> WeeklyPlans:
     """Return the members of a log whose plans were drawn anew in each week of their lives.
 
     Args:
         log: a log without errors.
+        progress: function that is called with the share of the log that has been read.
 
     Raises:
         ValueError: there are no such members.
     """
-    parts = [_weekly_part(log, name) for name in log.part_names]
+    parts = [
+        _weekly_part(log, name, _PartProgress(progress, i, len(log.part_names)))
+        for i, name in enumerate(log.part_names)
+    ]
     found = [np.concatenate(column, axis=1) for column in zip(*parts, strict=True)]
     observations, feasible, plans, propensity, rewards, alive, members = found
     if not members.size:
@@ -204,16 +238,16 @@ def weekly_plans(log: EventLog) -> WeeklyPlans:
     return WeeklyPlans(observations, feasible, members[0], plans, propensity, rewards, alive)
 
 
-def _weekly_part(log: EventLog, name: str) -> tuple[Any, ...]:
+def _weekly_part(log: EventLog, name: str, progress: _PartProgress) -> tuple[Any, ...]:
     histories = MemberHistories(log, log.part(name))
     table, world = histories.table, log.world
     fit = table.drawn & (table.plans >= 0) & ~np.isnan(table.propensity)
     rows = np.flatnonzero((fit | ~table.alive).all(axis=0) & table.alive[0])
-    observations = [
-        replay.weekly_observations()[rows]
-        for week, replay in enumerate(histories.replay())
-        if week < log.weeks
-    ]
+    observations = []
+    for week, replay in enumerate(histories.replay()):
+        if week < log.weeks:
+            observations.append(replay.weekly_observations()[rows])
+        progress.tell((week + 1) / (log.weeks + 1))
     flags: Bool = table.opted_in[:, rows].reshape(-1, len(world.channels))
     rewards: Float64 = _weekly_outcomes(table)[:, rows] @ outcome_weights(world)
     return (
@@ -228,7 +262,12 @@ def _weekly_part(log: EventLog, name: str) -> tuple[Any, ...]:
 
 
 def message_rows(
-    log: EventLog, policy: Any, reward: str = "viewed", most_rows: int = MOST_ROWS, seed: int = 0
+    log: EventLog,
+    policy: Any,
+    reward: str = "viewed",
+    most_rows: int = MOST_ROWS,
+    seed: int = 0,
+    progress: Progress = None,
 ) -> MessageRows:
     """Return the opportunities of a log, reduced to what the evaluation of a policy needs.
 
@@ -239,6 +278,7 @@ def message_rows(
         most_rows: about how many opportunities are used at most; of a larger log a random sample of
             members is used.
         seed: seed of the sample.
+        progress: function that is called with the share of the log that has been read.
 
     Raises:
         ValueError: the log lacks what is needed, or the policy does not know its probabilities.
@@ -248,7 +288,8 @@ def message_rows(
     found: list[MessageRows] = []
     share: float | None = None
     rng = np.random.default_rng(seed)
-    for name in log.part_names:
+    for number, name in enumerate(log.part_names):
+        told, done = _PartProgress(progress, number, len(log.part_names)), 0
         part = log.part(name)
         given = part.decisions.columns
         if "probabilities" not in given:
@@ -262,7 +303,8 @@ def message_rows(
         kept = rng.random(len(histories.members)) < share
         rewards = _message_rewards(histories, reward)
         for seen in histories.opportunities():
-            rows = seen.rows
+            rows, done = seen.rows, done + len(seen.rows)
+            told.tell(done / part.decisions.size)
             some = kept[histories.rows_of(given["member"][rows])]
             some &= ~np.isnan(given["probabilities"][rows]).any(axis=1)
             if not some.any():
@@ -317,6 +359,7 @@ def evaluate_log(
     horizon: int | None = None,
     reward: str = "viewed",
     most_rows: int = MOST_ROWS,
+    progress: Progress = None,
     **settings: Any,
 ) -> OffPolicyResult:
     """Evaluate a policy on a log; see :func:`slowfast_rl.ope.evaluate`."""
@@ -324,10 +367,12 @@ def evaluate_log(
         raise ValueError(f"what is {what!r}; allowed: {', '.join(WHAT)}")
     if what == "messages":
         name = settings.pop("name", None) or policy_name(policy)
-        rows = message_rows(log, policy, reward, most_rows)
+        rows = message_rows(log, policy, reward, most_rows, progress=progress)
         return evaluate_rows(rows, name, **settings)
     if what == "weekly":
-        return weekly_plans(log).evaluate(world, policy, horizon=horizon or LONGEST, **settings)
+        weeks = weekly_plans(log, progress)
+        return weeks.evaluate(world, policy, horizon=horizon or LONGEST, **settings)
     planner = getattr(policy, "slow", policy)
-    windows = held_plans(log, horizon or HORIZON, getattr(planner, "belief_filter", None))
+    belief_filter = getattr(planner, "belief_filter", None)
+    windows = held_plans(log, horizon or HORIZON, belief_filter, progress)
     return windows.evaluate(world, policy, **settings)

@@ -156,3 +156,13 @@ def test_windows_of_members_that_churned_are_neither_too_many_nor_too_few():
         assert (leaves < horizon)[kept].mean() == pytest.approx(truth, abs=0.01)
         assert (leaves < horizon)[held >= horizon].mean() == 0
     assert not held_to_horizon(held, gone, 8).any()
+
+
+@pytest.mark.parametrize("what", ["plans", "weekly", "messages"])
+def test_progress_tells_which_share_of_the_log_has_been_read(world, log, what):
+    policy = FixedPlanner(world, (3, 1)) if what != "messages" else PacedExecutor(CoinPacer())
+    told = []
+    evaluate(log, policy, what=what, progress=told.append)
+    assert len(told) > WEEKS - 5
+    assert told == sorted(told)
+    assert 0 < told[0] < told[-1] == 1
