@@ -1,5 +1,6 @@
 """Hydra's errors in one line that names the value and what is allowed."""
 
+import re
 from difflib import get_close_matches
 from typing import Any
 
@@ -9,6 +10,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from slowfast_rl.cli.schema import SETTINGS_SUFFIX
 
+_NO_GROUP = re.compile(r"Could not override '([^']*)'")
 _EXTRAS = {  # of the package, which bring an option
     "hydra/launcher/joblib": "sweep",
     "hydra/launcher/ray": "ray",
@@ -30,6 +32,9 @@ def explain(error: Exception) -> str:
             f"cannot read {error.override!r}; allowed is name=value; put a value with special "
             "characters in quotes, as in 'checkpoints=[\"my run\"]'"
         )
+    unknown = _NO_GROUP.match(str(error))
+    if unknown:
+        return f"unknown group {unknown[1]!r} of this command; allowed are the groups in --help"
     cause = error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
         return _unknown(cause)

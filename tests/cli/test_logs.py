@@ -107,6 +107,7 @@ def test_a_checkpoint_plans_and_executes_what_is_exported(here, capsys):
         (("mode=weekly", "logs=.", "mapping=a.yaml"), "mapping is 'a.yaml' with mode=weekly"),
         (("mode=check", "logs=.", "questions=plans"), "is a list, as in questions=[plans]"),
         (("mode=chek",), "mode is 'chek'"),
+        (("mode=export", "fast=coin"), "unknown group 'fast' of this command"),
     ],
 )
 def test_a_wrong_setting_is_one_line(here, capsys, given, message):
