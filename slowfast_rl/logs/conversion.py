@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from slowfast_rl.logs.recording import write_log_file
 from slowfast_rl.logs.schema import TABLES
 from slowfast_rl.members.arrays import Float32
 from slowfast_rl.members.bounds import quoted
-from slowfast_rl.members.clock import HORIZON_WEEKS, WEEK_SECONDS
+from slowfast_rl.members.clock import HORIZON_WEEKS
 from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.reading import MAX_YAML_BYTES, parse_yaml, read_bytes
 from slowfast_rl.members.world import World
@@ -197,10 +197,9 @@ def _start(value: Any, path: Path) -> int:
             raise ValueError(f"{path} has start {quoted(value)}; allowed is an ISO date") from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    seconds = int(moment.timestamp())
-    if (seconds - 4 * 86_400) % WEEK_SECONDS:  # 1970 began on a Thursday
+    if moment.weekday() != 0 or moment.time() != time(0):
         raise ValueError(f"{path} has start {value}; allowed is a Monday 00:00")
-    return seconds
+    return int(moment.timestamp())
 
 
 def _known(given: Mapping[Any, Any], allowed: list[str], where: str) -> None:

@@ -275,6 +275,15 @@ def test_a_wrong_mapping_is_named(tmp_path, text, message):
         read_mapping(path)
 
 
+def test_a_start_may_be_a_monday_of_another_time_zone(tmp_path):
+    path = tmp_path / "mapping.yaml"
+    path.write_text("start: 2026-01-05T00:00+01:00")
+    assert read_mapping(path).start == 1_767_571_200 - 3600
+    path.write_text("start: 2026-01-05T01:00+01:00")  # a Monday 00:00 elsewhere
+    with pytest.raises(ValueError, match="allowed is a Monday 00:00"):
+        read_mapping(path)
+
+
 def test_names_of_channels_are_translated(tmp_path, clean):
     table = clean["decisions"]
     texts = pa.array([c.upper() for c in table["channel"].to_pylist()])
