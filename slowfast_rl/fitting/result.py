@@ -1,7 +1,7 @@
 """The result of a fit: a world, how sure it is, and whether the model is right at all."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -16,6 +16,9 @@ from slowfast_rl.members.loading import world_hash
 from slowfast_rl.members.parameters import group_types
 from slowfast_rl.members.parsing import tree_from_world
 from slowfast_rl.members.world import World
+
+if TYPE_CHECKING:
+    from slowfast_rl.evaluation.figures import Axes
 
 _KNOWN = 0.5  # standard error relative to the prior's, below which the log tells a parameter
 _LEAST_WEIGHT = 0.2  # of a parameter that a combination names
@@ -160,6 +163,31 @@ class Fit:
     def worst(self, count: int = _WORST) -> tuple[Statistic, ...]:
         """Return the statistics in which the fitted world differs most from the log."""
         return tuple(sorted(self.statistics, key=lambda s: -abs(s.z))[:count])
+
+    def plot_parameters(self) -> "Axes":
+        """Draw the fitted values relative to the base world's. Needs the extra ``report``."""
+        from slowfast_rl.fitting.plots import draw_parameters
+
+        return draw_parameters(self)
+
+    def plot_statistics(self) -> "Axes":
+        """Draw by how much statistics of log and fitted world differ, beside what chance makes."""
+        from slowfast_rl.fitting.plots import draw_statistics
+
+        return draw_statistics(self)
+
+    def plot_weeks(self, name: str = "viewing days a living member") -> "Axes":
+        """Draw a number of each week: the log (solid) and the fitted world (dashed).
+
+        Args:
+            name: of one or more of :attr:`weekly`.
+
+        Raises:
+            ValueError: there is no such number.
+        """
+        from slowfast_rl.fitting.plots import draw_weeks
+
+        return draw_weeks(self, name)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as values for JSON."""
