@@ -39,17 +39,13 @@ class EventLog:
     def __init__(self, folder: Path | str, base: World | str = "pronounced") -> None:
         self.folder = Path(folder)
         path = self.folder / LOG_FILE
-        if not path.exists():
-            raise ValueError(
-                f"{self.folder} is no log: it has no {LOG_FILE}; allowed is a folder that "
-                "slowfast-logs wrote; its mode=check makes one of a company's files"
-            )
         try:
             head = parse_json(read_bytes(path, MAX_JSON_BYTES))
         except (OSError, ValueError) as error:
+            reason = "there is none" if isinstance(error, FileNotFoundError) else error
             raise ValueError(
-                f"{self.folder} is no log: {path.name} cannot be read: {error}; allowed is a "
-                "folder that slowfast-logs wrote"
+                f"{self.folder} is no log: {path.name} cannot be read: {reason}; allowed is a "
+                "folder that slowfast-logs wrote, as its mode=check does of a company's files"
             ) from error
         if not isinstance(head, dict) or head.get("schema") != VERSION:
             found = head.get("schema") if isinstance(head, dict) else head

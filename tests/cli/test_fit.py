@@ -47,7 +47,7 @@ def test_mistakes_are_told_in_one_line(log, capsys):
         ((f"logs={log}", "rule=true"), "rule is true without a checkpoint"),
         ((f"logs={log}", "fitting.members=1"), "fitting.members is 1; allowed is"),
         ((f"logs={log}", "base=atlantis"), "unknown world 'atlantis'"),
-        ((f"logs={log.parent}",), "is no log: it has no log.json"),
+        ((f"logs={log.parent}",), "is no log: log.json cannot be read: there is none"),
         ((f"logs={log}", "members=64"), "did you mean 'fitting.members'?"),
     ):
         done = call(capsys, "fit", *settings)
