@@ -10,7 +10,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from slowfast_rl.cli.schema import SETTINGS_SUFFIX
 
-_NO_GROUP = re.compile(r"Could not override '([^']*)'")
+_NO_GROUP = re.compile(r"Could not override '([^']*)'\. No match in the defaults list")
 _EXTRAS = {  # of the package, which bring an option
     "hydra/launcher/joblib": "sweep",
     "hydra/launcher/ray": "ray",
