@@ -13,13 +13,13 @@ FINAL, LATEST = "final.zip", "latest.zip"  # of a run: at its end, at its last e
 
 
 def load_agent(
-    checkpoint: str, world: World, device: str, allow: Iterable[str], kind: type[A]
+    checkpoint: str, world: World | None, device: str, allow: Iterable[str], kind: type[A]
 ) -> A:
     """Load a trained agent.
 
     Args:
         checkpoint: a run directory, or an agent's directory or zip.
-        world: the world that the agent must have been trained in.
+        world: the world that the agent must have been trained in; None for any.
         device: the device of its networks.
         allow: import paths of the user's own classes that the checkpoint may name.
         kind: ``Agent`` for any agent, ``SlowFastAgent`` for one with a planner.
@@ -29,11 +29,12 @@ def load_agent(
             not allowed.
     """
     agent = kind.load(checkpoint_file(Path(checkpoint)), device=device, allow=tuple(allow))
-    if agent.world != world:
+    if world is not None and agent.world != world:
         name = agent.world.name if agent.world else "no world"
         raise ValueError(
             f"{checkpoint} was trained in world {name!r} with parameters of its own; "
-            f"allowed is the world of this command, {world.name!r}"
+            f"allowed is the world of this command, {world.name!r}, which world= or world_file= "
+            "changes"
         )
     return agent
 

@@ -88,12 +88,12 @@ class FitWorld:
             if s.checkpoint is None
             else load_agent(s.checkpoint, self.world, s.device, s.allow, SlowFastAgent)
         )
-        given = self.log.world, self.world, s.device, s.allow
+        given = self.log.world, s.device, s.allow
         self.policies = {name: load_planning_policy(name, *given) for name in s.policies}
 
     def run(self, folder: Path) -> None:
         """Run the command."""
-        from slowfast_rl.logs.histories import weekly_table
+        from slowfast_rl.logs.histories import exploring_share, weekly_table
 
         s, agent = self.settings, self.agent
         executor: BaseExecutor | None = None
@@ -102,6 +102,12 @@ class FitWorld:
             executor = agent.fast
         if s.explore > 0:
             executor = ExploringExecutor(executor, explore=s.explore)
+        elif agent is None and (share := exploring_share(self.log)) > 0:
+            say(
+                f"warning: {share:.0%} of the log's sends were drawn among several candidates, and "
+                "explore is 0: give the share of decisions that were drawn at random, or the "
+                "checkpoint of the executor"
+            )
         found = fit(
             weekly_table(self.log),
             self.log.world,

@@ -31,7 +31,7 @@ def log_for(folder: str, world: World, agent: Agent, make: MakeAgent) -> "EventL
         ValueError: something in the agent learns and cannot learn from a log, the folder is no log,
             or the log's channels, menu or other parts that a company decides are not the world's.
     """
-    from slowfast_rl.logs.company import company_side
+    from slowfast_rl.logs.company import company_differences
     from slowfast_rl.logs.reading import EventLog
 
     try:
@@ -41,8 +41,7 @@ def log_for(folder: str, world: World, agent: Agent, make: MakeAgent) -> "EventL
         raise ValueError(f"{error}; experiments that can: {shown}") from error
     log = EventLog(folder, world)
     if world_hash(log.world) != world_hash(world):
-        theirs, ours = company_side(log.world), company_side(world)
-        different = ", ".join(name for name in ours if theirs[name] != ours[name])
+        different = ", ".join(company_differences(world, log.world))
         raise ValueError(
             f"log {folder} and world {world.name} differ in {different}; allowed is a world with "
             "the log's, such as one of world_overrides"

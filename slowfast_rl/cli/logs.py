@@ -7,11 +7,11 @@
 A log is a folder of parquet files: decisions, outcomes and plans in the schema of docs/logs.md.
 mode=check reads a company's files in pieces, writes them as a log to output=<folder>, and reports
 all defects at once, with their rows; it ends with code 1 if there are errors. The report is in
-check.json. mode=weekly writes weekly.parquet: the weekly observations that the environments show,
-one row for each member and week, with the columns that slowfast-plan members=<parquet> reads.
-mode=minari writes a dataset of Minari (extra minari) for offline reinforcement learning, with
-level=weekly or messages. mode=export simulates members of population seed=<seed> and writes what a
-company would log of them.
+check.json. mode=weekly writes a folder of parquet files with the weekly observations that the
+environments show: one row for each member and week, with the columns that slowfast-plan members=
+reads. mode=minari writes a dataset of Minari (extra minari) for offline reinforcement learning,
+with level=weekly or messages. mode=export simulates num_members for weeks, both with seed=<seed>,
+and writes what a company would log of them.
 """
 
 import json
@@ -78,10 +78,12 @@ class LogSettings(Settings):
             raise ValueError(f"logs is null with mode={self.mode}; a folder is needed")
         elif not Path(self.logs).is_dir():
             raise ValueError(f"logs is {self.logs!r}; allowed is a folder")
-        converts = self.mapping is not None or not (Path(str(self.logs)) / LOG_FILE).exists()
-        if self.mode == "check" and self.output is not None and not converts:
+        if self.mapping is not None and self.mode != "check":
+            raise ValueError(f"mapping is {self.mapping!r} with mode={self.mode}; allowed is null")
+        if self.output is not None and self.mode == "check" and self.is_log():
             raise ValueError(
-                f"output is {self.output!r}, and logs={self.logs} is a log already; allowed is null"
+                f"output is {self.output!r}, but {self.logs} is a log already, which a check does "
+                "not write again; allowed is null"
             )
         if self.output is not None and Path(self.output).exists():
             raise ValueError(f"output is {self.output!r}, which exists; allowed is a new folder")
@@ -90,6 +92,10 @@ class LogSettings(Settings):
                 f"random_plans is {self.random_plans} without a checkpoint, whose planner would "
                 "choose the other plans; allowed is 1"
             )
+
+    def is_log(self) -> bool:
+        """Return whether the files need no conversion."""
+        return self.mapping is None and (Path(str(self.logs)) / LOG_FILE).exists()
 
 
 class Logs:
@@ -127,7 +133,7 @@ class Logs:
         conversion: Conversion | None = None
         source = Path(str(s.logs))
         where = source
-        if s.mapping is not None or not (source / LOG_FILE).exists():
+        if not s.is_log():
             where = folder / "log" if s.output is None else Path(s.output)
             conversion = self._convert(source, where)
         log = EventLog(where, self.world)
@@ -138,7 +144,7 @@ class Logs:
         write_text_atomically(folder / "check.json", json.dumps(shown, indent=1))
         errors = len(report.errors)
         if errors:
-            say(f"{errors} kinds of errors: nothing should be learned from this log")
+            say(f"{errors} kinds of errors: nothing should be learned from this log, {where}")
             sys.exit(1)
         say(f"No errors. The log is {where}")
 

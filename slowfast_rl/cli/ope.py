@@ -9,6 +9,9 @@ probabilities. what=plans evaluates plans that are drawn once and held for the h
 ranks policies that plan every week, up to 8 weeks; what=messages evaluates executors. Each policy
 has its lift over the policy of the log, with an interval, diagnostics and warnings; one that the
 log cannot answer for is refused with the reason. Writes ope.json and report.html.
+
+Agents may have been trained in any world with the channels, schedule, menu and weights of the log,
+such as one that slowfast-fit fitted. world= matters only where its channels are not the log's.
 """
 
 import json
@@ -21,11 +24,16 @@ from typing import Any
 
 from slowfast_rl.agents import Agent
 from slowfast_rl.cli.app import run
-from slowfast_rl.cli.checkpoints import load_agent, say_source
-from slowfast_rl.cli.log_policies import check_each_once, load_planning_policy
+from slowfast_rl.cli.checkpoints import say_source
+from slowfast_rl.cli.log_policies import (
+    check_each_once,
+    load_log_agent,
+    load_planning_policy,
+)
 from slowfast_rl.cli.results import say
 from slowfast_rl.cli.schema import limited, read
 from slowfast_rl.cli.settings import Settings
+from slowfast_rl.evaluation.progress import progress_bar
 from slowfast_rl.ope.result import OffPolicyResult
 from slowfast_rl.store.files import write_text_atomically
 
@@ -75,11 +83,11 @@ class Ope:
         self.policies = {name: self._policy(name) for name in s.policies}
 
     def _policy(self, name: str) -> Any:
-        s = self.settings
-        given = self.world, s.device, s.allow
+        s, menu = self.settings, self.log.world
         if s.what == "messages":
-            return load_agent(name, *given, Agent)  # type: ignore[type-abstract]  # it loads a subclass
-        return load_planning_policy(name, self.log.world, *given)
+            also = "never, always and plans such as 3+1 only with another what"
+            return load_log_agent(name, menu, s.device, s.allow, also)
+        return load_planning_policy(name, menu, s.device, s.allow)
 
     def run(self, folder: Path) -> None:
         """Run the command."""
@@ -115,6 +123,8 @@ class Ope:
             said = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
             write_report(results, refused, folder / "report.html", str(s.logs), said)
         say(f"All results  {folder}")
+        if s.report:
+            say(f"Report       {folder / 'report.html'}")
 
     def _evaluate(self, name: str, policy: Any) -> OffPolicyResult:
         from slowfast_rl.ope import evaluate
@@ -129,7 +139,10 @@ class Ope:
             given |= {"reward": s.reward, "most_rows": s.most_rows}
         else:
             given["horizon"] = s.horizon
-        return evaluate(self.log, policy, **given)
+        with progress_bar(100, f"reading for {name}", " %") as bar:
+            return evaluate(
+                self.log, policy, progress=lambda done: bar.update(int(100 * done) - bar.n), **given
+            )
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, Union, get_args, get_origin
 
 from hydra.core.config_store import ConfigStore
 
-from slowfast_rl.members.bounds import quoted
+from slowfast_rl.members.bounds import quoted, shortened
 from slowfast_rl.policies.class_checks import check_class
 from slowfast_rl.policies.component import Component
 from slowfast_rl.policies.registry import import_class, import_path, registered
@@ -225,7 +225,8 @@ def fit(value: Any, wanted: Any, where: str) -> Any:
         return tuple(fit(v, get_args(kind)[0], f"{where}[{i}]") for i, v in enumerate(value))
     if origin in _NAMES and not _is_a(value, origin):
         shown = "null" if value is None else quoted(value)
-        raise ValueError(f"{where} is {shown}; allowed is {allowed_types(wanted)}")
+        listed = f", as in {where}=[{shortened(str(value))}]" if origin is tuple and value else ""
+        raise ValueError(f"{where} is {shown}; allowed is {allowed_types(wanted)}{listed}")
     return value
 
 

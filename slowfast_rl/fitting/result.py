@@ -1,7 +1,7 @@
 """The result of a fit: a world, how sure it is, and whether the model is right at all."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -20,6 +20,9 @@ from slowfast_rl.members.loading import world_hash
 from slowfast_rl.members.parameters import group_types
 from slowfast_rl.members.parsing import tree_from_world
 from slowfast_rl.members.world import World
+
+if TYPE_CHECKING:
+    from slowfast_rl.evaluation.figures import Axes
 
 _KNOWN = 0.5  # standard error relative to the prior's, below which the log tells a parameter
 _LEAST_WEIGHT = 0.2  # of a parameter that a combination names
@@ -53,7 +56,7 @@ class Combination(NamedTuple):
 
     Attributes:
         powers: the exponent of each parameter, by its name; their squares add up to about 1.
-        error: standard error of the log of the product.
+        error: standard error of the logarithm of the product.
         identified: whether the log tells it.
     """
 
@@ -143,8 +146,14 @@ class Fit:
             f"objective {self.objective:,.0f}, where a right model has "
             f"{self.null.mean:,.0f} ± {self.null.spread:,.0f} (95 % below {self.null.high:,.0f})"
         )
-        if self.fits:
+        if self.fits and self.objective <= self.null.high:
             return f"The model fits the log: {numbers}."
+        if self.fits:
+            return (
+                f"The model fits the log poorly: {numbers}, and one as large with probability "
+                f"{self.null.probability:.1g}. Look at the statistics that differ most before you "
+                "train in this world."
+            )
         return (
             f"THE MODEL IS WRONG: no world of this family has made the log; {numbers}. Do not "
             "train in this world before you know why: plans or an executor that are not those of "
@@ -195,7 +204,8 @@ class Fit:
         """Return the parameters as a Markdown table."""
         rows = [p._asdict() | {"told": "yes" if p.identified else "no"} for p in self.parameters]
         return table_of(
-            "parameter | start | fitted | 95 % from | to | error of the log | told by the log",
+            "parameter | start | fitted | 95 % from | to | error of the logarithm | "
+            "told by the log",
             "{name} | {start:.4g} | {value:.4g} | {low:.4g} | {high:.4g} | {error:.3f} | {told}",
             rows,
         )
@@ -203,6 +213,31 @@ class Fit:
     def worst(self, count: int = _WORST) -> tuple[Statistic, ...]:
         """Return the statistics in which the fitted world differs most from the log."""
         return tuple(sorted(self.statistics, key=lambda s: -abs(s.z))[:count])
+
+    def plot_parameters(self) -> "Axes":
+        """Draw the fitted values relative to the base world's. Needs the extra ``report``."""
+        from slowfast_rl.fitting.plots import draw_parameters
+
+        return draw_parameters(self)
+
+    def plot_statistics(self) -> "Axes":
+        """Draw by how much statistics of log and fitted world differ, beside what chance makes."""
+        from slowfast_rl.fitting.plots import draw_statistics
+
+        return draw_statistics(self)
+
+    def plot_weeks(self, name: str = "viewing days a living member") -> "Axes":
+        """Draw a number of each week: the log (solid) and the fitted world (dashed).
+
+        Args:
+            name: of one or more of :attr:`weekly`.
+
+        Raises:
+            ValueError: there is no such number.
+        """
+        from slowfast_rl.fitting.plots import draw_weeks
+
+        return draw_weeks(self, name)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as values for JSON."""

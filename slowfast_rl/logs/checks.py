@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slowfast_rl.logs.parquet import SOURCE_ROW, TableRows, read_rows
+from slowfast_rl.logs.parquet import SOURCE_ROW, TableRows, read_rows, values_at
 from slowfast_rl.logs.reading import EventLog, menu_index
 from slowfast_rl.logs.report import SHOWN, Findings, LogReport
 from slowfast_rl.logs.schema import EVENTS, KEYS, OF_SENDS, QUESTIONS, TABLES, Column
 from slowfast_rl.members.arrays import Bool, Int64
+from slowfast_rl.members.bounds import quoted
 from slowfast_rl.members.clock import DAY_SECONDS, WEEK_SECONDS
 
 if TYPE_CHECKING:
@@ -141,7 +142,12 @@ class _PartCheck:
         shown = [
             f"{self.name}:{row}" if source is None else f"{source[row]}" for row in rows[:SHOWN]
         ]
-        self.found.add(level, self.table, column, what, shown, len(rows))
+        values: list[str] = []
+        if column in given:
+            path = self.log.folder / self.table / self.name
+            raw = values_at(path, column, rows[:SHOWN].astype(np.int64))
+            values = [quoted(value) for value in raw if value is not None]
+        self.found.add(level, self.table, column, what, shown, len(rows), values)
 
     def _general(self, given: TableRows, columns: Sequence[Column]) -> None:
         """Check that required columns are there and not null, and that no row is there twice."""

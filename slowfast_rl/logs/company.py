@@ -20,6 +20,12 @@ def company_side(world: World) -> dict[str, Any]:
     return {name: tree[name] for name in COMPANY_SIDE}
 
 
+def company_differences(world: World, other: World) -> list[str]:
+    """Return the names of the company's parts in which two worlds differ."""
+    ours, theirs = company_side(world), company_side(other)
+    return [name for name in COMPANY_SIDE if ours[name] != theirs[name]]
+
+
 def with_company_side(base: World | str, tree: Mapping[str, Any]) -> World:
     """Return a world with another company's side and the members' parameters of ``base``.
 

@@ -11,11 +11,12 @@ import numpy as np
 from slowfast_rl.logs.company import company_side
 from slowfast_rl.logs.launches import read_launches
 from slowfast_rl.logs.mapping import LogMapping
-from slowfast_rl.logs.parquet import part_file, read_columns, row_groups
+from slowfast_rl.logs.parquet import column_names, part_file, read_columns, row_groups
 from slowfast_rl.logs.partition import Repartitioned, Source, repartition, write_empty
 from slowfast_rl.logs.recording import write_log_file
 from slowfast_rl.logs.schema import LAUNCH_FILE, LAUNCHES, TABLES
 from slowfast_rl.members.arrays import Float32
+from slowfast_rl.members.bounds import quoted
 from slowfast_rl.members.clock import HORIZON_WEEKS
 from slowfast_rl.members.loading import as_world
 from slowfast_rl.members.world import World
@@ -80,6 +81,9 @@ def _convert(
     progress: Callable[[str, int, int], object] | None,
 ) -> Conversion:
     files = {table: _files(source, table, mapping.files.get(table)) for table in TABLES}
+    for table in (*TABLES, LAUNCHES):
+        there = files.get(table) or _files(source, table, mapping.files.get(table))
+        _check_columns(source, table, there, mapping.columns.get(table, {}))
     sizes = {t: sum(sum(row_groups(path).rows) for path in files[t]) for t in TABLES}
     parts = max(1, -(-max(sizes.values()) // PART_ROWS))
     made: dict[str, Repartitioned] = {}
@@ -127,6 +131,17 @@ def _files(source: Path, table: str, pattern: str | None) -> list[Path]:
         where = pattern or f"{table}.parquet or {table}/*.parquet"
         raise ValueError(f"{source} has no {where}; at least one file is needed")
     return found
+
+
+def _check_columns(source: Path, table: str, files: list[Path], columns: Mapping[str, str]) -> None:
+    """Refuse columns of the mapping that no file of the table has."""
+    there = list(dict.fromkeys(name for path in files for name in column_names(path)))
+    for name, theirs in columns.items():
+        if files and theirs not in there:
+            raise ValueError(
+                f"the mapping names column {quoted(theirs)} for {table}.{name}, which no file of "
+                f"the table in {source} has; allowed: {', '.join(there)}"
+            )
 
 
 def _weeks(folder: Path) -> int:

@@ -297,6 +297,20 @@ def weekly_observations(
             yield histories.members[alive], weeks, replay.weekly_observations()[alive]
 
 
+def exploring_share(log: EventLog) -> float:
+    """Return the share of a log's sends at which several candidates might have been sent.
+
+    Only the first part is read. The share is 0 where the probabilities of candidates are unknown,
+    and for an executor that always sends its best candidate.
+    """
+    given = log.part(log.part_names[0]).decisions.columns
+    sent = given["action"] > 0
+    if "probabilities" not in given or not sent.any():
+        return 0.0
+    several = (given["probabilities"][sent, 1:] > 0).sum(axis=1) > 1
+    return float(several.mean())
+
+
 def weekly(log: EventLog) -> Any:
     """Return the weekly observations of a log as a table of pandas.
 

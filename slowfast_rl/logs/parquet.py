@@ -172,6 +172,23 @@ def read_columns(
         return {name: _numpy(table[name]) for name in wanted}
 
 
+def column_names(path: Path) -> list[str]:
+    """Return the names of a file's columns, of which only the footer is read.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    with opened(path, ()) as file:
+        return [str(name) for name in file.schema_arrow.names]
+
+
+def values_at(path: Path, name: str, rows: NDArray[np.int64]) -> list[Any]:
+    """Return the values of a column in some rows, as the file has them; nulls are None."""
+    with opened(path, [name]) as file:
+        found: list[Any] = _read(file, [name], None)[name].take(pa.array(rows)).to_pylist()
+        return found
+
+
 def read_matrix(path: Path, wanted: Sequence[str], row_group: int | None = None) -> Float32:
     """Return some columns of numbers of a file as one array, [B, len(wanted)]; nulls are NaN.
 

@@ -43,9 +43,10 @@ class EventLog:
         try:
             head = parse_json(read_bytes(path, MAX_JSON_BYTES))
         except (OSError, ValueError) as error:
+            reason = "there is none" if isinstance(error, FileNotFoundError) else error
             raise ValueError(
-                f"{self.folder} is no log: {path.name} cannot be read: {error}; allowed is a "
-                "folder that slowfast-logs wrote"
+                f"{self.folder} is no log: {path.name} cannot be read: {reason}; allowed is a "
+                "folder that slowfast-logs wrote, as its mode=check does of a company's files"
             ) from error
         if not isinstance(head, dict) or head.get("schema") != VERSION:
             found = head.get("schema") if isinstance(head, dict) else head

@@ -20,6 +20,7 @@ class Finding(NamedTuple):
         affected: number of rows; 0 for the log as a whole.
         rows: the first rows: file and number, or the number alone in a company's files, which are
             counted as one, in order of their names.
+        values: different values of the column in these rows, but for missing ones.
     """
 
     level: str
@@ -28,13 +29,15 @@ class Finding(NamedTuple):
     what: str
     affected: int
     rows: tuple[str, ...]
+    values: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the finding as one line."""
         where = f"{self.table}.{self.column}: " if self.table else ""
         more = " …" if self.affected > len(self.rows) else ""
         rows = f" ({self.affected:,} rows: {', '.join(self.rows)}{more})" if self.affected else ""
-        return f"{self.level}: {where}{self.what}{rows}"
+        values = f"; found {', '.join(self.values)}" if self.values else ""
+        return f"{self.level}: {where}{self.what}{values}{rows}"
 
 
 class LogReport(NamedTuple):
@@ -77,7 +80,10 @@ class LogReport(NamedTuple):
             name: None if math.isnan(getattr(self, name)) else getattr(self, name)
             for name in ("randomised_messages", "randomised_plans")
         }
-        findings = [finding._asdict() | {"rows": [*finding.rows]} for finding in self.findings]
+        findings = [
+            finding._asdict() | {"rows": [*finding.rows], "values": [*finding.values]}
+            for finding in self.findings
+        ]
         return {"rows": self.rows, "members": self.members, **shares, "findings": findings}
 
 
@@ -85,7 +91,7 @@ class Findings:
     """Collects findings of all parts; those of one kind become one."""
 
     def __init__(self) -> None:
-        self._kinds: dict[tuple[str, str, str, str], tuple[int, list[str]]] = {}
+        self._kinds: dict[tuple[str, str, str, str], tuple[int, list[str], list[str]]] = {}
 
     def add(
         self,
@@ -95,6 +101,7 @@ class Findings:
         what: str,
         rows: Sequence[str] = (),
         count: int = 0,
+        values: Sequence[str] = (),
     ) -> None:
         """Add a finding.
 
@@ -105,14 +112,17 @@ class Findings:
             what: the defect.
             rows: the first rows that have it.
             count: number of rows that have it.
+            values: of the column in these rows.
         """
         key = level, table, column, what
-        before, shown = self._kinds.get(key, (0, []))
-        self._kinds[key] = before + count, [*shown, *rows][:SHOWN]
+        before, shown, seen = self._kinds.get(key, (0, [], []))
+        seen = [*dict.fromkeys([*seen, *values])][:SHOWN]
+        self._kinds[key] = before + count, [*shown, *rows][:SHOWN], seen
 
     def all(self) -> tuple[Finding, ...]:
         """Return all findings: errors first, then by table."""
         order = sorted(self._kinds, key=lambda key: (key[0], [*TABLES, ""].index(key[1])))
+        found = ((key, *self._kinds[key]) for key in order)
         return tuple(
-            Finding(*key, self._kinds[key][0], tuple(self._kinds[key][1])) for key in order
+            Finding(*key, count, tuple(rows), tuple(values)) for key, count, rows, values in found
         )

@@ -1,5 +1,6 @@
 """Off-policy evaluation: what another policy would have earned, from a log alone."""
 
+from collections.abc import Callable
 from typing import Any
 
 from slowfast_rl.members.world import World
@@ -34,6 +35,7 @@ def evaluate(
     what: str = "plans",
     horizon: int | None = None,
     world: World | None = None,
+    progress: Callable[[float], object] | None = None,
     **settings: Any,
 ) -> OffPolicyResult:
     """Return what a log says of a policy that it did not follow.
@@ -47,6 +49,7 @@ def evaluate(
         horizon: number of weeks over which plans are evaluated; None for 4 weeks of held plans and
             8 of weekly plans. :class:`HeldPlans` has one of its own, and messages have none.
         world: the world; None for that of the log or of the policy.
+        progress: function that is called with the share of a log that has been read, 0 to 1.
         settings: of :func:`evaluate_plans`, :func:`evaluate_weekly_plans` or
             :func:`evaluate_messages`; ``reward`` and ``most_rows`` of messages.
 
@@ -69,4 +72,4 @@ def evaluate(
     if arrays:
         result: OffPolicyResult = log.evaluate(found, policy, **settings)
         return result
-    return evaluate_log(log, policy, what, found, **settings)
+    return evaluate_log(log, policy, what, found, progress=progress, **settings)

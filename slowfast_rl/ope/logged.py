@@ -1,5 +1,6 @@
 """Windows, weeks and opportunities of a log in the documented schema, ready to be evaluated."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,9 +24,28 @@ WHAT = ("plans", "weekly", "messages")
 HORIZON = 4  # weeks, where none is given
 REWARDS = {"viewed": "viewed that day", "opened": "opened the message"}
 MOST_ROWS = 1_500_000  # opportunities that are kept in memory
+Progress = Callable[[float], object] | None  # is told which share of a log has been read
 
 
-def held_plans(log: EventLog, horizon: int, belief_filter: BeliefFilter | None = None) -> HeldPlans:
+class _PartProgress(NamedTuple):
+    """Tells of the progress within one part of a log."""
+
+    progress: Progress
+    number: int  # of the part
+    parts: int
+
+    def tell(self, share: float) -> None:
+        """Tell which share of the part has been read."""
+        if self.progress is not None:
+            self.progress((self.number + share) / self.parts)
+
+
+def held_plans(
+    log: EventLog,
+    horizon: int,
+    belief_filter: BeliefFilter | None = None,
+    progress: Progress = None,
+) -> HeldPlans:
     """Return the windows of a log in which a drawn plan was held for the horizon.
 
     Where no plan was held that long, all drawn plans are windows, and the result warns of it. A
@@ -35,6 +55,7 @@ def held_plans(log: EventLog, horizon: int, belief_filter: BeliefFilter | None =
         log: a log without errors.
         horizon: number of weeks.
         belief_filter: of the planner that will be evaluated, if it needs beliefs.
+        progress: function that is called with the share of the log that has been read.
 
     Raises:
         ValueError: no plan was drawn with a known propensity.
@@ -45,7 +66,10 @@ def held_plans(log: EventLog, horizon: int, belief_filter: BeliefFilter | None =
             f"the horizon of {horizon} weeks is longer than the log: outcomes are summed over "
             f"{weeks} weeks"
         )
-    parts = [_windows(log, name, weeks, belief_filter) for name in log.part_names]
+    parts = [
+        _windows(log, name, weeks, belief_filter, _PartProgress(progress, i, len(log.part_names)))
+        for i, name in enumerate(log.part_names)
+    ]
     found = _Windows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     if not found.known.all():
         warnings.append(
@@ -103,7 +127,11 @@ class _Windows(NamedTuple):
 
 
 def _windows(
-    log: EventLog, name: str, horizon: int, belief_filter: BeliefFilter | None
+    log: EventLog,
+    name: str,
+    horizon: int,
+    belief_filter: BeliefFilter | None,
+    progress: _PartProgress,
 ) -> _Windows:
     """Return the plans of one part that were drawn early enough for the horizon."""
     histories = MemberHistories(log, log.part(name))
@@ -138,6 +166,8 @@ def _windows(
                 complete=accounted[week + horizon - 1, rows],
             )
         )
+        progress.tell((week + 1) / (log.weeks + 1))
+    progress.tell(1)
     return _Windows(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
@@ -193,7 +223,9 @@ def _weekly_outcomes(table: WeeklyLog) -> Float32:
     return np.concatenate([logged_outcomes(table), sends], axis=2).astype(np.float32)
 
 
-def weekly_plans(log: EventLog, belief_filter: BeliefFilter | None = None) -> WeeklyPlans:
+def weekly_plans(
+    log: EventLog, belief_filter: BeliefFilter | None = None, progress: Progress = None
+) -> WeeklyPlans:
     """Return the members of a log whose plans were drawn anew in every week.
 
     Of a member that churned before the log ended, it is not known whether its later plans would
@@ -203,11 +235,15 @@ def weekly_plans(log: EventLog, belief_filter: BeliefFilter | None = None) -> We
     Args:
         log: a log without errors.
         belief_filter: of the planner that will be evaluated, if it needs beliefs.
+        progress: function that is called with the share of the log that has been read.
 
     Raises:
         ValueError: there are no such members.
     """
-    parts = [_weekly_part(log, name, belief_filter) for name in log.part_names]
+    parts = [
+        _weekly_part(log, name, belief_filter, _PartProgress(progress, i, len(log.part_names)))
+        for i, name in enumerate(log.part_names)
+    ]
     drawn, gone = (np.concatenate(ends) for ends in zip(*(p[1] for p in parts), strict=True))
     kept = held_to_horizon(drawn, gone, log.weeks)
     rows = kept[(drawn >= log.weeks) | gone]  # of the members that the parts have
@@ -225,7 +261,7 @@ def weekly_plans(log: EventLog, belief_filter: BeliefFilter | None = None) -> We
 
 
 def _weekly_part(
-    log: EventLog, name: str, belief_filter: BeliefFilter | None
+    log: EventLog, name: str, belief_filter: BeliefFilter | None, progress: _PartProgress
 ) -> tuple[tuple[Any, ...], tuple[Int64, Bool]]:
     """Return members of one part whose plans were drawn every week until the end or their churn.
 
@@ -242,10 +278,10 @@ def _weekly_part(
     rows = np.flatnonzero((drawn >= log.weeks) | gone)
     observations, beliefs = [], []
     for week, replay in enumerate(histories.replay(belief_filter)):
-        if week == log.weeks:
-            break
-        observations.append(replay.weekly_observations()[rows])
-        beliefs.append(_beliefs(replay, rows))
+        if week < log.weeks:
+            observations.append(replay.weekly_observations()[rows])
+            beliefs.append(_beliefs(replay, rows))
+        progress.tell((week + 1) / (log.weeks + 1))
     flags: Bool = table.opted_in[:, rows].reshape(-1, len(world.channels))
     rewards: Float64 = _weekly_outcomes(table)[:, rows] @ outcome_weights(world)
     columns = (
@@ -270,7 +306,12 @@ def _beliefs(replay: Replay, rows: Int64) -> Float32:
 
 
 def message_rows(
-    log: EventLog, policy: Any, reward: str = "viewed", most_rows: int = MOST_ROWS, seed: int = 0
+    log: EventLog,
+    policy: Any,
+    reward: str = "viewed",
+    most_rows: int = MOST_ROWS,
+    seed: int = 0,
+    progress: Progress = None,
 ) -> MessageRows:
     """Return the opportunities of a log, reduced to what the evaluation of a policy needs.
 
@@ -281,6 +322,7 @@ def message_rows(
         most_rows: about how many opportunities are used at most; of a larger log a random sample of
             members is used.
         seed: seed of the sample.
+        progress: function that is called with the share of the log that has been read.
 
     Raises:
         ValueError: the log lacks what is needed, or the policy does not know its probabilities.
@@ -291,7 +333,8 @@ def message_rows(
     unknown = 0  # decisions without probabilities
     share: float | None = None
     rng = np.random.default_rng(seed)
-    for name in log.part_names:
+    for number, name in enumerate(log.part_names):
+        told, done = _PartProgress(progress, number, len(log.part_names)), 0
         part = log.part(name)
         given = part.decisions.columns
         if "probabilities" not in given:
@@ -305,7 +348,8 @@ def message_rows(
         kept = rng.random(len(histories.members)) < share
         rewards, known = _message_rewards(histories, reward)
         for seen in histories.opportunities():
-            rows = seen.rows
+            rows, done = seen.rows, done + len(seen.rows)
+            told.tell(done / part.decisions.size)
             some = kept[histories.rows_of(given["member"][rows])]
             answers = ~np.isnan(given["probabilities"][rows]).any(axis=1)
             unknown += int((some & ~answers).sum())
@@ -370,6 +414,7 @@ def evaluate_log(
     horizon: int | None = None,
     reward: str = "viewed",
     most_rows: int = MOST_ROWS,
+    progress: Progress = None,
     **settings: Any,
 ) -> OffPolicyResult:
     """Evaluate a policy on a log; see :func:`slowfast_rl.ope.evaluate`."""
@@ -379,10 +424,11 @@ def evaluate_log(
         if horizon is not None:
             raise ValueError(f"horizon is {horizon} with what='messages'; allowed is None")
         name = settings.pop("name", None) or policy_name(policy)
-        rows = message_rows(log, policy, reward, most_rows)
+        rows = message_rows(log, policy, reward, most_rows, progress=progress)
         return evaluate_rows(rows, name, **settings)
     beliefs = getattr(getattr(policy, "slow", policy), "belief_filter", None)
     if what == "weekly":
-        weekly = weekly_plans(log, beliefs)
+        weekly = weekly_plans(log, beliefs, progress)
         return weekly.evaluate(world, policy, horizon=horizon or LONGEST, **settings)
-    return held_plans(log, horizon or HORIZON, beliefs).evaluate(world, policy, **settings)
+    windows = held_plans(log, horizon or HORIZON, beliefs, progress)
+    return windows.evaluate(world, policy, **settings)

@@ -53,15 +53,28 @@ def test_mistakes_are_told_in_one_line(log, capsys):
         ((f"logs={log}", "rule=true"), "rule is true without a checkpoint"),
         ((f"logs={log}", "fitting.members=1"), "fitting.members is 1; allowed is"),
         ((f"logs={log}", "base=atlantis"), "unknown world 'atlantis'"),
-        ((f"logs={log.parent}",), "is no log"),
         ((f"logs={log}", "policies=[3+99]"), "plan (3, 99) is not on the menu"),
         ((f"logs={log}", "policies=[never,never]"), "allowed is each once"),
         ((f"logs={log}", "policies=[nobody]"), "checkpoint 'nobody' does not exist"),
+        ((f"logs={log.parent}",), "is no log: log.json cannot be read: there is none"),
+        ((f"logs={log}", "members=64"), "did you mean 'fitting.members'?"),
     ):
         done = call(capsys, "fit", *settings)
         assert done.code == 2
         assert said in done.err, done.err
     assert not (log.parent / "runs" / "fit").exists()
+
+
+def test_a_log_that_explored_is_not_fitted_as_one_that_did_not_without_a_word(log, capsys):
+    export = ("mode=export", "num_members=150", "weeks=5", "explore=0.2", "output=explored")
+    assert call(capsys, "logs", *export).code == 0
+    warned = "sends were drawn among several candidates, and explore is 0"
+    done = call(capsys, "fit", "logs=explored", "report=false", *TINY)
+    assert warned in done.err
+    done = call(capsys, "fit", "logs=explored", "explore=0.2", "report=false", *TINY)
+    assert warned not in done.err
+    done = call(capsys, "fit", f"logs={log}", "report=false", *TINY)
+    assert warned not in done.err
 
 
 def test_the_file_of_settings_says_what_their_class_says():

@@ -58,6 +58,14 @@ def test_a_log_with_errors_ends_with_code_1_and_names_them(here, capsys):
     assert "1 kinds of errors" in done.err
 
 
+def test_a_check_of_a_log_refuses_an_output_that_it_would_not_write(here, capsys):
+    call(capsys, "logs", "mode=export", *SMALL, "output=log")
+    done = call(capsys, "logs", "mode=check", "logs=log", "output=copy")
+    assert done.code == 2
+    assert "output is 'copy', but log is a log already" in done.err.splitlines()[-1]
+    assert not (here / "copy").exists()
+
+
 def test_a_log_without_holds_has_the_same_weeks(here, capsys):
     call(capsys, "logs", "mode=export", *SMALL, "output=all")
     call(capsys, "logs", "mode=export", *SMALL, "output=sends", "holds=false")
@@ -119,7 +127,10 @@ def test_a_file_that_is_not_parquet_is_one_line_and_the_same_command_works_once_
         (("mode=export", "random_plans=0.5"), "without a checkpoint"),
         (("mode=export", "hold_low=9", "hold_high=3"), "hold_low is 9"),
         (("mode=check", "logs=.", "mapping=none.yaml"), "mapping none.yaml cannot be read"),
+        (("mode=weekly", "logs=.", "mapping=a.yaml"), "mapping is 'a.yaml' with mode=weekly"),
+        (("mode=check", "logs=.", "questions=plans"), "is a list, as in questions=[plans]"),
         (("mode=chek",), "mode is 'chek'"),
+        (("mode=export", "fast=coin"), "unknown group 'fast' of this command"),
     ],
 )
 def test_a_wrong_setting_is_one_line(here, capsys, given, message):

@@ -65,6 +65,18 @@ def test_an_agent_is_evaluated_on_plans_and_on_messages(here, capsys):
     assert not (here / "messages" / "report.html").exists()
 
 
+def test_an_agent_of_another_world_of_the_same_company_is_evaluated(here, capsys):
+    other = "world_overrides={opt_out.hazard: 0.002}"  # as a fit would find it
+    assert call(capsys, "train", *TINY, other, "hydra.run.dir=agent").code == 0
+    done = call(capsys, "ope", "logs=log", "policies=[agent,never]", "horizon=2", "report=false")
+    assert done.code == 0, done.err
+    other = "world_overrides={reward.opt_out: 9}"
+    assert call(capsys, "train", *TINY, other, "hydra.run.dir=foreign").code == 0
+    done = call(capsys, "ope", "logs=log", "policies=[foreign]", "horizon=2", "report=false")
+    assert done.code == 2
+    assert "which differs from the log in reward" in done.err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -73,6 +85,7 @@ def test_an_agent_is_evaluated_on_plans_and_on_messages(here, capsys):
         (["logs=log", "policies=[never,never]"], "allowed is at least one, and each once"),
         (["logs=log", "policies=[3+99]"], "plan (3, 99) is not on the menu"),
         (["logs=log", "policies=[nobody]"], "checkpoint 'nobody' does not exist"),
+        (["logs=log", "policies=[nobody]"], "zip; also never, always and plans such as 3+1"),
         (["logs=log", "policies=[never]", "what=messages"], "checkpoint 'never' does not exist"),
         (["logs=log", "policies=[a]", "what=messages", "horizon=2"], "allowed is null"),
         (["logs=log", "policies=[never]", "what=all"], "allowed: plans, weekly, messages"),

@@ -1,6 +1,7 @@
 """Fits of small logs whose truth is known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,13 @@ def test_the_worlds_file_is_the_fitted_world_and_says_what_was_fitted(far, tmp_p
     assert sf.load_world(path) == far.world
     assert path.read_text().count("# fitted, 95 %") == len(far.parameters)
     assert f"# {far.verdict}" in path.read_text()
+
+
+def test_a_verdict_does_not_call_an_objective_that_a_right_model_seldom_has_a_fit(far):
+    rare = replace(far, objective=far.null.high + 1, null=far.null._replace(probability=0.03))
+    assert rare.fits
+    assert rare.verdict.startswith("The model fits the log poorly: ")
+    assert "one as large with probability 0.03." in rare.verdict
 
 
 def test_a_fit_is_json(far):

@@ -361,6 +361,15 @@ def test_a_wrong_mapping_is_named(tmp_path, text, message):
         read_mapping(path)
 
 
+def test_a_start_may_be_a_monday_of_another_time_zone(tmp_path):
+    path = tmp_path / "mapping.yaml"
+    path.write_text("start: 2026-01-05T00:00+01:00")
+    assert read_mapping(path).start == 1_767_571_200 - 3600
+    path.write_text("start: 2026-01-05T01:00+01:00")  # a Monday 00:00 elsewhere
+    with pytest.raises(ValueError, match="allowed is a Monday 00:00"):
+        read_mapping(path)
+
+
 def test_names_of_channels_are_translated(tmp_path, clean):
     table = clean["decisions"]
     texts = pa.array([c.upper() for c in table["channel"].to_pylist()])
@@ -369,3 +378,40 @@ def test_names_of_channels_are_translated(tmp_path, clean):
     names = {"decisions": {"channel": {"PUSH": "push", "EMAIL": "email"}}}
     convert(source, tmp_path / "log", w, LogMapping(names=names))
     assert check(read(tmp_path / "log", w)).findings == ()
+
+
+def test_a_finding_shows_the_values_that_are_not_allowed(tmp_path, clean):
+    tables = clean | {
+        "outcomes": put("channel", "sms", opened)(clean["outcomes"]),
+        "plans": put("target", [6, 6])(clean["plans"]),
+    }
+    report = checked(tables, tmp_path)
+    shown = {(error.table, error.column): error for error in report.errors}
+    assert shown["outcomes", "channel"].values == ("'sms'",)
+    assert "known: push, email; found 'sms' (1 rows: " in str(shown["outcomes", "channel"])
+    assert shown["plans", "target"].values == ("[6, 6]",)
+
+
+def test_a_table_that_is_not_there_is_an_error(tmp_path, clean):
+    tables = {name: table for name, table in clean.items() if name != "decisions"}
+    report = checked(tables, tmp_path)
+    assert "error: there are no decisions: neither decisions.parquet nor files in decisions/" in (
+        str(report).splitlines()
+    )
+    assert "left to chance: – of decisions" in str(report)
+
+
+def test_rows_without_their_key_are_not_called_repeated(tmp_path, clean):
+    tables = clean | {"decisions": clean["decisions"].drop_columns(["member"])}
+    errors = checked(tables, tmp_path).errors
+    assert ("decisions", "member", "the column is missing") in [e[1:4] for e in errors]
+    assert not [error for error in errors if "twice" in error.what]
+
+
+@pytest.mark.parametrize("column", ["member", "reward"])  # a required one, and an optional one
+def test_a_column_of_the_mapping_that_no_file_has_is_named(tmp_path, clean, column):
+    source = written(clean, tmp_path / "source")
+    mapped = Mapped(columns={"decisions": {column: "user"}})
+    message = f"names column 'user' for decisions.{column}, .*; allowed: time, member, channel"
+    with pytest.raises(ValueError, match=message):
+        convert(source, tmp_path / "log", logged_world("eventful"), mapped)

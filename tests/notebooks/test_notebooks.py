@@ -12,7 +12,7 @@ from tests.waiting import HANG_SECONDS
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = (
     "quickstart", "world", "plans_and_pacing", "slowfast_or_one_policy", "bring_your_own",
-    "beliefs",
+    "beliefs", "from_logs",
 )  # fmt: skip
 PLOTTING = re.compile(r"matplotlib|pyplot|\bplt\.|\bax\.|fig,")
 

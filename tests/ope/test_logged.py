@@ -295,3 +295,13 @@ def test_members_that_leave_the_log_do_not_change_the_share_of_churn():
     held = np.minimum(np.minimum(meant, leaves), last)
     kept = held_to_horizon(held, leaves == held, 4)
     assert (leaves < 4)[kept].mean() == pytest.approx((leaves < 4).mean(), abs=0.01)
+
+
+@pytest.mark.parametrize("what", ["plans", "weekly", "messages"])
+def test_progress_tells_which_share_of_the_log_has_been_read(world, log, what):
+    policy = FixedPlanner(world, (3, 1)) if what != "messages" else PacedExecutor(CoinPacer())
+    told = []
+    evaluate(log, policy, what=what, progress=told.append)
+    assert len(told) > WEEKS - 5
+    assert told == sorted(told)
+    assert 0 < told[0] < told[-1] == 1
