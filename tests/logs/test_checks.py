@@ -398,7 +398,7 @@ def test_a_table_that_is_not_there_is_an_error(tmp_path, clean):
     assert "error: there are no decisions: neither decisions.parquet nor files in decisions/" in (
         str(report).splitlines()
     )
-    assert "left to chance: – of decisions" in str(report)
+    assert "left to chance: no decisions" in str(report)
 
 
 def test_rows_without_their_key_are_not_called_repeated(tmp_path, clean):
@@ -411,7 +411,7 @@ def test_rows_without_their_key_are_not_called_repeated(tmp_path, clean):
 @pytest.mark.parametrize("column", ["member", "reward"])  # a required one, and an optional one
 def test_a_column_of_the_mapping_that_no_file_has_is_named(tmp_path, clean, column):
     source = written(clean, tmp_path / "source")
-    mapped = Mapped(columns={"decisions": {column: "user"}})
+    mapped = LogMapping(columns={"decisions": {column: "user"}})
     message = f"names column 'user' for decisions.{column}, .*; allowed: time, member, channel"
     with pytest.raises(ValueError, match=message):
         convert(source, tmp_path / "log", logged_world("eventful"), mapped)
