@@ -25,8 +25,14 @@ from slowfast_rl.members.loading import config_folder
 FIRST = "slowfast"
 BASELINES = ("best_fixed", "oracle", "never", "always")
 LONGER = {"flat_ppo_long": ("flat_ppo", "total_cpu_seconds=1200")}  # another budget
+FROM_LOG = {  # trained on one recorded log instead of in a simulation
+    "utility_from_log": ("utility", "slow.window=4"),
+    "segments_from_log": ("segments", "slow.window=4"),
+    "cql_from_log": ("offline_cql",),  # needs the extra offline_rl
+}
+LOG = ["num_members=10000", "weeks=52", "explore=0.1"]  # of a recorded log
 FILES = (config_folder() / "experiment").glob("*.yaml")
-# Without "tiny", which is no agent to compare, and one that needs an extra.
+# Without "tiny", which is no agent to compare, and one that is there as "cql_from_log".
 EXPERIMENTS = sorted({path.stem for path in FILES} - {"tiny", "offline_cql"})
 OTHER_WORLDS = {  # what is compared in worlds but the first
     "no_dismissals": ("slowfast", "plain_rollouts"),
@@ -48,6 +54,9 @@ ABOUT = {  # what a table says of an agent
     "utility": "the published utility planner",
     "segments": "the best plan for each tercile of viewing",
     "fixed": "the best of the plans that are the same for everyone",
+    "utility_from_log": "the same from a log of 10,000 members in a year, executor included",
+    "segments_from_log": "the best plan for each tercile of viewing, from that log",
+    "cql_from_log": "conservative Q-learning on weekly plans, from that log",
     "ppo": "PPO on weekly options",
     "fast_ppo": "PPO at every opportunity within the plans of slowfast's planner",
     "hierarchical_ppo": "PPO on both levels, in turns",
@@ -69,6 +78,7 @@ def measure(options: Options) -> Results:
         for world in options.worlds
         for experiment in options.experiments
         if experiment in OTHER_WORLDS.get(world, options.experiments)
+        and not (options.quick and experiment == "cql_from_log")  # needs an extra
     ]
     with tqdm(jobs, unit="training") as bar:
         for job in bar:
@@ -89,13 +99,28 @@ def train(world: str, experiment: str, seed: int, options: Options) -> None:
     if (folder / "leaderboard.json").is_file():
         return
     shutil.rmtree(folder, ignore_errors=True)
-    name, *more = LONGER.get(experiment, (experiment,))
+    name, *more = (LONGER | FROM_LOG).get(experiment, (experiment,))
     if options.quick:
         more = QUICK.get(name, ["total_opportunities=20000"])
+    if experiment in FROM_LOG:
+        more += [f"logs={recorded_log(world, seed, options)}"]
     run(
         "train", f"experiment={name}", f"world={world}", f"seed={seed}", f"name={experiment}",
         f"hydra.run.dir={folder}", *SMALL, *more,
     )  # fmt: skip
+
+
+def recorded_log(world: str, seed: int, options: Options) -> Path:
+    """Return the folder of the log of a seed, which is recorded if it is not there yet."""
+    folder = options.kept / world / f"log-{seed}"
+    log = folder / "log"
+    if not (log / "log.json").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        run(
+            "logs", "mode=export", f"world={world}", f"seed={seed}", f"output={log}",
+            f"hydra.run.dir={folder}", *(["num_members=400", "weeks=10"] if options.quick else LOG),
+        )  # fmt: skip
+    return log
 
 
 def compared(world: str, seed: int, options: Options) -> list[dict]:
@@ -245,7 +270,9 @@ def _checkpoints(board: Path) -> set[str]:
 FLAGS = {
     "worlds": Flag(["pronounced", *OTHER_WORLDS], quick=1, selects=True),
     "seeds": Flag([0, 1, 2], quick=1, selects=True),
-    "experiments": Flag([*EXPERIMENTS, *LONGER], choices=[*EXPERIMENTS, *LONGER], selects=True),
+    "experiments": Flag(
+        [*EXPERIMENTS, *LONGER, *FROM_LOG], choices=[*EXPERIMENTS, *LONGER, *FROM_LOG], selects=True
+    ),
 }
 STUDY = Study(__file__, measure, tables, draw, flags=FLAGS, headline=headline)
 
