@@ -55,6 +55,8 @@ class OpeSettings(Settings):
         if self.logs is None or not Path(self.logs).is_dir():
             raise ValueError(f"logs is {self.logs!r}; allowed is a folder that slowfast-logs wrote")
         check_each_once(self.policies, least=1)
+        if self.what == "messages" and self.horizon is not None:
+            raise ValueError(f"horizon is {self.horizon} with what=messages; allowed is null")
 
 
 class Ope:

@@ -376,6 +376,8 @@ def evaluate_log(
     if what not in WHAT:
         raise ValueError(f"what is {what!r}; allowed: {', '.join(WHAT)}")
     if what == "messages":
+        if horizon is not None:
+            raise ValueError(f"horizon is {horizon} with what='messages'; allowed is None")
         name = settings.pop("name", None) or policy_name(policy)
         rows = message_rows(log, policy, reward, most_rows)
         return evaluate_rows(rows, name, **settings)

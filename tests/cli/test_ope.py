@@ -27,7 +27,7 @@ def test_plans_are_evaluated_and_written_best_first(here, capsys):
     done = call(capsys, "ope", "logs=log", "policies=[never,3+1,always]", "horizon=2")
     assert done.code == 0, done.err
     folder, found = results(here)
-    assert [row["policy"] for row in found["policies"]] != ["never", "3+1"]
+    assert {row["policy"] for row in found["policies"]} == {"never", "3+1", "always"}
     lifts = [row["estimates"][0]["lift"] for row in found["policies"]]
     assert lifts == sorted(lifts, reverse=True)
     assert {row["estimates"][0]["method"] for row in found["policies"]} == {"doubly robust"}
@@ -74,6 +74,7 @@ def test_an_agent_is_evaluated_on_plans_and_on_messages(here, capsys):
         (["logs=log", "policies=[3+99]"], "plan (3, 99) is not on the menu"),
         (["logs=log", "policies=[nobody]"], "checkpoint 'nobody' does not exist"),
         (["logs=log", "policies=[never]", "what=messages"], "checkpoint 'never' does not exist"),
+        (["logs=log", "policies=[a]", "what=messages", "horizon=2"], "allowed is null"),
         (["logs=log", "policies=[never]", "what=all"], "allowed: plans, weekly, messages"),
     ],
 )

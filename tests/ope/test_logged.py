@@ -142,6 +142,8 @@ def test_what_a_log_is_not_asked_is_an_error(log, world):
     planner = FixedPlanner(world, (3, 1))
     with pytest.raises(ValueError, match="what is 'all'; allowed: plans, weekly, messages"):
         evaluate(log, planner, what="all")
+    with pytest.raises(ValueError, match="horizon is 2 with what='messages'; allowed is None"):
+        evaluate(log, PacedExecutor(), what="messages", horizon=2)
     with pytest.raises(ValueError, match="reward is 'clicks'; allowed: viewed, opened"):
         evaluate(log, PacedExecutor(), what="messages", reward="clicks")
 
