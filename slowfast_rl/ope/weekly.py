@@ -272,6 +272,8 @@ def _lift(
 
     The interval has the error of all regressions in it, which is followed back from the last one:
     an error of the value with h - 1 weeks to go moves all outcomes of the regression with h.
+    This is a derivative, as the jackknife's is. A regression of regressions is not linear in the
+    data, so that intervals are somewhat too wide (Efron & Stein 1981).
     """
     start, size = rows.week == 0, int((rows.week == 0).sum())
     gain = (_value(rows.x, rows.aimed, target, horizon) - _value(rows.x, None, logging, horizon))[
