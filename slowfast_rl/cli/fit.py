@@ -9,9 +9,9 @@ Finds the parameters with which simulated members behave as those of the log. Wr
 runs/fit/<time>: world.yaml, which every command takes as world_file; fit.json and report.html. The
 first line says whether the model can have made the log at all: read it first.
 
-The fit simulates the log's executor, so it has to know it: give its checkpoint and the share of its
-decisions that were drawn at random. Plans that were drawn at random need nothing more; plans of a
-planner that was not drawn against need rule=true.
+The fit simulates the log's executor, so it has to know it: give its checkpoint, and the share of
+its decisions that were drawn at random as explore=. Plans that were drawn at random are taken from
+the log. If a planner chose them by what members did, give its checkpoint and rule=true.
 
 A backtest compares groups of the log's plans in the log and in the fitted world. What other
 policies would earn there instead of the log's plans is simulated for each of policies=.
