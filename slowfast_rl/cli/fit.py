@@ -2,8 +2,7 @@
 
   slowfast-fit logs=log base=pronounced
   slowfast-fit logs=log checkpoint=runs/train/a explore=0.1
-  slowfast-fit logs=log checkpoint=runs/train/a rule=true
-  slowfast-fit logs=log policies=[never,3+1,runs/train/a]
+  slowfast-fit logs=log checkpoint=runs/train/a rule=true policies=[never,3+1]
 
 Finds the parameters with which simulated members behave as those of the log. Writes to
 runs/fit/<time>: world.yaml, which every command takes as world_file; fit.json and report.html. The

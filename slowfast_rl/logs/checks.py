@@ -66,11 +66,9 @@ def check(
         if progress is not None:
             progress(number + 1)
     for table in TABLES:
-        if not rows[table]:  # a log of plans and outcomes alone answers questions about plans
-            level = "warning" if table == "decisions" else "error"
-            what = "the table has no rows"
-            what += "; observations lack what was sent" if table == "decisions" else ""
-            found.add(level, table, ", ".join(KEYS[table]), what)
+        if not rows[table]:
+            what = f"the table has no rows: is there {table}.parquet, or a file in {table}/?"
+            found.add("error", table, ", ".join(KEYS[table]), what)
     decisions, plans = (
         float(chance[i + 1] / chance[i]) if chance[i] else float("nan") for i in (0, 2)
     )
