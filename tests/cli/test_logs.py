@@ -96,7 +96,10 @@ def test_a_place_for_what_is_a_log_already_is_refused(here, capsys):
     call(capsys, "logs", "mode=export", *SMALL, "output=log")
     done = call(capsys, "logs", "mode=check", "logs=log", "output=again")
     assert done.code == 2
-    assert "log is a log already, which a check does not write again; allowed is null" in done.err.splitlines()[-1]
+    assert (
+        "log is a log already, which a check does not write again; allowed is null"
+        in done.err.splitlines()[-1]
+    )
 
 
 def test_a_file_that_is_not_parquet_is_one_line_and_the_same_command_works_once_it_is_mended(
