@@ -104,7 +104,7 @@ def check_weeks(
         target, shape = w.plans[chosen], w.plan_shapes[chosen]
         cap = target - (rng.random(target.shape) < 0.2)
         plan_rows = pack_plans(target, cap.astype(np.int32), shape)
-        policy = executor.policy(w, week_weights(one, shape))
+        policy = executor.fast_policy(w, week_weights(one, shape))
         scalar_week(one, policy, guard, plan_rows)
         other.run_week(policy, guard, plan_rows)
         check_same(one, other)
