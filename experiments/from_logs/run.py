@@ -36,7 +36,7 @@ TRAINED = {
 }
 LISTED = (  # parameters that plans depend on most, whose log errors should be below .1
     "traits.responsiveness", "traits.fatigue_sensitivity_spread", "traits.base_rate_location",
-    "response.fatigue_decay", "fatigue.decay_days", "dismissal",
+    "response.fatigue_decay", "fatigue.decay_days", "dismissal.rate",
 )  # fmt: skip
 LEARNED = {
     "utility": "utility planner, effects in windows of 4 weeks in which a plan was held",
@@ -233,7 +233,7 @@ def tables(results: Results) -> str:
                 | {
                     "text": CASES[row["case"]].text,
                     "share": share([row], "fitted", "true", "start"),
-                    "wrong": "yes" if "wrong" in row["verdict"] else "no",
+                    "wrong": "yes" if "WRONG" in row["verdict"] else "no",
                 }
                 for row in results["cases"]
             ],
