@@ -23,7 +23,7 @@ from slowfast_rl.slow.plan_logs import logged_outcomes
 WHAT = ("plans", "weekly", "messages")
 HORIZON = 4  # weeks, where none is given
 REWARDS = {"viewed": "viewed that day", "opened": "opened the message"}
-MOST_ROWS = 1_500_000  # opportunities that are kept in memory
+MOST_ROWS = 500_000  # opportunities that are kept in memory: less than 2 GB
 Progress = Callable[[float], object] | None  # is told which share of a log has been read
 
 
