@@ -163,12 +163,12 @@ def planner_of(
     shared = {"start": f"start-{seed}"}
     if case.has_drawn_truth:
         shared["true"] = f"true-{number}-{seed}"
-    path = options.kept / f"{shared.get(name, 'none')}.zip"
-    if path.is_file():
+    path = options.kept / f"{shared[name]}.zip" if name in shared else None
+    if path is not None and path.is_file():
         return SlowFastAgent.load(path).slow
     planner = rollout_planner(options.quick)
     planner.learn(place, total_opportunities=options.opportunities, seed=seed)
-    if name in shared:
+    if path is not None:
         agent = SlowFastAgent(planner)
         agent.world = place
         agent.save(path)

@@ -80,10 +80,10 @@ def _convert(
     mapping: LogMapping,
     progress: Callable[[str, int, int], object] | None,
 ) -> Conversion:
-    files = {table: _files(source, table, mapping.files.get(table)) for table in TABLES}
-    for table in (*TABLES, LAUNCHES):
-        there = files.get(table) or _files(source, table, mapping.files.get(table))
-        _check_columns(source, table, there, mapping.columns.get(table, {}))
+    tables = (*TABLES, LAUNCHES)
+    files = {table: _files(source, table, mapping.files.get(table)) for table in tables}
+    for table in tables:
+        _check_columns(source, table, files[table], mapping.columns.get(table, {}))
     sizes = {t: sum(sum(row_groups(path).rows) for path in files[t]) for t in TABLES}
     parts = max(1, -(-max(sizes.values()) // PART_ROWS))
     made: dict[str, Repartitioned] = {}
@@ -105,7 +105,8 @@ def _convert(
         for number in numbers - done.parts:
             write_empty(folder / table / part_file(number), done)
     weeks = _weeks(folder)
-    write_log_file(folder, company_side(world), weeks, _launches(source, mapping, world, weeks))
+    launches = _launches(files[LAUNCHES], mapping, world, weeks)
+    write_log_file(folder, company_side(world), weeks, launches)
     return Conversion(
         {table: done.lacking for table, done in made.items() if done.lacking},
         {table: done.unread for table, done in made.items() if done.unread},
@@ -157,9 +158,9 @@ def _weeks(folder: Path) -> int:
     return last + 1
 
 
-def _launches(source: Path, mapping: LogMapping, world: World, weeks: int) -> Float32:
+def _launches(files: Sequence[Path], mapping: LogMapping, world: World, weeks: int) -> Float32:
     """Return the launches of each day and topic, [7 weeks, D]; none where there is no file."""
     counts = np.zeros((7 * weeks, world.num_topics), np.float32)
-    for path in _files(source, LAUNCHES, mapping.files.get(LAUNCHES)):
+    for path in files:
         counts += read_launches(path, *counts.shape, mapping.columns.get(LAUNCHES))
     return counts

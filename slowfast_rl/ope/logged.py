@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from slowfast_rl.logs import EventLog, MemberHistories, WeeklyLog
+from slowfast_rl.logs.episodes import weekly_rewards
 from slowfast_rl.logs.replay import Replay
 from slowfast_rl.members.arrays import Bool, Float32, Float64, Int64
 from slowfast_rl.members.beliefs import BeliefFilter
@@ -13,7 +14,7 @@ from slowfast_rl.members.clock import DAY_SECONDS
 from slowfast_rl.members.state import take_rows
 from slowfast_rl.members.world import World
 from slowfast_rl.ope.messages import MessageRows, Messages, evaluate_rows, reduce_messages
-from slowfast_rl.ope.plans import HeldPlans, outcome_weights
+from slowfast_rl.ope.plans import HeldPlans
 from slowfast_rl.ope.policies import policy_name
 from slowfast_rl.ope.result import OffPolicyResult
 from slowfast_rl.ope.weekly import LONGEST, WeeklyPlans
@@ -283,7 +284,7 @@ def _weekly_part(
             beliefs.append(_beliefs(replay, rows))
         progress.tell((week + 1) / (log.weeks + 1))
     flags: Bool = table.opted_in[:, rows].reshape(-1, len(world.channels))
-    rewards: Float64 = _weekly_outcomes(table)[:, rows] @ outcome_weights(world)
+    rewards = weekly_rewards(world, table)[:, rows]
     columns = (
         np.stack(observations),
         feasible_plans(world.plans, flags).reshape(log.weeks, len(rows), len(world.plans)),
